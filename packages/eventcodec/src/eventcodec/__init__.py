@@ -1,0 +1,1 @@
+"""A sans-I/O, typed, length-prefixed binary codec for Event Protocol 1."""

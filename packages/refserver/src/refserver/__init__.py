@@ -1,0 +1,1 @@
+"""The reference server and conformance kit for Event Protocol 1."""
