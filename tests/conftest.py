@@ -1,0 +1,27 @@
+"""What every test shares: how hard Hypothesis looks.
+
+Rule: nothing here imports the packages, so that the codec's tests run where the
+server is absent.
+
+`fast` while developing, `ci` where the variable CI is set, `deep` for a soak;
+HYPOTHESIS_PROFILE names one of them. No profile has a deadline: a clock would judge
+the machine, not the code.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+for name, examples in {"fast": 50, "ci": 200, "deep": 20_000}.items():
+    settings.register_profile(
+        name,
+        max_examples=examples,
+        deadline=None,
+        derandomize=name == "ci",
+        print_blob=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+default = "ci" if os.environ.get("CI") else "fast"
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", default))
