@@ -1,0 +1,17 @@
+"""How Sphinx builds these pages: `tox -e docs`, every warning an error."""
+
+project = "Event Protocol"
+author = "The Event Protocol authors"
+project_copyright = "The Event Protocol authors"
+
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
+# Pages are written for readers of the plain files too: no markup that only Sphinx understands.
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 4
+exclude_patterns = ["_build", "clients"]
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+
+html_theme = "furo"
+html_title = "Event Protocol"
