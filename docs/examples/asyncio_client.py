@@ -1,0 +1,52 @@
+"""Chat from the terminal, with asyncio: asyncio_client.py USER [HOST PORT]
+
+One task reads the keyboard, one the connection. The end of the keyboard's input
+becomes a `Logout`, and its `Ack` ends the program.
+"""
+
+import asyncio
+import sys
+
+from eventcodec import ClientConnection, EventError, Login, Logout, Message
+
+
+async def talk(conn: ClientConnection, writer: asyncio.StreamWriter) -> None:
+    keyboard = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(keyboard)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
+    async for line in keyboard:
+        conn.send(Message(content=line.decode(errors="replace").rstrip("\n")))
+        writer.write(conn.data_to_send())
+        await writer.drain()
+    conn.send(Logout())
+    writer.write(conn.data_to_send())
+
+
+async def listen(
+    conn: ClientConnection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    while not conn.ended:
+        for event in conn.receive(await reader.read(65536)):
+            print(event, flush=True)
+        writer.write(conn.data_to_send())  # the Pong to a Ping
+
+
+async def main(user: str, host: str = "localhost", port: str = "3000") -> None:
+    conn = ClientConnection()
+    reader, writer = await asyncio.open_connection(host, int(port))
+    conn.send(Login(user=user))
+    writer.write(conn.data_to_send())
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(talk(conn, writer))
+            tasks.create_task(listen(conn, reader, writer))
+    finally:
+        writer.close()
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main(*sys.argv[1:]))
+    except* (EventError, OSError) as errors:
+        print(*map(repr, errors.exceptions), sep="\n", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,36 @@
+"""Say some lines and leave, with a blocking socket: blocking_client.py USER [HOST PORT] < lines
+
+One request at a time: each is sent when the one before it has its reply, so neither
+side ever waits for the other to read. Prints every event that comes meanwhile.
+"""
+
+import socket
+import sys
+from collections.abc import Iterator
+
+from eventcodec import ClientConnection, Event, EventError, Login, Logout, Message
+
+
+def requests(user: str) -> Iterator[Event]:
+    yield Login(user=user)
+    for line in sys.stdin:
+        yield Message(content=line.rstrip("\n"))
+    yield Logout()
+
+
+def main(user: str, host: str = "localhost", port: str = "3000") -> None:
+    conn = ClientConnection()
+    with socket.create_connection((host, int(port))) as sock:
+        for request in requests(user):
+            conn.send(request)
+            while conn.outstanding:
+                sock.sendall(conn.data_to_send())
+                for event in conn.receive(sock.recv(65536)):
+                    print(event)
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except (EventError, OSError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")

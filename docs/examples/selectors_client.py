@@ -1,0 +1,51 @@
+"""Chat from the terminal in one thread, with selectors: selectors_client.py USER [HOST PORT]
+
+Neither the keyboard nor the socket is ever waited for alone, and no write blocks:
+what the socket does not take stays in `outgoing` until it is writable again.
+"""
+
+import os
+import selectors
+import socket
+import sys
+
+from eventcodec import ClientConnection, EventError, Login, Logout, Message
+
+
+def main(user: str, host: str = "localhost", port: str = "3000") -> None:
+    conn = ClientConnection()
+    conn.send(Login(user=user))
+    outgoing, typed = b"", b""
+
+    with socket.create_connection((host, int(port))) as sock:
+        sock.setblocking(False)
+        selector = selectors.DefaultSelector()
+        selector.register(sock, selectors.EVENT_READ)
+        selector.register(sys.stdin, selectors.EVENT_READ)
+
+        while not conn.ended:
+            outgoing += conn.data_to_send()
+            wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if outgoing else 0)
+            selector.modify(sock, wanted)
+            ready = {key.fileobj: mask for key, mask in selector.select()}
+
+            if sys.stdin in ready:
+                chunk = os.read(0, 65536)
+                *lines, typed = (typed + chunk).split(b"\n")
+                for line in lines:
+                    conn.send(Message(content=line.decode(errors="replace")))
+                if not chunk:
+                    conn.send(Logout())
+                    selector.unregister(sys.stdin)
+            if ready.get(sock, 0) & selectors.EVENT_WRITE:
+                outgoing = outgoing[sock.send(outgoing) :]
+            if ready.get(sock, 0) & selectors.EVENT_READ:
+                for event in conn.receive(sock.recv(65536)):
+                    print(event, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except (EventError, OSError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
