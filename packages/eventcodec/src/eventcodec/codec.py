@@ -1,0 +1,219 @@
+"""A set of event types; one frame <-> one event.
+
+Rule: a frame that is accepted encodes to the same bytes again, and no content of an
+application event is ever an error of the frame. The only place that chooses an
+event class by a number.
+
+Layer: above `events`, below `decoder`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable
+from struct import Struct
+from typing import NamedTuple
+
+from .errors import ErrorCode, LocalError, ProtocolError
+from .events import (
+    APPLICATION_TYPES,
+    STANDARD_EVENTS,
+    Ack,
+    ApplicationEvent,
+    Error,
+    Event,
+    Message,
+    Unknown,
+)
+from .framing import HEADER, LENGTH, judge_header, judge_length, word_of, zero_seq
+from .limits import ANY_FRAME, HEADER_SIZE, LENGTH_SIZE, MIN_LENGTH
+
+__all__ = ["STANDARD", "Codec", "Relayed", "decode", "encode", "relay"]
+
+Decode = Callable[[bytes, int, int, int], Event]
+
+
+class Codec:
+    """The standard events, and the application events that are given.
+
+    An application event whose class was not given decodes to the general
+    `ApplicationEvent`, and so does one whose bytes do not fit their class. Raises
+    LocalError where two of the classes have one type.
+
+    >>> Codec().decode(bytes.fromhex("0000000c 0106 0000 0000000000000007"))
+    Ping(seq=7)
+    """
+
+    def __init__(self, events: Iterable[type[ApplicationEvent]] = ()) -> None:
+        self.events: dict[int, type[Event]] = {event.type: event for event in STANDARD_EVENTS}
+        for event in events:
+            if event.type in self.events:
+                raise LocalError(f"{event.type:#04x} has a class already", field="type")
+            self.events[event.type] = event
+        self.by_word: dict[int, Decode] = {
+            word_of(type): self._decode_of(type) for type in range(0x100)
+        }
+
+    def _decode_of(self, type: int) -> Decode:
+        event = self.events.get(type)
+        if type not in APPLICATION_TYPES:
+            return _unknown(type) if event is None else event.compiled.decode
+        return _general(type) if event is None else _declared(type, event)
+
+    def encode(self, event: Event) -> bytes:
+        """The event's frame, all of it. Raises LocalError, see `encode`."""
+        return encode(event)
+
+    def decode(self, frame: bytes, *, limit: int = ANY_FRAME) -> Event:
+        """The event that one whole frame holds.
+
+        `limit` is the greatest `length` accepted, in bytes. Raises ProtocolError for bytes
+        that are no frame of this protocol, or not exactly one.
+        """
+        if len(frame) < LENGTH_SIZE:
+            raise ProtocolError(ErrorCode.MALFORMED, "shorter than a length", field="length")
+        (length,) = LENGTH.unpack_from(frame)
+        judge_length(length, limit, 0)
+        if length != len(frame) - LENGTH_SIZE:
+            reason = f"{length}, and {len(frame) - LENGTH_SIZE} bytes are behind it"
+            raise ProtocolError(ErrorCode.MALFORMED, reason, field="length")
+        return self.decode_at(frame, 0, len(frame))
+
+    def decode_at(self, data: bytes, start: int, stop: int) -> Event:
+        """The event in `data[start:stop]`, a whole frame whose length was judged."""
+        _, word, seq = HEADER.unpack_from(data, start)
+        judge_header(word, start)
+        if not seq and word != _ERROR:
+            raise zero_seq(start)
+        return self.by_word[word](data, start + HEADER_SIZE, stop, seq)
+
+
+_ERROR = word_of(Error.type)
+
+
+def _unknown(type: int) -> Decode:
+    def decode(data: bytes, start: int, stop: int, seq: int) -> Event:
+        return Unknown(type=type, body=data[start:stop], seq=seq)
+
+    return decode
+
+
+def _general(type: int) -> Decode:
+    decode_body = ApplicationEvent.compiled.decode
+
+    def decode(data: bytes, start: int, stop: int, seq: int) -> Event:
+        return _as_general(decode_body(data, start, stop, seq), type, None)
+
+    return decode
+
+
+def _declared(type: int, event: type[Event]) -> Decode:
+    """The declared class; what does not fit it comes as the general event, with its fault."""
+    decode_declared = event.compiled.decode
+    decode_body = ApplicationEvent.compiled.decode
+
+    def decode(data: bytes, start: int, stop: int, seq: int) -> Event:
+        try:
+            return decode_declared(data, start, stop, seq)  # type: ignore[no-any-return]
+        except ProtocolError as fault:
+            return _as_general(decode_body(data, start, stop, seq), type, fault)
+
+    return decode
+
+
+def _as_general(event: ApplicationEvent, type: int, fault: ProtocolError | None) -> Event:
+    object.__setattr__(event, "_number", type)
+    object.__setattr__(event, "fault", fault)
+    return event
+
+
+STANDARD = Codec()
+
+
+def decode(frame: bytes) -> Event:
+    """The standard event that one whole frame holds; application events come as the general one.
+
+    `encode(decode(frame)) == frame` for every frame that is accepted. `frame` begins
+    with its four bytes of length and ends with its body. Raises ProtocolError, whose
+    `offset` counts from the frame's first byte.
+
+    >>> decode(bytes.fromhex("00000012 0102 0000 0000000000000007 00 68656c6c6f"))
+    Message(seq=7, sender='', content='hello')
+    """
+    return STANDARD.decode(frame)
+
+
+def encode(event: Event) -> bytes:
+    """The event's frame, from the length to the end of the body.
+
+    `decode(encode(event)) == event`. Raises LocalError for an event without a number
+    (only an `Error` that ends the connection has seq 0), and for one that would be
+    longer than a length can say.
+
+    >>> encode(Message(content="hi", seq=7)).hex()
+    '0000000f010200000000000000000007006869'
+    """
+    try:
+        return event.compiled.encode(event)
+    except struct.error as error:
+        raise LocalError(f"the frame would be longer than {ANY_FRAME} bytes") from error
+
+
+class Relayed(NamedTuple):
+    """A run of requests that were entered: what all read, and what their author reads."""
+
+    facts: list[bytes]
+    """A frame for each, numbered from the position that was given."""
+    acks: bytes
+    """Their Acks, one behind the other."""
+
+
+_MESSAGE = word_of(Message.type)
+_ACK = word_of(Ack.type)
+_ACK_LENGTH = MIN_LENGTH + 8
+_LEAST_RELAYED = MIN_LENGTH + 1
+_RELAYED_WORDS = frozenset(word_of(type) for type in (Message.type, *APPLICATION_TYPES))
+_request = Struct(">IIQB").unpack_from
+_pack_fact = HEADER.pack
+_pack_ack = Struct(">IIQQ").pack
+
+assert [part.name for part in Message.parts] == ["sender", "content"]
+assert [part.name for part in ApplicationEvent.parts] == ["sender", "data"]
+
+
+def relay(
+    data: bytes, at: int, limit: int, sender: bytes, position: int, count: int
+) -> tuple[Relayed, int]:
+    """Turn the run of good messages that begins at `data[at]` into facts and Acks.
+
+    The short road of a relaying server: each request is judged as `decode` would, and
+    becomes the fact that `encode` would make of it for `sender`, a short text as it
+    stands on the wire, without an event in between. Facts are numbered from `position`;
+    at most `count` are taken. The run ends, without an error, before the first frame
+    that is not whole, above `limit`, not a message, or not good: the ordinary road
+    judges that one. Gives also the place behind the run.
+    """
+    facts: list[bytes] = []
+    acks: list[bytes] = []
+    added = len(sender) - 1
+    last = position + count
+    end = len(data) - HEADER_SIZE
+    while position < last and at < end:
+        length, word, seq, named = _request(data, at)
+        stop = at + LENGTH_SIZE + length
+        if named or not seq or not _LEAST_RELAYED <= length <= limit or stop > end + HEADER_SIZE:
+            break
+        content = data[at + HEADER_SIZE + 1 : stop]
+        if word == _MESSAGE:
+            if not content.isascii():
+                try:
+                    content.decode()
+                except UnicodeDecodeError:
+                    break
+        elif word not in _RELAYED_WORDS:
+            break
+        facts.append(_pack_fact(length + added, word, position) + sender + content)
+        acks.append(_pack_ack(_ACK_LENGTH, _ACK, seq, position))
+        position += 1
+        at = stop
+    return Relayed(facts, b"".join(acks)), at

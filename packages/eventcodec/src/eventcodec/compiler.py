@@ -1,0 +1,368 @@
+"""A construct declaration -> straight-line encode and decode functions.
+
+Rule: the functions made here accept and refuse exactly the bytes that construct
+does with the same declaration; construct is the reference, and also the road for
+whatever the compiler does not know. Source is generated once for each class, as
+text that a traceback can show.
+
+Layer: above `framing`, below `events`. With `wire`, the only module that imports
+construct.
+"""
+
+from __future__ import annotations
+
+import io
+import linecache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from struct import Struct
+from struct import error as struct_error
+from typing import Any
+
+import construct
+
+from . import wire
+from .errors import ErrorCode, LocalError, ProtocolError
+from .framing import pack_header, word_of
+from .limits import MIN_LENGTH
+
+__all__ = ["Compiled", "Part", "Step", "compile_event", "explain", "fault_of", "reference", "walk"]
+
+CUT = "the frame ends inside it"
+MISFIT = "does not fit its declaration"
+
+Decode = Callable[[bytes, int, int, int], Any]
+Encode = Callable[[Any], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One field of a body: its name and the construct subcon that it is made of."""
+
+    name: str
+    subcon: Any
+
+    @property
+    def layout(self) -> str:
+        """How the field stands on the wire, for documentation: ``u8 length + UTF-8``."""
+        return str(getattr(self.subcon, "layout", type(self.subcon).__name__))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One field as it stands in a body: `start` and `stop` in bytes from the body's start.
+
+    `fault` says why it cannot be read; then `value` is None and this is the last step.
+    """
+
+    part: Part | None
+    start: int
+    stop: int
+    value: object = None
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """An event class as functions, and the source that they were made from.
+
+    `decode(data, start, stop, seq)` makes the event whose body is `data[start:stop]`;
+    `encode(event)` makes its whole frame. `source` is empty where construct does it.
+    """
+
+    decode: Decode
+    encode: Encode
+    source: str
+
+
+def reference(event: Any) -> Any:
+    """The construct parser for an event's body: the oracle of the tests.
+
+    Takes an event class. What it returns is construct's own `Struct`, complete: bytes
+    left over are an error.
+    """
+    parts: Sequence[Part] = event.parts
+    return construct.Struct(*(part.name / part.subcon for part in parts), construct.Terminated)
+
+
+def fault_of(part: Part, value: object) -> str | None:
+    """What keeps `value` out of this field, or None."""
+    judge = getattr(part.subcon, "fault", None)
+    if judge is not None:
+        reason: str | None = judge(value)
+        return reason
+    try:
+        part.subcon.build(value)
+    except Exception:  # an application's own subcon may raise anything; its text stays in
+        return MISFIT
+    return None
+
+
+def walk(parts: Sequence[Part], body: bytes) -> Iterator[Step]:
+    """A body field by field, by construct itself, up to its end or its first fault.
+
+    Slow, and exact about the place: what error messages and `dissect` are made from.
+    """
+    stream = io.BytesIO(body)
+    values: dict[str, object] = {}
+    for part in parts:
+        start = stream.tell()
+        try:
+            value = part.subcon.parse_stream(stream, **values)
+        except construct.StreamError:
+            yield Step(part, start, len(body), fault=CUT)
+            return
+        except Exception:  # as above: an application's own subcon may raise anything
+            fault = getattr(part.subcon, "complaint", MISFIT)
+            yield Step(part, start, len(body), fault=fault)
+            return
+        values[part.name] = value
+        yield Step(part, start, stream.tell(), value)
+    end = stream.tell()
+    if end < len(body):
+        yield Step(None, end, len(body), fault=f"{len(body) - end} bytes behind the last field")
+
+
+def explain(parts: Sequence[Part], data: bytes, start: int, stop: int, seq: int) -> ProtocolError:
+    """The error for a body that does not decode: which field, where, why.
+
+    `offset` counts from the start of `data`.
+    """
+    for step in walk(parts, data[start:stop]):
+        if step.fault is not None:
+            return _malformed(step.part, step.fault, start + step.start, seq)
+    return _malformed(None, "not the one encoding of what it says", start, seq)
+
+
+def _malformed(part: Part | None, reason: str, offset: int, seq: int) -> ProtocolError:
+    name = None if part is None else part.name
+    return ProtocolError(ErrorCode.MALFORMED, reason, field=name, offset=offset, seq=seq)
+
+
+def _unnumbered() -> LocalError:
+    return LocalError("0, and only an Error that ends the connection has that", field="seq")
+
+
+def compile_event(
+    event: Any, number: int | None, parts: Sequence[Part], *, unnumbered: bool = False
+) -> Compiled:
+    """The functions of an event class, from its declaration.
+
+    `number` is its type, or None where each instance has its own. With `unnumbered`,
+    seq 0 may be encoded. Raises LocalError where a field that takes everything to the
+    end of the frame is not the last.
+    """
+    for part in parts[:-1]:
+        if isinstance(part.subcon, wire.Octets) and part.subcon.count is None:
+            raise LocalError("takes all that is left, so it must be the last", field=part.name)
+    known = (wire.Integer, wire.Boolean, wire.Octets)
+    if all(isinstance(part.subcon, known) for part in parts):
+        return _straight_line(event, number, parts, unnumbered)
+    return _by_construct(event, parts, unnumbered)
+
+
+def _straight_line(
+    event: Any, number: int | None, parts: Sequence[Part], unnumbered: bool
+) -> Compiled:
+    names: dict[str, Any] = {
+        "_Draft": draft_of(event),
+        "_Event": event,
+        "_Faults": (struct_error, IndexError, ValueError),
+        "_explain": explain,
+        "_len": len,
+        "_parts": parts,
+        "_str": str,
+        "_unnumbered": _unnumbered,
+    }
+    runs = _runs(parts)
+    source = "\n".join(
+        [
+            *_decode_lines(parts, runs, names),
+            "",
+            *_encode_lines(number, runs, names, unnumbered),
+            "",
+        ]
+    )
+    filename = f"<eventcodec {event.__module__}.{event.__qualname__}>"
+    exec(compile(source, filename, "exec"), names)
+    linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
+    return Compiled(names["decode"], names["encode"], source)
+
+
+def draft_of(event: Any) -> Any:
+    """A class of the same layout whose instances can be filled in.
+
+    An instance becomes the frozen event by one assignment to its `__class__`. Measured on
+    Python 3.11 for three fields: 260 ns, against 490 ns through slot descriptors and
+    1,200 ns through the frozen `__init__`.
+    """
+    body = {
+        "__slots__": event.__dict__["__slots__"],
+        "__init__": object.__init__,
+        "__setattr__": object.__setattr__,
+        "__delattr__": object.__delattr__,
+    }
+    draft = type(event.__name__ + "Draft", event.__bases__, body)
+    draft().__class__ = event
+    return draft
+
+
+def _runs(parts: Sequence[Part]) -> list[list[Part]]:
+    """Neighbours of fixed size together, to be read and written by one struct."""
+    runs: list[list[Part]] = []
+    for part in parts:
+        fixed = not isinstance(part.subcon, wire.Octets)
+        if fixed and runs and not isinstance(runs[-1][-1].subcon, wire.Octets):
+            runs[-1].append(part)
+        else:
+            runs.append([part])
+    return runs
+
+
+def _decode_lines(
+    parts: Sequence[Part], runs: Sequence[Sequence[Part]], names: dict[str, Any]
+) -> Iterator[str]:
+    """One check at the end serves all: what is read past `_stop` lies in the next frame."""
+    yield "def decode(_data, _at, _stop, _seq):"
+    yield "    _start = _at"
+    yield "    try:"
+    greedy = False
+    for index, run in enumerate(runs):
+        subcon = run[0].subcon
+        if not isinstance(subcon, wire.Octets):
+            yield from _decode_fixed(run, index, names)
+        elif subcon.count is None:
+            greedy = True
+            taken = "_str(_data[_at:_stop], 'utf-8')" if subcon.text else "_data[_at:_stop]"
+            yield "        if _at > _stop:"
+            yield "            raise ValueError"
+            yield f"        {run[0].name} = {taken}"
+        else:
+            yield from _decode_counted(run[0].name, subcon, index, names)
+    if not greedy:
+        yield "        if _at != _stop:"
+        yield "            raise ValueError"
+    yield "    except _Faults:"
+    yield "        raise _explain(_parts, _data, _start, _stop, _seq) from None"
+    yield "    _event = _Draft()"
+    yield "    _event.seq = _seq"
+    for part in parts:
+        yield f"    _event.{part.name} = {part.name}"
+    yield "    _event.__class__ = _Event"
+    yield "    return _event"
+
+
+def _decode_fixed(run: Sequence[Part], index: int, names: dict[str, Any]) -> Iterator[str]:
+    struct = Struct(">" + "".join(part.subcon.code for part in run))
+    names[f"_unpack{index}"] = struct.unpack_from
+    targets = ", ".join(part.name for part in run)
+    yield f"        {targets}, = _unpack{index}(_data, _at)"
+    yield f"        _at += {struct.size}"
+    for part in run:
+        if isinstance(part.subcon, wire.Boolean):
+            yield f"        if {part.name} > 1:"
+            yield "            raise ValueError"
+            yield f"        {part.name} = {part.name} == 1"
+
+
+def _decode_counted(
+    name: str, subcon: wire.Octets, index: int, names: dict[str, Any]
+) -> Iterator[str]:
+    count = subcon.count
+    assert count is not None
+    if count.size == 1:
+        size = "_data[_at]"
+    else:
+        names[f"_unpack{index}"] = Struct(">" + count.code).unpack_from
+        size = f"_unpack{index}(_data, _at)[0]"
+    yield f"        _end = _at + {count.size} + {size}"
+    taken = f"_data[_at + {count.size}:_end]"
+    yield f"        {name} = " + (f"_str({taken}, 'utf-8')" if subcon.text else taken)
+    yield "        _at = _end"
+
+
+def _encode_lines(
+    number: int | None,
+    runs: Sequence[Sequence[Part]],
+    names: dict[str, Any],
+    unnumbered: bool,
+) -> Iterator[str]:
+    """The header goes into one struct with the numbers that follow it."""
+    yield "def encode(_event):"
+    yield "    _seq = _event.seq"
+    if not unnumbered:
+        yield "    if not _seq:"
+        yield "        raise _unnumbered()"
+    blobs = [run[0] for run in runs if isinstance(run[0].subcon, wire.Octets)]
+    for part in blobs:
+        text = ".encode()" if part.subcon.text else ""
+        yield f"    {part.name} = _event.{part.name}{text}"
+    size = MIN_LENGTH + sum(part.subcon.size for run in runs for part in run)
+    length = " + ".join([str(size), *(f"_len({part.name})" for part in blobs)])
+    pieces: list[str] = []
+    word = f"{word_of(0)} + (_event.type << 16)" if number is None else str(word_of(number))
+    code, values = "IIQ", [length, word, "_seq"]
+    for run in runs:
+        subcon = run[0].subcon
+        if not isinstance(subcon, wire.Octets):
+            code += "".join(part.subcon.code for part in run)
+            values += [f"_event.{part.name}" for part in run]
+            continue
+        if subcon.count is not None:
+            code += subcon.count.code
+            values.append(f"_len({run[0].name})")
+        pieces += [*_packed(code, values, names), run[0].name]
+        code, values = "", []
+    pieces += _packed(code, values, names)
+    yield "    return " + " + ".join(pieces)
+
+
+def _packed(code: str, values: Sequence[str], names: dict[str, Any]) -> list[str]:
+    if not code:
+        return []
+    names[f"_pack{code}"] = Struct(">" + code).pack
+    return [f"_pack{code}({', '.join(values)})"]
+
+
+def _by_construct(event: Any, parts: Sequence[Part], unnumbered: bool) -> Compiled:
+    """The slow road, for subcons that the compiler does not know.
+
+    What is read is built again and compared: construct accepts several encodings of
+    one value where the subcon does, and an event has exactly one.
+    """
+    draft = draft_of(event)
+
+    def build(values: Mapping[str, object]) -> bytes:
+        stream = io.BytesIO()
+        for part in parts:
+            part.subcon.build_stream(values[part.name], stream, **values)
+        return stream.getvalue()
+
+    def decode(data: bytes, start: int, stop: int, seq: int) -> Any:
+        steps = list(walk(parts, data[start:stop]))
+        if steps and steps[-1].fault is not None:
+            raise explain(parts, data, start, stop, seq)
+        values = {step.part.name: step.value for step in steps if step.part is not None}
+        try:
+            canonical = build(values) == data[start:stop]
+        except Exception:  # as in `walk`
+            canonical = False
+        if not canonical:
+            raise _malformed(None, "not the one encoding of what it says", start, seq)
+        made = draft()
+        made.seq = seq
+        for name, value in values.items():
+            setattr(made, name, value)
+        made.__class__ = event
+        return made
+
+    def encode(made: Any) -> bytes:
+        if not made.seq and not unnumbered:
+            raise _unnumbered()
+        try:
+            body = build({part.name: getattr(made, part.name) for part in parts})
+        except Exception as error:  # as in `walk`
+            raise LocalError("the fields do not fit each other") from error
+        return pack_header(made.type, made.seq, len(body)) + body
+
+    return Compiled(decode, encode, "")

@@ -1,0 +1,160 @@
+"""What can go wrong, whose fault it is, and what to tell the peer.
+
+Rule: an error says whose fault it is by its class, what the peer is told by its
+`code`, and the facts as attributes; no byte of the peer's stands in a message.
+Anything else that comes out of this package is a bug.
+
+Layer: the ground, beside `limits`. Imports nothing of this package.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+__all__ = [
+    "ConnectionLost",
+    "ErrorCode",
+    "EventError",
+    "LocalError",
+    "ProtocolError",
+    "RemoteError",
+]
+
+
+class ErrorCode(IntEnum):
+    """The numbers that an `Error` event carries.
+
+    A number has a `meaning`, one sentence for people, and is `fatal` or not: a fatal
+    one ends the connection and so is always sent with seq 0.
+
+    >>> ErrorCode.MALFORMED.fatal, ErrorCode.USER_TAKEN.fatal
+    (True, False)
+    """
+
+    MALFORMED = 1
+    FRAME_TOO_LARGE = 2
+    UNSUPPORTED_VERSION = 3
+    UNKNOWN_TYPE = 4
+    UNEXPECTED_EVENT = 5
+    LOGIN_REQUIRED = 10
+    ALREADY_LOGGED_IN = 11
+    UNAUTHORIZED = 12
+    USER_TAKEN = 13
+    BAD_USER = 14
+    HISTORY_GONE = 15
+    SLOW_CONSUMER = 21
+    TIMEOUT = 22
+    SERVER_FULL = 23
+    SHUTTING_DOWN = 24
+    INTERNAL = 30
+
+    @property
+    def fatal(self) -> bool:
+        """True where the error ends the connection."""
+        return _ABOUT[self][0]
+
+    @property
+    def meaning(self) -> str:
+        """One sentence for people."""
+        return _ABOUT[self][1]
+
+    @classmethod
+    def known(cls, number: int) -> ErrorCode | None:
+        """The code of this number, or None where this version does not know it."""
+        code = cls._value2member_map_.get(number)
+        return code if isinstance(code, cls) else None
+
+
+_ABOUT = {
+    ErrorCode.MALFORMED: (True, "the bytes are not a frame of this protocol"),
+    ErrorCode.FRAME_TOO_LARGE: (True, "the frame is longer than its reader accepts"),
+    ErrorCode.UNSUPPORTED_VERSION: (True, "the reader does not speak this version"),
+    ErrorCode.UNKNOWN_TYPE: (False, "the server does not know this type of event"),
+    ErrorCode.UNEXPECTED_EVENT: (False, "a client may not send this event, or not with this field"),
+    ErrorCode.LOGIN_REQUIRED: (False, "log in first"),
+    ErrorCode.ALREADY_LOGGED_IN: (False, "this connection is logged in already"),
+    ErrorCode.UNAUTHORIZED: (True, "the credential was not accepted"),
+    ErrorCode.USER_TAKEN: (False, "somebody has this name"),
+    ErrorCode.BAD_USER: (False, "this name is not allowed"),
+    ErrorCode.HISTORY_GONE: (False, "the session cannot be resumed from there; log in afresh"),
+    ErrorCode.SLOW_CONSUMER: (True, "the client read too slowly"),
+    ErrorCode.TIMEOUT: (True, "the client was silent for too long"),
+    ErrorCode.SERVER_FULL: (True, "the server takes no more connections"),
+    ErrorCode.SHUTTING_DOWN: (True, "the server stops"),
+    ErrorCode.INTERNAL: (True, "the server failed; it is not the client's fault"),
+}
+
+
+class EventError(Exception):
+    """Whatever this package raises. Catch it to catch everything."""
+
+
+class LocalError(EventError):
+    """The caller asked for what cannot be done; nothing was sent, nothing changed.
+
+    `field` names the field at fault, or is None; `reason` says what is wrong with it.
+    """
+
+    def __init__(self, reason: str, *, field: str | None = None) -> None:
+        super().__init__(reason, field)
+        self.reason = reason
+        self.field = field
+
+    def __str__(self) -> str:
+        return self.reason if self.field is None else f"{self.field}: {self.reason}"
+
+
+class ProtocolError(EventError):
+    """The peer broke a rule of the protocol.
+
+    `code` is what to tell the peer; `seq` the number of its frame, 0 where the
+    connection cannot go on; `field` the field at fault, or None; `reason` what is
+    wrong with it; `offset` where, in bytes from the start of what was given: of the
+    stream for a decoder or a connection, of the frame for `decode`.
+    """
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        reason: str,
+        *,
+        field: str | None = None,
+        offset: int = 0,
+        seq: int = 0,
+    ) -> None:
+        super().__init__(code, reason, field, offset, seq)
+        self.code = code
+        self.reason = reason
+        self.field = field
+        self.offset = offset
+        self.seq = seq
+
+    def __str__(self) -> str:
+        place = (
+            f"byte {self.offset}" if self.field is None else f"{self.field} at byte {self.offset}"
+        )
+        return f"{self.code.name}: {place}: {self.reason}"
+
+
+class RemoteError(EventError):
+    """The peer ended the connection with an `Error` of seq 0.
+
+    `code` is its number (an `ErrorCode` where it is a known one), `text` its
+    explanation: for people, from the peer, so escape it before you print it.
+    """
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(code, text)
+        self.code = code
+        self.text = text
+
+    def __str__(self) -> str:
+        name = self.code.name if isinstance(self.code, ErrorCode) else f"error {self.code}"
+        return f"the peer ended the connection: {name}"
+
+
+class ConnectionLost(EventError):
+    """The stream ended without a clean end: no Ack of a Logout, no Error.
+
+    Requests without a reply may or may not have had their effect.
+    """

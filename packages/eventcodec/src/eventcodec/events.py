@@ -1,0 +1,447 @@
+"""The events: frozen, typed, complete at birth, each field declared once.
+
+Rule: a class here is the whole truth about its event. Layout, reference parser and
+fast functions come from its declaration; nothing else repeats it.
+
+Layer: above `compiler`, below `codec`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from enum import IntEnum
+from types import MemberDescriptorType
+from typing import Any, ClassVar, TypeVar, dataclass_transform, overload
+
+from . import compiler
+from .compiler import Compiled, Part
+from .errors import LocalError, ProtocolError
+from .limits import HEADER_SIZE
+from .wire import U8, U16, U32, U64, Bytes16, Rest, ShortText, Text, Wire
+
+__all__ = [
+    "STANDARD_EVENTS",
+    "Ack",
+    "ApplicationEvent",
+    "Error",
+    "Event",
+    "Fact",
+    "Joined",
+    "Left",
+    "LeftReason",
+    "Login",
+    "Logout",
+    "Message",
+    "Ping",
+    "Pong",
+    "Unknown",
+    "Welcome",
+    "application_event",
+    "field",
+]
+
+APPLICATION_TYPES = range(0x80, 0x100)
+LAST_SEQ = 2**64 - 1
+
+T = TypeVar("T")
+E = TypeVar("E", bound="Event")
+A = TypeVar("A", bound="ApplicationEvent")
+
+
+@overload
+def field(subcon: Wire[T], *, default: T, repr: bool = True) -> T: ...
+@overload
+def field(subcon: Wire[T], *, repr: bool = True) -> T: ...
+def field(subcon: Any, *, default: Any = dataclasses.MISSING, repr: bool = True) -> Any:
+    """Declare a field of an event: what it is made of on the wire, and its default.
+
+    `subcon` is a word of `eventcodec.wire`, or any subcon of construct's own. With
+    `repr` false the value never shows in a `repr`.
+
+    >>> from eventcodec import ApplicationEvent, application_event, field, wire
+    >>> @application_event(0x80)
+    ... class Moved(ApplicationEvent):
+    ...     x: int = field(wire.I32)
+    >>> Moved(x=3)
+    Moved(seq=0, sender='', x=3)
+    """
+    return dataclasses.field(default=default, repr=repr, metadata={"wire": subcon})
+
+
+class _TypeNumber:
+    """`event.type` and `EventClass.type`: the number of the type on the wire."""
+
+    def __get__(self, event: Event | None, owner: type[Event]) -> int:
+        number: object = owner._number if event is None else event._number
+        if not isinstance(number, int):
+            raise AttributeError(f"{owner.__name__} has no type of its own; its instances have")
+        return number
+
+
+def _check_seq(seq: object) -> None:
+    if type(seq) is not int or not 0 <= seq <= LAST_SEQ:
+        raise LocalError(f"not an int in 0 … {LAST_SEQ}", field="seq")
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
+def _declare(
+    number: int | None = None, *, unnumbered: bool = False
+) -> Callable[[type[E]], type[E]]:
+    """Make a class an event: a frozen, slotted dataclass with its compiled functions."""
+
+    def declare(declared: type[E]) -> type[E]:
+        event = dataclasses.dataclass(frozen=True, slots=True, kw_only=True)(declared)
+        event.parts = tuple(
+            Part(each.name, each.metadata["wire"])
+            for each in dataclasses.fields(event)
+            if "wire" in each.metadata
+        )
+        if number is not None:
+            event._number = number
+        event.compiled = compiler.compile_event(event, number, event.parts, unnumbered=unnumbered)
+        return event
+
+    return declare
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What every event has: `seq`, its number, and `type`, the number of its kind.
+
+    `seq` is 0 until the event is numbered: a client numbers its requests when it sends
+    them. `with_seq` gives the same event under another number. `parts` are its fields
+    as they stand on the wire, in order. Raises LocalError for a value that no frame
+    can carry.
+
+    >>> Message(content="hello").with_seq(7)
+    Message(seq=7, sender='', content='hello')
+    """
+
+    type: ClassVar[_TypeNumber] = _TypeNumber()
+    parts: ClassVar[tuple[Part, ...]] = ()
+    compiled: ClassVar[Compiled]
+    _number: ClassVar[int]
+
+    seq: int = 0
+    """A request's own number, a reply's request, or a fact's position; u64."""
+
+    def with_seq(self: E, seq: int) -> E:
+        """This event under the number `seq`, 0 to 2^64 - 1. Raises LocalError outside of it."""
+        _check_seq(seq)
+        return _rebuild(self.__class__, _state(self) | {"seq": seq})
+
+    def __post_init__(self) -> None:
+        _check_seq(self.seq)
+        for part in self.parts:
+            reason = compiler.fault_of(part, getattr(self, part.name))
+            if reason is not None:
+                raise LocalError(reason, field=part.name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self.__class__, _state(self))
+
+
+def _state(event: Event) -> dict[str, object]:
+    kind = event.__class__
+    names = (name for each in kind.__mro__ for name in getattr(each, "__slots__", ()))
+    slots = (name for name in names if isinstance(getattr(kind, name), MemberDescriptorType))
+    return {name: getattr(event, name) for name in slots if hasattr(event, name)}
+
+
+def _rebuild(kind: type[E], state: dict[str, object]) -> E:
+    event = object.__new__(kind)
+    for name, value in state.items():
+        object.__setattr__(event, name, value)
+    return event
+
+
+class Fact(Event):
+    """An entry of the room's log, as all members read it but the one who made it."""
+
+    __slots__ = ()
+
+    @property
+    def position(self) -> int:
+        """The number of this entry in the log; it travels as `seq`."""
+        return self.seq
+
+
+@_declare(0x01)
+class Login(Event):
+    """Ask to come in. Answered by `Welcome`, or by an `Error`.
+
+    Fresh with ticket 0 and position 0; with those of an earlier session it resumes
+    there. `repr` shows neither credential nor ticket. EP-4.2, EP-4.3.
+
+    >>> Login(user="ann", credential=b"secret")
+    Login(seq=0, user='ann', position=0)
+    """
+
+    user: str = field(ShortText, default="")
+    """The name asked for; empty: the server gives a free one."""
+    credential: bytes = field(Bytes16, default=b"", repr=False)
+    """What proves that one may have the name; at most 65,535 bytes."""
+    ticket: int = field(U64, default=0, repr=False)
+    """`Welcome.ticket` of the session to resume, 0 for a fresh one."""
+    position: int = field(U64, default=0)
+    """The last position that was read in that session, 0 for a fresh one."""
+
+
+@_declare(0x02)
+class Message(Fact):
+    """Something said: a request from its author, a fact to everybody else.
+
+    >>> Message(content="hello")
+    Message(seq=0, sender='', content='hello')
+    """
+
+    sender: str = field(ShortText, default="")
+    """Who said it. Filled in by the server; empty in a request."""
+    content: str = field(Text)
+    """What was said, to the end of the frame."""
+
+
+@_declare(0x03)
+class Logout(Event):
+    """Leave. Its `Ack` is the clean end of the connection."""
+
+
+@_declare(0x04)
+class Ack(Event):
+    """Done: the reply to a request that was carried out."""
+
+    position: int = field(U64, default=0)
+    """The number of the entry that the request made in the log, 0 if it made none."""
+
+
+@_declare(0x05, unnumbered=True)
+class Error(Event):
+    """A refusal, or with seq 0 the end of the connection. Only servers send it.
+
+    >>> from eventcodec import Error, ErrorCode
+    >>> Error(code=ErrorCode.USER_TAKEN, text="ann is here")
+    Error(seq=0, code=<ErrorCode.USER_TAKEN: 13>, text='ann is here')
+    """
+
+    code: int = field(U16)
+    """An `ErrorCode`, or a number that this version does not know."""
+    text: str = field(ShortText, default="")
+    """For people only; may change at any time."""
+
+
+@_declare(0x06)
+class Ping(Event):
+    """Are you there? Answered by `Pong`, in either direction."""
+
+
+@_declare(0x07)
+class Pong(Event):
+    """Yes: the reply to `Ping`, under its number. Nobody answers it."""
+
+
+@_declare(0x08)
+class Welcome(Event):
+    """You are in: the reply to `Login`. `repr` does not show the ticket."""
+
+    user: str = field(ShortText)
+    """The name that one has now."""
+    ticket: int = field(U64, repr=False)
+    """Names the session for a resume; random, never 0. Keep it like a password."""
+    position: int = field(U64)
+    """One's place in the log: the next entry has this number plus one."""
+    max_frame: int = field(U32)
+    """The greatest `length` that the server reads from now on, in bytes."""
+    heartbeat: int = field(U16)
+    """Seconds of silence after which the server pings; 0: never."""
+    server: str = field(ShortText, default="")
+    """What the server calls itself, for people only."""
+
+
+@_declare(0x09)
+class Joined(Fact):
+    """Somebody came in."""
+
+    user: str = field(ShortText)
+    """Who."""
+
+
+class LeftReason(IntEnum):
+    """How a member left."""
+
+    LEFT = 0
+    """It logged out."""
+    LOST = 1
+    """Its connection ended."""
+    EVICTED = 2
+    """The server ended its connection."""
+
+
+@_declare(0x0A)
+class Left(Fact):
+    """Somebody left; from this entry on the name is free.
+
+    >>> Left(user="ann", reason=77).why
+    <LeftReason.LOST: 1>
+    """
+
+    user: str = field(ShortText)
+    """Who."""
+    reason: int = field(U8, default=0)
+    """The number of the reason as it was sent."""
+
+    @property
+    def why(self) -> LeftReason:
+        """The reason; a number that this version does not know reads as LOST."""
+        known = self.reason in LeftReason._value2member_map_
+        return LeftReason(self.reason) if known else LeftReason.LOST
+
+
+class _Numbered(Event):
+    """An event whose type is its own and not its class's."""
+
+    __slots__ = ("_number",)
+
+
+@_declare()
+class Unknown(_Numbered):
+    """A frame of a type that this version does not know; encodes to the same bytes.
+
+    Types 0x00 and 0x0B to 0x7F. It has no position: a newer protocol gave it its meaning.
+    """
+
+    body: bytes = field(Rest)
+    """Everything behind the header."""
+
+    def __init__(self, *, type: int, body: bytes = b"", seq: int = 0) -> None:
+        if type in _KNOWN_TYPES or type not in range(0x80):
+            raise LocalError("not 0x00 and not in 0x0B … 0x7F", field="type")
+        _fill(self, seq=seq, _number=type, body=body)
+
+    def __eq__(self, other: object) -> bool:
+        same = isinstance(other, Unknown)
+        return same and _state(self) == _state(other)  # type: ignore[arg-type]
+
+    def __hash__(self) -> int:
+        return hash((self.seq, self.type, self.body))
+
+    def __repr__(self) -> str:
+        return f"Unknown(seq={self.seq}, type={self.type:#04x}, body={self.body!r})"
+
+
+class _Application(Fact, _Numbered):
+    __slots__ = ("data", "fault")
+
+    data: bytes
+    fault: ProtocolError | None
+
+
+@_declare()
+class ApplicationEvent(_Application):
+    """An event of an application's own, in the types 0x80 to 0xFF; relayed like a Message.
+
+    Itself it is the general one: a `type`, who sent it, and `data`, the application's
+    bytes. Derive from it, under `application_event`, to give the bytes names and types.
+    What arrives and does not fit its declared class comes as the general one, with the
+    misfit in `fault`, and never ends a connection. EP-3.11.
+
+    >>> ApplicationEvent(type=0x80, data=b"up")
+    ApplicationEvent(seq=0, type=0x80, sender='', data=b'up')
+    """
+
+    sender: str = field(ShortText, default="")
+    """Who sent it. Filled in by the server; empty in a request."""
+
+    def __init__(
+        self,
+        *,
+        type: int,
+        sender: str = "",
+        data: bytes = b"",
+        seq: int = 0,
+        fault: ProtocolError | None = None,
+    ) -> None:
+        if type not in APPLICATION_TYPES:
+            raise LocalError("not in 0x80 … 0xFF", field="type")
+        _fill(self, seq=seq, _number=type, sender=sender, data=data, fault=fault)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            self.__class__ is other.__class__ is ApplicationEvent
+            and isinstance(other, ApplicationEvent)
+            and (self.seq, self.type, self.sender, self.data)
+            == (other.seq, other.type, other.sender, other.data)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.seq, self.type, self.sender, self.data))
+
+    def __repr__(self) -> str:
+        return (
+            f"ApplicationEvent(seq={self.seq}, type={self.type:#04x}, "
+            f"sender={self.sender!r}, data={self.data!r})"
+        )
+
+
+def _fill(event: Event, **values: object) -> None:
+    for name, value in values.items():
+        object.__setattr__(event, name, value)
+    event.__post_init__()
+
+
+ApplicationEvent.parts = (*ApplicationEvent.parts, Part("data", Rest))
+ApplicationEvent.compiled = compiler.compile_event(ApplicationEvent, None, ApplicationEvent.parts)
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
+def application_event(number: int) -> Callable[[type[A]], type[A]]:
+    """Declare an application's own event: its type `number`, 0x80 to 0xFF, and its fields.
+
+    The class has `sender` in front of its own fields, and `data`, its own part of the
+    body as bytes. Give it to a `Codec` to have it decoded. Raises LocalError for a
+    number or a field name that is not free.
+
+    >>> from eventcodec import ApplicationEvent, application_event, field, wire
+    >>> @application_event(0x80)
+    ... class Moved(ApplicationEvent):
+    ...     x: int = field(wire.I32)
+    ...     y: int = field(wire.I32)
+    >>> Moved(x=3, y=-4).data.hex()
+    '00000003fffffffc'
+    """
+
+    def declare(declared: type[A]) -> type[A]:
+        own = declared.__annotations__
+        for name in own:
+            if name.startswith("_") or hasattr(ApplicationEvent, name):
+                raise LocalError("not free for a field", field=name)
+        if number not in APPLICATION_TYPES:
+            raise LocalError("not in 0x80 … 0xFF", field="type")
+        event: Any = _declare(number)(declared)
+        event.data = property(_own_data)
+        event.fault = None
+        return event  # type: ignore[no-any-return]
+
+    return declare
+
+
+def _own_data(event: ApplicationEvent) -> bytes:
+    frame = event.compiled.encode(event.with_seq(1))
+    return frame[HEADER_SIZE + 1 + len(event.sender.encode()) :]
+
+
+STANDARD_EVENTS: tuple[type[Event], ...] = (
+    Login,
+    Message,
+    Logout,
+    Ack,
+    Error,
+    Ping,
+    Pong,
+    Welcome,
+    Joined,
+    Left,
+)
+"""The classes of the types 0x01 to 0x0A, in order."""
+
+_KNOWN_TYPES = frozenset(event.type for event in STANDARD_EVENTS)

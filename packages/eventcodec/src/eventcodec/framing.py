@@ -1,0 +1,76 @@
+"""The frame: four bytes of length, twelve of header, a body.
+
+Rule: a frame is judged in the order length, version, reserved, seq, each as soon
+as its bytes are in: the length at 4 bytes, the rest at 16. Nothing here knows an
+event or looks inside a body.
+
+Layer: above `limits` and `errors`, below `compiler`.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from .errors import ErrorCode, ProtocolError
+from .limits import HEADER_SIZE, LENGTH_SIZE, MIN_LENGTH, VERSION
+
+__all__ = ["HEADER", "LENGTH", "judge_header", "judge_length", "pack_header", "word_of"]
+
+LENGTH = Struct(">I")
+HEADER = Struct(">IIQ")
+"""Length, word, seq. The word is version, type and reserved in one number, so that
+one comparison or one look-up judges all three."""
+
+
+def word_of(type: int) -> int:
+    """The header's second four bytes as a number: version, type, reserved.
+
+    >>> hex(word_of(2))
+    '0x1020000'
+    """
+    return VERSION << 24 | type << 16
+
+
+def pack_header(type: int, seq: int, body_size: int) -> bytes:
+    """The 16 bytes before a body of `body_size` bytes."""
+    return HEADER.pack(MIN_LENGTH + body_size, word_of(type), seq)
+
+
+def judge_length(length: int, limit: int, offset: int) -> None:
+    """Refuse a length that no frame has, or that the reader does not take.
+
+    Raises ProtocolError, MALFORMED or FRAME_TOO_LARGE; `offset` is the frame's place.
+    EP-2.2: judged as soon as these four bytes are in.
+    """
+    if length < MIN_LENGTH:
+        reason = f"{length}, and a frame has at least {MIN_LENGTH} bytes behind its length"
+        raise ProtocolError(ErrorCode.MALFORMED, reason, field="length", offset=offset)
+    if length > limit:
+        reason = f"{length} bytes, and {limit} is the most that is accepted here"
+        raise ProtocolError(ErrorCode.FRAME_TOO_LARGE, reason, field="length", offset=offset)
+
+
+def judge_header(word: int, offset: int) -> int:
+    """The type in a header's word; `offset` is the frame's place.
+
+    Raises ProtocolError, UNSUPPORTED_VERSION or MALFORMED.
+    """
+    version, type, reserved = word >> 24, word >> 16 & 0xFF, word & 0xFFFF
+    if version != VERSION:
+        reason = f"{version}, and only {VERSION} is spoken here"
+        raise ProtocolError(
+            ErrorCode.UNSUPPORTED_VERSION, reason, field="version", offset=offset + LENGTH_SIZE
+        )
+    if reserved:
+        raise ProtocolError(ErrorCode.MALFORMED, "not 0", field="reserved", offset=offset + 6)
+    return type
+
+
+def zero_seq(offset: int) -> ProtocolError:
+    """The error for a frame that must have a number and has none."""
+    return ProtocolError(
+        ErrorCode.MALFORMED, "0, and only the last Error has that", field="seq", offset=offset + 8
+    )
+
+
+assert HEADER.size == HEADER_SIZE

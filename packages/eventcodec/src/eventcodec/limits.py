@@ -1,0 +1,125 @@
+"""How much we hold, how far a number goes, and why.
+
+Rule: every size or count that somebody could meet stands here, once, with its
+reason. Code takes the constant; the documentation takes the table.
+
+Layer: the ground, beside `errors`. Imports nothing of this package.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "ANY_FRAME",
+    "HEADER_SIZE",
+    "LENGTH_SIZE",
+    "LIMITS",
+    "MAX_FRAME",
+    "MAX_FRAME_BEFORE_WELCOME",
+    "MAX_FRAME_CEILING",
+    "MAX_POSITION",
+    "MAX_SHORT_TEXT",
+    "MIN_LENGTH",
+    "SENDER_ALLOWANCE",
+    "VERSION",
+    "Limit",
+    "Limits",
+]
+
+VERSION = 1
+LENGTH_SIZE = 4
+HEADER_SIZE = 16
+MIN_LENGTH = HEADER_SIZE - LENGTH_SIZE
+MAX_SHORT_TEXT = 255
+SENDER_ALLOWANCE = MAX_SHORT_TEXT
+MAX_FRAME_BEFORE_WELCOME = 4_096
+MAX_FRAME = 65_536
+MAX_FRAME_CEILING = 16 * 1024 * 1024
+MAX_POSITION = 2**63 - 1
+ANY_FRAME = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One row of the table of limits in the documentation."""
+
+    name: str
+    value: int
+    unit: str
+    reason: str
+    precedent: str
+
+
+LIMITS = (
+    Limit(
+        "MIN_LENGTH",
+        MIN_LENGTH,
+        "bytes",
+        "the rest of the header behind `length`; less cannot be a frame of any version",
+        "HTTP/2: a frame header has a fixed 9 bytes",
+    ),
+    Limit(
+        "MAX_FRAME_BEFORE_WELCOME",
+        MAX_FRAME_BEFORE_WELCOME,
+        "bytes of `length`",
+        "a peer that nobody knows yet may not make a server hold much; the longest "
+        "useful Login is far below",
+        "SMTP, HTTP servers: a request line of 4 to 8 KiB",
+    ),
+    Limit(
+        "MAX_FRAME",
+        MAX_FRAME,
+        "bytes of `length`",
+        "default of `Welcome.max_frame`: a long message fits, and a thousand half-read "
+        "frames still fit into memory",
+        "MQTT brokers and NATS: 64 KiB to 1 MiB",
+    ),
+    Limit(
+        "SENDER_ALLOWANCE",
+        SENDER_ALLOWANCE,
+        "bytes of `length`",
+        "a server writes the sender into the frame that it relays; that may not push a "
+        "legal message over the reader's limit",
+        "none known; follows from the frame",
+    ),
+    Limit(
+        "MAX_FRAME_CEILING",
+        MAX_FRAME_CEILING,
+        "bytes of `length`",
+        "the most that a client of this package reads, whatever a server announces",
+        "HTTP/2: SETTINGS_MAX_FRAME_SIZE ends at 16 MiB - 1",
+    ),
+    Limit(
+        "MAX_SHORT_TEXT",
+        MAX_SHORT_TEXT,
+        "bytes of UTF-8",
+        "its length is one byte",
+        "DNS names: 255 bytes",
+    ),
+    Limit(
+        "MAX_POSITION",
+        MAX_POSITION,
+        "",
+        "a position fits a signed 64-bit integer of any language",
+        "Kafka: offsets are signed 64-bit",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a `Decoder` lets a peer make it hold.
+
+    `max_frame` is the greatest `length` accepted, in bytes: everything of a frame
+    but its first four. The default takes what a server with default settings writes.
+
+    >>> Limits().max_frame
+    65791
+    """
+
+    max_frame: int = MAX_FRAME + SENDER_ALLOWANCE
+
+    def __post_init__(self) -> None:
+        if not MIN_LENGTH <= self.max_frame <= ANY_FRAME:
+            raise ValueError(f"max_frame is {MIN_LENGTH} to {ANY_FRAME} bytes")

@@ -1,0 +1,153 @@
+"""Who may send what when: two tables over the types of events.
+
+Rule: whether an event may come now is read from a table here and decided nowhere
+else. Tests walk every cell; the documentation is drawn from it.
+
+Layer: above `decoder`, below `connection`.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from .errors import ErrorCode
+from .events import (
+    APPLICATION_TYPES,
+    STANDARD_EVENTS,
+    Ack,
+    Error,
+    Joined,
+    Left,
+    Login,
+    Logout,
+    Message,
+    Ping,
+    Pong,
+    Welcome,
+)
+
+__all__ = [
+    "APPLICATION",
+    "KINDS",
+    "REPLIES",
+    "RULES",
+    "SENDABLE",
+    "UNKNOWN",
+    "Role",
+    "State",
+    "judge",
+    "kind_of",
+]
+
+
+class Role(Enum):
+    """The two ends of a connection."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+class State(Enum):
+    """How far a connection is."""
+
+    NEW = "new"
+    """Nobody is logged in."""
+    MEMBER = "member"
+    """Logged in; for what a client may send, also while its Login is on its way."""
+    LEAVING = "leaving"
+    """Client only: a Logout is on its way."""
+    ENDED = "ended"
+    """Nothing more comes or goes."""
+
+
+APPLICATION = APPLICATION_TYPES.start
+"""Stands for all application events in the tables."""
+UNKNOWN = 0x00
+"""Stands for all types that version 1 does not know."""
+
+KINDS = (*(event.type for event in STANDARD_EVENTS), APPLICATION, UNKNOWN)
+
+
+def kind_of(type: int) -> int:
+    """The row of the tables that a type belongs to."""
+    if type in APPLICATION_TYPES:
+        return APPLICATION
+    return type if type in KINDS else UNKNOWN
+
+
+_Row = dict[int, ErrorCode | None]
+OK = None
+_FROM_CLIENT: _Row = {
+    UNKNOWN: ErrorCode.UNKNOWN_TYPE,
+    Ping.type: OK,
+    Pong.type: OK,
+    Ack.type: ErrorCode.UNEXPECTED_EVENT,
+    Error.type: ErrorCode.UNEXPECTED_EVENT,
+    Welcome.type: ErrorCode.UNEXPECTED_EVENT,
+    Joined.type: ErrorCode.UNEXPECTED_EVENT,
+    Left.type: ErrorCode.UNEXPECTED_EVENT,
+}
+_FROM_SERVER: _Row = {
+    UNKNOWN: OK,
+    Ping.type: OK,
+    Pong.type: OK,
+    Ack.type: OK,
+    Error.type: OK,
+    Welcome.type: OK,
+    Login.type: ErrorCode.UNEXPECTED_EVENT,
+    Logout.type: ErrorCode.UNEXPECTED_EVENT,
+}
+_NO_FACTS: _Row = dict.fromkeys(
+    (Message.type, Joined.type, Left.type, APPLICATION), ErrorCode.UNEXPECTED_EVENT
+)
+_FACTS: _Row = dict.fromkeys(_NO_FACTS, OK)
+_NOTHING: _Row = dict.fromkeys(KINDS, ErrorCode.UNEXPECTED_EVENT)
+
+RULES: dict[tuple[Role, State], _Row] = {
+    (Role.SERVER, State.NEW): {
+        **_FROM_CLIENT,
+        Login.type: OK,
+        Message.type: ErrorCode.LOGIN_REQUIRED,
+        Logout.type: ErrorCode.LOGIN_REQUIRED,
+        APPLICATION: ErrorCode.LOGIN_REQUIRED,
+    },
+    (Role.SERVER, State.MEMBER): {
+        **_FROM_CLIENT,
+        Login.type: ErrorCode.ALREADY_LOGGED_IN,
+        Message.type: OK,
+        Logout.type: OK,
+        APPLICATION: OK,
+    },
+    (Role.SERVER, State.ENDED): _NOTHING,
+    (Role.CLIENT, State.NEW): {**_FROM_SERVER, **_NO_FACTS},
+    (Role.CLIENT, State.MEMBER): {**_FROM_SERVER, **_FACTS},
+    (Role.CLIENT, State.LEAVING): {**_FROM_SERVER, **_FACTS},
+    (Role.CLIENT, State.ENDED): _NOTHING,
+}
+"""What may be received: by role and state, for each kind, None or the error that it is."""
+
+SENDABLE: dict[State, frozenset[int]] = {
+    State.NEW: frozenset({Login.type, Ping.type}),
+    State.MEMBER: frozenset({Message.type, Logout.type, Ping.type, APPLICATION}),
+    State.LEAVING: frozenset(),
+    State.ENDED: frozenset(),
+}
+"""What a client may ask for in each state. A Login need not be answered before one goes on."""
+
+REPLIES: dict[int, int] = {
+    Login.type: Welcome.type,
+    Message.type: Ack.type,
+    Logout.type: Ack.type,
+    Ping.type: Pong.type,
+    APPLICATION: Ack.type,
+}
+"""What answers a request that was carried out; an Error answers any that was not."""
+
+
+def judge(role: Role, state: State, type: int) -> ErrorCode | None:
+    """None where an event of this type may come now, else what is wrong with it.
+
+    >>> judge(Role.SERVER, State.NEW, Message.type)
+    <ErrorCode.LOGIN_REQUIRED: 10>
+    """
+    return RULES[role, state][kind_of(type)]
