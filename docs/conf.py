@@ -1,5 +1,8 @@
 """How Sphinx builds these pages: `tox -e docs`, every warning an error."""
 
+from pygments.lexers.special import TextLexer
+from sphinx.application import Sphinx
+
 project = "Event Protocol"
 author = "The Event Protocol authors"
 project_copyright = "The Event Protocol authors"
@@ -15,3 +18,9 @@ autodoc_typehints = "signature"
 
 html_theme = "furo"
 html_title = "Event Protocol"
+
+
+def setup(app: Sphinx) -> None:
+    """Frames and sessions are shown as they are; the tests read them too."""
+    for language in ("hex", "session"):
+        app.add_lexer(language, TextLexer)
