@@ -25,7 +25,7 @@ from .events import (
     Message,
     Unknown,
 )
-from .framing import HEADER, LENGTH, judge_header, judge_length, word_of, zero_seq
+from .framing import HEADER, LENGTH, judge_header, judge_length, word_of
 from .limits import ANY_FRAME, HEADER_SIZE, LENGTH_SIZE, MIN_LENGTH
 
 __all__ = ["STANDARD", "Codec", "Relayed", "decode", "encode", "relay"]
@@ -82,13 +82,12 @@ class Codec:
     def decode_at(self, data: bytes, start: int, stop: int) -> Event:
         """The event in `data[start:stop]`, a whole frame whose length was judged."""
         _, word, seq = HEADER.unpack_from(data, start)
-        judge_header(word, start)
-        if not seq and word != _ERROR:
-            raise zero_seq(start)
+        judge_header(word, seq, start, unnumbered=LAST_ERROR)
         return self.by_word[word](data, start + HEADER_SIZE, stop, seq)
 
 
-_ERROR = word_of(Error.type)
+LAST_ERROR = word_of(Error.type)
+"""The word of the only frame that may have seq 0."""
 
 
 def _unknown(type: int) -> Decode:

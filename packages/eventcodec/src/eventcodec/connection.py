@@ -32,7 +32,6 @@ from .events import (
     Unknown,
     Welcome,
 )
-from .framing import zero_seq
 from .limits import MAX_FRAME_BEFORE_WELCOME, MAX_FRAME_CEILING, SENDER_ALLOWANCE, Limits
 from .states import REPLIES, SENDABLE, Role, State, judge, kind_of
 
@@ -269,6 +268,7 @@ class ServerConnection:
 
     def __init__(self, *, codec: Codec = STANDARD) -> None:
         self._decoder = Decoder(Limits(max_frame=MAX_FRAME_BEFORE_WELCOME), codec)
+        self._decoder.unnumbered = None
         self._state = State.NEW
         self._open: Request | None = None
         self._sender = b""
@@ -314,8 +314,6 @@ class ServerConnection:
                 yield request
 
     def _judge(self, event: Event) -> Request | None:
-        if not event.seq:
-            raise self._decoder.fail(zero_seq(self._decoder.offset - len(encode(event))))
         code = judge(Role.SERVER, self._state, event.type)
         if getattr(event, "sender", ""):
             code = ErrorCode.UNEXPECTED_EVENT

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .codec import STANDARD, Codec, Relayed, relay
+from .codec import LAST_ERROR, STANDARD, Codec, Relayed, relay
 from .errors import ConnectionLost, EventError, LocalError, ProtocolError
 from .events import Event
 from .framing import HEADER, LENGTH, judge_header, judge_length
@@ -37,6 +37,7 @@ class Decoder:
     """
 
     def __init__(self, limits: Limits | None = None, codec: Codec = STANDARD) -> None:
+        self.unnumbered: int | None = LAST_ERROR  # the word that may stand with seq 0
         self.max_frame = (limits or Limits()).max_frame
         self._by_word = codec.by_word
         self._codec = codec
@@ -158,8 +159,8 @@ class Decoder:
         if rest < HEADER_SIZE:
             self._wait(HEADER_SIZE)
             return None
-        _, word, _ = _HEADER(data, at)
-        judge_header(word, at)
+        _, word, seq = _HEADER(data, at)
+        judge_header(word, seq, at, unnumbered=self.unnumbered)
         stop = at + LENGTH_SIZE + length
         if stop > len(data):
             self._wait(LENGTH_SIZE + length)

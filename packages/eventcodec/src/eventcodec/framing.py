@@ -50,27 +50,23 @@ def judge_length(length: int, limit: int, offset: int) -> None:
         raise ProtocolError(ErrorCode.FRAME_TOO_LARGE, reason, field="length", offset=offset)
 
 
-def judge_header(word: int, offset: int) -> int:
-    """The type in a header's word; `offset` is the frame's place.
+def judge_header(word: int, seq: int, offset: int, *, unnumbered: int | None) -> None:
+    """Refuse a header of another version, with reserved bits, or with seq 0.
 
-    Raises ProtocolError, UNSUPPORTED_VERSION or MALFORMED.
+    `unnumbered` is the one word that may stand with seq 0, if any; `offset` is the
+    frame's place. Raises ProtocolError, UNSUPPORTED_VERSION or MALFORMED.
+    EP-2.2: judged as soon as the 16 bytes of the header are in.
     """
-    version, type, reserved = word >> 24, word >> 16 & 0xFF, word & 0xFFFF
+    version, reserved = word >> 24, word & 0xFFFF
     if version != VERSION:
         reason = f"{version}, and only {VERSION} is spoken here"
-        raise ProtocolError(
-            ErrorCode.UNSUPPORTED_VERSION, reason, field="version", offset=offset + LENGTH_SIZE
-        )
+        place = offset + LENGTH_SIZE
+        raise ProtocolError(ErrorCode.UNSUPPORTED_VERSION, reason, field="version", offset=place)
     if reserved:
         raise ProtocolError(ErrorCode.MALFORMED, "not 0", field="reserved", offset=offset + 6)
-    return type
-
-
-def zero_seq(offset: int) -> ProtocolError:
-    """The error for a frame that must have a number and has none."""
-    return ProtocolError(
-        ErrorCode.MALFORMED, "0, and only the last Error has that", field="seq", offset=offset + 8
-    )
+    if not seq and word != unnumbered:
+        reason = "0, and only the last Error has that"
+        raise ProtocolError(ErrorCode.MALFORMED, reason, field="seq", offset=offset + 8)
 
 
 assert HEADER.size == HEADER_SIZE
