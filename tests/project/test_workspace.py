@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,13 @@ def test_every_package_carries_the_licence_of_the_workspace(package: str) -> Non
     own = (ROOT / "packages" / package / "LICENSE").read_text(encoding="utf-8")
 
     assert own == (ROOT / "LICENSE").read_text(encoding="utf-8")
+
+
+def test_every_test_folder_has_a_run() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    ordinary = set(settings["tool"]["pytest"]["ini_options"]["testpaths"])
+    folders = {path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("tests/**/test_*.py")}
+
+    unrun = [f for f in folders if not any(f == o or f.startswith(f"{o}/") for o in ordinary)]
+
+    assert unrun == ["tests/packaging"]

@@ -1,0 +1,66 @@
+"""What the wheels hold, and that they are what runs. Only `tox -e wheel` runs this folder."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sysconfig
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DIST = Path(os.environ["EVENT_PROTOCOL_DIST"])
+PACKAGES = ["eventcodec", "refserver"]
+
+
+def wheel(package: str) -> zipfile.ZipFile:
+    (path,) = DIST.glob(f"{package}-*.whl")
+    return zipfile.ZipFile(path)
+
+
+def sources(package: str) -> set[str]:
+    root = ROOT / "packages" / package / "src"
+    files = (path for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return {path.relative_to(root).as_posix() for path in files}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_wheel_holds_exactly_the_sources(package: str) -> None:
+    with wheel(package) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+
+    assert held == sources(package)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_wheel_is_marked_as_typed(package: str) -> None:
+    with wheel(package) as archive:
+        assert f"{package}/py.typed" in archive.namelist()
+
+
+@pytest.mark.parametrize("name", ["valid.json", "invalid.json", "prefixes.json", "schema.json"])
+def test_the_vectors_ship_in_the_wheel(name: str) -> None:
+    with wheel("eventcodec") as archive:
+        assert f"eventcodec/vectors/{name}" in archive.namelist()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_source_distribution_holds_the_sources_and_the_licence(package: str) -> None:
+    (path,) = DIST.glob(f"{package}-*.tar.gz")
+
+    with tarfile.open(path) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+
+    wanted = {f"src/{name}" for name in sources(package)} | {"LICENSE", "README.md"}
+    assert wanted <= held
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_what_runs_here_is_the_installed_wheel(package: str) -> None:
+    file = importlib.import_module(package).__file__
+
+    assert file is not None
+    assert Path(file).is_relative_to(sysconfig.get_path("purelib"))
