@@ -1,0 +1,89 @@
+"""Write the conformance vectors that ship with eventcodec, or check them.
+
+Rule: the same vectors, the same bytes, on every machine and every day.
+
+Usage, from the root: python -m tools.make_vectors [--check]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from tools.vectors.form import PREFIX_STATEMENTS, Vector, statements
+from tools.vectors.invalid import single_faults
+from tools.vectors.precedence import double_faults
+from tools.vectors.valid import all_valid
+
+HOME = Path(__file__).parent.parent / "packages/eventcodec/src/eventcodec/vectors"
+
+PREFIX_RULE = (
+    "Cut the frame of the valid vector `of` behind each number of bytes in `cuts`: it is "
+    "incomplete, so the reader waits; it finds no event and no error."
+)
+
+
+def unpacked_size(data: Any) -> int:
+    if isinstance(data, str):
+        return len(data) // 2
+    return sum(
+        unpacked_size(part) if isinstance(part, str) else len(part["repeat"]) // 2 * part["times"]
+        for part in data
+    )
+
+
+def prefix_of(vector: Vector) -> Vector:
+    size = unpacked_size(vector["bytes"])
+    return {"id": f"prefix.{vector['id']}", "of": vector["id"], "cuts": cuts(size)}
+
+
+def cuts(size: int) -> list[list[int]]:
+    """Every one in a frame of usual size; a long one only near its ends."""
+    return [[0, size - 1]] if size <= 1_024 else [[0, 300], [size - 20, size - 1]]
+
+
+def compact(value: Vector) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def file(kind: str, vectors: list[Vector], **head: Any) -> str:
+    """One vector a line: small, and a change shows as the vector that changed."""
+    start = compact({"format": 1, "protocol": 1, "kind": kind, **head})[:-1]
+    lines = ",\n".join(map(compact, vectors))
+    return f'{start},"vectors":[\n{lines}\n]}}\n'
+
+
+def contents() -> dict[str, str]:
+    """Each file's name and what must stand in it."""
+    frames = all_valid()
+    prefixes = [prefix_of(vector) for vector in frames]
+    return {
+        "valid.json": file("valid", frames),
+        "invalid.json": file("invalid", [*single_faults(), *double_faults()]),
+        "prefixes.json": file(
+            "prefixes", prefixes, description=PREFIX_RULE, proves=statements(PREFIX_STATEMENTS)
+        ),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Write the conformance vectors.")
+    parser.add_argument("--check", action="store_true", help="write nothing, compare")
+    check = parser.parse_args().check
+    stale = []
+    for name, text in contents().items():
+        path = HOME / name
+        if check and (not path.exists() or path.read_text("ascii") != text):
+            stale.append(name)
+        elif not check:
+            path.write_text(text, "ascii")
+    if stale:
+        print(f"stale: {', '.join(stale)}; run python -m tools.make_vectors", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
