@@ -1,0 +1,101 @@
+"""One run: a fresh server on one core, the load generator on the other.
+
+Rule: a run ends within its own time limit, and a run that went wrong is a
+`Failed` with its reason, never a figure.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.fanout.build import program
+from benchmarks.fanout.rows import Load, Measure
+from benchmarks.fanout.servers import CannotStart, Server, pinned, running
+
+Sample = dict[str, Any]
+"""What the load generator printed."""
+
+SETUP_AND_DRAIN_SECONDS = 150.0
+
+
+class Failed(Exception):
+    """A run gave no figures; the argument says why."""
+
+
+def cores() -> tuple[int, int]:
+    """One core for the server and one for the load generator, the same where there is one."""
+    available = sorted(os.sched_getaffinity(0))
+    return available[0], available[-1]
+
+
+def allow_connections() -> None:
+    """Raise the soft limit on open files to the hard one, for us and for what we start."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _arguments(protocol: str, load: Load, port: int, seconds: float, warmup: float) -> list[str]:
+    options = {
+        "protocol": protocol,
+        "port": port,
+        "subscribers": load.subscribers,
+        "publishers": load.publishers,
+        "window": load.window,
+        "size": load.size,
+        "seconds": round(seconds * 1000),
+        "warmup": round(warmup * 1000),
+    }
+    if load.bursts:
+        options["bursts"] = load.bursts
+    return [f"--{name}={value}" for name, value in options.items()]
+
+
+def generate(
+    protocol: str, load: Load, port: int, *, seconds: float, warmup: float, pid: int | None = None
+) -> Sample:
+    """What the load generator counts against a server that listens; `pid` also counts its CPU."""
+    command = [str(program("loadgen")), *_arguments(protocol, load, port, seconds, warmup)]
+    if pid is not None:
+        command.append(f"--server-pid={pid}")
+    limit = SETUP_AND_DRAIN_SECONDS + seconds + warmup
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise Failed(str(error)) from error
+    if done.returncode != 0:
+        raise Failed(done.stderr.strip())
+    sample: Sample = json.loads(done.stdout)
+    return sample
+
+
+def run(server: Server, load: Load, *, seconds: float, warmup: float) -> Sample:
+    """What one run against a fresh server counted."""
+    server_core, generator_core = cores()
+    seconds = load.seconds or seconds
+    try:
+        with running(server, server_core) as (port, pid), pinned(generator_core):
+            return generate(server.protocol, load, port, seconds=seconds, warmup=warmup, pid=pid)
+    except CannotStart as error:
+        raise Failed(str(error)) from error
+
+
+def _memory(sample: Sample) -> float:
+    grown = float(sample["server_rss"] - sample["server_rss_alone"])
+    members: int = sample["subscribers"] + sample["publishers"]
+    return grown / members
+
+
+MEASURES: dict[Measure, Callable[[Sample], float]] = {
+    "deliveries_per_s": lambda sample: sample["deliveries_per_s"],
+    "messages_per_s": lambda sample: sample["messages_per_s"],
+    "cpu_us_per_delivery": lambda sample: sample["server_cpu_s"] * 1e6 / sample["deliveries"],
+    "cpu_ns_per_byte": lambda sample: sample["server_cpu_s"] * 1e9 / sample["member_bytes"],
+    "everybody_has_it_s": lambda sample: max(sample["everybody_has_it_s"]),
+    "memory_per_member": _memory,
+    "server_cpu_share": lambda sample: sample["server_cpu_share"],
+}

@@ -1,0 +1,115 @@
+"""`tox -e bench-fanout`: refserver beside Redis, NATS, Mosquitto and the C floor.
+
+Rule: the runs are interleaved, round by round and server by server, so that
+what else happens on the machine hits all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from benchmarks import results
+from benchmarks.fanout import drawing, report
+from benchmarks.fanout.measure import Failed, Sample, allow_connections, cores, run
+from benchmarks.fanout.rows import ROWS, Row
+from benchmarks.fanout.servers import REFSERVER, SERVERS, Server
+from benchmarks.figures import environment
+
+console = Console(stderr=True)
+
+
+def _plan(rows: list[Row], servers: list[Server], rounds: int) -> Iterator[tuple[int, Row, Server]]:
+    for number in range(rounds):
+        for row in rows:
+            for server in servers:
+                if server.name in row.servers:
+                    yield number, row, server
+
+
+def _installed(names: list[str]) -> list[Server]:
+    chosen = [SERVERS[name] for name in names]
+    for server in chosen:
+        if server.find() is None:
+            console.print(f"[yellow]{server.title} is not installed: its columns stay empty")
+    return [server for server in chosen if server.find() is not None]
+
+
+def measure(
+    rows: list[Row], servers: list[Server], rounds: int, seconds: float, warmup: float
+) -> results.Result:
+    """All rounds of all rows."""
+    samples: dict[str, dict[str, list[Sample | None]]] = {}
+    failures = []
+    plan = list(_plan(rows, servers, rounds))
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    # The bar itself must not cost the core that is measured: it moves between runs.
+    with Progress(*columns, console=console, auto_refresh=False) as progress:
+        task = progress.add_task("", total=len(plan))
+        for number, row, server in plan:
+            progress.update(task, description=f"{row.id}, {server.title}", refresh=True)
+            sample = None
+            try:
+                sample = run(server, row.load, seconds=seconds, warmup=warmup)
+            except Failed as error:
+                failure = {"round": number + 1, "row": row.id, "server": server.name}
+                failures.append(failure | {"reason": str(error)})
+                progress.console.print(f"[red]{row.id}, {server.title}: {error}", markup=True)
+            samples.setdefault(row.id, {}).setdefault(server.name, []).append(sample)
+            progress.advance(task)
+    return {
+        "environment": environment(),
+        "servers": {server.name: server.version() for server in servers},
+        "options": {"rounds": rounds, "seconds": seconds, "warmup": warmup},
+        "samples": samples,
+        "failures": failures,
+    }
+
+
+@click.command(help=__doc__.partition("\n")[0])
+@click.option("--rounds", type=click.IntRange(1, 50), default=5, show_default=True)
+@click.option("--seconds", type=click.FloatRange(0.05, 60), default=1.0, show_default=True)
+@click.option("--warmup", type=click.FloatRange(0, 60), default=0.5, show_default=True)
+@click.option("--quick", is_flag=True, help="One short round: does it run, not how fast.")
+@click.option("--row", "rows", multiple=True, type=click.Choice(list(ROWS)), help="Only this row.")
+@click.option(
+    "--server", "servers", multiple=True, type=click.Choice(list(SERVERS)), help="Only this server."
+)
+@click.option("--publish", is_flag=True, help="Write docs/performance.md and its plots too.")
+def main(
+    rounds: int,
+    seconds: float,
+    warmup: float,
+    quick: bool,
+    rows: tuple[str, ...],
+    servers: tuple[str, ...],
+    publish: bool,
+) -> None:
+    if quick:
+        rounds, seconds, warmup = 1, 0.3, 0.2
+    if len(set(cores())) == 1:
+        console.print("[yellow]one core only: server and load generator share it")
+    allow_connections()
+    chosen = [ROWS[name] for name in rows or ROWS]
+    installed = _installed(list(servers or SERVERS))
+    result = measure(chosen, installed, rounds, seconds, warmup)
+    blocks = report.blocks(result)
+    folder = results.store(
+        "fanout", result, blocks, lambda plots: drawing.draw(result, plots), publish=publish
+    )
+    click.echo("\n".join(blocks.values()))
+    console.print(f"written to {folder}")
+    if any(failure["server"] == REFSERVER.name for failure in result["failures"]):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
