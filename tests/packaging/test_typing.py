@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -16,7 +17,15 @@ PROJECT = Path(__file__).resolve().parents[1] / "typing_client"
 
 def mypy(file: str) -> set[int]:
     """The lines of `file` that mypy complains of."""
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir=", file]
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--config-file=",
+        f"--cache-dir={os.devnull}",
+        file,
+    ]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300)
     assert done.returncode in (0, 1), done.stderr
     return {int(line) for line in re.findall(rf"^{file}:(\d+): error:", done.stdout, re.M)}
