@@ -13,7 +13,7 @@ myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 4
 exclude_patterns = ["_build", "clients"]
 
-# Docstrings mark names with single backticks, as Markdown does: code, and a link where there is one.
+# Docstrings mark names with single backticks, as Markdown does: code, and a link where one fits.
 default_role = "py:obj"
 smartquotes = False
 
