@@ -1,0 +1,246 @@
+"""Draw the tables of docs/protocol.md from the code; `--check` only compares.
+
+Rule: what the code knows (numbers, names, layouts, states, limits) is written into
+the specification from there. Where a table's last column is the specification's own
+word (the meaning of a field, when an error comes), that column is kept as it stands.
+
+Layer: outside the packages, above `eventcodec`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from eventcodec import (
+    LIMITS,
+    RULES,
+    SENDABLE,
+    STANDARD_EVENTS,
+    ApplicationEvent,
+    Error,
+    ErrorCode,
+    Event,
+    Fact,
+    Ping,
+    Role,
+    State,
+)
+from eventcodec.states import APPLICATION, KINDS, REPLIES, UNKNOWN
+
+SPECIFICATION = Path(__file__).parent.parent / "docs" / "protocol.md"
+BLOCK = re.compile(r"(<!-- generated: (?P<name>[^>]+) -->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL)
+
+# A limit of eventcodec's own is no limit of the protocol.
+LIMITS_OF_THE_PROTOCOL = {limit.name for limit in LIMITS} - {"MAX_FRAME_CEILING"}
+
+NOTHING = "–"
+Row = tuple[str, ...]
+
+
+class Missing(Exception):
+    """A row whose last column nobody has written yet."""
+
+
+def table(head: Row, rows: Sequence[Row]) -> str:
+    """A Markdown table, with the empty lines that keep it apart from the markers."""
+    rule = f"|{'---|' * len(head)}\n"
+    first, *others = (f"| {' | '.join(row)} |\n" for row in (head, *rows))
+    return "\n" + first + rule + "".join(others) + "\n"
+
+
+def cells(body: str) -> Iterator[Row]:
+    """The rows of a table as it stands, without its head."""
+    for line in body.strip().splitlines()[2:]:
+        yield tuple(cell.strip() for cell in line.strip().strip("|").split("|"))
+
+
+def kept(body: str, key: str) -> str:
+    """The last column, as it stands, of the row that begins with `key`."""
+    for row in cells(body):
+        if row[0] == key and row[-1]:
+            return row[-1]
+    raise Missing(f"write the last column of the row {key!r} by hand, then run this again")
+
+
+# ---------------------------------------------------------------- events
+
+
+def event_of(kind: int) -> type[Event] | None:
+    if kind == APPLICATION:
+        return ApplicationEvent
+    return next((event for event in STANDARD_EVENTS if event.type == kind), None)
+
+
+def name_of(kind: int) -> str:
+    if kind in (APPLICATION, UNKNOWN):
+        return "application events" if kind == APPLICATION else "unknown types"
+    return f"`{STANDARD_EVENTS[kind - 1].__name__}`"
+
+
+def is_fact(kind: int) -> bool:
+    event = event_of(kind)
+    return event is not None and issubclass(event, Fact)
+
+
+REPLY_KINDS = {*REPLIES.values(), Error.type}
+ASKED_BY_CLIENTS = frozenset().union(*SENDABLE.values())
+EVENT_KINDS = [kind for kind in KINDS if kind != UNKNOWN]
+
+
+def from_client(kind: int) -> str:
+    if kind in ASKED_BY_CLIENTS:
+        return "request"
+    return NOTHING if RULES[Role.SERVER, State.MEMBER][kind] else "answer"
+
+
+def from_server(kind: int) -> str:
+    if RULES[Role.CLIENT, State.MEMBER][kind]:
+        return NOTHING
+    if is_fact(kind):
+        return "fact"
+    if kind == Error.type:
+        return "reply, or the last frame"
+    return "reply" if kind in REPLY_KINDS else "question"
+
+
+def types(body: str) -> str:
+    def row(kind: int) -> Row:
+        event = event_of(kind)
+        assert event is not None
+        number = f"0x{kind:02X}" + ("–0xFF" if kind == APPLICATION else "")
+        fields = ", ".join(part.name for part in event.parts) or NOTHING
+        return number, name_of(kind), from_client(kind), from_server(kind), fields
+
+    head = ("type", "event", "from a client", "from a server", "body")
+    return table(head, [row(kind) for kind in EVENT_KINDS])
+
+
+def fields_of(event: type[Event]) -> Callable[[str], str]:
+    def fields(body: str) -> str:
+        rows = [
+            (part.name, re.sub(r"\b(u\d+)\b", r"`\1`", part.layout), kept(body, part.name))
+            for part in event.parts
+        ]
+        return table(("field", "layout", "meaning"), rows)
+
+    return fields
+
+
+# ---------------------------------------------------------------- states
+
+
+def answer(state: State, kind: int) -> str:
+    refused = RULES[Role.SERVER, state][kind]
+    if refused is not None:
+        return refused.name
+    return name_of(REPLIES[kind]) if kind in REPLIES else "no reply"
+
+
+def server_states(body: str) -> str:
+    states = (State.NEW, State.MEMBER)
+    rows = [(name_of(kind), *(answer(state, kind) for state in states)) for kind in KINDS]
+    return table(("from the client", *(state.name for state in states)), rows)
+
+
+def reading(state: State, kind: int) -> str:
+    if RULES[Role.CLIENT, state][kind]:
+        return "server's fault"
+    if kind == UNKNOWN:
+        return "handed on"
+    if kind == Ping.type:
+        return "answered with `Pong`"
+    if kind == Error.type:
+        return "reply; with seq 0 the end"
+    return "fact" if is_fact(kind) else "reply"
+
+
+def client_states(body: str) -> str:
+    states = (State.NEW, State.MEMBER)
+    rows = [(name_of(kind), *(reading(state, kind) for state in states)) for kind in KINDS]
+    return table(("from the server", *(state.name for state in states)), rows)
+
+
+def client_sends(body: str) -> str:
+    asked = {State.NEW: "nothing yet", State.MEMBER: "Login sent", State.LEAVING: "Logout sent"}
+    rows = [
+        (name_of(kind), *("yes" if kind in SENDABLE[state] else "no" for state in asked))
+        for kind in EVENT_KINDS
+        if kind in ASKED_BY_CLIENTS
+    ]
+    return table(("may be sent", *asked.values()), rows)
+
+
+# ---------------------------------------------------------------- numbers
+
+
+def errors(body: str) -> str:
+    rows = [
+        (str(code.value), code.name, "yes" if code.fatal else "no", code.meaning,
+         kept(body, str(code.value)))
+        for code in ErrorCode
+    ]  # fmt: skip
+    return table(("code", "name", "fatal", "meaning", "when"), rows)
+
+
+def number(value: int) -> str:
+    wide = value >= 1 << 32 and value & (value + 1) == 0
+    return f"2^{value.bit_length()} − 1" if wide else f"{value:,}"
+
+
+def limits(body: str) -> str:
+    rows = [
+        (f"`{limit.name}`", number(limit.value), limit.unit or "a number", limit.reason)
+        for limit in LIMITS
+        if limit.name in LIMITS_OF_THE_PROTOCOL
+    ]
+    return table(("limit", "value", "unit", "why"), rows)
+
+
+EVENTS: tuple[type[Event], ...] = (*STANDARD_EVENTS, ApplicationEvent)
+BLOCKS: dict[str, Callable[[str], str]] = {
+    "types": types,
+    **{f"fields {event.__name__}": fields_of(event) for event in EVENTS if event.parts},
+    "server-states": server_states,
+    "client-states": client_states,
+    "client-sends": client_sends,
+    "limits": limits,
+    "errors": errors,
+}
+
+
+def generate(text: str) -> str:
+    """The specification with every marked block drawn anew.
+
+    Raises Missing where a block is absent, unknown or double, or a row lacks its own word.
+    """
+    found = [match["name"] for match in BLOCK.finditer(text)]
+    if sorted(found) != sorted(BLOCKS):
+        raise Missing(f"blocks that differ: {sorted(set(found) ^ set(BLOCKS)) or 'one is double'}")
+    return BLOCK.sub(lambda match: match[1] + BLOCKS[match["name"]](match["body"]) + match[4], text)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 on a difference"
+    )
+    options = parser.parse_args(arguments)
+    old = SPECIFICATION.read_text(encoding="utf-8")
+    new = generate(old)
+    if not options.check:
+        SPECIFICATION.write_text(new, encoding="utf-8")
+        return 0
+    lines = (old.splitlines(keepends=True), new.splitlines(keepends=True))
+    sys.stdout.writelines(difflib.unified_diff(*lines, "as it stands", "as the code has it"))
+    return int(old != new)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
