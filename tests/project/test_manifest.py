@@ -1,0 +1,178 @@
+"""Each statement of the specification has a test, and each test names a known statement.
+
+Rule: a statement may be without test only while it is listed in not_yet_proved.txt,
+and the list may only shrink.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+from tools import manifest
+
+SENTENCES = manifest.statements((manifest.ROOT / manifest.SPECIFICATION).read_text("utf-8"))
+SOURCES = sorted(
+    file
+    for folder in ("packages", "tests", "docs", "tools", "benchmarks")
+    for file in (manifest.ROOT / folder).rglob("*")
+    if file.suffix in (".py", ".md", ".json") and not {"_build", ".venv"} & set(file.parts)
+)
+
+SPECIFICATION = "**EP-1.1-1** It MUST be.\n\n**EP-1.1-2** It MAY be.\n"
+PROVING = """
+@pytest.mark.proves("EP-1.1-1", "EP-1.1-2")
+def test_it_is(): ...
+"""
+
+
+def project(root: Path, *, tests: str = PROVING, unproved: str | None = None) -> Path:
+    """A small project with a fresh page."""
+    for folder in ("docs", "tests/project", manifest.VECTORS):
+        (root / folder).mkdir(parents=True)
+    for kind in ("valid", "invalid"):
+        (root / manifest.VECTORS / f"{kind}.json").write_text('{"vectors": []}')
+    (root / manifest.SPECIFICATION).write_text(SPECIFICATION)
+    (root / "tests" / "test_it.py").write_text(tests)
+    if unproved is not None:
+        (root / manifest.UNPROVED).write_text(unproved)
+    known = manifest.statements(SPECIFICATION)
+    (root / manifest.PAGE).write_text(manifest.page(known, manifest.proofs(root)))
+    return root
+
+
+# ---------------------------------------------------------------- this project
+
+
+def test_every_statement_has_a_test_and_every_test_a_statement() -> None:
+    assert manifest.faults() == []
+
+
+def test_numbers_run_from_one_in_each_section() -> None:
+    sections: dict[str, list[int]] = {}
+    for number in SENTENCES:
+        section, _, place = number.rpartition("-")
+        sections.setdefault(section, []).append(int(place))
+
+    assert sections
+    assert all(places == list(range(1, len(places) + 1)) for places in sections.values())
+
+
+@pytest.mark.parametrize("number", SENTENCES)
+def test_a_statement_is_one_sentence_that_obliges(number: str) -> None:
+    sentence = SENTENCES[number]
+
+    assert manifest.KEYWORD.search(sentence)
+    assert sentence.endswith(".")
+    assert not re.search(r"\. [A-Z]", sentence)
+
+
+def test_every_number_named_anywhere_is_known() -> None:
+    example = {"EP-1.1-1", "EP-1.1-2", "EP-9.9-9"}
+    named = {
+        (file.relative_to(manifest.ROOT).as_posix(), number)
+        for file in SOURCES
+        for number in manifest.REFERENCE.findall(file.read_text("utf-8"))
+    }
+
+    unknown = {(file, number) for file, number in named if number not in SENTENCES}
+    assert {pair for pair in unknown if pair[1] not in example} == set()
+
+
+# ---------------------------------------------------------------- the tool itself
+
+
+def test_a_proved_project_has_no_fault(tmp_path: Path) -> None:
+    assert manifest.faults(project(tmp_path)) == []
+
+
+def test_a_statement_without_test_is_found(tmp_path: Path) -> None:
+    root = project(tmp_path, tests=PROVING.replace(', "EP-1.1-2"', ""))
+
+    assert manifest.faults(root) == ["EP-1.1-2 has no test"]
+
+
+def test_a_statement_may_wait_on_the_list(tmp_path: Path) -> None:
+    root = project(tmp_path, tests=PROVING.replace(', "EP-1.1-2"', ""), unproved="EP-1.1-2\n")
+
+    assert manifest.faults(root) == []
+
+
+@pytest.mark.parametrize("listed", ["EP-1.1-2", "EP-9.9-9"])
+def test_the_list_holds_nothing_that_is_proved_or_unknown(tmp_path: Path, listed: str) -> None:
+    root = project(tmp_path, unproved=f"{listed}\n")
+
+    (fault,) = manifest.faults(root)
+
+    assert fault.startswith(listed)
+
+
+def test_a_test_that_names_an_unknown_number_is_found(tmp_path: Path) -> None:
+    root = project(tmp_path, tests=PROVING.replace('"EP-1.1-1"', '"EP-1.1-1", "EP-9.9-9"'))
+
+    assert manifest.faults(root) == ["tests/test_it.py::test_it_is names EP-9.9-9, unknown"]
+
+
+def test_a_stale_page_is_found_and_written_anew(tmp_path: Path) -> None:
+    root = project(tmp_path)
+    (root / manifest.PAGE).write_text("something else")
+
+    (fault,) = manifest.faults(root)
+    manifest.write(root)
+
+    assert str(manifest.PAGE) in fault
+    assert manifest.faults(root) == []
+
+
+def test_writing_takes_what_is_proved_off_the_list(tmp_path: Path) -> None:
+    root = project(
+        tmp_path, tests=PROVING.replace(', "EP-1.1-2"', ""), unproved="EP-1.1-1\nEP-1.1-2\n"
+    )
+
+    manifest.write(root)
+
+    assert (root / manifest.UNPROVED).read_text() == "EP-1.1-2\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "test"),
+    [
+        ('@pytest.mark.proves("EP-1")\ndef test_a(): ...', "t::test_a"),
+        ('@pytest.mark.proves("EP-1")\nasync def test_a(): ...', "t::test_a"),
+        ('class TestB:\n    @mark.proves("EP-1")\n    def test_a(self): ...', "t::TestB::test_a"),
+        ('@pytest.mark.proves("EP-1")\nclass TestB: ...', "t::TestB"),
+        ('pytestmark = [pytest.mark.proves("EP-1")]', "t"),
+        (
+            '@parametrize("a", [param(1, marks=pytest.mark.proves("EP-1"))])\ndef test_a(): ...',
+            "t::test_a",
+        ),
+    ],
+)
+def test_a_marker_is_read_wherever_it_may_stand(source: str, test: str) -> None:
+    found = list(manifest.proofs_in(ast.parse(source), "t"))
+
+    assert found == [manifest.Proof("EP-1", test)]
+
+
+def test_a_vector_for_a_codec_proves_and_one_for_a_server_does_not(tmp_path: Path) -> None:
+    root = project(tmp_path, tests="")
+    vectors = [
+        {"id": "text.1", "receiver": "codec", "proves": ["EP-1.1-1"]},
+        {"id": "name.1", "receiver": "server", "proves": ["EP-1.1-2"]},
+    ]
+    (root / manifest.VECTORS / "invalid.json").write_text(json.dumps({"vectors": vectors}))
+
+    assert manifest.proofs(root) == [manifest.Proof("EP-1.1-1", "invalid vectors: text")]
+
+
+def test_a_marker_that_only_a_run_could_read_is_an_error() -> None:
+    with pytest.raises(manifest.Unreadable):
+        list(manifest.proofs_in(ast.parse("@pytest.mark.proves(*NUMBERS)\ndef test_a(): ..."), "t"))
+
+
+def test_a_number_that_stands_twice_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"EP-1\.1-1"):
+        manifest.statements(SPECIFICATION + SPECIFICATION)

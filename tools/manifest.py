@@ -1,0 +1,159 @@
+"""Which test proves which statement of docs/protocol.md; writes docs/requirements.md.
+
+Rule: the markers `@pytest.mark.proves("EP-…")` in the tests are the truth, and the
+`proves` of the conformance vectors, which tests walk. Both are read and not run; the
+page is made from them and from the specification.
+
+    python tools/manifest.py            write docs/requirements.md
+    python tools/manifest.py --check    only compare; exit 1 and say what is wrong
+
+Layer: outside the packages; needs neither of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SPECIFICATION = Path("docs/protocol.md")
+PAGE = Path("docs/requirements.md")
+VECTORS = Path("packages/eventcodec/src/eventcodec/vectors")
+UNPROVED = Path("tests/project/not_yet_proved.txt")
+
+STATEMENT = re.compile(r"^\*\*(EP-\d+(?:\.\d+)?-\d+)\*\* (.+)$", re.MULTILINE)
+REFERENCE = re.compile(r"\bEP-\d+(?:\.\d+)?-\d+\b")
+KEYWORD = re.compile(r"\b(?:MUST|SHOULD|MAY)\b")
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Proof:
+    """A test, and one statement that it says it proves."""
+
+    statement: str
+    test: str
+
+
+class Unreadable(Exception):
+    """A marker whose statements cannot be read from the source."""
+
+
+def statements(text: str) -> dict[str, str]:
+    """The numbered sentences of a specification, in its order. A double number is an error."""
+    found = STATEMENT.findall(text)
+    numbers = [number for number, _ in found]
+    double = {number for number in numbers if numbers.count(number) > 1}
+    if double:
+        raise ValueError(f"numbered twice: {sorted(double)}")
+    return dict(found)
+
+
+def is_marker(call: ast.Call) -> bool:
+    """`pytest.mark.proves(…)`, or `mark.proves(…)`."""
+    return ast.unparse(call.func).removeprefix("pytest.") == "mark.proves"
+
+
+def named(call: ast.Call, where: str) -> Iterator[str]:
+    for argument in call.args:
+        if not (isinstance(argument, ast.Constant) and isinstance(argument.value, str)):
+            raise Unreadable(f"{where}: proves() takes plain strings only")
+        yield argument.value
+
+
+def proofs_in(tree: ast.AST, place: str) -> Iterator[Proof]:
+    """The proofs below a node, each under the innermost definition that it decorates or is in."""
+    for node in ast.iter_child_nodes(tree):
+        inside = f"{place}::{node.name}" if isinstance(node, Definition) else place
+        if isinstance(node, ast.Call) and is_marker(node):
+            yield from (Proof(number, place) for number in named(node, place))
+        yield from proofs_in(node, inside)
+
+
+def proofs(root: Path = ROOT) -> list[Proof]:
+    """All that the tests say they prove, sorted."""
+    marked = (
+        proof
+        for file in (root / "tests").rglob("test_*.py")
+        for proof in proofs_in(ast.parse(file.read_bytes()), file.relative_to(root).as_posix())
+    )
+    return sorted({*marked, *proofs_of_vectors(root)})
+
+
+def proofs_of_vectors(root: Path) -> Iterator[Proof]:
+    """What the vectors for a codec prove, a group of them together; every codec test walks them."""
+    for kind in ("valid", "invalid"):
+        for vector in json.loads((root / VECTORS / f"{kind}.json").read_bytes())["vectors"]:
+            group = vector["id"].partition(".")[0]
+            if vector.get("receiver", "codec") == "codec":
+                yield from (Proof(each, f"{kind} vectors: {group}") for each in vector["proves"])
+
+
+def page(known: dict[str, str], proved: Iterable[Proof]) -> str:
+    """docs/requirements.md: each statement in the specification's order, with its tests."""
+    tests: dict[str, list[str]] = {number: [] for number in known}
+    for proof in proved:
+        tests.get(proof.statement, []).append(proof.test)
+    done = sum(map(bool, tests.values()))
+    lines = [
+        "# Requirements and their tests",
+        "",
+        "Made by `python tools/manifest.py` from the markers in the tests; do not edit.",
+        f"Of {len(known)} statements in [the specification](protocol.md), {done} have a test.",
+    ]
+    for number, sentence in known.items():
+        lines += ["", f"**{number}** {sentence}", ""]
+        lines += [f"* `{test.removeprefix('tests/')}`" for test in tests[number]] or ["* no test"]
+    return "\n".join(lines) + "\n"
+
+
+def faults(root: Path = ROOT) -> list[str]:
+    """What is wrong, a line each: unknown numbers, statements without test, a stale page."""
+    known = statements((root / SPECIFICATION).read_text(encoding="utf-8"))
+    proved = proofs(root)
+    with_test = {proof.statement for proof in proved}
+    waiting = set((root / UNPROVED).read_text().split()) if (root / UNPROVED).exists() else set()
+    stale = (root / PAGE).read_text(encoding="utf-8") != page(known, proved)
+    return [
+        *(f"{p.test} names {p.statement}, unknown" for p in proved if p.statement not in known),
+        *(f"{number} has no test" for number in known if number not in with_test | waiting),
+        *(f"{number} is proved: take it off {UNPROVED}" for number in sorted(waiting & with_test)),
+        *(
+            f"{number} is unknown: take it off {UNPROVED}"
+            for number in sorted(waiting - set(known))
+        ),
+        *([f"{PAGE} is stale: run python tools/manifest.py"] if stale else []),
+    ]
+
+
+def write(root: Path = ROOT) -> None:
+    """Write the page, and take what is proved off the list of what is not."""
+    known = statements((root / SPECIFICATION).read_text(encoding="utf-8"))
+    proved = proofs(root)
+    (root / PAGE).write_text(page(known, proved), encoding="utf-8")
+    if (root / UNPROVED).exists():
+        with_test = {proof.statement for proof in proved}
+        waiting = (root / UNPROVED).read_text().split()
+        left = [number for number in waiting if number in known and number not in with_test]
+        (root / UNPROVED).write_text("".join(f"{number}\n" for number in left))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 on a fault")
+    if not parser.parse_args(arguments).check:
+        write()
+    found = faults()
+    print("\n".join(found), file=sys.stderr, end="\n" if found else "")
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
