@@ -284,6 +284,11 @@ class ServerConnection:
         """Bytes held of what came and was not judged yet."""
         return self._decoder.held
 
+    @property
+    def judged(self) -> int:
+        """Bytes of the stream that were judged, from its beginning."""
+        return self._decoder.offset
+
     def receive(self, data: bytes) -> Iterator[Request]:
         """Store what came, at once, and return the iterator of requests.
 

@@ -1,0 +1,62 @@
+"""Which names a member may have, and which of them are the same.
+
+Rule: the code points that the protocol refuses are refused first; what comes after
+is this server's policy. Judged here and nowhere else.
+
+Layer: the ground of refserver, beside `config`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Container
+from itertools import count
+
+__all__ = ["ASSIGNED_PREFIX", "assigned", "fault_of", "is_kept", "key_of"]
+
+ASSIGNED_PREFIX = "guest-"
+"""Begins every name that the server makes up; nobody may ask for one."""
+
+_REFUSED = re.compile(
+    "[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u115f-\u1160\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb]"
+)
+
+
+def fault_of(name: str) -> str | None:
+    """What keeps a member from having this name, for people; None where nothing does.
+
+    >>> fault_of("ann"), fault_of("an\\u202en")
+    (None, 'has a character that cannot be seen')
+    """
+    if _REFUSED.search(name):
+        return "has a character that cannot be seen"
+    if unicodedata.normalize("NFC", name) != name:
+        return "is not in Unicode's composed form (NFC)"
+    if name != name.strip():
+        return "begins or ends with a space"
+    return None
+
+
+def is_kept(name: str) -> bool:
+    """Whether the server keeps this name for those that it makes up."""
+    return key_of(name).startswith(ASSIGNED_PREFIX)
+
+
+def key_of(name: str) -> str:
+    """Two names are the same where their keys are equal.
+
+    >>> key_of("Ann") == key_of("ann")
+    True
+    """
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
+def assigned(taken: Container[str]) -> str:
+    """A free name of the server's own; `taken` holds the keys of those in use.
+
+    >>> assigned({"guest-1"})
+    'guest-2'
+    """
+    return next(name for n in count(1) if key_of(name := f"{ASSIGNED_PREFIX}{n}") not in taken)

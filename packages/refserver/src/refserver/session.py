@@ -1,0 +1,475 @@
+"""One client: its connection, its identity, its deadlines, and its place in the log.
+
+Rule: what a client is sent is the log from its place on, with its own entries as
+their Acks and its other replies where they were made. `take` is all there is to
+order, replay, eviction and drain. Time is passed in; no socket is known here.
+
+Layer: above `room` and `auth`, below `server`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from eventcodec import (
+    Ack,
+    ApplicationEvent,
+    ConnectionLost,
+    Error,
+    ErrorCode,
+    LeftReason,
+    Login,
+    Logout,
+    Message,
+    Ping,
+    Pong,
+    ProtocolError,
+    Refused,
+    ServerConnection,
+    Welcome,
+    encode,
+)
+
+from . import names
+from .auth import Auth
+from .config import Config
+from .logs import note
+from .room import SEGMENT, LoginRefused, Membership, Room
+
+__all__ = ["HELD", "Peer", "Session"]
+
+Request = Login | Message | Logout | Ping | ApplicationEvent | Refused
+
+HELD = 65_536
+"""Bytes of unjudged input, or of unread replies, at which a client is not read any more."""
+
+HELD_BEFORE_LOGIN = 1_024
+"""The same for replies to somebody who is not logged in."""
+
+VERDICT_DELAY = 0.1
+"""Seconds until UNAUTHORIZED is said: ten guesses a second and connection at most. EP-6.3-4."""
+
+NEVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Where a client comes from, and the name in its certificate, empty without one."""
+
+    address: str
+    certified: str = ""
+
+
+class Own(NamedTuple):
+    """What this client alone reads: `data`, in place of the entries `start` + 1 to `stop`."""
+
+    start: int
+    stop: int
+    data: bytes
+
+
+class Session:
+    """One connection's half of the conversation, from accept to the last byte.
+
+    The server gives it what came (`receive`, `end_of_input`), lets it work (`work`), writes
+    what it gives (`take`) until `finished`, and wakes it at `due` (`tick`). It says
+    `touched` when there is something of its own to take.
+    """
+
+    def __init__(
+        self,
+        room: Room[Session],
+        auth: Auth,
+        config: Config,
+        peer: Peer,
+        now: float,
+        touched: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.room = room
+        self.peer = peer
+        self.member: Membership[Session] | None = None
+        self._auth = auth
+        self._config = config
+        self._conn = ServerConnection()
+        self._requests: Iterator[Request] = iter(())
+        self._log = room.log
+        self._touched = touched
+        self._rest: memoryview | None = None  # of a piece that was begun
+        self._head: list[bytes] = []  # replies from before the place in the log
+        self._own: deque[Own] = deque()
+        self._cursor = 0
+        self._unread = 0  # bytes of replies in _head and _own
+        self._ending = False  # the last frame stands in _head or _own, or was taken
+        self._verdict: tuple[float, str] | None = None  # when to say UNAUTHORIZED, and to whom
+        self._fresh = False  # something came, or became possible, since the last work
+        self._login_by = now + config.login_timeout
+        self._last_byte = now
+        self._pinged = 0
+        self._asked = False  # pinged in this silence
+        self._began = NEVER  # when the frame that is not whole began
+        self._judged = 0  # bytes of the stream that were judged by then
+        self._stuck = NEVER  # since when the socket takes nothing
+        self._patience = config.stalled
+        self._slowed = NEVER  # when the rate limit allows the next frame
+        self._tokens = max(config.rate, 1.0)
+        self._refilled = now
+        self._deaf = NEVER  # since when the server does not read
+
+    # ------------------------------------------------------------- input
+
+    def receive(self, data: bytes, now: float) -> None:
+        """Store what came."""
+        self._last_byte = now
+        self._asked = False
+        if not self._ending:
+            self._requests = self._conn.receive(data)
+            self._fresh = True
+
+    def end_of_input(self) -> None:
+        """The client has closed its sending side: what is here is answered, then it has left."""
+        if not self._ending:
+            self._requests = self._conn.receive(b"")
+            self._fresh = True
+
+    @property
+    def reading(self) -> bool:
+        """Whether more input is wanted: not while replies are unread or input unjudged."""
+        return self._verdict is None and self._conn.held < HELD and self._unread < self._most_unread
+
+    @property
+    def ready(self) -> bool:
+        """Whether `work` could do something now."""
+        return (
+            self._fresh
+            and not self._ending
+            and self._verdict is None
+            and self._unread < self._most_unread
+        )
+
+    @property
+    def _most_unread(self) -> int:
+        return HELD_BEFORE_LOGIN if self.member is None else HELD
+
+    def work(self, now: float, frames: int) -> int:
+        """Judge and carry out up to so many frames of what came; gives the entries made."""
+        before = self._log.end
+        left = self._granted(now, frames)
+        try:
+            while left > 0 and self.ready:
+                left -= self._step(now, left)
+        except StopIteration:
+            self._fresh = False
+        except ProtocolError as error:
+            self.goodbye(error.code, str(error))
+        except ConnectionLost:
+            self._finish(b"", LeftReason.LOST)
+        if self._config.rate:
+            self._tokens += left
+        self._time_frame(now)
+        return self._log.end - before
+
+    def _step(self, now: float, frames: int) -> int:
+        """The run of messages that is next, or one other request; gives the frames used."""
+        log = self._log
+        run = self._conn.relay(log.end + 1, frames)
+        if run.facts:
+            start = log.end
+            log.extend(run.facts)
+            self._put(Own(start, log.end, run.acks))
+            return len(run.facts)
+        self._answer(next(self._requests), now)
+        return 1
+
+    def _granted(self, now: float, frames: int) -> int:
+        """How many of these frames the rate limit allows now; above it a client is slowed."""
+        rate = self._config.rate
+        if not rate:
+            return frames
+        self._tokens = min(max(rate, 1.0), self._tokens + (now - self._refilled) * rate)
+        self._refilled = now
+        granted = min(frames, int(self._tokens))
+        if not granted:
+            self._fresh = False
+            self._slowed = now + (1.0 - self._tokens) / rate
+        self._tokens -= granted
+        return granted
+
+    def _time_frame(self, now: float) -> None:
+        """Watch over a frame that has begun and is not whole."""
+        waiting = self._conn.held and not self._fresh and self._slowed == NEVER
+        if not waiting or self._ending:
+            self._began = NEVER
+        elif self._began == NEVER or self._judged != self._conn.judged:
+            self._began = now
+            self._judged = self._conn.judged
+
+    # ------------------------------------------------------------- requests
+
+    def _answer(self, request: Request, now: float) -> None:
+        if isinstance(request, Login):
+            self._login(request, now)
+        elif isinstance(request, Logout):
+            self._logout(request)
+        elif isinstance(request, Ping):
+            self._reply(self._conn.reply(request, Pong()))
+        elif isinstance(request, Refused):
+            self._reply(self._conn.reply(request, request.error))
+        else:  # pragma: no cover - `relay` takes every message that `receive` would give
+            raise AssertionError(request)
+
+    def _login(self, login: Login, now: float) -> None:
+        proof = self._auth.judge(login.user, login.credential, self.peer.certified)
+        if proof is None:
+            self._verdict = (now + VERDICT_DELAY, login.user)
+            return
+        user = proof.user or login.user
+        try:
+            fault = names.fault_of(user)
+            if fault is not None:
+                raise LoginRefused(ErrorCode.BAD_USER, f"this name {fault}")
+            if login.ticket or login.position:
+                self._resume(login, user)
+            else:
+                self._join(login, user, bound=bool(proof.user))
+        except LoginRefused as refused:
+            note("refused", user=login.user, code=refused.code.name, peer=self.peer.address)
+            self._reply(self._conn.reply(login, Error(code=refused.code, text=refused.reason)))
+
+    def _join(self, login: Login, user: str, *, bound: bool) -> None:
+        self.member, self._cursor = self.room.enter(self, user, bound=bound)
+        self._welcome(login)
+
+    def _resume(self, login: Login, user: str) -> None:
+        member = self.room.find(user, login.ticket, login.position)
+        if member.session is not None:
+            member.session.goodbye(ErrorCode.USER_TAKEN, "the session goes on elsewhere")
+        self.member, self._cursor = member, login.position
+        self._welcome(login)
+        self.room.resume(member, self)
+
+    def _welcome(self, login: Login) -> None:
+        assert self.member is not None
+        welcome = Welcome(
+            user=self.member.user,
+            ticket=self.member.ticket,
+            position=self._cursor,
+            max_frame=self._config.max_frame,
+            heartbeat=self._config.heartbeat,
+            server=self._config.server_name,
+        )
+        self._put_first(self._conn.reply(login, welcome))
+        note("login", user=self.member.user, peer=self.peer.address, position=self._cursor)
+
+    def _logout(self, logout: Logout) -> None:
+        assert self.member is not None
+        before = self._log.end
+        position = self._leave(LeftReason.LEFT)
+        ack = self._conn.reply(logout, Ack(position=position))
+        self._put(Own(before, before, ack))
+        self._ending = True
+
+    # ------------------------------------------------------------- output
+
+    def _reply(self, data: bytes) -> None:
+        """A reply that made no entry: behind all that is in the log by now."""
+        if self.member is None:
+            self._put_first(data)
+        else:
+            self._put(Own(self._log.end, self._log.end, data))
+
+    def _put_first(self, data: bytes) -> None:
+        self._head.append(data)
+        self._unread += len(data)
+        self._touched()
+
+    def _put(self, own: Own) -> None:
+        self._own.append(own)
+        self._unread += len(own.data)
+        self._touched()
+
+    def take(self) -> bytes | memoryview:
+        """What to write next, `SEGMENT` bytes at most; empty where there is nothing now."""
+        if not self._own and not self._head and self._rest is None:
+            return self._cut(self._from_log())
+        pieces: list[bytes | memoryview] = []
+        size = 0
+        while size < SEGMENT:
+            piece = self._next()
+            if not piece and not self._own:
+                break
+            pieces.append(piece)
+            size += len(piece)
+        return self._cut(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+    def _next(self) -> bytes | memoryview:
+        """The next piece: the rest of the last, what is first, the log, or one's own."""
+        if self._rest is not None:
+            rest, self._rest = self._rest, None
+            return rest
+        if self._head:
+            first = b"".join(self._head)
+            self._head.clear()
+            self._unread -= len(first)
+            return first
+        if not self._own:
+            return self._from_log()
+        own = self._own[0]
+        if self._cursor < own.start:
+            return self._from_log(own.start)
+        self._own.popleft()
+        self._cursor = own.stop
+        self._unread -= len(own.data)
+        return own.data
+
+    def _from_log(self, stop: int | None = None) -> bytes:
+        if self.member is None or (self._ending and stop is None):
+            return b""
+        try:
+            data, self._cursor = self._log.segment(self._cursor, stop)
+        except LookupError:
+            self.evict()
+            return b""
+        return data
+
+    def _cut(self, data: bytes | memoryview) -> bytes | memoryview:
+        """Give a segment; the rest of a longer piece waits in front of everything else."""
+        if len(data) <= SEGMENT:
+            return data
+        whole = memoryview(data)
+        self._rest = whole[SEGMENT:]
+        return whole[:SEGMENT]
+
+    @property
+    def finished(self) -> bool:
+        """The last byte was given: the connection can be closed, in stages."""
+        return self._ending and not self._own and not self._head and self._rest is None
+
+    @property
+    def behind(self) -> bool:
+        """The log has dropped what this member would read next."""
+        return self.member is not None and not self._ending and not self._log.holds(self._cursor)
+
+    # ------------------------------------------------------------- the end
+
+    def goodbye(self, code: ErrorCode, text: str | None = None) -> None:
+        """End the connection with an Error behind all that is due; the member leaves now."""
+        if self._ending:
+            return
+        user = None if self.member is None else self.member.user
+        note("goodbye", code=code.name, user=user, peer=self.peer.address)
+        evicted = code is ErrorCode.SLOW_CONSUMER
+        reason = LeftReason.EVICTED if evicted else LeftReason.LOST
+        self._finish(self._conn.goodbye(code, text), reason)
+
+    def evict(self) -> None:
+        """End the connection of a client that did not keep up, behind what it was given.
+
+        What else was due is forgotten: nothing can follow an entry that is gone.
+        """
+        self._own.clear()
+        self._head.clear()
+        self._unread = 0
+        self._cursor = self._log.end
+        self._patience = self._config.close_timeout
+        self.goodbye(ErrorCode.SLOW_CONSUMER)
+
+    def lost(self) -> None:
+        """The transport is gone."""
+        self._finish(b"", LeftReason.LOST)
+
+    def _finish(self, last: bytes, reason: LeftReason) -> None:
+        if self._ending:
+            return
+        self._reply(last)
+        self._ending = True
+        self._verdict = None
+        if self.member is not None:
+            self._leave(reason)
+
+    def _leave(self, reason: LeftReason) -> int:
+        assert self.member is not None
+        note("left", user=self.member.user, reason=reason.name.lower(), peer=self.peer.address)
+        return self.room.leave(self.member, reason)
+
+    # ------------------------------------------------------------- time
+
+    def deaf(self, now: float) -> None:
+        """The server reads no more; the clocks that judge the client stand still. EP-9.1-6."""
+        self._deaf = min(self._deaf, now)
+
+    def hears(self, now: float) -> None:
+        """The server reads again."""
+        if self._deaf == NEVER:
+            return
+        pause = now - self._deaf
+        self._last_byte += pause
+        self._began += pause
+        self._deaf = NEVER
+
+    def stuck(self, now: float) -> None:
+        """The socket takes nothing more for the moment."""
+        self._stuck = now
+
+    def moves(self) -> None:
+        """The socket takes bytes again."""
+        self._stuck = NEVER
+
+    @property
+    def hopeless(self) -> bool:
+        """Set by `tick` where a connection that ends takes nothing: it is to be aborted."""
+        return self._patience <= 0
+
+    @property
+    def due(self) -> float:
+        """When `tick` has something to do, if nothing happens before."""
+        moments = [self._slowed, self._stuck + self._patience]
+        if self._ending:
+            return min(moments)
+        if self._verdict is not None:
+            moments.append(self._verdict[0])
+        elif self.member is None:
+            moments.append(self._login_by)
+        if self._deaf == NEVER:
+            moments.append(self._began + self._config.frame_timeout)
+            if self.member is not None and self._config.heartbeat:
+                silences = 2 if self._asked else 1
+                moments.append(self._last_byte + silences * self._config.heartbeat)
+        return min(moments)
+
+    def tick(self, now: float) -> None:
+        """Do what is due by now."""
+        if now >= self._slowed:
+            self._slowed = NEVER
+            self._fresh = True
+        if now >= self._stuck + self._patience:
+            self._stuck = now
+            if self._ending:
+                self._patience = 0.0
+            else:
+                self.evict()
+        if self._ending:
+            return
+        if self._verdict is not None:
+            if now >= self._verdict[0]:
+                self.goodbye(ErrorCode.UNAUTHORIZED)
+        elif self.member is None and now >= self._login_by:
+            self.goodbye(ErrorCode.TIMEOUT, "no login in time")
+        elif self._deaf == NEVER:
+            self._tick_silence(now)
+
+    def _tick_silence(self, now: float) -> None:
+        heartbeat = self._config.heartbeat
+        silence = now - self._last_byte
+        if now >= self._began + self._config.frame_timeout:
+            self.goodbye(ErrorCode.TIMEOUT, "a frame was begun and not completed in time")
+        elif self.member is None or not heartbeat:
+            return
+        elif silence >= 2 * heartbeat:
+            self.goodbye(ErrorCode.TIMEOUT)
+        elif silence >= heartbeat and not self._asked:
+            self._asked = True
+            self._pinged += 1
+            self._reply(encode(Ping(seq=self._pinged)))
