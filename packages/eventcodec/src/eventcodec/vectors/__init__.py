@@ -85,6 +85,7 @@ class Prefixes:
     """Where to cut a frame so that it is incomplete: no event and no error."""
 
     id: str
+    proves: tuple[str, ...]
     of: str
     """The id of the valid vector that is cut."""
     frame: bytes
@@ -110,20 +111,17 @@ def load() -> Vectors:
     >>> load().valid[0].event["event"]
     'Login'
     """
-    valid = tuple(map(_valid, _read("valid.json")))
+    valid = tuple(map(_valid, _read("valid.json")["vectors"]))
     frames = {vector.id: vector.frame for vector in valid}
-    return Vectors(
-        valid=valid,
-        invalid=tuple(map(_invalid, _read("invalid.json"))),
-        prefixes=tuple(_prefixes(entry, frames) for entry in _read("prefixes.json")),
-    )
+    invalid = tuple(map(_invalid, _read("invalid.json")["vectors"]))
+    cut = _read("prefixes.json")
+    prefixes = tuple(_prefixes(entry, cut["proves"], frames) for entry in cut["vectors"])
+    return Vectors(valid=valid, invalid=invalid, prefixes=prefixes)
 
 
-def _read(name: str) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = json.loads(files(__name__).joinpath(name).read_text("ascii"))[
-        "vectors"
-    ]
-    return entries
+def _read(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(files(__name__).joinpath(name).read_text("ascii"))
+    return document
 
 
 def _unpacked(value: Any) -> Any:
@@ -180,9 +178,10 @@ def _invalid(entry: dict[str, Any]) -> Invalid:
     )
 
 
-def _prefixes(entry: dict[str, Any], frames: Mapping[str, bytes]) -> Prefixes:
+def _prefixes(entry: dict[str, Any], proves: list[str], frames: Mapping[str, bytes]) -> Prefixes:
     return Prefixes(
         id=entry["id"],
+        proves=tuple(proves),
         of=entry["of"],
         frame=frames[entry["of"]],
         cuts=tuple(range(first, last + 1) for first, last in entry["cuts"]),
