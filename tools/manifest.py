@@ -140,9 +140,11 @@ def write(root: Path = ROOT) -> None:
     (root / PAGE).write_text(page(known, proved), encoding="utf-8")
     if (root / UNPROVED).exists():
         with_test = {proof.statement for proof in proved}
-        waiting = (root / UNPROVED).read_text().split()
-        left = [number for number in waiting if number in known and number not in with_test]
+        waiting = set((root / UNPROVED).read_text().split()) - with_test
+        left = [number for number in known if number in waiting]
         (root / UNPROVED).write_text("".join(f"{number}\n" for number in left))
+        if not left:
+            (root / UNPROVED).unlink()
 
 
 def main(arguments: list[str] | None = None) -> int:
