@@ -27,6 +27,9 @@ PAGE = Path("docs/requirements.md")
 VECTORS = Path("packages/eventcodec/src/eventcodec/vectors")
 UNPROVED = Path("tests/project/not_yet_proved.txt")
 
+# A codec cannot find these: their vectors prove nothing until a server is tested with them.
+JUDGED_BY_A_ROOM = ("BAD_USER", "HISTORY_GONE")
+
 STATEMENT = re.compile(r"^\*\*(EP-\d+(?:\.\d+)?-\d+)\*\* (.+)$", re.MULTILINE)
 REFERENCE = re.compile(r"\bEP-\d+(?:\.\d+)?-\d+\b")
 KEYWORD = re.compile(r"\b(?:MUST|SHOULD|MAY)\b")
@@ -63,6 +66,8 @@ def is_marker(call: ast.Call) -> bool:
 
 def named(call: ast.Call, where: str) -> Iterator[str]:
     for argument in call.args:
+        if re.fullmatch(r"\*\w+\.proves", ast.unparse(argument)):
+            continue  # a case's own; the table of cases is read itself
         if not (isinstance(argument, ast.Constant) and isinstance(argument.value, str)):
             raise Unreadable(f"{where}: proves() takes plain strings only")
         yield argument.value
@@ -88,11 +93,11 @@ def proofs(root: Path = ROOT) -> list[Proof]:
 
 
 def proofs_of_vectors(root: Path) -> Iterator[Proof]:
-    """What the vectors for a codec prove, a group of them together; every codec test walks them."""
+    """What the vectors prove, a group of them together; tests walk all that a codec can judge."""
     for kind in ("valid", "invalid"):
         for vector in json.loads((root / VECTORS / f"{kind}.json").read_bytes())["vectors"]:
             group = vector["id"].partition(".")[0]
-            if vector.get("receiver", "codec") == "codec":
+            if vector.get("error", {}).get("name") not in JUDGED_BY_A_ROOM:
                 yield from (Proof(each, f"{kind} vectors: {group}") for each in vector["proves"])
 
 

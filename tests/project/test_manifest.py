@@ -165,20 +165,31 @@ def test_a_marker_is_read_wherever_it_may_stand(source: str, test: str) -> None:
     assert found == [manifest.Proof("EP-1", test)]
 
 
-def test_a_vector_for_a_codec_proves_and_one_for_a_server_does_not(tmp_path: Path) -> None:
+def test_a_vector_proves_unless_only_a_room_can_judge_it(tmp_path: Path) -> None:
     root = project(tmp_path, tests="")
     vectors = [
-        {"id": "text.1", "receiver": "codec", "proves": ["EP-1.1-1"]},
-        {"id": "name.1", "receiver": "server", "proves": ["EP-1.1-2"]},
+        {"id": "text.1", "proves": ["EP-1.1-1"], "error": {"name": "MALFORMED"}},
+        {"id": "name.1", "proves": ["EP-1.1-2"], "error": {"name": "BAD_USER"}},
     ]
     (root / manifest.VECTORS / "invalid.json").write_text(json.dumps({"vectors": vectors}))
 
     assert manifest.proofs(root) == [manifest.Proof("EP-1.1-1", "invalid vectors: text")]
 
 
-def test_a_marker_that_only_a_run_could_read_is_an_error() -> None:
+def test_a_marker_may_leave_it_to_the_case() -> None:
+    source = (
+        '[pytest.param(case, marks=pytest.mark.proves("EP-1", *case.proves)) for case in CASES]'
+    )
+
+    assert list(manifest.proofs_in(ast.parse(source), "t")) == [manifest.Proof("EP-1", "t")]
+
+
+@pytest.mark.parametrize("numbers", ["*NUMBERS", "NUMBER", "1", "case.proves"])
+def test_a_marker_that_only_a_run_could_read_is_an_error(numbers: str) -> None:
+    tree = ast.parse(f"@pytest.mark.proves({numbers})\ndef test_a(): ...")
+
     with pytest.raises(manifest.Unreadable):
-        list(manifest.proofs_in(ast.parse("@pytest.mark.proves(*NUMBERS)\ndef test_a(): ..."), "t"))
+        list(manifest.proofs_in(tree, "t"))
 
 
 def test_a_number_that_stands_twice_is_an_error() -> None:
