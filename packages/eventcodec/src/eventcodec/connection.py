@@ -86,8 +86,10 @@ class ClientConnection:
         self._facts: frozenset[type[Event]] = frozenset()
         self._state = State.NEW
         self._eof = False
+        self._clean = False
         self._last_seq = 0
         self._requests: deque[Event] = deque()
+        self._turns: set[type[Event]] = set()  # Login, Logout: those on their way
         self._out: list[bytes] = []
         self.position = 0
         self.welcome: Welcome | None = None
@@ -137,6 +139,8 @@ class ClientConnection:
             raise LocalError(f"{len(frame) - 4} bytes of length, and {most} is the most{hint}")
         self._last_seq += 1
         self._requests.append(numbered)
+        if isinstance(numbered, Login | Logout):
+            self._turns.add(type(numbered))
         self._out.append(frame)
         return numbered
 
@@ -157,12 +161,9 @@ class ClientConnection:
         """
         if not data:
             self._eof = True
-        if self._clean():
+        if self._clean:
             return iter(())
         return self._received(self._decoder.receive(data))
-
-    def _clean(self) -> bool:
-        return self._state is State.ENDED and self._decoder.error is None
 
     def _received(self, events: Iterator[Event]) -> Iterator[Received]:
         try:
@@ -175,11 +176,11 @@ class ClientConnection:
                 received = self._other(event)
                 if received is not None:
                     yield received
-                if self._state is State.ENDED:
-                    return
             if self._eof:
                 raise self._decoder.fail(ConnectionLost("the stream ended without a Logout"))
         except EventError:
+            if self._clean:
+                return
             self._state = State.ENDED
             raise
 
@@ -214,9 +215,9 @@ class ClientConnection:
         if isinstance(event, Welcome):
             self._enter(event, request)
         elif isinstance(request, Logout) and isinstance(event, Ack):
-            self._state = State.ENDED
-            self._out.clear()
+            self._leave()
         self._requests.popleft()
+        self._turns.discard(type(request))
         return Reply(request, event)
 
     def _enter(self, welcome: Welcome, login: Event) -> None:
@@ -232,14 +233,20 @@ class ClientConnection:
         announced = max(welcome.max_frame, MAX_FRAME_BEFORE_WELCOME) + SENDER_ALLOWANCE
         self._decoder.max_frame = min(self._cap, announced)
 
+    def _leave(self) -> None:
+        """The clean end. Every iterator ends here, also one that was begun before."""
+        self._state = State.ENDED
+        self._clean = True
+        self._out.clear()
+        self._decoder.fail(ConnectionLost("the connection was ended"))
+
     def _sending(self) -> State:
         """What one's own requests on their way have made of the state."""
         if self._state is State.ENDED:
             return State.ENDED
-        open_requests = {type(request) for request in self._requests}
-        if Logout in open_requests:
+        if Logout in self._turns:
             return State.LEAVING
-        return State.MEMBER if Login in open_requests else self._state
+        return State.MEMBER if Login in self._turns else self._state
 
     def _broken(
         self,
