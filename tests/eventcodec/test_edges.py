@@ -5,20 +5,67 @@ Rule: one test for each edge, through public names alone.
 
 from __future__ import annotations
 
+from typing import Any
+
+import construct
 import pytest
 
 from eventcodec import (
     Ack,
+    ApplicationEvent,
     ClientConnection,
+    Codec,
+    Event,
     Joined,
     LocalError,
     Login,
     Logout,
     Message,
     Ping,
+    Unknown,
     Welcome,
+    application_event,
     encode,
+    field,
+    wire,
 )
+
+
+@application_event(0x80)
+class Moved(ApplicationEvent):
+    """What the wire's own words are made into straight-line code for."""
+
+    x: int = field(wire.I32)
+
+
+@application_event(0x81)
+class Named(ApplicationEvent):
+    """Fields called as parameters of construct's public methods are."""
+
+    stream: int = field(wire.U8)
+    obj: int = field(wire.U8)
+    last: int = field(construct.VarInt)
+
+
+@application_event(0x82)
+class Counted(ApplicationEvent):
+    """A subcon that looks another field up."""
+
+    count: int = field(wire.U8)
+    values: list[int] = field(construct.Array(construct.this.count, construct.Byte))
+
+
+LABELS = construct.Enum(construct.Byte, fault=1, layout=2, complaint=3)
+
+
+@application_event(0x83)
+class Labelled(ApplicationEvent):
+    """A subcon that answers to any attribute among its labels."""
+
+    label: object = field(LABELS)
+
+
+CODEC = Codec([Moved, Named, Counted, Labelled])
 
 
 def members_client() -> tuple[ClientConnection, bytes]:
@@ -28,6 +75,55 @@ def members_client() -> tuple[ClientConnection, bytes]:
     conn.send(Logout())
     welcome = Welcome(user="ann", ticket=1, position=0, max_frame=65_536, heartbeat=0)
     return conn, encode(welcome.with_seq(1)) + encode(Ack(position=1, seq=2))
+
+
+# ---------------------------------------------------------------- declarations
+
+
+def test_a_field_without_a_wire_type_is_refused_when_declared() -> None:
+    with pytest.raises(LocalError) as caught:
+
+        @application_event(0x90)
+        class Bare(ApplicationEvent):
+            x: int = 3
+
+    assert caught.value.field == "x"
+
+
+def test_a_codec_refuses_the_general_event_which_has_no_type_of_its_own() -> None:
+    with pytest.raises(LocalError) as caught:
+        Codec([ApplicationEvent])
+
+    assert caught.value.field == "type"
+
+
+def test_a_type_that_is_no_int_is_refused_at_birth() -> None:
+    makers: list[tuple[Any, float]] = [(Unknown, 11.0), (ApplicationEvent, 200.0)]
+    for make, number in makers:
+        with pytest.raises(LocalError) as caught:
+            make(type=number)
+
+        assert caught.value.field == "type"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Named(stream=1, obj=2, last=300, seq=4),
+        Counted(count=2, values=[3, 4], seq=4),
+        Labelled(label="fault", seq=4),
+    ],
+    ids=lambda event: type(event).__name__,
+)
+def test_foreign_subcons_carry_what_was_declared(event: Event) -> None:
+    assert CODEC.decode(encode(event)) == event
+
+
+def test_a_value_that_fits_its_field_but_not_its_count_is_refused_at_birth() -> None:
+    with pytest.raises(LocalError) as caught:
+        Counted(count=3, values=[3, 4])
+
+    assert caught.value.field == "values"
 
 
 # ---------------------------------------------------------------- the client's end

@@ -47,6 +47,8 @@ class Codec:
     def __init__(self, events: Iterable[type[ApplicationEvent]] = ()) -> None:
         self.events: dict[int, type[Event]] = {event.type: event for event in STANDARD_EVENTS}
         for event in events:
+            if event is ApplicationEvent:
+                raise LocalError("the general ApplicationEvent has none of its own", field="type")
             if event.type in self.events:
                 raise LocalError(f"{event.type:#04x} has a class already", field="type")
             self.events[event.type] = event

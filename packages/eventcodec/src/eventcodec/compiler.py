@@ -28,6 +28,8 @@ from .limits import MIN_LENGTH
 
 __all__ = ["Compiled", "Part", "Step", "compile_event", "explain", "fault_of", "reference", "walk"]
 
+KNOWN = (wire.Integer, wire.Boolean, wire.Octets)
+"""What the compiler knows. All other subcons are construct's own, or an application's."""
 CUT = "the frame ends inside it"
 MISFIT = "does not fit its declaration"
 
@@ -45,7 +47,8 @@ class Part:
     @property
     def layout(self) -> str:
         """How the field stands on the wire, for documentation: ``u8 length + UTF-8``."""
-        return str(getattr(self.subcon, "layout", type(self.subcon).__name__))
+        subcon = self.subcon
+        return subcon.layout if isinstance(subcon, KNOWN) else type(subcon).__name__
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +88,37 @@ def reference(event: Any) -> Any:
     return construct.Struct(*(part.name / part.subcon for part in parts), construct.Terminated)
 
 
-def fault_of(part: Part, value: object) -> str | None:
-    """What keeps `value` out of this field, or None."""
-    judge = getattr(part.subcon, "fault", None)
-    if judge is not None:
-        reason: str | None = judge(value)
-        return reason
+def fault_of(part: Part, event: Any) -> str | None:
+    """What keeps the value of this field of `event` off the wire, or None."""
+    if isinstance(part.subcon, KNOWN):
+        return part.subcon.fault(getattr(event, part.name))
     try:
-        part.subcon.build(value)
+        _build(part, io.BytesIO(), _values(event))
     except Exception:  # an application's own subcon may raise anything; its text stays in
         return MISFIT
     return None
+
+
+def _values(event: Any) -> dict[str, object]:
+    return {part.name: getattr(event, part.name) for part in event.parts}
+
+
+def _context(values: Mapping[str, object], *, building: bool) -> Any:
+    """What a subcon may look up: the event's fields, as inside construct's own Struct.
+
+    The public `parse_stream` and `build_stream` take these as keywords, and so could not
+    serve an event with a field called `stream` or `obj`.
+    """
+    return construct.Container(values, _parsing=not building, _building=building, _sizing=False)
+
+
+def _parse(part: Part, stream: io.BytesIO, before: Mapping[str, object]) -> object:
+    value: object = part.subcon._parsereport(stream, _context(before, building=False), part.name)
+    return value
+
+
+def _build(part: Part, stream: io.BytesIO, values: Mapping[str, object]) -> None:
+    part.subcon._build(values[part.name], stream, _context(values, building=True), part.name)
 
 
 def walk(parts: Sequence[Part], body: bytes) -> Iterator[Step]:
@@ -108,12 +131,13 @@ def walk(parts: Sequence[Part], body: bytes) -> Iterator[Step]:
     for part in parts:
         start = stream.tell()
         try:
-            value = part.subcon.parse_stream(stream, **values)
+            value = _parse(part, stream, values)
         except construct.StreamError:
             yield Step(part, start, len(body), fault=CUT)
             return
         except Exception:  # as above: an application's own subcon may raise anything
-            fault = getattr(part.subcon, "complaint", MISFIT)
+            known = isinstance(part.subcon, wire.Boolean | wire.Octets)
+            fault = part.subcon.complaint if known else MISFIT
             yield Step(part, start, len(body), fault=fault)
             return
         values[part.name] = value
@@ -155,8 +179,7 @@ def compile_event(
     for part in parts[:-1]:
         if isinstance(part.subcon, wire.Octets) and part.subcon.count is None:
             raise LocalError("takes all that is left, so it must be the last", field=part.name)
-    known = (wire.Integer, wire.Boolean, wire.Octets)
-    if all(isinstance(part.subcon, known) for part in parts):
+    if all(isinstance(part.subcon, KNOWN) for part in parts):
         return _straight_line(event, number, parts, unnumbered)
     return _by_construct(event, parts, unnumbered)
 
@@ -335,7 +358,7 @@ def _by_construct(event: Any, parts: Sequence[Part], unnumbered: bool) -> Compil
     def build(values: Mapping[str, object]) -> bytes:
         stream = io.BytesIO()
         for part in parts:
-            part.subcon.build_stream(values[part.name], stream, **values)
+            _build(part, stream, values)
         return stream.getvalue()
 
     def decode(data: bytes, start: int, stop: int, seq: int) -> Any:
@@ -360,7 +383,7 @@ def _by_construct(event: Any, parts: Sequence[Part], unnumbered: bool) -> Compil
         if not made.seq and not unnumbered:
             raise _unnumbered()
         try:
-            body = build({part.name: getattr(made, part.name) for part in parts})
+            body = build(_values(made))
         except Exception as error:  # as in `walk`
             raise LocalError("the fields do not fit each other") from error
         return pack_header(made.type, made.seq, len(body)) + body

@@ -9,7 +9,7 @@ Layer: above `compiler`, below `codec`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from enum import IntEnum
 from types import MemberDescriptorType
 from typing import Any, ClassVar, TypeVar, dataclass_transform, overload
@@ -92,17 +92,24 @@ def _declare(
 
     def declare(declared: type[E]) -> type[E]:
         event = dataclasses.dataclass(frozen=True, slots=True, kw_only=True)(declared)
-        event.parts = tuple(
-            Part(each.name, each.metadata["wire"])
-            for each in dataclasses.fields(event)
-            if "wire" in each.metadata
-        )
+        event.parts = tuple(map(_part, dataclasses.fields(event)[1:]))
         if number is not None:
             event._number = number
         event.compiled = compiler.compile_event(event, number, event.parts, unnumbered=unnumbered)
         return event
 
     return declare
+
+
+def _part(each: dataclasses.Field[Any]) -> Part:
+    if "wire" not in each.metadata:
+        raise LocalError("say what it is made of, with field()", field=each.name)
+    return Part(each.name, each.metadata["wire"])
+
+
+def _check_type(type: object, allowed: Container[object], reason: str) -> None:
+    if not isinstance(type, int) or type not in allowed:
+        raise LocalError(reason, field="type")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +141,7 @@ class Event:
     def __post_init__(self) -> None:
         _check_seq(self.seq)
         for part in self.parts:
-            reason = compiler.fault_of(part, getattr(self, part.name))
+            reason = compiler.fault_of(part, self)
             if reason is not None:
                 raise LocalError(reason, field=part.name)
 
@@ -314,8 +321,7 @@ class Unknown(_Numbered):
     """Everything behind the header."""
 
     def __init__(self, *, type: int, body: bytes = b"", seq: int = 0) -> None:
-        if type in _KNOWN_TYPES or type not in range(0x80):
-            raise LocalError("not 0x00 and not in 0x0B … 0x7F", field="type")
+        _check_type(type, _FREE_TYPES, "not 0x00 and not in 0x0B … 0x7F")
         _fill(self, seq=seq, _number=type, body=body)
 
     def __eq__(self, other: object) -> bool:
@@ -361,8 +367,7 @@ class ApplicationEvent(_Application):
         seq: int = 0,
         fault: ProtocolError | None = None,
     ) -> None:
-        if type not in APPLICATION_TYPES:
-            raise LocalError("not in 0x80 … 0xFF", field="type")
+        _check_type(type, APPLICATION_TYPES, "not in 0x80 … 0xFF")
         _fill(self, seq=seq, _number=type, sender=sender, data=data, fault=fault)
 
     def __eq__(self, other: object) -> bool:
@@ -415,8 +420,7 @@ def application_event(number: int) -> Callable[[type[A]], type[A]]:
         for name in own:
             if name.startswith("_") or hasattr(ApplicationEvent, name):
                 raise LocalError("not free for a field", field=name)
-        if number not in APPLICATION_TYPES:
-            raise LocalError("not in 0x80 … 0xFF", field="type")
+        _check_type(number, APPLICATION_TYPES, "not in 0x80 … 0xFF")
         event: Any = _declare(number)(declared)
         event.data = property(_own_data)
         event.fault = None
@@ -444,4 +448,4 @@ STANDARD_EVENTS: tuple[type[Event], ...] = (
 )
 """The classes of the types 0x01 to 0x0A, in order."""
 
-_KNOWN_TYPES = frozenset(event.type for event in STANDARD_EVENTS)
+_FREE_TYPES = frozenset(range(0x80)) - {event.type for event in STANDARD_EVENTS}
