@@ -5,6 +5,10 @@ Rule: one test for each edge, through public names alone.
 
 from __future__ import annotations
 
+import copy
+import pickle
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import construct
@@ -15,20 +19,33 @@ from eventcodec import (
     ApplicationEvent,
     ClientConnection,
     Codec,
+    Decoder,
+    ErrorCode,
     Event,
+    EventError,
     Joined,
+    Limits,
     LocalError,
     Login,
     Logout,
     Message,
     Ping,
+    ProtocolError,
+    RemoteError,
     Unknown,
     Welcome,
     application_event,
+    decode,
     encode,
     field,
     wire,
 )
+
+ERRORS: list[EventError] = [
+    LocalError("too long", field="user"),
+    ProtocolError(ErrorCode.MALFORMED, "not 0", field="reserved", offset=6, seq=7),
+    RemoteError(ErrorCode.TIMEOUT, "too late"),
+]
 
 
 @application_event(0x80)
@@ -66,6 +83,9 @@ class Labelled(ApplicationEvent):
 
 
 CODEC = Codec([Moved, Named, Counted, Labelled])
+MISFIT = encode(ApplicationEvent(type=Moved.type, data=b"\0", seq=5))
+PING = encode(Ping(seq=1))
+GARBAGE = bytes(1_000_000)
 
 
 def members_client() -> tuple[ClientConnection, bytes]:
@@ -75,6 +95,96 @@ def members_client() -> tuple[ClientConnection, bytes]:
     conn.send(Logout())
     welcome = Welcome(user="ann", ticket=1, position=0, max_frame=65_536, heartbeat=0)
     return conn, encode(welcome.with_seq(1)) + encode(Ack(position=1, seq=2))
+
+
+# ---------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize(
+    "again", [copy.copy, copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))]
+)
+def test_an_error_survives_a_copy_and_a_pickle(
+    error: EventError, again: Callable[[EventError], EventError]
+) -> None:
+    twin = again(error)
+
+    assert (type(twin), vars(twin), str(twin)) == (type(error), vars(error), str(error))
+
+
+def test_an_event_with_a_fault_survives_a_pickle() -> None:
+    event = CODEC.decode(MISFIT)
+    assert isinstance(event, ApplicationEvent)
+    assert event.fault is not None
+
+    twin = pickle.loads(pickle.dumps(event))
+
+    assert twin == event
+    assert vars(twin.fault) == vars(event.fault)
+
+
+def test_limits_that_no_length_can_have_are_a_local_error() -> None:
+    for refused in (11, 2**32):
+        with pytest.raises(LocalError) as caught:
+            Limits(max_frame=refused)
+
+        assert caught.value.field == "max_frame"
+
+
+# ---------------------------------------------------------------- decoder
+
+
+@pytest.mark.parametrize("stream", [GARBAGE, encode(Joined(user="é", seq=1))[:-1] + GARBAGE])
+def test_a_failed_decoder_keeps_no_byte_alive_not_even_through_its_error(stream: bytes) -> None:
+    decoder = Decoder()
+    before = sys.getrefcount(stream)
+
+    with pytest.raises(ProtocolError):
+        list(decoder.receive(stream))
+
+    assert decoder.held == 0
+    assert sys.getrefcount(stream) == before
+
+
+def test_a_fault_in_an_event_does_not_keep_the_bytes_around_it_alive() -> None:
+    stream = PING + MISFIT
+    before = sys.getrefcount(stream)
+
+    events = list(Decoder(codec=CODEC).receive(stream))
+
+    assert len(events) == 2
+    assert sys.getrefcount(stream) == before
+
+
+def test_the_offset_of_a_fault_in_an_event_does_not_depend_on_the_chunks() -> None:
+    def offsets(*chunks: bytes) -> list[int]:
+        decoder = Decoder(codec=CODEC)
+        events = [event for chunk in chunks for event in decoder.receive(chunk)]
+        return [e.fault.offset for e in events if isinstance(e, ApplicationEvent) and e.fault]
+
+    assert offsets(PING + MISFIT) == offsets(PING, MISFIT) == offsets(MISFIT) == [16 + 1]
+
+
+def test_a_persistent_error_is_equal_each_time_it_is_raised() -> None:
+    decoder = Decoder()
+    seen = []
+    for chunk in (PING + b"\0\0\0\1", PING, b""):
+        with pytest.raises(ProtocolError) as caught:
+            list(decoder.receive(chunk))
+        seen.append(vars(caught.value))
+
+    assert seen[0]["offset"] == len(PING)
+    assert seen == [seen[0]] * 3
+
+
+def test_a_frame_given_as_a_bytearray_makes_an_event_that_cannot_change() -> None:
+    frame = bytearray(encode(ApplicationEvent(type=0x90, data=b"up", seq=1)))
+
+    event = decode(frame)  # type: ignore[arg-type]
+
+    frame[-1] = 0
+    assert event == ApplicationEvent(type=0x90, data=b"up", seq=1)
+    assert hash(event) == hash(ApplicationEvent(type=0x90, data=b"up", seq=1))
 
 
 # ---------------------------------------------------------------- declarations

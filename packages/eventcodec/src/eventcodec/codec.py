@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable
+from copy import copy
 from struct import Struct
 from typing import NamedTuple
 
@@ -72,6 +73,7 @@ class Codec:
         `limit` is the greatest `length` accepted, in bytes. Raises ProtocolError for bytes
         that are no frame of this protocol, or not exactly one.
         """
+        frame = bytes(frame)  # a bytearray would live on, changeable, in the event's fields
         if len(frame) < LENGTH_SIZE:
             raise ProtocolError(ErrorCode.MALFORMED, "shorter than a length", field="length")
         (length,) = LENGTH.unpack_from(frame)
@@ -109,14 +111,20 @@ def _general(type: int) -> Decode:
 
 
 def _declared(type: int, event: type[Event]) -> Decode:
-    """The declared class; what does not fit it comes as the general event, with its fault."""
+    """The declared class; what does not fit it comes as the general event, with its fault.
+
+    The fault's offset counts from the start of the frame: the event must not depend on what
+    stood before it. It is a copy, since a traceback would hold all the bytes around.
+    """
     decode_declared = event.compiled.decode
     decode_body = ApplicationEvent.compiled.decode
 
     def decode(data: bytes, start: int, stop: int, seq: int) -> Event:
         try:
             return decode_declared(data, start, stop, seq)  # type: ignore[no-any-return]
-        except ProtocolError as fault:
+        except ProtocolError as error:
+            fault = copy(error)
+            fault.offset -= start - HEADER_SIZE
             return _as_general(decode_body(data, start, stop, seq), type, fault)
 
     return decode

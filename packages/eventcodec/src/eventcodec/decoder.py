@@ -10,6 +10,7 @@ Layer: above `codec`, below `states`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 
 from .codec import LAST_ERROR, STANDARD, Codec, Relayed, relay
 from .errors import ConnectionLost, EventError, LocalError, ProtocolError
@@ -86,13 +87,18 @@ class Decoder:
         return self._events()
 
     def fail(self, error: EventError) -> EventError:
-        """Hold nothing more and raise `error` from now on; gives it back."""
+        """Hold nothing more and raise `error` from now on; gives it back.
+
+        What is kept is a copy that is never raised itself: with its traceback it would
+        hold every frame that it passed, and the bytes in them.
+        """
         if self._error is None:
-            self._error = error
+            self._error = copy(error)
             self._before += self._at
             self._data, self._at = b"", 0
             self._later = bytearray()
-        return self._error
+            return error
+        return copy(self._error)
 
     def relay(self, sender: bytes, position: int, count: int) -> Relayed:
         """Take the run of good messages that is next, see `codec.relay`."""
@@ -115,26 +121,29 @@ class Decoder:
                         try:
                             event = decode(data, at + HEADER_SIZE, stop, seq)
                         except ProtocolError as error:
-                            raise self._failed(error) from None
+                            self._failed(error)
+                            continue
                         self._at = stop
                         yield event
                         continue
             if self._error is not None:
-                raise self._error.with_traceback(None)
+                raise copy(self._error)
             if self._refill():
                 continue
             try:
                 rare = self._look()
-            except ProtocolError as error:
-                raise self._failed(error) from None
+            except EventError as error:
+                self._failed(error)
+                continue
             if rare is None:
                 return
             yield rare
 
-    def _failed(self, error: ProtocolError) -> EventError:
-        """The error with its place in the stream, kept."""
-        error.offset += self._before
-        return self.fail(error)
+    def _failed(self, error: EventError) -> None:
+        """Keep the error, with its place in the stream."""
+        if isinstance(error, ProtocolError):
+            error.offset += self._before
+        self.fail(error)
 
     def _refill(self) -> bool:
         """Join what came later, if it makes a difference; True if it was."""
@@ -176,4 +185,4 @@ class Decoder:
             self._before += self._at
             self._data, self._at = self._data[self._at :], 0
         if self._eof and self.held:
-            raise self.fail(ConnectionLost("the stream ended inside a frame"))
+            raise ConnectionLost("the stream ended inside a frame")

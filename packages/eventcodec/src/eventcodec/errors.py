@@ -96,7 +96,7 @@ class LocalError(EventError):
     """
 
     def __init__(self, reason: str, *, field: str | None = None) -> None:
-        super().__init__(reason, field)
+        super().__init__(reason)
         self.reason = reason
         self.field = field
 
@@ -110,7 +110,8 @@ class ProtocolError(EventError):
     `code` is what to tell the peer; `seq` the number of its frame, 0 where the
     connection cannot go on; `field` the field at fault, or None; `reason` what is
     wrong with it; `offset` where, in bytes from the start of what was given: of the
-    stream for a decoder or a connection, of the frame for `decode`.
+    stream for a decoder or a connection, of the frame for `decode` and in the `fault` of an
+    application event.
     """
 
     def __init__(
@@ -122,7 +123,7 @@ class ProtocolError(EventError):
         offset: int = 0,
         seq: int = 0,
     ) -> None:
-        super().__init__(code, reason, field, offset, seq)
+        super().__init__(code, reason)
         self.code = code
         self.reason = reason
         self.field = field

@@ -3,12 +3,14 @@
 Rule: every size or count that somebody could meet stands here, once, with its
 reason. Code takes the constant; the documentation takes the table.
 
-Layer: the ground, beside `errors`. Imports nothing of this package.
+Layer: the ground, beside `errors`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from .errors import LocalError
 
 __all__ = [
     "ANY_FRAME",
@@ -113,6 +115,7 @@ class Limits:
 
     `max_frame` is the greatest `length` accepted, in bytes: everything of a frame
     but its first four. The default takes what a server with default settings writes.
+    Raises LocalError for a number that no length can have.
 
     >>> Limits().max_frame
     65791
@@ -122,4 +125,4 @@ class Limits:
 
     def __post_init__(self) -> None:
         if not MIN_LENGTH <= self.max_frame <= ANY_FRAME:
-            raise ValueError(f"max_frame is {MIN_LENGTH} to {ANY_FRAME} bytes")
+            raise LocalError(f"not in {MIN_LENGTH} … {ANY_FRAME}", field="max_frame")
