@@ -1,8 +1,8 @@
 """Which test proves which statement of docs/protocol.md; writes docs/requirements.md.
 
 Rule: the markers `@pytest.mark.proves("EP-…")` in the tests are the truth, and the
-`proves` of the conformance vectors, which tests walk. Both are read and not run; the
-page is made from them and from the specification.
+`proves` of the vectors and of the conformance cases, which tests walk. All are read
+and not run; the page is made from them and from the specification.
 
     python tools/manifest.py            write docs/requirements.md
     python tools/manifest.py --check    only compare; exit 1 and say what is wrong
@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SPECIFICATION = Path("docs/protocol.md")
 PAGE = Path("docs/requirements.md")
 VECTORS = Path("packages/eventcodec/src/eventcodec/vectors")
+CASES = Path("packages/refserver/src/refserver/conformance/cases")
 UNPROVED = Path("tests/project/not_yet_proved.txt")
 
 # A codec cannot find these: their vectors prove nothing until a server is tested with them.
@@ -89,7 +90,22 @@ def proofs(root: Path = ROOT) -> list[Proof]:
         for file in (root / "tests").rglob("test_*.py")
         for proof in proofs_in(ast.parse(file.read_bytes()), file.relative_to(root).as_posix())
     )
-    return sorted({*marked, *proofs_of_vectors(root)})
+    cases = (
+        proof
+        for file in (root / CASES).rglob("*.py")
+        for proof in proofs_of_cases(ast.parse(file.read_bytes()))
+    )
+    return sorted({*marked, *proofs_of_vectors(root), *cases})
+
+
+def proofs_of_cases(tree: ast.AST) -> Iterator[Proof]:
+    """What conformance cases prove: calls with `proves=("EP-…", …)`, named by `id` or first."""
+    for node in ast.walk(tree):
+        given = {each.arg: each.value for each in getattr(node, "keywords", ())}
+        if isinstance(node, ast.Call) and "proves" in given:
+            case = given["id"] if "id" in given else node.args[0]
+            for number in REFERENCE.findall(ast.unparse(given["proves"])):
+                yield Proof(number, f"conformance: {ast.literal_eval(case)}")
 
 
 def proofs_of_vectors(root: Path) -> Iterator[Proof]:

@@ -176,6 +176,19 @@ def test_a_vector_proves_unless_only_a_room_can_judge_it(tmp_path: Path) -> None
     assert manifest.proofs(root) == [manifest.Proof("EP-1.1-1", "invalid vectors: text")]
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        'Case(id="A-01", proves=("EP-1.1-1",))',
+        '@case("A-01", proves=["EP-1.1-1"])\ndef run(): ...',
+    ],
+)
+def test_a_conformance_case_proves_what_it_says(source: str) -> None:
+    found = list(manifest.proofs_of_cases(ast.parse(source)))
+
+    assert found == [manifest.Proof("EP-1.1-1", "conformance: A-01")]
+
+
 def test_a_marker_may_leave_it_to_the_case() -> None:
     source = (
         '[pytest.param(case, marks=pytest.mark.proves("EP-1", *case.proves)) for case in CASES]'
