@@ -142,6 +142,7 @@ def test_all_valid_frames_in_one_stream_give_all_events() -> None:
 # --- Prefixes --------------------------------------------------------------------
 
 
+@pytest.mark.proves("EP-2.2-10")
 @each(VECTORS.prefixes)
 def test_a_cut_frame_is_neither_an_event_nor_an_error(vector: Prefixes) -> None:
     decoder = Decoder()
@@ -155,7 +156,8 @@ def test_a_cut_frame_is_neither_an_event_nor_an_error(vector: Prefixes) -> None:
     assert list(decoder.receive(vector.frame[sizes[-1] :])) == [decode(vector.frame)]
 
 
-@proof_of_each(VECTORS.prefixes)
+@pytest.mark.proves("EP-2.1-6")
+@each(VECTORS.prefixes)
 def test_a_frame_that_the_end_of_the_stream_cuts_has_no_effect(vector: Prefixes) -> None:
     for prefix in (vector.frame[:1], vector.frame[:-1]):
         decoder = Decoder()

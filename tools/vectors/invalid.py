@@ -91,7 +91,7 @@ def above_limits() -> Iterator[Vector]:
             state=state,
             limit=limit,
             known_after=4,
-            proves="EP-2.1-4" + (" EP-7.1-4" if receiver == "server" else ""),
+            proves="EP-2.1-4" + (" EP-7.1-3" if receiver == "server" else ""),
         )
 
 
@@ -381,8 +381,8 @@ def wrong_way() -> Iterator[Vector]:
 
 RELAYED = (
     (0x02, "Message", "EP-3.3-3"),
-    (0x80, "ApplicationEvent", "EP-3.11-3"),
-    (0xFF, "ApplicationEvent", "EP-3.11-3"),
+    (0x80, "ApplicationEvent", "EP-3.3-3 EP-3.11-2"),
+    (0xFF, "ApplicationEvent", "EP-3.3-3 EP-3.11-2"),
 )
 
 
@@ -398,6 +398,16 @@ def wrong_state() -> Iterator[Vector]:
             repair={"state": "member"},
             proves="EP-4.3-1",
         )
+    yield invalid(
+        "state.logout-before-login",
+        "Logout before a login: there is nothing to leave",
+        "LOGIN_REQUIRED",
+        sample("Logout"),
+        receiver="server",
+        state="new",
+        repair={"state": "member"},
+        proves="EP-4.3-2",
+    )
     for id, user in (("same", "ann"), ("other", "bob"), ("empty", "")):
         yield invalid(
             f"state.login-{id}-user",
