@@ -6,7 +6,11 @@ benchmark; what stands outside was written by a person.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+from benchmarks.figures import Figure
 
 
 class NoMarker(Exception):
@@ -24,6 +28,13 @@ def facts(pairs: Mapping[str, str]) -> str:
     return "".join(f"* {name}: {value}\n" for name, value in pairs.items())
 
 
+def verdict(figure: Figure, sense: Literal["≥", "≤"], bound: float) -> str:
+    """Whether a bar is met, or by how much it is missed."""
+    excess = figure.median / bound - 1
+    met = excess >= 0 if sense == "≥" else excess <= 0
+    return "yes" if met else f"no, by {abs(excess):.0%}"
+
+
 def _span(page: str, name: str) -> tuple[int, int]:
     begin, end = (f"<!-- {word}: {name} -->\n" for word in ("begin", "end"))
     try:
@@ -37,11 +48,17 @@ def put(page: str, blocks: Mapping[str, str]) -> str:
     """The page with each block between its markers."""
     for name, block in blocks.items():
         start, end = _span(page, name)
-        page = f"{page[:start]}\n{block}\n{page[end:]}"
+        text = block.strip("\n")
+        page = f"{page[:start]}\n{text}\n\n{page[end:]}"
     return page
 
 
 def read(page: str, name: str) -> str:
     """What stands between the markers of one block."""
     start, end = _span(page, name)
-    return page[start:end].strip("\n") + "\n"
+    return page[start:end].strip("\n")
+
+
+def names(page: str) -> list[str]:
+    """The blocks that the page has a place for."""
+    return re.findall(r"^<!-- begin: (.+) -->$", page, re.MULTILINE)

@@ -27,10 +27,11 @@ matplotlib.rcParams.update(
 )
 
 from matplotlib import pyplot  # noqa: E402  - the settings come first
+from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.figure import Figure as Canvas  # noqa: E402
 
 OURS = "#1a6fb0"
-OTHERS = ("#b0b7bd", "#8d969e", "#6c757d", "#d8a657", "#c27c2c", "#4f565c")
+OTHERS = ("#aab3bb", "#c27c2c", "#5d8a4a")
 
 
 def _save(canvas: Canvas, path: Path) -> None:
@@ -38,51 +39,54 @@ def _save(canvas: Canvas, path: Path) -> None:
     pyplot.close(canvas)
 
 
-def bars(
-    path: Path,
-    groups: Mapping[str, Mapping[str, Figure]],
-    *,
-    ours: str,
-    unit: str,
-) -> None:
-    """Horizontal bars in groups over a logarithmic scale, each with its value and its spread."""
-    names = list(dict.fromkeys(name for group in groups.values() for name in group))
-    colours = dict(zip([n for n in names if n != ours], OTHERS, strict=False)) | {ours: OURS}
-    count = sum(len(group) for group in groups.values()) + len(groups)
-    canvas, axes = pyplot.subplots(figsize=(7.5, 0.5 + 0.19 * count))
-    at, ticks, seen = 0.0, [], set()
+def bars(path: Path, groups: Mapping[str, Mapping[str, Figure]], *, ours: str, unit: str) -> None:
+    """Horizontal bars in groups over a logarithmic scale, each with its value and spread."""
+    count = sum(len(group) + 1.5 for group in groups.values())
+    canvas, axes = pyplot.subplots(figsize=(7.0, 0.5 + 0.17 * count))
+    labels: dict[float, str] = {}
+    at = 0.0
     for title, group in groups.items():
-        ticks.append((at + (len(group) - 1) / 2, title))
+        axes.annotate(
+            title,
+            (0, at),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontweight="bold",
+        )
         for name, figure in group.items():
-            spread = [[figure.median - figure.low], [figure.high - figure.median]]
-            axes.barh(
-                at,
-                figure.median,
-                xerr=spread,
-                color=colours[name],
-                height=0.85,
-                label=None if name in seen else name,
-                error_kw={"elinewidth": 0.8, "ecolor": "#333333"},
-            )
-            axes.annotate(
-                f"{figure.median:.3g}",
-                (figure.high, at),
-                xytext=(4, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=7.5,
-            )
-            seen.add(name)
             at += 1
-        at += 1
-    axes.set_yticks([y for y, _ in ticks], [title for _, title in ticks])
+            labels[at] = name
+            _bar(axes, at, figure, OURS if name == ours else OTHERS[0])
+        at += 1.5
+    axes.set_yticks(list(labels), list(labels.values()))
     axes.tick_params(axis="y", length=0)
-    axes.invert_yaxis()
+    axes.set_ylim(at - 0.5, -0.7)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_xlabel(unit)
     axes.grid(axis="x", color="#e5e5e5", linewidth=0.6)
-    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     _save(canvas, path)
+
+
+def _bar(axes: Axes, at: float, figure: Figure, colour: str) -> None:
+    axes.barh(
+        at,
+        figure.median,
+        xerr=[[figure.median - figure.low], [figure.high - figure.median]],
+        color=colour,
+        height=0.8,
+        error_kw={"elinewidth": 0.8, "ecolor": "#333333"},
+    )
+    axes.annotate(
+        f"{figure.median:.3g}",
+        (figure.high, at),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=7.5,
+    )
 
 
 def lines(
@@ -94,7 +98,7 @@ def lines(
 ) -> None:
     """One line a series over factors that double."""
     canvas, axes = pyplot.subplots(figsize=(6.5, 3.2))
-    for (name, points), colour in zip(series.items(), (OURS, *OTHERS[3:]), strict=False):
+    for (name, points), colour in zip(series.items(), (OURS, *OTHERS[1:]), strict=False):
         x = [at for at, _ in points]
         axes.plot(
             x, [f.median for _, f in points], marker="o", markersize=4, color=colour, label=name

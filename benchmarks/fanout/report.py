@@ -77,22 +77,16 @@ def _flow_table(result: Result, measure: Measure) -> str:
     return markdown.table(header, rows)
 
 
-def _verdict(figure: Figure, bar: Bar) -> str:
-    excess = figure.median / bar.bound - 1
-    met = excess >= 0 if bar.sense == "≥" else excess <= 0
-    return "yes" if met else f"no, by {abs(excess):.0%}"
-
-
 def _bar_line(row: str, bar: Bar, figure: Figure | None) -> list[str]:
     name, scale, digits = NAMES[bar.measure]
-    if bar.against is None:
-        bound = f"{bar.sense} {bar.bound * scale:g}"
-        shown = figure.show(digits, scale) if figure else "–"
-    else:
-        name = f"{name.partition(',')[0]} against {bar.against}"
+    bound = f"{bar.sense} {bar.bound * scale:g}"
+    if bar.against is not None:
+        name, scale, digits = f"{name.partition(',')[0]} against {bar.against}", 1, 2
         bound = f"{bar.sense} {bar.bound:g} ×"
-        shown = f"{figure.show()} ×" if figure else "–"
-    return [row, name, bound, shown, _verdict(figure, bar) if figure else "not measured"]
+    if figure is None:
+        return [row, name, bound, "–", "not measured"]
+    shown = figure.show(digits, scale) + (" ×" if bar.against else "")
+    return [row, name, bound, shown, markdown.verdict(figure, bar.sense, bar.bound)]
 
 
 def _title(bar: Bar) -> Bar:
@@ -191,9 +185,12 @@ def blocks(result: Result) -> dict[str, str]:
     """The Markdown blocks of the page, by name."""
     return {
         "fanout-bars": _bars(result) + (f"\n{_failures(result)}" if result["failures"] else ""),
-        "fanout-deliveries": _flow_table(result, "deliveries_per_s"),
-        "fanout-cpu": _flow_table(result, "cpu_us_per_delivery"),
+        "fanout-deliveries": _flow_table(result, "deliveries_per_s")
+        + "\n![Deliveries a second, by load and server](plots/fanout-deliveries.svg)\n",
+        "fanout-cpu": _flow_table(result, "cpu_us_per_delivery")
+        + "\n![Server CPU for one delivery, by load and server](plots/fanout-cpu.svg)\n",
         "fanout-latency": _latency(result),
-        "fanout-scaling": _scaling(result),
+        "fanout-scaling": _scaling(result)
+        + "\n![Cost of a delivered byte as the load doubles](plots/fanout-scaling.svg)\n",
         "fanout-machine": _machine(result),
     }

@@ -87,6 +87,9 @@ FLOWS = (
     Row("everybody-speaks", Load(10, 10, 100), ALL),
 )
 
+HEARTBEAT = 20.0
+"""Seconds: the default. A silent member is pinged once in that time, so idle includes it."""
+
 CROWD = Row(
     "crowd",
     Load(10_000, bursts=10),
@@ -94,7 +97,10 @@ CROWD = Row(
     (Bar("everybody_has_it_s", "≤", 1), Bar("memory_per_member", "≤", 16 * 1024)),
 )
 IDLE = Row(
-    "idle", Load(1000, publishers=0, seconds=10), ALONE, (Bar("server_cpu_share", "≤", 0.01),)
+    "idle",
+    Load(1000, publishers=0, seconds=HEARTBEAT),
+    ALONE,
+    (Bar("server_cpu_share", "≤", 0.01),),
 )
 
 _BASE = FLOWS[0].load

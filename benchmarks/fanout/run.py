@@ -7,10 +7,9 @@ what else happens on the machine hits all of them.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import results
 from benchmarks.fanout import drawing, report
@@ -18,8 +17,7 @@ from benchmarks.fanout.measure import Failed, Sample, allow_connections, cores, 
 from benchmarks.fanout.rows import ROWS, Row
 from benchmarks.fanout.servers import REFSERVER, SERVERS, Server
 from benchmarks.figures import environment
-
-console = Console(stderr=True)
+from benchmarks.progress import console, steps
 
 
 def _plan(rows: list[Row], servers: list[Server], rounds: int) -> Iterator[tuple[int, Row, Server]]:
@@ -45,26 +43,17 @@ def measure(
     samples: dict[str, dict[str, list[Sample | None]]] = {}
     failures = []
     plan = list(_plan(rows, servers, rounds))
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
-    # The bar itself must not cost the core that is measured: it moves between runs.
-    with Progress(*columns, console=console, auto_refresh=False) as progress:
-        task = progress.add_task("", total=len(plan))
+    with steps(len(plan)) as step:
         for number, row, server in plan:
-            progress.update(task, description=f"{row.id}, {server.title}", refresh=True)
+            step(f"{row.id}, {server.title}")
             sample = None
             try:
                 sample = run(server, row.load, seconds=seconds, warmup=warmup)
             except Failed as error:
                 failure = {"round": number + 1, "row": row.id, "server": server.name}
                 failures.append(failure | {"reason": str(error)})
-                progress.console.print(f"[red]{row.id}, {server.title}: {error}", markup=True)
+                console.print(f"{row.id}, {server.title}: {error}", style="red", markup=False)
             samples.setdefault(row.id, {}).setdefault(server.name, []).append(sample)
-            progress.advance(task)
     return {
         "environment": environment(),
         "servers": {server.name: server.version() for server in servers},
@@ -99,6 +88,8 @@ def main(
         console.print("[yellow]one core only: server and load generator share it")
     allow_connections()
     chosen = [ROWS[name] for name in rows or ROWS]
+    if quick:
+        chosen = [replace(row, load=replace(row.load, seconds=None)) for row in chosen]
     installed = _installed(list(servers or SERVERS))
     result = measure(chosen, installed, rounds, seconds, warmup)
     blocks = report.blocks(result)

@@ -100,16 +100,17 @@ def _nats(port: int, folder: Path) -> list[str]:
 
 
 def _refserver(port: int, folder: Path) -> list[str]:
-    return ["-m", "refserver", "serve", str(port), "--host", "127.0.0.1"]
+    return ["serve", str(port), "--host", "127.0.0.1", "--connections", str(MEMBERS)]
 
 
 REFSERVER = Server(
     "refserver",
     "refserver",
     "event",
-    lambda: sys.executable,
+    # The one that is installed beside this interpreter.
+    lambda: shutil.which("refserver", path=str(Path(sys.executable).parent)),
     _refserver,
-    ("-m", "refserver", "--version"),
+    ("--version",),
 )
 REDIS = Server(
     "redis", "Redis pub/sub", "redis", _installed("redis-server"), _redis, ("--version",)

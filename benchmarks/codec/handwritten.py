@@ -1,0 +1,54 @@
+"""The best that we can write by hand for a stream of messages: the floor in Python.
+
+Rule: makes the same frozen events as eventcodec and refuses the same bytes, and
+is otherwise free of every layer: one loop, one struct, the two texts inline. What
+is no good message goes to eventcodec, which finds the fault or the other event.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from eventcodec import Decoder, Event, Message
+from eventcodec.compiler import draft_of
+from eventcodec.framing import word_of
+from eventcodec.limits import HEADER_SIZE, LENGTH_SIZE, Limits
+
+_head = Struct(">IIQB").unpack_from  # length, word, seq, and the sender's size behind them
+_HEAD_SIZE = HEADER_SIZE + 1
+_MESSAGE = word_of(Message.type)
+_Draft = draft_of(Message)
+assert (LENGTH_SIZE, _HEAD_SIZE) == (4, 17)  # stand as numbers below: a global costs 2 %
+
+
+def decode(data: bytes, max_frame: int = Limits().max_frame) -> tuple[list[Event], bytes]:
+    """The events that are whole, and the bytes behind them; ProtocolError as eventcodec has it."""
+    events: list[Event] = []
+    append, head, draft, message, its_word = events.append, _head, _Draft, Message, _MESSAGE
+    at, end = 0, len(data)
+    last = end - 17
+    while at <= last:
+        length, word, seq, sender_size = head(data, at)
+        stop = at + 4 + length
+        start = at + 17
+        content = start + sender_size
+        # A length below the least makes content > stop.
+        if word != its_word or not seq or content > stop or stop > end or length > max_frame:
+            break
+        event = draft()
+        event.seq = seq
+        try:
+            event.sender = data[start:content].decode()
+            event.content = data[content:stop].decode()
+        except UnicodeDecodeError:
+            break
+        event.__class__ = message
+        append(event)
+        at = stop
+    return _rest(events, data[at:], max_frame) if at < end else (events, b"")
+
+
+def _rest(events: list[Event], data: bytes, max_frame: int) -> tuple[list[Event], bytes]:
+    decoder = Decoder(Limits(max_frame=max_frame))
+    events += decoder.receive(data)
+    return events, data[len(data) - decoder.held :]

@@ -1,0 +1,100 @@
+"""`tox -e bench-codec`: eventcodec beside construct, hand-written code, json and msgpack.
+
+Rule: contenders take turns within each round, and CPU time is counted rather
+than the clock, so that other work on the machine hits all of them little and alike.
+"""
+
+from __future__ import annotations
+
+import gc
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from time import process_time
+
+import click
+
+from benchmarks import results
+from benchmarks.codec import drawing, report
+from benchmarks.codec.contenders import GROUPS, Prepare, check
+from benchmarks.codec.rows import TASKS, Task
+from benchmarks.figures import environment
+from benchmarks.progress import console, steps
+
+
+def seconds(prepare: Prepare, least: float) -> float:
+    """CPU seconds for one turn of the work, the mean of as many as fill `least` seconds."""
+    spent, turns = 0.0, 0
+    gc.collect()
+    while spent < least:
+        work = prepare()
+        start = process_time()
+        result = work()
+        spent += process_time() - start
+        turns += 1
+        del result
+    return spent / turns
+
+
+def _imported(modules: str) -> dict[str, float]:
+    """Milliseconds that each top-level import took in a fresh interpreter."""
+    command = [sys.executable, "-X", "importtime", "-c", f"import {modules}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    lines = re.findall(r"^import time:\s+\d+ \|\s+(\d+) \| (\w+)$", done.stderr, re.MULTILINE)
+    return {name: int(microseconds) / 1000 for microseconds, name in lines}
+
+
+def import_times() -> dict[str, float]:
+    """construct from nothing, and eventcodec behind it."""
+    found = _imported("construct, eventcodec")
+    return {name: found[name] for name in ("construct", "eventcodec")}
+
+
+def measure(rounds: int, least: float) -> results.Result:
+    """All rounds of all tasks."""
+    times: dict[str, dict[str, list[float]]] = {task: {} for task in TASKS}
+    imports: dict[str, list[float]] = {}
+    plan: list[tuple[Task, str, Prepare]] = [
+        (task, name, prepare)
+        for task in TASKS.values()
+        for name, prepare in GROUPS[task.id].contenders.items()
+    ]
+    with steps((rounds + 1) * len(plan) + rounds) as step:
+        for _, name, prepare in plan:
+            step(f"warming up: {name}")
+            seconds(prepare, least)
+        for _ in range(rounds):
+            for task, name, prepare in plan:
+                step(f"{task.id}: {name}")
+                microseconds = seconds(prepare, least) / task.items * 1e6
+                times[task.id].setdefault(name, []).append(microseconds)
+            step("import")
+            for name, milliseconds in import_times().items():
+                imports.setdefault(name, []).append(milliseconds)
+    return {
+        "environment": environment(),
+        "versions": {name: version(name) for name in ("construct", "msgpack")},
+        "options": {"rounds": rounds},
+        "times": times,
+        "import_ms": imports,
+    }
+
+
+@click.command(help=__doc__.partition("\n")[0])
+@click.option("--rounds", type=click.IntRange(1, 100), default=15, show_default=True)
+@click.option("--quick", is_flag=True, help="Three short rounds: does it run, not how fast.")
+@click.option("--publish", is_flag=True, help="Write docs/performance.md and its plot too.")
+def main(rounds: int, quick: bool, publish: bool) -> None:
+    check()
+    result = measure(3, 0.005) if quick else measure(rounds, 0.05)
+    blocks = report.blocks(result)
+    folder = results.store(
+        "codec", result, blocks, lambda plots: drawing.draw(result, plots), publish=publish
+    )
+    click.echo("\n".join(blocks.values()))
+    console.print(f"written to {folder}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Nothing stands in the performance page's tables that a benchmark did not print."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import pytest
+from benchmarks import markdown, results
+from benchmarks.codec import report as codec
+from benchmarks.fanout import report as fanout
+from benchmarks.figures import Figure, ratio
+
+PAGE = results.PAGE.read_text(encoding="utf-8")
+RENDER = {"codec": codec.blocks, "fanout": fanout.blocks}
+
+
+def printed(kind: str) -> dict[str, str]:
+    """The blocks of the stored result, or of a page that waits for its first one."""
+    names = [name for name in markdown.names(PAGE) if name.startswith(f"{kind}-")]
+    assert names
+    if not (results.PUBLISHED / f"{kind}.json").exists():
+        return dict.fromkeys(names, "Not measured yet.")
+    blocks = RENDER[kind](results.load(kind))
+    assert sorted(blocks) == sorted(names)
+    return {name: block.strip("\n") for name, block in blocks.items()}
+
+
+@pytest.mark.parametrize("kind", RENDER)
+def test_the_page_shows_the_stored_result(kind: str) -> None:
+    blocks = printed(kind)
+
+    assert {name: markdown.read(PAGE, name) for name in blocks} == blocks
+
+
+def test_every_plot_that_the_page_shows_is_there() -> None:
+    shown = set(re.findall(r"\]\(plots/(.*?)\)", PAGE))
+
+    assert shown == {plot.name for plot in results.PLOTS.glob("*.svg")}
+
+
+def test_a_block_is_put_between_its_own_markers_and_nowhere_else() -> None:
+    page = (
+        "above\n<!-- begin: a -->\nold\n<!-- end: a -->\n<!-- begin: b -->\nold\n<!-- end: b -->\n"
+    )
+
+    changed = markdown.put(page, {"b": "new"})
+
+    assert markdown.read(changed, "a") == "old"
+    assert markdown.read(changed, "b") == "new"
+    assert changed.startswith("above\n")
+
+
+def test_a_block_without_a_place_is_refused() -> None:
+    with pytest.raises(markdown.NoMarker):
+        markdown.put("a page without markers\n", {"a": "new"})
+
+
+def test_a_figure_shows_its_median_and_its_spread() -> None:
+    assert Figure.of([3, 1, 2]).show() == "2.00 (1.00–3.00)"
+
+
+def test_a_ratio_is_taken_round_by_round() -> None:
+    assert ratio([1, 10, 100], [1, 5, 100]) == Figure(1, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("sense", "bound", "verdict"),
+    [("≥", 3.0, "yes"), ("≥", 4.0, "no, by 25%"), ("≤", 3.0, "yes"), ("≤", 2.0, "no, by 50%")],
+)
+def test_a_bar_is_met_or_says_by_how_much_it_is_missed(
+    sense: Literal["≥", "≤"], bound: float, verdict: str
+) -> None:
+    assert markdown.verdict(Figure(3, 1, 5), sense, bound) == verdict
