@@ -1,0 +1,132 @@
+"""The clients in docs/examples run against the real server, as a user would start them."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from eventcodec import (
+    ClientConnection,
+    Event,
+    Joined,
+    Left,
+    LeftReason,
+    Login,
+    Message,
+    Reply,
+    Welcome,
+)
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
+CLIENTS = ["blocking_client.py", "asyncio_client.py", "selectors_client.py"]
+CHATS = ["asyncio_client.py", "selectors_client.py"]
+
+
+def command(example: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-W", "error", "-X", "dev", str(EXAMPLES / example), *arguments]
+
+
+class Member:
+    """A member of the room in the test's own hands."""
+
+    def __init__(self, sock: socket.socket, user: str) -> None:
+        self.conn = ClientConnection()
+        self.sock = sock
+        self.events: list[Event | Reply] = []
+        self.say(Login(user=user))
+        assert isinstance(self.next(), Reply)
+
+    def say(self, request: Event) -> None:
+        self.conn.send(request)
+        self.sock.sendall(self.conn.data_to_send())
+
+    def next(self) -> Event | Reply:
+        while not self.events:
+            self.events.extend(self.conn.receive(self.sock.recv(65536)))
+        return self.events.pop(0)
+
+
+@contextmanager
+def member(port: int, user: str) -> Iterator[Member]:
+    with socket.create_connection(("localhost", port), timeout=30) as sock:
+        yield Member(sock, user)
+
+
+@pytest.mark.parametrize("example", CLIENTS)
+def test_an_example_has_less_than_sixty_lines(example: str) -> None:
+    assert len((EXAMPLES / example).read_text(encoding="utf-8").splitlines()) < 60
+
+
+def test_every_example_is_run_here() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(CLIENTS)
+
+
+@pytest.mark.parametrize("example", CLIENTS)
+def test_an_example_says_its_lines_and_leaves(example: str, port: int) -> None:
+    with member(port, "bob") as bob:
+        done = subprocess.run(
+            command(example, "ann", "localhost", str(port)),
+            input="hello\ngrüße\n",
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=30,
+        )
+
+        assert (done.returncode, done.stderr) == (0, "")
+        seen = [bob.next() for _ in range(4)]
+        assert [type(event) for event in seen] == [Joined, Message, Message, Left]
+        assert [e.content for e in seen if isinstance(e, Message)] == ["hello", "grüße"]
+        assert [e.sender for e in seen if isinstance(e, Message)] == ["ann", "ann"]
+        assert [e.why for e in seen if isinstance(e, Left)] == [LeftReason.LEFT]
+
+
+@contextmanager
+def chatting(example: str, port: int) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        command(example, "ann", "localhost", str(port)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as chat:
+        try:
+            yield chat
+        finally:
+            chat.kill()
+
+
+@pytest.mark.parametrize("example", CHATS)
+def test_a_chat_prints_what_others_say(example: str, port: int) -> None:
+    with chatting(example, port) as chat, member(port, "bob") as bob:
+        assert chat.stdout is not None and chat.stdin is not None
+        assert Welcome.__name__ in chat.stdout.readline()
+        bob.say(Message(content="hi ann"))
+
+        heard = ""
+        while "hi ann" not in heard:
+            heard = chat.stdout.readline()
+            assert heard, "the chat ended before it printed what was said"
+
+        chat.stdin.close()
+        assert chat.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize("example", CLIENTS)
+def test_an_example_without_a_server_fails_in_one_line(example: str) -> None:
+    with socket.socket() as bound:  # bound, but not listening
+        bound.bind(("127.0.0.1", 0))
+        address = [str(part) for part in bound.getsockname()]
+
+        done = subprocess.run(
+            command(example, "ann", *address), input="", capture_output=True, text=True, timeout=30
+        )
+
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert ConnectionRefusedError.__name__ in done.stderr

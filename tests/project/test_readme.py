@@ -1,0 +1,67 @@
+"""What the READMEs print is what happens."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CODEC_README = (ROOT / "packages/eventcodec/README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str, text: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def run(code: str) -> list[str]:
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+def test_the_two_commands_stand_in_the_readme() -> None:
+    assert blocks("sh", README)[:2] == [
+        "pip install ./packages/eventcodec ./packages/refserver && refserver\n",
+        "pip install tox && tox\n",
+    ]
+
+
+def test_the_first_client_has_at_most_twenty_lines() -> None:
+    (client,) = blocks("python", README)
+
+    assert len(client.splitlines()) <= 20
+
+
+def test_the_first_client_logs_in_speaks_and_leaves(port: int) -> None:
+    (client,) = blocks("python", README)
+    assert client.count("3000") == 1
+
+    printed = run(client.replace("3000", str(port)))
+
+    assert [re.findall(r"\b(Login|Message|Logout|Welcome|Ack)\(", line) for line in printed] == [
+        ["Login", "Welcome"],
+        ["Message", "Ack"],
+        ["Logout", "Ack"],
+    ]
+
+
+def test_both_readmes_teach_the_same_client() -> None:
+    assert blocks("python", CODEC_README)[0] == blocks("python", README)[0]
+
+
+def test_the_codec_readmes_application_event_makes_a_round_trip() -> None:
+    declaration = blocks("python", CODEC_README)[1]
+
+    printed = run(
+        declaration
+        + "from eventcodec import Codec\n"
+        + "codec = Codec(events=(Moved,))\n"
+        + "moved = Moved(seq=1, x=3, y=-4)\n"
+        + "print(codec.decode(codec.encode(moved)) == moved)\n"
+    )
+
+    assert printed == ["True"]
