@@ -1,0 +1,167 @@
+"""Reports for people at a terminal.
+
+Rule: results go to stdout; colour and the progress bar only where there is a terminal
+that wants them. What a peer sent never reaches the terminal unescaped.
+
+Layer: among the reports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.text import Text
+
+from ..annotate import annotate, summary
+from ..model import Direction, Report, Result, Run, Step, Verdict
+from ..suite import worst
+
+__all__ = ["COLOURS", "Show", "progress", "show"]
+
+COLOURS = {
+    Verdict.PASSED: "green",
+    Verdict.UNSUPPORTED: "bright_black",
+    Verdict.EXPECTED_FAILURE: "yellow",
+    Verdict.INCONCLUSIVE: "magenta",
+    Verdict.UNSTABLE: "red",
+    Verdict.STALE: "red",
+    Verdict.FAILED: "bold red",
+    Verdict.ERROR: "bold red",
+}
+LINES_OF_BYTES = 12
+LAST_STEPS = 14
+
+
+class Show:
+    """Takes results as they come: a line for each that is bad, and the bar moves."""
+
+    def __init__(self, console: Console, bar: Progress | None, task: Any) -> None:
+        self._console = console
+        self._bar = bar
+        self._task = task
+
+    def __call__(self, result: Result) -> None:
+        if self._bar is not None:
+            self._bar.update(self._task, advance=1, case=f"{result.case} {result.segmentation}")
+
+
+@contextmanager
+def progress(console: Console, total: int) -> Iterator[Show]:
+    """A bar that vanishes at the end; none where the console is no terminal."""
+    if not console.is_terminal:
+        yield Show(console, None, None)
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[case]}"))
+    with Progress(*columns, console=console, transient=True) as bar:
+        yield Show(console, bar, bar.add_task("", total=total, case=""))
+
+
+def show(console: Console, report: Report, *, verbose: bool = False) -> None:
+    """Print the report: every bad result with its evidence, then a summary for each run."""
+    cases = {case["id"]: case for case in report.cases}
+    for run in report.runs:
+        for result in run.results:
+            if result.verdict.bad or verbose:
+                _show_result(console, cases[result.case], result)
+        _show_summary(console, run)
+
+
+def _print(console: Console, text: str = "", indent: int = 0, style: str = "") -> None:
+    line = Text(" " * indent + text, style=style)
+    console.print(line, soft_wrap=True, highlight=False)
+
+
+def _show_result(console: Console, case: dict[str, Any], result: Result) -> None:
+    colour = COLOURS[result.verdict]
+    head = f"[{colour}]{str(result.verdict).upper()}[/] [bold]{result.case}[/] "
+    tail = f"{escape(case['title'])} [dim]({case['level']}, {result.segmentation})[/]"
+    console.print(head + tail, highlight=False, soft_wrap=True)
+    if result.verdict is Verdict.INCONCLUSIVE:
+        _print(console, result.reason, 2)
+        return
+    for requirement in case["requirement"]:
+        _print(console, f"requires  {requirement}", 2)
+    for number, expected in enumerate(result.expected):
+        _print(console, f"{'or' if number else 'expected':<9} {expected}", 2)
+    if result.actual:
+        first, *others = ascii_only(result.actual).splitlines()
+        _print(console, f"actual    {first}", 2)
+        for line in others:
+            _print(console, line, 12)
+    if result.reason and not result.expected:
+        _print(console, f"reason    {result.reason}", 2)
+    if result.verdict is not Verdict.PASSED:
+        _print(console, f"cause?    {case['cause']}", 2)
+    _show_steps(console, result.steps)
+    _print(console, f"again     {result.rerun}", 2)
+    _print(console)
+
+
+def _show_steps(console: Console, steps: tuple[Step, ...]) -> None:
+    if len(steps) > LAST_STEPS:
+        _print(console, f"… {len(steps) - LAST_STEPS} steps before", 2, "dim")
+    for step in steps[-LAST_STEPS:]:
+        arrow = {Direction.SENT: "->", Direction.RECEIVED: "<-", Direction.NOTE: "--"}
+        if step.direction is Direction.RECEIVED and step.data:
+            said = summary(step.data)
+        else:
+            said = step.note
+        size = f" [{step.size} bytes]" if step.size else ""
+        stamp = f"{step.at * 1000:9.1f} ms {step.who:<8} {arrow[step.direction]}"
+        _print(console, f"{stamp} {ascii_only(said)}{size}", 2, "cyan")
+        if step.direction is not Direction.NOTE:
+            _show_bytes(console, step.data)
+
+
+def _show_bytes(console: Console, data: bytes) -> None:
+    pieces = annotate(data)
+    for piece in pieces[:LINES_OF_BYTES]:
+        more = " …" if len(piece.data) > 8 else ""
+        shown = piece.data[:8].hex(" ") + more
+        _print(console, f"{piece.offset:6} {shown:<26} {piece.name} {piece.said}", 4, "dim")
+    if len(pieces) > LINES_OF_BYTES:
+        _print(console, f"       … {len(data) - pieces[LINES_OF_BYTES].offset} bytes", 4, "dim")
+
+
+def _show_summary(console: Console, run: Run) -> None:
+    verdicts = [result.verdict for result in run.results]
+    counts = ", ".join(
+        f"[{COLOURS[each]}]{verdicts.count(each)} {each}[/]" for each in Verdict if each in verdicts
+    )
+    cases = {result.case for result in run.results}
+    name = escape(ascii_only(run.implementation))
+    console.print(
+        f"{name}: {counts or 'nothing'} "
+        f"[dim]({len(cases)} cases, {len(run.results)} results, {run.seconds:.1f} s, "
+        f"seed {run.seed})[/]",
+        highlight=False,
+        soft_wrap=True,
+    )
+    differing = _differing(run)
+    if differing:
+        _print(console, f"differs between segmentations (EP-2.1-5): {', '.join(differing)}", 2)
+    if not any(verdict.ran for verdict in verdicts):
+        _print(console, "no case ran", 2, "bold red")
+    elif worst(verdicts).bad:
+        _print(console, "not as expected", 2, "bold red")
+
+
+def _differing(run: Run) -> list[str]:
+    """Cases that pass in one segmentation and fail in another."""
+    told: dict[str, set[Verdict]] = {}
+    for result in run.results:
+        if result.verdict in (Verdict.PASSED, Verdict.FAILED):
+            told.setdefault(result.case, set()).add(result.verdict)
+    return [case for case, verdicts in told.items() if len(verdicts) > 1]
+
+
+def ascii_only(text: str) -> str:
+    """Text of a peer's making, safe for a terminal. EP-12-2."""
+    return "".join(
+        each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text
+    )

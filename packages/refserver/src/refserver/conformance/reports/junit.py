@@ -1,0 +1,88 @@
+"""Reports as JUnit XML, which every CI reads.
+
+Rule: a failure is what must be looked at; what was not run is skipped and says why.
+
+Layer: among the reports.
+"""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+from ..annotate import summary
+from ..model import Direction, Report, Result, Run, Verdict
+
+__all__ = ["rendered", "write"]
+
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_SKIPPED = (Verdict.UNSUPPORTED, Verdict.EXPECTED_FAILURE)
+
+
+def write(report: Report, path: Path) -> None:
+    """Write the report as JUnit XML."""
+    path.write_bytes(rendered(report))
+
+
+def rendered(report: Report) -> bytes:
+    """The report as JUnit XML: a test suite for each run."""
+    cases = {case["id"]: case for case in report.cases}
+    root = ET.Element("testsuites", name="Event Protocol conformance")
+    for run in report.runs:
+        root.append(_suite(run, cases))
+    ET.indent(root)
+    text: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text
+
+
+def _suite(run: Run, cases: dict[str, dict[str, Any]]) -> ET.Element:
+    verdicts = [result.verdict for result in run.results]
+    errors = verdicts.count(Verdict.ERROR)
+    suite = ET.Element(
+        "testsuite",
+        name=_text(run.implementation),
+        tests=str(len(verdicts)),
+        failures=str(sum(verdict.bad for verdict in verdicts) - errors),
+        errors=str(errors),
+        skipped=str(sum(verdict in _SKIPPED for verdict in verdicts)),
+        time=f"{run.seconds:.3f}",
+        timestamp=run.started.removesuffix("Z").partition("+")[0],
+        hostname=_text(run.target),
+    )
+    about = ET.SubElement(suite, "properties")
+    for name, value in (("seed", run.seed), ("kit", run.kit), ("subject", run.subject)):
+        ET.SubElement(about, "property", name=name, value=str(value))
+    suite.extend(_case(result, cases[result.case]) for result in run.results)
+    return suite
+
+
+def _case(result: Result, case: dict[str, Any]) -> ET.Element:
+    element = ET.Element(
+        "testcase",
+        classname=f"{case['section']}.{result.segmentation}",
+        name=f"{result.case} {case['title']}",
+        time=f"{result.seconds:.3f}",
+    )
+    if result.verdict in _SKIPPED:
+        ET.SubElement(element, "skipped", message=_text(result.reason))
+    elif result.verdict.bad:
+        kind = "error" if result.verdict is Verdict.ERROR else "failure"
+        told = ET.SubElement(element, kind, message=_text(result.reason), type=str(result.verdict))
+        told.text = _text(_evidence(result, case))
+    return element
+
+
+def _evidence(result: Result, case: dict[str, Any]) -> str:
+    lines = [*case["requirement"], f"actual: {result.actual}", f"again: {result.rerun}"]
+    for step in result.steps:
+        received = step.direction is Direction.RECEIVED and step.data
+        said = summary(step.data) if received else step.note
+        lines.append(f"{step.at * 1000:9.1f} ms {step.who} {step.direction} {said}")
+    return "\n".join(lines)
+
+
+def _text(text: str) -> str:
+    """Text that XML can hold."""
+    return _NOT_XML.sub(lambda found: ascii(found[0])[1:-1], text)

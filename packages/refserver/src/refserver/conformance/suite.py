@@ -1,0 +1,286 @@
+"""Cases in their order: prerequisites, second tries, expected failures, exit codes.
+
+Rule: a verdict is decided here, whatever the cases test; how one attempt is made is
+the driver's business.
+
+Layer: above `model`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+
+from .model import Case, Level, Result, Step, Verdict
+from .segmentation import Segmentation
+
+__all__ = [
+    "Attempt",
+    "CaseFailed",
+    "Driver",
+    "Exit",
+    "NotReached",
+    "Plan",
+    "UsageError",
+    "exit_code",
+    "expected_ids",
+    "run_suite",
+    "select",
+    "worst",
+]
+
+
+class Exit(IntEnum):
+    """What the command says to its caller."""
+
+    AS_EXPECTED = 0
+    FAILED = 1
+    USAGE = 2
+    NO_CASE_RAN = 3
+    UNREACHABLE = 4
+    SUITE_ERROR = 5
+
+
+class UsageError(Exception):
+    """What was asked for makes no sense; the message says why in one line."""
+
+
+class CaseFailed(Exception):
+    """The implementation did not do what the case asks for."""
+
+    def __init__(self, expected: Sequence[str], actual: str) -> None:
+        super().__init__(f"expected {' or '.join(expected)}; {actual}")
+        self.expected = tuple(expected)
+        self.actual = actual
+
+
+class NotReached(Exception):
+    """The implementation cannot be reached (any more)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try of a case: None in `fault` is a pass."""
+
+    fault: CaseFailed | None
+    steps: tuple[Step, ...] = ()
+
+
+class Driver(Protocol):
+    """Makes attempts."""
+
+    def attempt(self, case: Case, segmentation: Segmentation) -> Attempt:
+        """Try the case once. Raises NotReached; any other exception is the kit's own fault."""
+        ...
+
+    def rerun(self, case: Case, segmentation: Segmentation) -> str:
+        """The command line that tries only this."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is to be run, and what is known beforehand."""
+
+    cases: Sequence[Case]
+    segmentations: Sequence[Segmentation]
+    capabilities: frozenset[str] = frozenset()
+    expected: frozenset[str] = frozenset()
+    """Ids, or id/segmentation, of what is known to fail."""
+
+    def __iter__(self) -> Iterator[tuple[Case, Segmentation]]:
+        for segmentation in self.segmentations:
+            for case in self.cases:
+                if segmentation in case.segmentations or self._only_here(case, segmentation):
+                    yield case, segmentation
+
+    def _only_here(self, case: Case, segmentation: Segmentation) -> bool:
+        """A case whose segmentations are not asked for is run once, as it can be."""
+        others = set(case.segmentations) & set(self.segmentations)
+        return not others and segmentation is self.segmentations[0]
+
+
+def select(
+    cases: Sequence[Case],
+    ids: Iterable[str] = (),
+    *,
+    level: Level | None = None,
+    sections: Iterable[str] = (),
+) -> list[Case]:
+    """The cases that are asked for, in the catalogue's order.
+
+    An id may end in `*`; without ids all are meant. Raises UsageError for an id or section
+    that does not exist, so that a typing error is no passed run.
+    """
+    wanted, named = list(ids), set(sections)
+    unknown = named - {case.section for case in cases}
+    if unknown:
+        raise UsageError(f"no section {sorted(unknown)[0]!r}; see --list")
+    chosen = {case.id for case in cases} if not wanted else set()
+    for each in wanted:
+        found = {case.id for case in cases if _matches(each, case.id)}
+        if not found:
+            raise UsageError(f"no case {each!r}; see --list")
+        chosen |= found
+    return [
+        case
+        for case in cases
+        if case.id in chosen
+        and (not named or case.section in named)
+        and (level is None or case.level is level)
+    ]
+
+
+def _matches(asked: str, id: str) -> bool:
+    pattern = ".*".join(map(re.escape, asked.upper().split("*")))
+    return re.fullmatch(pattern, id) is not None
+
+
+def expected_ids(text: str, cases: Sequence[Case]) -> frozenset[str]:
+    """The entries of a list of expected failures: an id or id/segmentation a line, `#` comments.
+
+    Raises UsageError for what names no case.
+    """
+    known = {case.id for case in cases}
+    found = set()
+    for line in text.splitlines():
+        entry = line.partition("#")[0].strip()
+        if not entry:
+            continue
+        id, slash, segmentation = entry.partition("/")
+        if id not in known or (slash and segmentation not in list(Segmentation)):
+            raise UsageError(f"expected failures: {entry!r} names no case")
+        found.add(entry)
+    return frozenset(found)
+
+
+def run_suite(
+    plan: Plan, driver: Driver, on_result: Callable[[Result], None] = lambda result: None
+) -> list[Result]:
+    """Run the plan; gives the results in order, and each to `on_result` as it comes."""
+    results: list[Result] = []
+    verdicts: dict[tuple[str, Segmentation], Verdict] = {}
+    gone = ""
+    for case, segmentation in plan:
+        blocked = gone or _blocked(case, segmentation, verdicts)
+        missing = sorted(set(case.capabilities) - plan.capabilities)
+        if missing:
+            result = _not_run(case, segmentation, Verdict.UNSUPPORTED, f"needs {missing[0]}")
+        elif blocked:
+            result = _not_run(case, segmentation, Verdict.INCONCLUSIVE, blocked)
+        else:
+            try:
+                result = _tried(case, segmentation, driver)
+            except NotReached as error:
+                gone = f"not reached any more since {case.id}"
+                fault = CaseFailed(("the implementation can be reached",), str(error))
+                result = _result(case, segmentation, driver, Attempt(fault=fault), 0.0)
+        verdicts[case.id, segmentation] = result.verdict
+        result = _as_expected(result, plan.expected)
+        results.append(result)
+        on_result(result)
+    return _stale(results, plan.expected)
+
+
+def _blocked(
+    case: Case, segmentation: Segmentation, verdicts: Mapping[tuple[str, Segmentation], Verdict]
+) -> str:
+    for need in case.needs:
+        if verdicts.get((need, segmentation), Verdict.PASSED).bad:
+            return f"builds upon {need}, which is {verdicts[need, segmentation]}"
+    return ""
+
+
+def _not_run(case: Case, segmentation: Segmentation, verdict: Verdict, reason: str) -> Result:
+    return Result(case=case.id, segmentation=segmentation, verdict=verdict, reason=reason)
+
+
+def _tried(case: Case, segmentation: Segmentation, driver: Driver) -> Result:
+    start = time.monotonic()
+    try:
+        attempt = driver.attempt(case, segmentation)
+        again = driver.attempt(case, segmentation) if attempt.fault else attempt
+    except NotReached:
+        raise
+    except Exception:
+        # The kit's own failure must not pass for the implementation's: its own verdict and
+        # exit code, with all that is needed to mend it.
+        reason = traceback.format_exc()
+        return dataclasses.replace(
+            _not_run(case, segmentation, Verdict.ERROR, reason.strip().splitlines()[-1]),
+            actual=reason,
+            rerun=driver.rerun(case, segmentation),
+        )
+    result = _result(case, segmentation, driver, attempt, time.monotonic() - start)
+    if attempt.fault and not again.fault:
+        unstable = "failed, and passed when tried again"
+        return dataclasses.replace(result, verdict=Verdict.UNSTABLE, reason=unstable)
+    return result
+
+
+def _result(
+    case: Case, segmentation: Segmentation, driver: Driver, attempt: Attempt, seconds: float
+) -> Result:
+    fault = attempt.fault
+    return Result(
+        case=case.id,
+        segmentation=segmentation,
+        verdict=Verdict.PASSED if fault is None else Verdict.FAILED,
+        seconds=seconds,
+        reason="" if fault is None else f"expected {' or '.join(fault.expected)}",
+        expected=() if fault is None else fault.expected,
+        actual="" if fault is None else fault.actual,
+        rerun=driver.rerun(case, segmentation),
+        steps=attempt.steps,
+    )
+
+
+def _listed(result: Result, expected: frozenset[str]) -> set[str]:
+    return {result.case, f"{result.case}/{result.segmentation}"} & expected
+
+
+def _as_expected(result: Result, expected: frozenset[str]) -> Result:
+    if result.verdict is Verdict.FAILED and _listed(result, expected):
+        return dataclasses.replace(result, verdict=Verdict.EXPECTED_FAILURE)
+    return result
+
+
+def _stale(results: list[Result], expected: frozenset[str]) -> list[Result]:
+    """Turn passes into STALE where an entry of the list has not failed anywhere."""
+    alive = {
+        entry
+        for result in results
+        if result.verdict is not Verdict.PASSED
+        for entry in _listed(result, expected)
+    }
+    reason = "passes: take it off the list of expected failures"
+    return [
+        dataclasses.replace(result, verdict=Verdict.STALE, reason=reason)
+        if result.verdict is Verdict.PASSED and _listed(result, expected) - alive
+        else result
+        for result in results
+    ]
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The worst of several verdicts; passed where there is none."""
+    order = list(Verdict)
+    return max(verdicts, key=order.index, default=Verdict.PASSED)
+
+
+def exit_code(results: Sequence[Result]) -> Exit:
+    """What the results mean to a caller; never 0 where nothing ran."""
+    verdicts = [result.verdict for result in results]
+    if Verdict.ERROR in verdicts:
+        return Exit.SUITE_ERROR
+    if any(verdict.bad for verdict in verdicts):
+        return Exit.FAILED
+    if not any(verdict.ran for verdict in verdicts):
+        return Exit.NO_CASE_RAN
+    return Exit.AS_EXPECTED

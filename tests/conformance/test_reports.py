@@ -1,0 +1,112 @@
+"""The same report for people, CI and scripts."""
+
+from __future__ import annotations
+
+import io
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import xmlschema
+from rich.console import Console
+from tests.conformance.samples import a_report, a_result
+
+from refserver.conformance.model import Verdict
+from refserver.conformance.reports import console, junit, markdown
+from refserver.conformance.segmentation import Segmentation
+
+EVERYTHING = a_report(*map(a_result, Verdict))
+FAILED = a_report(a_result(Verdict.FAILED))
+
+
+def printed(*, terminal: bool = False, width: int = 100) -> tuple[Console, io.StringIO]:
+    out = io.StringIO()
+    return Console(file=out, force_terminal=terminal, width=width, no_color=True), out
+
+
+def test_junit_is_valid_for_every_verdict() -> None:
+    schema = xmlschema.XMLSchema(Path(__file__).with_name("junit.xsd"))
+
+    schema.validate(ET.fromstring(junit.rendered(EVERYTHING)))
+
+
+def test_junit_counts_what_it_lists() -> None:
+    (suite,) = ET.fromstring(junit.rendered(EVERYTHING)).findall("testsuite")
+
+    for kind, attribute in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
+        assert len(suite.findall(f"testcase/{kind}")) == int(suite.attrib[attribute])
+    assert suite.attrib["tests"] == str(len(Verdict))
+
+
+def test_a_failure_on_the_console_tells_everything() -> None:
+    out_console, out = printed()
+
+    console.show(out_console, FAILED)
+
+    told = out.getvalue()
+    for part in (
+        "FAILED FRAME-01",
+        "EP-2.1-2 A reader MUST refuse",
+        "expected  MALFORMED",
+        "or        the end",
+        "actual    nothing",
+        "cause?    the length counts itself",
+        "length 11",
+        "Error seq 0 (code 1 MALFORMED",
+        "again     refserver check localhost:3000 FRAME-01 --segmentation whole --seed 7",
+    ):
+        assert part in told
+
+
+def test_nothing_of_a_peers_reaches_the_terminal_raw() -> None:
+    out_console, out = printed()
+
+    console.show(out_console, FAILED)
+
+    assert "\x1b" not in out.getvalue()
+    assert "\x00" not in out.getvalue()
+
+
+def test_where_all_is_well_the_console_is_one_line() -> None:
+    out_console, out = printed(width=300)
+
+    console.show(out_console, a_report(a_result()))
+
+    assert len(out.getvalue().splitlines()) == 1
+
+
+def test_a_run_without_a_case_says_so() -> None:
+    out_console, out = printed()
+
+    console.show(out_console, a_report(a_result(Verdict.UNSUPPORTED)))
+
+    assert "no case ran" in out.getvalue()
+
+
+def test_a_case_that_depends_on_the_segmentation_is_named() -> None:
+    other = replace(a_result(Verdict.FAILED), segmentation=Segmentation.BYTEWISE)
+    out_console, out = printed()
+
+    console.show(out_console, a_report(a_result(), other))
+
+    assert "differs between segmentations (EP-2.1-5): FRAME-01" in out.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_there_is_a_bar_only_on_a_terminal(terminal: bool) -> None:
+    out_console, out = printed(terminal=terminal)
+
+    with console.progress(out_console, 2) as show:
+        show(a_result())
+
+    assert bool(out.getvalue()) is terminal
+
+
+def test_markdown_lists_what_must_be_looked_at_in_tables_that_hold() -> None:
+    text = markdown.rendered(EVERYTHING)
+
+    rows = [line for line in text.splitlines() if line.startswith("| FRAME-01")]
+    assert len(rows) == sum(verdict.bad for verdict in Verdict)
+    assert "<b>" not in text.replace("\\<b\\>", "")
+    assert "| framing |" in text
