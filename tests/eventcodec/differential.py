@@ -1,0 +1,140 @@
+"""The same bytes through every reader there is: they may not differ.
+
+Rule: what is asserted here holds for any bytes. Three readers judge them (the compiled
+functions, construct itself from the same declarations, and the oracle, which shares
+nothing with either), and a relay's short road is held against the long one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from itertools import takewhile
+
+import construct
+from tests.eventcodec import oracle
+from tests.eventcodec.declared import CODEC
+from tests.eventcodec.streams import END_OF_STREAM, Outcome, read
+
+from eventcodec import (
+    Ack,
+    ApplicationEvent,
+    Decoder,
+    Event,
+    Limits,
+    Message,
+    Unknown,
+    encode,
+    wire,
+)
+from eventcodec.codec import relay
+from eventcodec.compiler import reference
+from eventcodec.limits import HEADER_SIZE, LENGTH_SIZE
+
+LIMIT = Limits().max_frame
+CLASSES: tuple[type[Event], ...] = (*CODEC.events.values(), ApplicationEvent, Unknown)
+REFERENCES = {event: reference(event) for event in CLASSES}
+HEADER = ("length", "version", "reserved", "seq")
+
+SENDER = "Änne"
+PLACE = 41
+MOST_RELAYED = 3
+
+
+def check(stream: bytes) -> None:
+    """Assert that all readers find the same in these bytes, and that all write it the same."""
+    outcome = read(Decoder(codec=CODEC), [stream, END_OF_STREAM] if stream else [END_OF_STREAM])
+
+    assert verdicts(outcome) == list(oracle.judge_stream(stream, LIMIT))
+    at = 0
+    for event in outcome.events:
+        assert isinstance(event, Event)
+        stop = at + LENGTH_SIZE + int.from_bytes(stream[at : at + LENGTH_SIZE], "big")
+        check_accepted(stream[at:stop], event)
+        at = stop
+    if outcome.fault is not None and outcome.fault.code and outcome.fault.field not in HEADER:
+        check_refused(stream[at:])
+    check_relay(stream, [event for event in outcome.events if isinstance(event, Event)])
+
+
+def verdicts(outcome: Outcome) -> list[oracle.Verdict]:
+    """What came out, in the oracle's words."""
+    found: list[oracle.Verdict] = [("event", form(event)) for event in outcome.events]
+    if outcome.fault is None:
+        return found
+    code = outcome.fault.code
+    return [*found, ("incomplete",) if code is None else ("error", int(code))]
+
+
+def form(event: object) -> oracle.Form:
+    """An event in the oracle's form: u64 as digits, bytes as hex, its own data unread."""
+    assert isinstance(event, Event)
+    kind = ApplicationEvent if isinstance(event, ApplicationEvent) else type(event)
+    made: oracle.Form = {"event": kind.__name__}
+    if kind in (ApplicationEvent, Unknown):
+        made["type"] = event.type
+    made["seq"] = str(event.seq)
+    for part in kind.parts:
+        value = getattr(event, part.name)
+        if isinstance(value, bytes):
+            value = value.hex()
+        made[part.name] = str(value) if part.subcon is wire.U64 else value
+    return made
+
+
+def check_accepted(frame: bytes, event: Event) -> None:
+    """This frame is the one encoding of this event, whoever reads and whoever writes it."""
+    body = frame[HEADER_SIZE:]
+    values = {part.name: getattr(event, part.name) for part in event.parts}
+
+    assert encode(event) == frame
+    assert CODEC.decode(frame) == event
+    assert by_construct(type(event), body) == values
+    assert REFERENCES[type(event)].build(values) == body
+    if isinstance(event, ApplicationEvent):
+        misfit = type(event) is ApplicationEvent and event.type in CODEC.events
+        assert (event.fault is not None) == misfit
+        if misfit:
+            assert by_construct(CODEC.events[event.type], body) is None
+
+
+def check_refused(rest: bytes) -> None:
+    """construct refuses the body of the frame that stands first in `rest`."""
+    stop = LENGTH_SIZE + int.from_bytes(rest[:LENGTH_SIZE], "big")
+    kind = CODEC.events[rest[5]] if rest[5] < 0x80 else ApplicationEvent
+
+    assert by_construct(kind, rest[HEADER_SIZE:stop]) is None
+
+
+def by_construct(kind: type[Event], body: bytes) -> dict[str, object] | None:
+    """The fields as construct finds them, or None where it refuses, or reads an encoding
+    that it would not write."""
+    try:
+        found = REFERENCES[kind].parse(body)
+    except construct.ConstructError:
+        return None
+    values = {part.name: found[part.name] for part in kind.parts}
+    return values if REFERENCES[kind].build(values) == body else None
+
+
+def check_relay(stream: bytes, events: list[Event]) -> None:
+    """The short road takes what the long road would, and makes the same bytes of it."""
+    run = list(takewhile(lambda event: as_fact(event, 0) is not None, events))[:MOST_RELAYED]
+    facts = [encode(fact) for n, event in enumerate(run) if (fact := as_fact(event, PLACE + n))]
+    acks = [encode(Ack(seq=event.seq, position=PLACE + n)) for n, event in enumerate(run)]
+
+    name = SENDER.encode()
+    sender = bytes([len(name)]) + name
+    relayed, stop = relay(stream, 0, LIMIT, sender, PLACE, MOST_RELAYED)
+
+    assert relayed.facts == facts
+    assert relayed.acks == b"".join(acks)
+    assert stop == sum(len(encode(event)) for event in run)
+
+
+def as_fact(event: Event, position: int) -> Event | None:
+    """The entry that a server makes of a request; None where it relays none."""
+    if not isinstance(event, Message | ApplicationEvent) or event.sender:
+        return None
+    if type(event) is ApplicationEvent:
+        return ApplicationEvent(type=event.type, sender=SENDER, data=event.data, seq=position)
+    return dataclasses.replace(event, sender=SENDER, seq=position)

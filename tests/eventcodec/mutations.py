@@ -1,0 +1,76 @@
+"""Frames with something wrong in them, the same ones for the same seed.
+
+Rule: a mutation knows no layout but the length, which is put right again two times of
+three, so that the fault lies behind it where readers can differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from random import Random
+
+from tests.eventcodec.cases import CASES
+
+from eventcodec.limits import HEADER_SIZE, LENGTH_SIZE
+
+SHORT_FRAMES = tuple(case.frame for case in CASES if len(case.frame) < 600)
+EDGES = b"\x00\x01\x7f\x80\xff"
+NOT_UTF8 = (b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\xaf", b"\xf4\x90\x80\x80", b"\xe2\x82")
+
+
+def flip(frame: bytes, random: Random) -> bytes:
+    """One byte changed: a bit of it, or to a value at an edge."""
+    at = random.randrange(len(frame))
+    new = random.choice(EDGES) if random.random() < 0.3 else frame[at] ^ 1 << random.randrange(8)
+    return frame[:at] + bytes([new]) + frame[at + 1 :]
+
+
+def insert(frame: bytes, random: Random) -> bytes:
+    """Some bytes more."""
+    at = random.randint(0, len(frame))
+    new = (
+        random.choice(NOT_UTF8) if random.random() < 0.3 else random.randbytes(random.randint(1, 4))
+    )
+    return frame[:at] + new + frame[at:]
+
+
+def delete(frame: bytes, random: Random) -> bytes:
+    """Some bytes less."""
+    at = random.randrange(len(frame))
+    return frame[:at] + frame[at + random.randint(1, 4) :]
+
+
+def splice(frame: bytes, random: Random) -> bytes:
+    """The front of one frame and the back of another; often one's header, the other's body."""
+    other = random.choice(SHORT_FRAMES)
+    if random.random() < 0.5:
+        return frame[:HEADER_SIZE] + other[HEADER_SIZE:]
+    return frame[: random.randint(0, len(frame))] + other[random.randint(0, len(other)) :]
+
+
+def truncate(frame: bytes, random: Random) -> bytes:
+    """Its end cut off."""
+    return frame[: random.randrange(len(frame))]
+
+
+MUTATIONS: Sequence[Callable[[bytes, Random], bytes]] = (flip, insert, delete, splice, truncate)
+
+
+def with_right_length(frame: bytes) -> bytes:
+    """The same behind the length, and a length that fits it."""
+    return (len(frame) - LENGTH_SIZE).to_bytes(LENGTH_SIZE, "big") + frame[LENGTH_SIZE:]
+
+
+def mutate(frame: bytes, random: Random) -> bytes:
+    """A frame with one to three faults; now and then it is still a good one."""
+    for _ in range(random.choice((1, 1, 1, 2, 3))):
+        if frame:
+            frame = random.choice(MUTATIONS)(frame, random)
+    repair = len(frame) >= LENGTH_SIZE and random.random() < 2 / 3
+    return with_right_length(frame) if repair else frame
+
+
+def mutated_frames(count: int, *, seed: int) -> Iterator[bytes]:
+    """So many mutated frames, the same for the same seed."""
+    random = Random(seed)
+    return (mutate(random.choice(SHORT_FRAMES), random) for _ in range(count))

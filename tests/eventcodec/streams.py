@@ -1,0 +1,201 @@
+"""A stream in pieces, what reads it, and what came out.
+
+Rule: everything that a caller can observe goes into an `Outcome`, so that two of them
+are equal only if nobody could tell the readings apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import NamedTuple
+
+import pytest
+
+from eventcodec import (
+    Ack,
+    ApplicationEvent,
+    ClientConnection,
+    Decoder,
+    Event,
+    EventError,
+    Login,
+    Logout,
+    Message,
+    Pong,
+    ProtocolError,
+    Refused,
+    RemoteError,
+    ServerConnection,
+    Welcome,
+    encode,
+)
+
+Chunks = Sequence[bytes]
+Chunking = Callable[[bytes], Chunks]
+END_OF_STREAM = b""
+
+
+def whole(data: bytes) -> Chunks:
+    """All of it at once."""
+    return [data]
+
+
+def byte_by_byte(data: bytes) -> Chunks:
+    """As many pieces as there can be."""
+    return [data[at : at + 1] for at in range(len(data))]
+
+
+def cut_by(random: Random) -> Chunking:
+    """Pieces of any size: some of a few bytes, some of many frames."""
+
+    def cut(data: bytes) -> Chunks:
+        chunks, at = [], 0
+        while at < len(data):
+            size = random.randint(1, random.choice((3, 20, 300, 70_000)))
+            chunks.append(data[at : at + size])
+            at += size
+        return chunks
+
+    return cut
+
+
+def cut_at_random(data: bytes) -> Chunks:
+    """Pieces of any size, the same for the same stream."""
+    return cut_by(Random(len(data)))(data)
+
+
+EACH_CHUNKING = pytest.mark.parametrize("chunking", [whole, byte_by_byte, cut_at_random])
+
+
+class Fault(NamedTuple):
+    """An error by its attributes; its text is for people and may change."""
+
+    kind: type[EventError]
+    code: int | None = None
+    field: str | None = None
+    seq: int | None = None
+    offset: int | None = None
+
+
+def fault(error: EventError) -> Fault:
+    """The attributes of an error."""
+    if isinstance(error, ProtocolError):
+        return Fault(ProtocolError, error.code, error.field, error.seq, error.offset)
+    return Fault(type(error), error.code if isinstance(error, RemoteError) else None)
+
+
+@dataclass
+class Outcome:
+    """What came out of a stream: events, the error at its end, and the bytes in answer."""
+
+    events: list[object] = field(default_factory=list)
+    misfits: list[Fault] = field(default_factory=list)
+    fault: Fault | None = None
+    output: bytes = b""
+
+    def take(self, event: object) -> None:
+        """Keep an event, and what equality does not show of it."""
+        self.events.append(event)
+        if isinstance(event, ApplicationEvent) and event.fault is not None:
+            self.misfits.append(fault(event.fault))
+
+
+def read(decoder: Decoder, chunks: Iterable[bytes]) -> Outcome:
+    """What a decoder makes of a stream, up to its error."""
+    outcome = Outcome()
+    try:
+        for chunk in chunks:
+            for event in decoder.receive(chunk):
+                outcome.take(event)
+    except EventError as error:
+        outcome.fault = fault(error)
+    return outcome
+
+
+def listen(client: ClientConnection, chunks: Iterable[bytes]) -> Outcome:
+    """What a client makes of a server's stream, and what it writes in answer."""
+    outcome = Outcome()
+    try:
+        for chunk in chunks:
+            for event in client.receive(chunk):
+                outcome.take(event)
+    except EventError as error:
+        outcome.fault = fault(error)
+    outcome.output = client.data_to_send()
+    return outcome
+
+
+def welcome(
+    *, user: str = "ann", position: int = 1, max_frame: int = 65_536, seq: int = 0
+) -> Welcome:
+    """A Welcome of which only what matters is said."""
+    return Welcome(
+        user=user, ticket=7, position=position, max_frame=max_frame, heartbeat=0, seq=seq
+    )
+
+
+class Host:
+    """The least server that there can be: it accepts everything that the protocol does."""
+
+    def __init__(self, server: ServerConnection, *, max_frame: int = 65_536) -> None:
+        self.server = server
+        self.max_frame = max_frame
+        self.position = 0
+        self.outcome = Outcome()
+
+    def answer(self, request: Event | Refused) -> Event:
+        """The reply that a server with nobody else in its room gives."""
+        match request:
+            case Refused():
+                return request.error
+            case Login():
+                self.position += 1
+                user = request.user or "guest"
+                return welcome(user=user, position=self.position, max_frame=self.max_frame)
+            case Message() | ApplicationEvent() | Logout():
+                self.position += 1
+                return Ack(position=self.position)
+            case _:
+                return Pong()
+
+    def receive(self, data: bytes) -> None:
+        """Answer all that is whole; say goodbye where the client broke a rule."""
+        try:
+            for request in self.server.receive(data):
+                self.outcome.take(request)
+                self.outcome.output += self.server.reply(request, self.answer(request))
+        except EventError as error:
+            self.outcome.fault = fault(error)
+            if isinstance(error, ProtocolError):
+                self.outcome.output += self.server.goodbye(error.code)
+
+
+def serve(chunks: Iterable[bytes], server: ServerConnection | None = None) -> Outcome:
+    """What a server makes of a client's stream, and what it answers."""
+    host = Host(ServerConnection() if server is None else server)
+    for chunk in chunks:
+        host.receive(chunk)
+        if host.outcome.fault is not None:
+            break
+    return host.outcome
+
+
+def member(server: ServerConnection | None = None, *, max_frame: int = 65_536) -> ServerConnection:
+    """A server's end whose client is logged in."""
+    server = ServerConnection() if server is None else server
+    Host(server, max_frame=max_frame).receive(encode(Login(seq=1)))
+    return server
+
+
+def settled(
+    client: ClientConnection | None = None, *, position: int = 1, max_frame: int = 65_536
+) -> ClientConnection:
+    """A client's end that is logged in, with nothing on its way."""
+    client = ClientConnection() if client is None else client
+    login = client.send(Login())
+    reply = welcome(position=position, max_frame=max_frame, seq=login.seq)
+    assert len(list(client.receive(encode(reply)))) == 1
+    client.data_to_send()
+    return client

@@ -1,0 +1,283 @@
+"""Declaration -> functions: they agree with construct, and say where a body is wrong."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import construct
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.eventcodec.cases import CASES
+from tests.eventcodec.declared import DECLARED, Drawn
+from tests.eventcodec.differential import by_construct
+from tests.eventcodec.mutations import NOT_UTF8
+from tests.eventcodec.strategies import of
+
+from eventcodec import (
+    STANDARD_EVENTS,
+    ApplicationEvent,
+    Codec,
+    Error,
+    ErrorCode,
+    Event,
+    Joined,
+    LocalError,
+    Login,
+    Message,
+    Ping,
+    ProtocolError,
+    Unknown,
+    application_event,
+    encode,
+    field,
+    wire,
+)
+from eventcodec.compiler import reference, walk
+from eventcodec.limits import HEADER_SIZE
+
+if TYPE_CHECKING:
+    _Construct = construct.Construct[Any, Any]
+else:
+    _Construct = construct.Construct
+
+CLASSES: tuple[type[Event], ...] = (*STANDARD_EVENTS, *DECLARED, ApplicationEvent, Unknown)
+EACH_CLASS = pytest.mark.parametrize("kind", CLASSES)
+SEQ = 7
+
+
+def takes_all(kind: type[Event]) -> bool:
+    """Whether the last field of a class takes whatever is left of a frame."""
+    return bool(kind.parts) and kind.parts[-1].subcon in (wire.Text, wire.Rest)
+
+
+def decode_body(kind: type[Event], body: bytes, before: bytes = b"", behind: bytes = b"") -> Event:
+    """The event that the compiled function makes of a body among other bytes."""
+    data = before + body + behind
+    event: Event = kind.compiled.decode(data, len(before), len(before) + len(body), SEQ)
+    return event
+
+
+def declare(words: dict[str, Any]) -> Any:
+    """A class with these fields, as its declaration would make it."""
+    body: dict[str, Any] = {name: field(word) for name, word in words.items()}
+    body["__annotations__"] = dict.fromkeys(words, object)
+    return application_event(0x90)(type("Declared", (ApplicationEvent,), body))
+
+
+def refused(kind: type[Event], body: bytes, before: bytes = b"", behind: bytes = b"") -> Any:
+    """The error that the compiled function finds there."""
+    with pytest.raises(ProtocolError) as caught:
+        decode_body(kind, body, before, behind)
+    return caught.value
+
+
+@EACH_CLASS
+def test_a_class_of_known_words_is_compiled_and_any_other_left_to_construct(
+    kind: type[Event],
+) -> None:
+    assert bool(kind.compiled.source) is (kind is not Drawn)
+
+
+@EACH_CLASS
+@pytest.mark.proves("EP-2.4-1")
+@given(data=st.data())
+def test_construct_writes_and_reads_the_same_bytes(kind: type[Event], data: st.DataObject) -> None:
+    event = data.draw(of(kind))
+    values = {part.name: getattr(event, part.name) for part in kind.parts}
+
+    body = encode(event)[HEADER_SIZE:]
+
+    assert reference(kind).build(values) == body
+    assert by_construct(kind, body) == values
+
+
+@EACH_CLASS
+@given(body=st.binary(max_size=60), before=st.binary(max_size=5), behind=st.binary(max_size=5))
+def test_construct_accepts_and_refuses_the_same_bodies(
+    kind: type[Event], body: bytes, before: bytes, behind: bytes
+) -> None:
+    expected = by_construct(kind, body)
+
+    try:
+        event = decode_body(kind, body, before, behind)
+    except ProtocolError:
+        found = None
+    else:
+        found = {part.name: getattr(event, part.name) for part in kind.parts}
+
+    assert found == expected
+
+
+@EACH_CLASS
+@pytest.mark.proves("EP-2.4-3", "EP-2.4-2")
+def test_a_body_cut_short_is_refused_at_the_field_that_is_cut(kind: type[Event]) -> None:
+    for case in (case for case in CASES if type(case.event) is kind and len(case.frame) < 2_000):
+        body = case.frame[HEADER_SIZE:]
+        steps = list(walk(kind.parts, body))
+        for size in range(len(body)):
+            if by_construct(kind, body[:size]) is not None:
+                continue  # its last field takes whatever is left
+            cut = next(step for step in steps if step.stop > size)
+
+            error = refused(kind, body[:size], before=b"12345", behind=body[size:])
+
+            assert error.code is ErrorCode.MALFORMED
+            assert cut.part is not None
+            assert error.field == cut.part.name
+            assert error.offset == 5 + cut.start
+            assert error.seq == SEQ
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CLASSES if not takes_all(kind)])
+@pytest.mark.proves("EP-2.4-4", "EP-11-2")
+def test_bytes_behind_the_last_field_are_refused_where_they_begin(kind: type[Event]) -> None:
+    body = next(case.frame for case in CASES if type(case.event) is kind)[HEADER_SIZE:]
+
+    error = refused(kind, body + b"\x00", before=b"12345")
+
+    assert error.code is ErrorCode.MALFORMED
+    assert error.field is None
+    assert error.offset == 5 + len(body)
+
+
+@pytest.mark.proves("EP-2.3-3")
+@pytest.mark.parametrize("wrong", NOT_UTF8, ids=bytes.hex)
+@pytest.mark.parametrize(
+    ("kind", "front", "name"),
+    [
+        (Message, "00", "content"),
+        (Joined, "", "user"),
+        (Error, "0001", "text"),
+        (Login, "", "user"),
+    ],
+)
+def test_text_that_is_not_utf8_is_refused_at_its_field(
+    kind: type[Event], front: str, name: str, wrong: bytes
+) -> None:
+    text = wrong if name == "content" else bytes([len(wrong)]) + wrong
+    rest = bytes(18) if kind is Login else b""
+
+    error = refused(kind, bytes.fromhex(front) + text + rest)
+
+    assert error.code is ErrorCode.MALFORMED
+    assert (error.field, error.offset) == (name, len(front) // 2)
+
+
+@pytest.mark.proves("EP-12-2")
+def test_an_error_shows_nothing_of_the_body() -> None:
+    secret = b"\x1b[31msesame\xff"
+
+    error = refused(Message, b"\x00" + secret)
+
+    shown = "".join(traceback.format_exception(error))
+    assert "sesame" not in shown
+    assert error.__suppress_context__
+
+
+def test_a_traceback_shows_the_source_that_was_generated() -> None:
+    event = Login(seq=1)
+    object.__setattr__(event, "user", 5)
+
+    with pytest.raises(AttributeError) as caught:
+        encode(event)
+
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "_event.user.encode()" in shown
+
+
+@EACH_CLASS
+def test_a_decoded_event_is_of_its_very_class(kind: type[Event]) -> None:
+    case = next(case for case in CASES if type(case.event) is kind)
+    event = decode_body(kind, case.frame[HEADER_SIZE:])
+
+    assert type(event) is kind
+
+
+@pytest.mark.parametrize("name", ["len", "str", "decode", "encode", "at", "stop", "Struct"])
+def test_a_field_may_have_the_name_of_whatever_the_functions_use(name: str) -> None:
+    declared = declare({name: wire.Text})
+    event = declared(seq=1, **{name: "x"})
+
+    assert Codec([declared]).decode(encode(event)) == event
+
+
+def test_an_event_may_have_many_fields() -> None:
+    words = [wire.U8, wire.ShortText, wire.I64, wire.Bytes16, wire.Flag] * 40
+    names = [f"field{n}" for n in range(len(words))]
+    declared = declare(dict(zip(names, words, strict=True)))
+    values = [1, "x", -1, b"y", True] * 40
+
+    event = declared(seq=1, **dict(zip(names, values, strict=True)))
+
+    assert Codec([declared]).decode(encode(event)) == event
+
+
+class Moody(_Construct):
+    """A subcon that raises what none of construct's own does."""
+
+    def _parse(self, stream: Any, context: Any, path: Any) -> Any:
+        return construct.stream_read(stream, 1, path)[0] // 0
+
+    def _build(self, obj: Any, stream: Any, context: Any, path: Any) -> Any:
+        construct.stream_write(stream, bytes([100 // obj]), 1, path)
+        return obj
+
+
+@application_event(0x90)
+class Felt(ApplicationEvent):
+    """One field, of that kind."""
+
+    mood: int = field(Moody())
+
+
+@pytest.mark.proves("EP-3.11-5")
+def test_whatever_a_foreign_subcon_raises_in_reading_is_a_misfit_of_the_event() -> None:
+    frame = encode(ApplicationEvent(type=0x90, data=b"\x01", seq=1))
+
+    event = Codec([Felt]).decode(frame)
+
+    assert event == ApplicationEvent(type=0x90, data=b"\x01", seq=1)
+    assert isinstance(event, ApplicationEvent) and event.fault is not None
+    assert (event.fault.code, event.fault.field) == (ErrorCode.MALFORMED, "mood")
+
+
+def test_whatever_a_foreign_subcon_raises_in_writing_is_the_callers_fault() -> None:
+    with pytest.raises(LocalError) as caught:
+        Felt(mood=0)
+
+    assert caught.value.field == "mood"
+
+
+def test_an_event_that_changed_after_its_birth_is_the_callers_fault_too() -> None:
+    event = Felt(mood=5, seq=1)
+    object.__setattr__(event, "mood", 0)
+
+    with pytest.raises(LocalError):
+        encode(event)
+
+
+def test_what_a_foreign_subcon_cannot_write_again_is_a_misfit() -> None:
+    class Deaf(Moody):
+        def _parse(self, stream: Any, context: Any, path: Any) -> Any:
+            return construct.stream_read(stream, 1, path)[0] * 0
+
+    @application_event(0x90)
+    class Heard(ApplicationEvent):
+        mood: int = field(Deaf())
+
+    event = Codec([Heard]).decode(encode(ApplicationEvent(type=0x90, data=b"\x01", seq=1)))
+
+    assert isinstance(event, ApplicationEvent) and event.fault is not None
+    assert event.data == b"\x01"
+
+
+@pytest.mark.parametrize("kind", [Ping, Drawn])
+def test_an_event_without_a_number_has_no_frame(kind: type[Event]) -> None:
+    event = Ping() if kind is Ping else Drawn(colour=1, radius=1)
+
+    with pytest.raises(LocalError) as caught:
+        encode(event)
+
+    assert caught.value.field == "seq"
