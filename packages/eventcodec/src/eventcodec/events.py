@@ -418,7 +418,7 @@ def application_event(number: int) -> Callable[[type[A]], type[A]]:
     def declare(declared: type[A]) -> type[A]:
         own = declared.__annotations__
         for name in own:
-            if name.startswith("_") or hasattr(ApplicationEvent, name):
+            if name.startswith("_") or name in dir(ApplicationEvent):
                 raise LocalError("not free for a field", field=name)
         _check_type(number, APPLICATION_TYPES, "not in 0x80 … 0xFF")
         event: Any = _declare(number)(declared)
