@@ -137,6 +137,7 @@ class Server:
         self._links: dict[Link, None] = {}
         self._newcomers: dict[Link, None] = {}
         self._accepting: set[asyncio.Task[None]] = set()
+        self._open = 0
         self._lingering = 0
         self._input: deque[Link] = deque()
         self._touched: dict[Link, None] = {}
@@ -187,11 +188,11 @@ class Server:
             self.loop.add_reader(listener, self._accept, listener)
 
     def _let_in(self, sock: socket.socket, address: str) -> None:
-        connections = len(self._links) + len(self._accepting) - self._lingering
-        full = connections >= self.most
+        full = self._open - self._lingering >= self.most
         if full and self._lingering >= LINGERING:
             sock.close()
             return
+        self._open += 1
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         task = self.loop.create_task(self._connect(sock, Link(self, address, full=full)))
@@ -206,6 +207,7 @@ class Server:
             )
         except (TimeoutError, OSError) as error:
             note("handshake", peer=link.address, error=type(error).__name__)
+            self._open -= 1
             sock.close()
 
     # ------------------------------------------------------------- links
@@ -233,6 +235,7 @@ class Server:
         """A connection is gone."""
         if link.close_by != NEVER:
             self._lingering -= 1
+        self._open -= 1
         self._links.pop(link, None)
         self._newcomers.pop(link, None)
         self._touched.pop(link, None)
@@ -293,7 +296,12 @@ class Server:
         return made
 
     def _flush(self) -> None:
-        """One write for each member that the log has something for, then what is private."""
+        """One write for each member that the log has something for.
+
+        Those with something of their own come first: while the others are written to, the
+        authors read their Acks and write on, and the next turn finds more to do at once.
+        """
+        self._flush_touched()
         log = self.room.log
         if log.end != self._flushed:
             self._flushed = log.end
@@ -302,6 +310,9 @@ class Server:
                     self._give(link)
                 elif link.session.behind:
                     link.session.evict()
+        self._flush_touched()
+
+    def _flush_touched(self) -> None:
         while self._touched:
             link, _ = self._touched.popitem()
             self._give(link)
