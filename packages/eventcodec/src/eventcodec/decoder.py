@@ -109,23 +109,28 @@ class Decoder:
         return relayed
 
     def _events(self) -> Iterator[Event]:
-        by_word = self._by_word
+        decode_of = self._by_word.get
         while True:
             data, at = self._data, self._at
-            if at + HEADER_SIZE <= len(data):
+            size = len(data)
+            while (body := at + HEADER_SIZE) <= size:
                 length, word, seq = _HEADER(data, at)
                 stop = at + LENGTH_SIZE + length
-                if seq and MIN_LENGTH <= length <= self.max_frame and stop <= len(data):
-                    decode = by_word.get(word)
-                    if decode is not None:
-                        try:
-                            event = decode(data, at + HEADER_SIZE, stop, seq)
-                        except ProtocolError as error:
-                            self._failed(error)
-                            continue
-                        self._at = stop
-                        yield event
-                        continue
+                if not seq or stop > size or length < MIN_LENGTH or length > self.max_frame:
+                    break
+                decode = decode_of(word)
+                if decode is None:
+                    break
+                try:
+                    event = decode(data, body, stop, seq)
+                except ProtocolError as error:
+                    self._failed(error)
+                    break
+                self._at = at = stop
+                yield event
+                if self._at is not at or self._data is not data:  # somebody else went on
+                    data, at = self._data, self._at
+                    size = len(data)
             if self._error is not None:
                 raise copy(self._error)
             if self._refill():
