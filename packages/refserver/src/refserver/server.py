@@ -26,7 +26,7 @@ from eventcodec import ErrorCode
 from .auth import Auth, OpenDoor
 from .config import Config
 from .logs import note
-from .room import Room
+from .room import SEGMENT, Room
 from .session import NEVER, Peer, Session
 
 __all__ = ["Server", "run"]
@@ -304,12 +304,8 @@ class Server:
         self._flush_touched()
         log = self.room.log
         if log.end != self._flushed:
-            self._flushed = log.end
-            for link in self._links:
-                if link.writable:
-                    self._give(link)
-                elif link.session.behind:
-                    link.session.evict()
+            start, self._flushed = self._flushed, log.end
+            self._fan_out(start)
         self._flush_touched()
 
     def _flush_touched(self) -> None:
@@ -317,6 +313,23 @@ class Server:
             link, _ = self._touched.popitem()
             self._give(link)
             self._settle(link)
+
+    def _fan_out(self, start: int) -> None:
+        """The same bytes for all who stand at `start`, what is theirs for the others."""
+        log = self.room.log
+        data, behind = log.segment(start) if log.holds(start) else (b"", start)
+        if len(data) > SEGMENT:
+            behind = start  # each takes it piece by piece
+        for link in self._links:
+            if not link.writable:
+                if link.session.behind:
+                    link.session.evict()
+            elif behind == start or not link.session.follow(start, behind):
+                self._give(link)
+            else:
+                link.transport.write(data)
+                if behind != log.end:
+                    self._give(link)
 
     def _give(self, link: Link) -> None:
         take = link.session.take

@@ -304,6 +304,18 @@ class Session:
             size += len(piece)
         return self._cut(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
+    def follow(self, start: int, behind: int) -> bool:
+        """Go from `start` to `behind` in the log, if that is all that is due to this member.
+
+        The caller then writes the log's segment between them: the short road of a fan-out,
+        where most members stand at one place and have nothing of their own.
+        """
+        private = self._own or self._head or self._rest is not None
+        if self._cursor != start or private or self._ending or self.member is None:
+            return False
+        self._cursor = behind
+        return True
+
     def _next(self) -> bytes | memoryview:
         """The next piece: the rest of the last, what is first, the log, or one's own."""
         if self._rest is not None:
