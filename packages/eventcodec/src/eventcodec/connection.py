@@ -157,7 +157,7 @@ class ClientConnection:
         first: facts, replies with their requests, unknown events. Then the iterator ends,
         or raises what ended the connection, now and in every later call: RemoteError,
         ConnectionLost, or ProtocolError for what the server did wrong. A Ping is answered
-        in `data_to_send` and not given. EP-8.
+        in `data_to_send` and not given. EP-4.4, EP-10.
         """
         if not data:
             self._eof = True
@@ -303,7 +303,7 @@ class ServerConnection:
         `Refused` those that the protocol refuses; Pongs are taken in silence. Raises
         ProtocolError, whose code is what to say `goodbye` with; ConnectionLost at the end
         of the stream; LocalError where the last request has no reply yet. After the last
-        frame was made (Ack of a Logout, `goodbye`) all that comes is dropped. EP-5.
+        frame was made (Ack of a Logout, `goodbye`) all that comes is dropped. EP-4.3, EP-8.3.
         """
         if self._state is State.ENDED:
             return iter(())

@@ -72,7 +72,7 @@ class Decoder:
         ends, or raises: ProtocolError where the peer broke the frame, ConnectionLost where
         the stream ended inside a frame. What was raised once is raised again by every
         later iterator, and what comes after it is not kept. Raises LocalError for data
-        behind the end. EP-2.2, EP-2.3.
+        behind the end. EP-2.1-5, EP-2.1-6, EP-8.3-5.
         """
         if self._error is None:
             if self._eof and data:

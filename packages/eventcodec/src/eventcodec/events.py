@@ -179,7 +179,7 @@ class Login(Event):
     """Ask to come in. Answered by `Welcome`, or by an `Error`.
 
     Fresh with ticket 0 and position 0; with those of an earlier session it resumes
-    there. `repr` shows neither credential nor ticket. EP-4.2, EP-4.3.
+    there. `repr` shows neither credential nor ticket. EP-6.1, EP-6.4.
 
     >>> Login(user="ann", credential=b"secret")
     Login(seq=0, user='ann', position=0)
@@ -349,7 +349,7 @@ class ApplicationEvent(_Application):
     Itself it is the general one: a `type`, who sent it, and `data`, the application's
     bytes. Derive from it, under `application_event`, to give the bytes names and types.
     What arrives and does not fit its declared class comes as the general one, with the
-    misfit in `fault`, and never ends a connection. EP-3.11.
+    misfit in `fault`, and never ends a connection. EP-3.11-5.
 
     >>> ApplicationEvent(type=0x80, data=b"up")
     ApplicationEvent(seq=0, type=0x80, sender='', data=b'up')

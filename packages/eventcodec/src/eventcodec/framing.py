@@ -40,7 +40,7 @@ def judge_length(length: int, limit: int, offset: int) -> None:
     """Refuse a length that no frame has, or that the reader does not take.
 
     Raises ProtocolError, MALFORMED or FRAME_TOO_LARGE; `offset` is the frame's place.
-    EP-2.2: judged as soon as these four bytes are in.
+    EP-2.1-3: judged as soon as these four bytes are in.
     """
     if length < MIN_LENGTH:
         reason = f"{length}, and a frame has at least {MIN_LENGTH} bytes behind its length"
@@ -55,7 +55,7 @@ def judge_header(word: int, seq: int, offset: int, *, unnumbered: int | None) ->
 
     `unnumbered` is the one word that may stand with seq 0, if any; `offset` is the
     frame's place. Raises ProtocolError, UNSUPPORTED_VERSION or MALFORMED.
-    EP-2.2: judged as soon as the 16 bytes of the header are in.
+    EP-2.2-9: judged as soon as the 16 bytes of the header are in.
     """
     version, reserved = word >> 24, word & 0xFFFF
     if version != VERSION:

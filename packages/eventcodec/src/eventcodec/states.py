@@ -91,16 +91,19 @@ _FROM_SERVER: _Row = {
     UNKNOWN: OK,
     Ping.type: OK,
     Pong.type: OK,
-    Ack.type: OK,
     Error.type: OK,
-    Welcome.type: OK,
     Login.type: ErrorCode.UNEXPECTED_EVENT,
     Logout.type: ErrorCode.UNEXPECTED_EVENT,
 }
-_NO_FACTS: _Row = dict.fromkeys(
-    (Message.type, Joined.type, Left.type, APPLICATION), ErrorCode.UNEXPECTED_EVENT
-)
-_FACTS: _Row = dict.fromkeys(_NO_FACTS, OK)
+_TO_MEMBERS = (Message.type, Joined.type, Left.type, APPLICATION, Ack.type)
+_TO_STRANGERS = (Welcome.type,)
+
+
+def _to_client(expected: tuple[int, ...], unexpected: tuple[int, ...]) -> _Row:
+    refused = dict.fromkeys(unexpected, ErrorCode.UNEXPECTED_EVENT)
+    return {**_FROM_SERVER, **dict.fromkeys(expected, OK), **refused}
+
+
 _NOTHING: _Row = dict.fromkeys(KINDS, ErrorCode.UNEXPECTED_EVENT)
 
 RULES: dict[tuple[Role, State], _Row] = {
@@ -119,9 +122,9 @@ RULES: dict[tuple[Role, State], _Row] = {
         APPLICATION: OK,
     },
     (Role.SERVER, State.ENDED): _NOTHING,
-    (Role.CLIENT, State.NEW): {**_FROM_SERVER, **_NO_FACTS},
-    (Role.CLIENT, State.MEMBER): {**_FROM_SERVER, **_FACTS},
-    (Role.CLIENT, State.LEAVING): {**_FROM_SERVER, **_FACTS},
+    (Role.CLIENT, State.NEW): _to_client(_TO_STRANGERS, _TO_MEMBERS),
+    (Role.CLIENT, State.MEMBER): _to_client(_TO_MEMBERS, _TO_STRANGERS),
+    (Role.CLIENT, State.LEAVING): _to_client(_TO_MEMBERS, _TO_STRANGERS),
     (Role.CLIENT, State.ENDED): _NOTHING,
 }
 """What may be received: by role and state, for each kind, None or the error that it is."""
