@@ -34,6 +34,7 @@ from .limits import ANY_FRAME, HEADER_SIZE, LENGTH_SIZE, MAX_SHORT_TEXT, MIN_LEN
 __all__ = ["STANDARD", "Codec", "Relayed", "decode", "encode", "relay"]
 
 Decode = Callable[[bytes, int, int, int], Event]
+DecodeMany = Callable[[bytes, int, int, int, int], tuple[list[Event], int]]
 
 
 class Codec:
@@ -58,6 +59,11 @@ class Codec:
         self.by_word: dict[int, Decode] = {
             word_of(type): self._decode_of(type) for type in range(0x100)
         }
+        self.many_by_word: dict[int, DecodeMany] = {
+            word_of(type): event.compiled.decode_many for type, event in self.events.items()
+        }
+        for type in APPLICATION_TYPES:
+            self.many_by_word.setdefault(word_of(type), _general_many(type))
 
     def _decode_of(self, type: int) -> Decode:
         event = self.events.get(type)
@@ -110,6 +116,18 @@ def _general(type: int) -> Decode:
         return _as_general(decode_body(data, start, stop, seq), type, None)
 
     return decode
+
+
+def _general_many(type: int) -> DecodeMany:
+    decode_bodies = ApplicationEvent.compiled.decode_many
+
+    def decode_many(
+        data: bytes, at: int, word: int, limit: int, count: int
+    ) -> tuple[list[Event], int]:
+        events, at = decode_bodies(data, at, word, limit, count)
+        return [_as_general(event, type, None) for event in events], at
+
+    return decode_many
 
 
 def _declared(type: int, event: type[Event]) -> Decode:
