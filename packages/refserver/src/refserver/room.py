@@ -29,6 +29,9 @@ SEGMENT = 65_536
 ENTRY_CHARGE = 100
 """What an entry costs beside its bytes, in bytes: its object and its places in two lists."""
 
+KEPT_SEGMENTS = 16
+"""Runs of entries that are kept joined for the next reader at the same place: 1 MiB of them."""
+
 KEPT_TICKETS = 16_384
 """Sessions without a connection that can be resumed; the oldest is forgotten first."""
 
@@ -115,6 +118,8 @@ class Log:
             if cursor + 1 < self.first:
                 raise LookupError(cursor + 1)
             found = self._join(cursor, self.end)
+            if len(self._segments) >= KEPT_SEGMENTS:
+                self._segments.clear()
             self._segments[cursor] = found
         if stop is not None and found[1] > stop:
             return self._join(cursor, stop)
@@ -131,6 +136,7 @@ class Log:
         excess = self.size - self.capacity
         while excess > 0 and self._head < len(self._entries) - 1:
             excess -= len(self._entries[self._head]) + ENTRY_CHARGE
+            self._entries[self._head] = b""  # its place goes later, its bytes now
             self._head += 1
         if self._head > 1024 and self._head * 2 > len(self._entries):
             del self._entries[: self._head]
