@@ -297,6 +297,15 @@ def test_an_empty_name_gets_a_free_one() -> None:
     assert [names.fault_of(name) for name in given] == [None] * 3
 
 
+def test_a_name_that_the_server_made_up_is_not_given_again() -> None:
+    room = room_of()
+    member, _ = room.enter(Someone(), "")
+
+    room.leave(member, LeftReason.LOST)
+
+    assert room.enter(Someone(), "")[0].user != member.user
+
+
 def test_nobody_may_ask_for_a_name_that_the_server_makes_up() -> None:
     assert refusal(room_of(), GUEST) is ErrorCode.BAD_USER
 

@@ -14,7 +14,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, count
 from typing import Generic, TypeVar
 
 from eventcodec import ErrorCode, Joined, Left, LeftReason, encode
@@ -178,6 +178,7 @@ class Room(Generic[S]):
         self.members: dict[str, Membership[S]] = {}
         self._tickets = tickets
         self._by_digest: OrderedDict[bytes, Membership[S]] = OrderedDict()
+        self._guests = count(1)
 
     def enter(self, session: S, user: str, *, bound: bool = False) -> tuple[Membership[S], int]:
         """Let a fresh member in; gives its membership and its place in the log.
@@ -187,7 +188,7 @@ class Room(Generic[S]):
         """
         if names.is_kept(user) and not bound:
             raise LoginRefused(ErrorCode.BAD_USER, "the server keeps this name for its own use")
-        user = user or names.assigned(self.members)
+        user = user or names.assigned(self._guests, self.members)
         if names.key_of(user) in self.members:
             raise LoginRefused(ErrorCode.USER_TAKEN)
         ticket = self._tickets() or 1
