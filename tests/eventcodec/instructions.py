@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from benchmarks.codec import handwritten
+
 from eventcodec import ClientConnection, Decoder, Limits, Login, Message, Welcome, encode
 from eventcodec.limits import MAX_FRAME_CEILING
 

@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Mapping
 
 import pytest
-
 from tests.eventcodec.instructions import count
 
 pytestmark = pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind counts")
