@@ -237,7 +237,6 @@ class ClientConnection:
         """The clean end. Every iterator ends here, also one that was begun before."""
         self._state = State.ENDED
         self._clean = True
-        self._out.clear()
         self._decoder.fail(ConnectionLost("the connection was ended"))
 
     def _sending(self) -> State:
