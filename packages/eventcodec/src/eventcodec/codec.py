@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable
 from copy import copy
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import repeat
 from struct import Struct
 from typing import NamedTuple
@@ -56,14 +56,18 @@ class Codec:
             if event.type in self.events:
                 raise LocalError(f"{event.type:#04x} has a class already", field="type")
             self.events[event.type] = event
-        self.by_word: dict[int, Decode] = {
-            word_of(type): self._decode_of(type) for type in range(0x100)
-        }
-        self.many_by_word: dict[int, DecodeMany] = {
-            word_of(type): event.compiled.decode_many for type, event in self.events.items()
-        }
-        for type in APPLICATION_TYPES:
-            self.many_by_word.setdefault(word_of(type), _general_many(type))
+
+    @cached_property
+    def by_word(self) -> dict[int, Decode]:
+        """The function for one body, by a header's word; made at the first frame."""
+        return {word_of(type): self._decode_of(type) for type in range(0x100)}
+
+    @cached_property
+    def many_by_word(self) -> dict[int, DecodeMany]:
+        """The function for many frames of one kind, where there is one."""
+        generals = {word_of(type): _general_many(type) for type in APPLICATION_TYPES}
+        events = self.events.items()
+        return generals | {word_of(type): event.compiled.decode_many for type, event in events}
 
     def _decode_of(self, type: int) -> Decode:
         event = self.events.get(type)

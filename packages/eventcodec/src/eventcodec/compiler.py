@@ -14,11 +14,10 @@ from __future__ import annotations
 import io
 import linecache
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import repeat
 from struct import Struct
 from struct import error as struct_error
-from typing import Any
+from typing import Any, NamedTuple
 
 import construct
 
@@ -27,7 +26,17 @@ from .errors import ErrorCode, LocalError, ProtocolError
 from .framing import HEADER, pack_header, word_of
 from .limits import HEADER_SIZE, LENGTH_SIZE, MIN_LENGTH
 
-__all__ = ["Compiled", "Part", "Step", "compile_event", "explain", "fault_of", "reference", "walk"]
+__all__ = [
+    "Compiled",
+    "Part",
+    "Step",
+    "check",
+    "compile_event",
+    "explain",
+    "fault_of",
+    "reference",
+    "walk",
+]
 
 KNOWN = (wire.Integer, wire.Boolean, wire.Octets)
 """What the compiler knows. All other subcons are construct's own, or an application's."""
@@ -39,8 +48,7 @@ DecodeMany = Callable[[bytes, int, int, int, int], tuple[list[Any], int]]
 Encode = Callable[[Any], bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One field of a body: its name and the construct subcon that it is made of."""
 
     name: str
@@ -53,8 +61,7 @@ class Part:
         return subcon.layout if isinstance(subcon, KNOWN) else type(subcon).__name__
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One field as it stands in a body: `start` and `stop` in bytes from the body's start.
 
     `fault` says why it cannot be read; then `value` is None and this is the last step.
@@ -67,8 +74,7 @@ class Step:
     fault: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
+class Compiled(NamedTuple):
     """An event class as functions, and the source that they were made from.
 
     `decode(data, start, stop, seq)` makes the event whose body is `data[start:stop]`.
@@ -173,18 +179,21 @@ def _unnumbered() -> LocalError:
     return LocalError("0, and only an Error that ends the connection has that", field="seq")
 
 
+def check(parts: Sequence[Part]) -> None:
+    """Raise LocalError where a field that takes all that is left is not the last."""
+    for part in parts[:-1]:
+        if isinstance(part.subcon, wire.Octets) and part.subcon.count is None:
+            raise LocalError("takes all that is left, so it must be the last", field=part.name)
+
+
 def compile_event(
     event: Any, number: int | None, parts: Sequence[Part], *, unnumbered: bool = False
 ) -> Compiled:
     """The functions of an event class, from its declaration.
 
     `number` is its type, or None where each instance has its own. With `unnumbered`,
-    seq 0 may be encoded. Raises LocalError where a field that takes everything to the
-    end of the frame is not the last.
+    seq 0 may be encoded.
     """
-    for part in parts[:-1]:
-        if isinstance(part.subcon, wire.Octets) and part.subcon.count is None:
-            raise LocalError("takes all that is left, so it must be the last", field=part.name)
     if all(isinstance(part.subcon, KNOWN) for part in parts):
         return _straight_line(event, number, parts, unnumbered)
     return _by_construct(event, parts, unnumbered)
