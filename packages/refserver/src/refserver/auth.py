@@ -8,10 +8,19 @@ Layer: beside `room`, below `session`.
 
 from __future__ import annotations
 
+import hashlib
+import re
+import secrets
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hmac import compare_digest
+from pathlib import Path
 from typing import Protocol
 
-__all__ = ["Auth", "OpenDoor", "Proof"]
+from . import names
+from .config import Config, Unusable
+
+__all__ = ["Auth", "Certificates", "Every", "OpenDoor", "Proof", "Tokens", "door", "new_token"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +40,10 @@ class Auth(Protocol):
         """
         ...
 
+    def reload(self) -> None:
+        """Look again at what it judges by; raises Unusable, and then nothing has changed."""
+        ...
+
 
 class OpenDoor:
     """Everybody may have any name; no credential is looked at, so a name proves nothing."""
@@ -38,3 +51,146 @@ class OpenDoor:
     def judge(self, user: str, credential: bytes, certified: str) -> Proof | None:
         """Always accepted."""
         return Proof()
+
+    def reload(self) -> None:
+        """Nothing to look at."""
+
+
+class Certificates:
+    """The common name in the client's certificate is its name, and no other."""
+
+    def judge(self, user: str, credential: bytes, certified: str) -> Proof | None:
+        """Accepted where the certificate names somebody, and nobody else was asked for."""
+        return Proof(certified) if certified and user in ("", certified) else None
+
+    def reload(self) -> None:
+        """The certificates are checked, and reloaded, where TLS is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A line of a token file: the digest of a token, and whose it is."""
+
+    digest: bytes
+    user: str
+
+
+NOBODY = Token(bytes(hashlib.sha256().digest_size), "")
+NOTHING = hashlib.sha256().digest()
+
+
+class Tokens:
+    """Whoever knows a token in the file has the name that stands there with it.
+
+    A line is the SHA-256 of a token in hex, spaces, and a user; a user may have several
+    lines, so that an old token and a new one are good at the same time. Empty lines and
+    those that begin with `#` say nothing. Raises Unusable for a file that is not so.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._by_digest: dict[bytes, Token] = {}
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the file again. Raises Unusable, and then the tokens are what they were."""
+        try:
+            data = self._path.read_bytes()
+        except OSError as error:
+            raise Unusable(f"cannot read {self._path}: {error.strerror}") from None
+        self._by_digest = {token.digest: token for token in tokens_in(data, str(self._path))}
+
+    def judge(self, user: str, credential: bytes, certified: str) -> Proof | None:
+        """Accepted where the token is somebody's, and nobody else was asked for."""
+        digest = hashlib.sha256(credential).digest()
+        # Found by a digest: how long that takes says nothing about a token.
+        token = self._by_digest.get(digest, NOBODY)
+        if compare_digest(token.digest, digest) and user in ("", token.user):
+            return Proof(token.user)
+        return None
+
+
+class Every:
+    """Several locks on one door: a credential for each, and all for the same name."""
+
+    def __init__(self, locks: Sequence[Auth]) -> None:
+        self._locks = locks
+
+    def judge(self, user: str, credential: bytes, certified: str) -> Proof | None:
+        """Accepted where each accepts, the next for the name that the last one proved."""
+        for lock in self._locks:
+            proof = lock.judge(user, credential, certified)
+            if proof is None:
+                return None
+            user = proof.user
+        return Proof(user)
+
+    def reload(self) -> None:
+        """Reload each."""
+        for lock in self._locks:
+            lock.reload()
+
+
+def door(config: Config) -> Auth:
+    """What the settings ask for: each lock lets fewer in. Raises Unusable."""
+    locks: list[Auth] = []
+    if config.tls_ca:
+        locks.append(Certificates())
+    if config.tokens:
+        locks.append(Tokens(config.tokens))
+    return Every(locks) if locks else OpenDoor()
+
+
+LINE = re.compile(r"([0-9a-fA-F]{64})[ \t]+(.+)")
+
+
+def tokens_in(data: bytes, source: str) -> Iterator[Token]:
+    """The tokens that a file's bytes list; `source` is its name in messages.
+
+    Raises Unusable, with the number of the line.
+    """
+    digests: dict[bytes, int] = {}
+    users: dict[str, tuple[str, int]] = {}
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        where = f"{source}, line {number}"
+        token = _token_in(line, where)
+        if token is None:
+            continue
+        first = digests.setdefault(token.digest, number)
+        if first != number:
+            raise Unusable(f"{where}: the same token as in line {first}")
+        spelling, first = users.setdefault(names.key_of(token.user), (token.user, number))
+        if spelling != token.user:
+            raise Unusable(f"{where}: the same name as in line {first}, spelled otherwise")
+        yield token
+
+
+def _token_in(line: bytes, where: str) -> Token | None:
+    try:
+        text = line.decode().strip()
+    except UnicodeDecodeError:
+        raise Unusable(f"{where}: is not UTF-8") from None
+    if not text or text.startswith("#"):
+        return None
+    found = LINE.fullmatch(text)
+    if found is None:
+        raise Unusable(f"{where}: is not 64 hex digits, a space and a user")
+    fault = names.fault_of(found[2])
+    if fault is not None:
+        raise Unusable(f"{where}: the name {fault}")
+    token = Token(bytes.fromhex(found[1]), found[2])
+    if token.digest == NOTHING:
+        raise Unusable(f"{where}: the digest of no token at all; whoever sent none would come in")
+    return token
+
+
+def new_token(user: str) -> tuple[str, str]:
+    """A new token for this user, and the line that makes it good. Raises Unusable.
+
+    Its 256 random bits are why a plain digest keeps it: there is nothing to guess.
+    """
+    fault = names.fault_of(user) if user else "is empty"
+    if fault is not None:
+        raise Unusable(f"the name {fault}")
+    token = secrets.token_urlsafe(32)
+    return token, f"{hashlib.sha256(token.encode()).hexdigest()}  {user}"

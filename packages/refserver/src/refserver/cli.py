@@ -1,4 +1,4 @@
-"""argv -> config -> run.
+"""argv and the environment -> config -> run.
 
 Rule: options come from `config`, each once; a mistake costs its maker one clear line
 and exit code 2, never a traceback.
@@ -12,16 +12,20 @@ import dataclasses
 import errno
 import logging
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import click
 
-from . import logs
-from .config import Config
+from . import auth, logs
+from .config import Config, Unusable
 
 __all__ = ["main"]
 
 USAGE = 2
+OTHERS = "Others"
+
+Command = Callable[..., None]
 
 
 class DefaultsToServe(click.Group):
@@ -34,6 +38,29 @@ class DefaultsToServe(click.Group):
         return super().parse_args(ctx, args)
 
 
+class Grouped(click.Option):
+    """An option with the heading that it stands under in `--help`."""
+
+    def __init__(self, *args: Any, group: str, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.group = group
+
+
+class GroupedCommand(click.Command):
+    """A command whose `--help` shows its options under their headings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows: dict[str, list[tuple[str, str]]] = {}
+        options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
+        for option in sorted(options, key=lambda option: not isinstance(option, Grouped)):
+            row = option.get_help_record(ctx)
+            if row is not None:
+                rows.setdefault(getattr(option, "group", OTHERS), []).append(row)
+        for heading, lines in rows.items():
+            with formatter.section(heading):
+                formatter.write_dl(lines)
+
+
 @click.group(
     cls=DefaultsToServe,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -44,57 +71,99 @@ def main() -> None:
     """The reference server for Event Protocol 1."""
 
 
-def _options(command: Any) -> Any:
-    for each in reversed(dataclasses.fields(Config)):
-        about = dict(each.metadata)
-        text = about["help"] + (f" ({about['reason']})" if about["reason"] else "")
-        name = "--" + each.name.replace("_", "-")
-        if isinstance(each.default, bool):
-            decorate = click.option(
-                f"{name}/--no-{name[2:]}", default=each.default, show_default=True, help=text
-            )
-        else:
-            kind: Any = type(each.default)
-            if "least" in about:
-                numbers = click.IntRange if kind is int else click.FloatRange
-                kind = numbers(about["least"], about.get("most"))
-            decorate = click.option(
-                name,
-                default=each.default,
-                type=kind,
-                metavar=about["unit"],
-                show_default=True,
-                help=text,
-            )
-        command = decorate(command)
+def option_names(field: dataclasses.Field[Any]) -> tuple[str, str]:
+    """An option on the command line, and its variable in the environment."""
+    return "--" + field.name.replace("_", "-"), "REFSERVER_" + field.name.upper()
+
+
+def _option(field: dataclasses.Field[Any]) -> Callable[[Command], Command]:
+    about = dict(field.metadata)
+    name, variable = option_names(field)
+    settings: dict[str, Any] = {
+        "cls": Grouped,
+        "group": about["group"],
+        "default": field.default,
+        "envvar": variable,
+        "help": f"{about['help'][0].upper()}{about['help'][1:]}. Why: {about['reason']}.",
+        "show_default": all(field.default is not nothing for nothing in ("", None, False)),
+    }
+    if field.default is False:
+        return click.option(name, is_flag=True, **settings)
+    if field.default is True:
+        return click.option(f"{name}/--no-{name[2:]}", **settings)
+    return click.option(name, type=_kind(field), metavar=about["unit"], **settings)
+
+
+def _kind(field: dataclasses.Field[Any]) -> Any:
+    about = field.metadata
+    if about.get("path"):
+        return click.Path(dir_okay=False)
+    if "least" in about:
+        numbers = click.FloatRange if isinstance(field.default, float) else click.IntRange
+        return numbers(about["least"], about.get("most"))
+    return str
+
+
+def _options(command: Command) -> Command:
+    for field in reversed(dataclasses.fields(Config)):
+        command = _option(field)(command)
     return command
 
 
-@main.command()
+@main.command(cls=GroupedCommand)
 @click.argument("at", metavar="[PORT]", required=False, type=click.IntRange(0, 65_535))
 @_options
 @click.option("--quiet", is_flag=True, help="Log warnings and errors only.")
 def serve(at: int | None, quiet: bool, **settings: Any) -> None:
     """Serve on localhost:3000, or on PORT, until Ctrl-C.
 
-    The first line on stdout says where; what happens goes to stderr.
+    The first line on stdout says where; what happens goes to stderr. Each option can
+    be set in the environment too: --max-frame is REFSERVER_MAX_FRAME.
+
+    \b
+    SIGTERM, SIGINT  bring every member to the end, say goodbye, exit 0;
+                     the third ends at once
+    SIGHUP           read the token file and the certificates again
 
     \b
     Examples:
       refserver
-      refserver 4000
-      refserver serve --port 0 --no-presence
+      refserver 4000 --no-presence
+      refserver --tokens tokens.txt --tls-cert cert.pem --tls-key key.pem --host 0.0.0.0
     """
     from .server import run
 
     if at is not None:
         settings["port"] = at
-    config = Config(**settings)
     logs.to_stderr(logging.WARNING if quiet else logging.INFO)
     try:
+        config = Config(**settings)
         run(config)
+    except Unusable as error:
+        fail(str(error))
     except OSError as error:
-        fail(f"cannot listen on {config.host}:{config.port}: {_why(error)}")
+        fail(f"cannot listen on {settings['host']}:{settings['port']}: {_why(error)}")
+
+
+@main.command()
+@click.argument("user")
+def token(user: str) -> None:
+    """Make a token for USER.
+
+    The line for the token file goes to stdout, the token itself, which is shown only
+    now, to stderr. A user may have several lines: add the new one, hand out the token,
+    take the old one away. SIGHUP makes a running server read the file again.
+
+    \b
+    Example:
+      refserver token ann >> tokens.txt
+    """
+    try:
+        secret, line = auth.new_token(user)
+    except Unusable as error:
+        fail(str(error))
+    click.echo(line)
+    click.echo(f"token: {secret}", err=True)
 
 
 def _why(error: OSError) -> str:
@@ -105,7 +174,7 @@ def _why(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def fail(reason: str) -> None:
+def fail(reason: str) -> NoReturn:
     """Say what is wrong, in one line, and leave."""
     click.echo(f"refserver: {reason}", err=True)
     sys.exit(USAGE)

@@ -9,64 +9,148 @@ Layer: the ground of refserver, beside `names`.
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from eventcodec.limits import MAX_FRAME, MAX_FRAME_BEFORE_WELCOME, MAX_FRAME_CEILING
 
-__all__ = ["Config", "option"]
+__all__ = ["Config", "Unusable", "is_loopback", "option"]
 
 KIB = 1024
 MIB = 1024 * KIB
 
+WHERE = "Where it listens"
+WHO = "Who may come in"
+ROOM = "The room"
+SIZES = "Sizes"
+CONNECTIONS = "Connections"
+TIME = "Time"
 
-def option(default: Any, help: str, *, unit: str = "", reason: str = "", **more: Any) -> Any:
-    """A field of `Config`: what it does, its unit, and why its default is what it is."""
-    about = {"help": help, "unit": unit, "reason": reason, **more}
+
+class Unusable(Exception):
+    """A setting that a server cannot run with; the text says which and why, in one line."""
+
+
+def option(default: Any, help: str, *, group: str, reason: str, unit: str = "", **more: Any) -> Any:
+    """A field of `Config`: what it does, its unit, and why its default is what it is.
+
+    `least` and `most` bound a number. `path` says that a text names a file.
+    """
+    about = {"help": help, "group": group, "unit": unit, "reason": reason, **more}
     return dataclasses.field(default=default, metadata=about)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """The settings of one server; times in seconds, sizes in bytes."""
+    """The settings of one server; times in seconds, sizes in bytes.
+
+    Raises Unusable for settings that contradict each other.
+    """
 
     host: str = option(
         "localhost",
         "address to listen on; localhost is 127.0.0.1 and, where there is one, ::1",
+        group=WHERE,
         unit="HOST",
         reason="nobody but this machine, until somebody decides otherwise",
     )
     port: int = option(
-        3000, "port to listen on; 0 takes a free one", unit="PORT", least=0, most=65_535
+        3000,
+        "port to listen on; 0 takes a free one",
+        group=WHERE,
+        unit="PORT",
+        reason="the protocol's own",
+        least=0,
+        most=65_535,
     )
+
+    tokens: str = option(
+        "",
+        "file of users and digests of their tokens, made with `refserver token`; without, a "
+        "name proves nothing",
+        group=WHO,
+        unit="FILE",
+        reason="open on loopback, where everybody is the same person",
+        path=True,
+    )
+    tls_cert: str = option(
+        "",
+        "serve TLS with this certificate chain, in PEM form",
+        group=WHO,
+        unit="FILE",
+        reason="a certificate is one's own to get",
+        path=True,
+    )
+    tls_key: str = option(
+        "",
+        "the certificate's private key, where it is in a file of its own",
+        group=WHO,
+        unit="FILE",
+        reason="many tools write both into one file",
+        path=True,
+    )
+    tls_ca: str = option(
+        "",
+        "ask every client for a certificate by one of these authorities; its common name is "
+        "the user; with --tokens a login needs both, for the same user",
+        group=WHO,
+        unit="FILE",
+        reason="each option of this group lets fewer in",
+        path=True,
+    )
+    allow_plaintext: bool = option(
+        False,
+        "listen beyond loopback without TLS: everybody on the way reads all, tokens too",
+        group=WHO,
+        reason="only where something in front does TLS, and somebody said so",
+    )
+
     presence: bool = option(
-        True, "enter who comes and goes into the log", reason="people want to know who is there"
+        True,
+        "enter who comes and goes into the log",
+        group=ROOM,
+        reason="people want to know who is there",
     )
+    log_bytes: int = option(
+        16 * MIB,
+        "history kept: what a slow member may lag behind, and what a resume replays",
+        group=ROOM,
+        unit="BYTES",
+        reason="a hundred thousand short messages; the memory is shared by all members",
+        least=64 * KIB,
+    )
+    server_name: str = option(
+        "refserver",
+        "what Welcome calls this server",
+        group=ROOM,
+        unit="NAME",
+        reason="for people only; no version, which helps attackers first",
+    )
+
     max_frame: int = option(
         MAX_FRAME,
-        "greatest length of a member's frame",
+        f"greatest length of a member's frame; before login it is {MAX_FRAME_BEFORE_WELCOME}",
+        group=SIZES,
         unit="BYTES",
         reason="a long message fits, and a thousand half-read frames fit into memory",
         least=MAX_FRAME_BEFORE_WELCOME,
         most=MAX_FRAME_CEILING,
     )
-    log_bytes: int = option(
-        16 * MIB,
-        "history kept: what a slow member may lag behind, and what a resume replays",
-        unit="BYTES",
-        reason="a quarter of a million short messages; the memory is shared by all members",
-        least=64 * KIB,
+    rate: float = option(
+        0.0,
+        "most requests a second of one member, slowed above it and never dropped; 0: no limit",
+        group=SIZES,
+        unit="N",
+        reason="people test with this server, and a limit would be a surprise",
+        least=0,
     )
-    stalled: float = option(
-        10.0,
-        "a member that takes no byte for so long is evicted",
-        unit="SECONDS",
-        reason="longer than a lost packet's retransmission, shorter than a person's patience",
-        least=0.01,
-    )
+
     connections: int = option(
         1024,
         "most connections at a time; never above the limit of descriptors - 64",
+        group=CONNECTIONS,
         unit="N",
         reason="what the usual limit of descriptors allows",
         least=1,
@@ -74,13 +158,41 @@ class Config:
     newcomers: int = option(
         256,
         "most connections that are not logged in; at it the oldest of them goes",
+        group=CONNECTIONS,
         unit="N",
-        reason="strangers cannot keep members out",
+        reason="strangers cannot keep members out, nor each other",
         least=1,
     )
+    address_share: float = option(
+        0.25,
+        "most of all connections that one address may hold (an IPv6 /64 is one; loopback all)",
+        group=CONNECTIONS,
+        unit="SHARE",
+        reason="no single machine fills the room, and an office behind one address fits",
+        least=0.0,
+        most=1.0,
+    )
+    logins: float = option(
+        20.0,
+        "logins a second of one address, slowed above it (loopback exempt); 0: no limit",
+        group=CONNECTIONS,
+        unit="N",
+        reason="nobody types faster, and guessing becomes hopeless",
+        least=0,
+    )
+    closing: int = option(
+        64,
+        "most connections that wait for their client's end of stream; beyond, closed at once",
+        group=CONNECTIONS,
+        unit="N",
+        reason="a courtesy that may not cost many descriptors",
+        least=0,
+    )
+
     login_timeout: float = option(
         5.0,
-        "time to log in",
+        "time to log in, and with TLS the time for the handshake before it",
+        group=TIME,
         unit="SECONDS",
         reason="a login is one round trip; a silent stranger costs a descriptor",
         least=0.01,
@@ -88,39 +200,83 @@ class Config:
     heartbeat: int = option(
         20,
         "silence after which a member is pinged, gone at twice that; 0: never",
+        group=TIME,
         unit="SECONDS",
-        reason="NAT tables forget idle connections after 30 s and more",
+        reason="address translators forget idle connections after 30 s and more",
         least=0,
         most=65_535,
     )
     frame_timeout: float = option(
         30.0,
         "a begun frame must be complete after so long",
+        group=TIME,
         unit="SECONDS",
         reason="64 KiB over the slowest link that anybody uses",
         least=0.01,
     )
-    rate: float = option(
-        0.0,
-        "most requests a second of one member, slowed above it and never dropped; 0: no limit",
-        unit="N",
-        reason="off: people test with this server, and a limit would be a surprise",
+    stalled: float = option(
+        10.0,
+        "a member that takes no byte for so long is evicted",
+        group=TIME,
+        unit="SECONDS",
+        reason="longer than a lost packet's retransmission, shorter than a person's patience",
+        least=0.01,
+    )
+    close_timeout: float = option(
+        2.0,
+        "most time to wait for a client's end of stream after the last frame was taken",
+        group=TIME,
+        unit="SECONDS",
+        reason="a round trip to the other side of the world and a retransmission",
+        least=0.01,
+    )
+    close_bytes: int = option(
+        256 * KIB,
+        "most bytes to discard while waiting for it",
+        group=TIME,
+        unit="BYTES",
+        reason="more than is on the way at any time; beyond, the client does not listen",
         least=0,
     )
     drain: float = option(
         10.0,
         "most time to bring every member to the end at shutdown",
+        group=TIME,
         unit="SECONDS",
         reason="as long as a stalled member is borne",
         least=0,
     )
-    close_timeout: float = option(
-        2.0,
-        "most time to wait for a client's end of stream after the last frame",
-        unit="SECONDS",
-        reason="a round trip to the other side of the world and a retransmission",
-        least=0.01,
-    )
-    server_name: str = option(
-        "refserver", "what Welcome calls this server", unit="NAME", reason="for people only"
-    )
+
+    def __post_init__(self) -> None:
+        for needs in ("tls_key", "tls_ca"):
+            if getattr(self, needs) and not self.tls_cert:
+                raise Unusable(f"--{needs.replace('_', '-')} needs --tls-cert")
+
+    def check_exposure(self, addresses: Iterable[str]) -> None:
+        """Raise Unusable where strangers could come in, or listen in, at these addresses."""
+        beyond = [address for address in addresses if not is_loopback(address)]
+        if not beyond:
+            return
+        if not (self.tokens or self.tls_ca):
+            raise Unusable(
+                f"{beyond[0]} is beyond loopback, and anybody could come in: "
+                "give --tokens FILE, or --tls-cert and --tls-ca"
+            )
+        if not (self.tls_cert or self.allow_plaintext):
+            raise Unusable(
+                f"{beyond[0]} is beyond loopback, and tokens and messages would be sent in "
+                "the clear: give --tls-cert FILE, or --allow-plaintext if TLS is done elsewhere"
+            )
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine can be at the other end.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("0.0.0.0")
+    (True, True, False)
+    """
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return (getattr(ip, "ipv4_mapped", None) or ip).is_loopback

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Container, Iterator
+from collections.abc import Container
+from itertools import count
+
+from eventcodec.limits import MAX_SHORT_TEXT
 
 __all__ = ["ASSIGNED_PREFIX", "assigned", "fault_of", "is_kept", "key_of"]
 
@@ -29,6 +32,8 @@ def fault_of(name: str) -> str | None:
     >>> fault_of("ann"), fault_of("an\\u202en")
     (None, 'has a character that cannot be seen')
     """
+    if len(name.encode()) > MAX_SHORT_TEXT:
+        return f"is longer than {MAX_SHORT_TEXT} bytes"
     if _REFUSED.search(name):
         return "has a character that cannot be seen"
     if unicodedata.normalize("NFC", name) != name:
@@ -52,14 +57,10 @@ def key_of(name: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
-def assigned(numbers: Iterator[int], taken: Container[str]) -> str:
-    """A free name of the server's own, with the next free number; `taken` holds keys.
+def assigned(taken: Container[str]) -> str:
+    """A free name of the server's own; `taken` holds the keys of those in use.
 
-    A number is used once, so that a guest's name stays its own while its session can be
-    resumed, and nobody has to search for a free one.
-
-    >>> numbers = iter([1, 2, 3])
-    >>> assigned(numbers, {"guest-1"}), assigned(numbers, {})
-    ('guest-2', 'guest-3')
+    >>> assigned({"guest-1"})
+    'guest-2'
     """
-    return next(name for n in numbers if key_of(name := f"{ASSIGNED_PREFIX}{n}") not in taken)
+    return next(name for n in count(1) if key_of(name := f"{ASSIGNED_PREFIX}{n}") not in taken)

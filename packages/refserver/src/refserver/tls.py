@@ -1,0 +1,80 @@
+"""TLS from files: a certificate, its key, and whose clients' certificates are good.
+
+Rule: a change of the files takes effect as a whole or not at all, and only for
+connections that come after it.
+
+Layer: beside `auth`, below `server`.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from .config import Config, Unusable
+
+__all__ = ["Tls", "common_name"]
+
+REASONS = {
+    "KEY_VALUES_MISMATCH": "the key does not belong to the certificate",
+    "NO_START_LINE": "holds nothing in PEM form",
+    "NO_CERTIFICATE_OR_CRL_FOUND": "holds no certificate in PEM form",
+    "EE_KEY_TOO_SMALL": "the key is too short to be safe",
+    "CA_KEY_TOO_SMALL": "the key of an authority is too short to be safe",
+}
+
+
+class Tls:
+    """The context for new connections, TLS 1.2 and newer. Raises Unusable."""
+
+    context: ssl.SSLContext
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the files again. Raises Unusable, and then the context is what it was."""
+        config = self._config
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        # Only a client that wants to cost the server much begins a handshake anew.
+        context.options |= ssl.OP_NO_RENEGOTIATION
+        with reading(config.tls_cert, config.tls_key):
+            context.load_cert_chain(config.tls_cert, config.tls_key or None, no_password)
+        if config.tls_ca:
+            with reading(config.tls_ca):
+                context.load_verify_locations(config.tls_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+        self.context = context
+
+
+@contextmanager
+def reading(*paths: str) -> Iterator[None]:
+    """Turn what goes wrong with these files into Unusable."""
+    names = " and ".join(path for path in paths if path)
+    try:
+        yield
+    except ssl.SSLError as error:
+        reason = REASONS.get(error.reason or "", error.reason or "is no certificate or key")
+        raise Unusable(f"{names}: {reason}") from None
+    except OSError as error:
+        raise Unusable(f"cannot read {names}: {error.strerror}") from None
+
+
+def no_password() -> bytes:
+    """Asked for where a key is encrypted; without it OpenSSL would ask the terminal."""
+    raise Unusable("the private key is encrypted; a server has nobody to ask for its password")
+
+
+def common_name(certificate: Mapping[str, Any] | None) -> str:
+    """The one common name in a client's certificate, empty where there is none, or several.
+
+    >>> common_name({"subject": ((("commonName", "ann"),),)})
+    'ann'
+    """
+    subject = (certificate or {}).get("subject", ())
+    found = [value for part in subject for key, value in part if key == "commonName"]
+    return found[0] if len(found) == 1 else ""

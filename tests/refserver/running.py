@@ -1,0 +1,130 @@
+"""A real server process, started as a user starts it, and clients with plain sockets.
+
+Rule: whatever is started here ends here, and what the server wrote to stderr is at hand
+when a test fails.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from eventcodec import ClientConnection, Event, Login, Reply
+
+REFSERVER = Path(sys.executable).with_name("refserver")
+PATIENCE = 30.0
+
+
+class Running:
+    """A server that listens; `log` has what it has written to stderr so far."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int, log: Path) -> None:
+        self.process = process
+        self.port = port
+        self._log = log
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(encoding="ascii")
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and give the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+
+@contextmanager
+def running(tmp_path: Path, *arguments: str, **environment: str) -> Iterator[Running]:
+    """A server on a free port, with these arguments; killed at the end if it still runs."""
+    log = tmp_path / "server.log"
+    command = [str(REFSERVER), "serve", "--port", "0", *arguments]
+    with (
+        log.open("wb") as stderr,
+        subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env={**os.environ, **environment},
+        ) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            first = process.stdout.readline()
+            found = re.fullmatch(r"listening on .+:(\d+)\n", first)
+            assert found, f"{first!r}, stderr: {log.read_text()}"
+            yield Running(process, int(found[1]), log)
+        finally:
+            process.kill()
+
+
+def refused(*arguments: str, **environment: str) -> tuple[int, str]:
+    """Exit code and stderr of a server that does not start."""
+    done = subprocess.run(
+        [REFSERVER, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        env={**os.environ, **environment},
+    )
+    assert done.stdout == ""
+    return done.returncode, done.stderr
+
+
+class Client:
+    """A client in the test's own hands: a blocking socket and a `ClientConnection`."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.conn = ClientConnection()
+        self.events: list[Event | Reply] = []
+
+    def send(self, *requests: Event) -> None:
+        for request in requests:
+            self.conn.send(request)
+        self.sock.sendall(self.conn.data_to_send())
+
+    def next(self) -> Event | Reply:
+        """The next event; raises what ended the connection."""
+        while not self.events:
+            self.events.extend(self.conn.receive(self.sock.recv(65_536)))
+        return self.events.pop(0)
+
+    def ask(self, request: Event) -> Event:
+        """Send a request and give its reply; what comes before it is passed over."""
+        sent = self.conn.send(request)
+        self.sock.sendall(self.conn.data_to_send())
+        while True:
+            event = self.next()
+            if isinstance(event, Reply) and event.request == sent:
+                return event.event
+
+
+@contextmanager
+def client(port: int, tls: ssl.SSLContext | None = None) -> Iterator[Client]:
+    """A connection to 127.0.0.1, closed at the end."""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as plain:
+        if tls is None:
+            yield Client(plain)
+        else:
+            with tls.wrap_socket(plain, server_hostname="localhost") as sock:
+                yield Client(sock)
+
+
+@contextmanager
+def member(
+    port: int, user: str = "", credential: bytes = b"", tls: ssl.SSLContext | None = None
+) -> Iterator[Client]:
+    """A client that has logged in."""
+    with client(port, tls) as one:
+        reply = one.ask(Login(user=user, credential=credential))
+        assert one.conn.welcome is not None, reply
+        yield one

@@ -1,0 +1,201 @@
+"""The command line: every option explained, every mistake one line, and nothing secret in argv."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from tests.refserver.running import client, member, refused, running
+
+import refserver.server
+from refserver.auth import Tokens
+from refserver.cli import main, option_names
+from refserver.config import Config
+
+FIELDS = dataclasses.fields(Config)
+
+
+def invoke(*arguments: str, **environment: str) -> Any:
+    return CliRunner().invoke(main, arguments, env=environment)
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
+    """The settings that a server would have run with."""
+    configs: list[Config] = []
+    monkeypatch.setattr(refserver.server, "run", configs.append)
+    return configs
+
+
+# ---------------------------------------------------------------- options
+
+
+def test_without_arguments_the_defaults_are_served(served: list[Config]) -> None:
+    assert invoke().exit_code == 0
+
+    assert served == [Config()]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["4000"], ["serve", "4000"], ["--port", "4000"], ["serve", "--port", "4000"]]
+)
+def test_a_port_may_be_said_in_several_ways(served: list[Config], arguments: list[str]) -> None:
+    assert invoke(*arguments).exit_code == 0
+
+    assert served == [Config(port=4000)]
+
+
+def another(field: dataclasses.Field[Any]) -> Any:
+    """A legal value that is not the default."""
+    if isinstance(field.default, bool):
+        return not field.default
+    if "least" in field.metadata:
+        return field.metadata["least"] if field.name != "address_share" else 0.5
+    return "another"
+
+
+OTHERS = [
+    pytest.param(field, id=field.name)
+    for field in FIELDS
+    if field.name not in ("tls_key", "tls_ca")  # these want --tls-cert beside them
+]
+
+
+@pytest.mark.parametrize("field", OTHERS)
+def test_an_option_arrives_from_the_command_line(
+    served: list[Config], field: dataclasses.Field[Any]
+) -> None:
+    value = another(field)
+    name = option_names(field)[0]
+    if isinstance(value, bool):
+        arguments = [name if value else f"--no-{name[2:]}"]
+    else:
+        arguments = [name, str(value)]
+
+    assert invoke(*arguments).exit_code == 0
+
+    assert served == [dataclasses.replace(Config(), **{field.name: value})]
+
+
+@pytest.mark.parametrize("field", OTHERS)
+def test_an_option_arrives_from_the_environment(
+    served: list[Config], field: dataclasses.Field[Any]
+) -> None:
+    value = another(field)
+
+    assert invoke(**{option_names(field)[1]: str(value)}).exit_code == 0
+
+    assert served == [dataclasses.replace(Config(), **{field.name: value})]
+
+
+def test_the_command_line_goes_before_the_environment(served: list[Config]) -> None:
+    assert invoke("--port", "4000", REFSERVER_PORT="5000").exit_code == 0
+
+    assert served == [Config(port=4000)]
+
+
+def test_help_explains_every_option_under_its_heading() -> None:
+    lines = invoke("serve", "--help").output
+    text = " ".join(lines.split())
+
+    for field in FIELDS:
+        about = field.metadata
+        assert f" {option_names(field)[0]}" in text
+        assert f"Why: {about['reason']}." in text.replace("- ", "-")
+        assert f"\n{about['group']}:\n" in lines
+
+
+def test_a_wrong_value_is_a_usage_error(served: list[Config]) -> None:
+    done = invoke("--max-frame", "100")
+
+    assert done.exit_code == 2
+    assert "--max-frame" in done.output
+    assert served == []
+
+
+# ---------------------------------------------------------------- mistakes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--host", "0.0.0.0"], "anybody could come in"),
+        (["--host", "::"], "anybody could come in"),
+        (["--tls-key", "key.pem"], "--tls-key needs --tls-cert"),
+        (["--tokens", "/missing/tokens"], "cannot read /missing/tokens"),
+        (["--tls-cert", "/missing/cert"], "cannot read /missing/cert"),
+        (["--host", "no.such.host.invalid"], "cannot listen on no.such.host.invalid:0"),
+    ],
+)
+def test_a_server_that_cannot_run_says_why_in_one_line(arguments: list[str], reason: str) -> None:
+    code, stderr = refused("serve", "--port", "0", *arguments)
+
+    assert code == 2
+    assert stderr.startswith("refserver: ") and reason in stderr
+    assert stderr.count("\n") == 1
+
+
+def test_a_port_that_is_taken_is_said_in_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        code, stderr = refused(str(port))
+
+    assert code == 2
+    assert stderr == (
+        f"refserver: cannot listen on localhost:{port}: something listens there already; "
+        "choose another port, or 0 for a free one\n"
+    )
+
+
+def test_beyond_loopback_tokens_are_not_enough_unless_plaintext_is_allowed(tmp_path: Path) -> None:
+    file = tmp_path / "tokens.txt"
+    file.write_text(f"{hashlib.sha256(b'sesame').hexdigest()} ann\n")
+    beyond = ["--host", "0.0.0.0", "--tokens", str(file)]
+
+    code, stderr = refused("serve", "--port", "0", *beyond)
+
+    assert (code, "in the clear" in stderr) == (2, True)
+    with (
+        running(tmp_path, *beyond, "--allow-plaintext") as server,
+        member(server.port, credential=b"sesame") as ann,
+    ):
+        assert ann.conn.user == "ann"
+
+
+# ---------------------------------------------------------------- tokens
+
+
+def test_token_writes_a_line_for_the_file_and_shows_the_token_apart(tmp_path: Path) -> None:
+    done = invoke("token", "ann")
+
+    assert done.exit_code == 0
+    found = done.stderr.removeprefix("token: ").strip()
+    assert found not in done.stdout
+    file = tmp_path / "tokens.txt"
+    file.write_text(done.stdout)
+    proof = Tokens(file).judge("", found.encode(), "")
+    assert proof is not None and proof.user == "ann"
+
+
+@pytest.mark.parametrize("user", ["", "a\u202enn", " ann"])
+def test_token_refuses_a_name_that_nobody_may_have(user: str) -> None:
+    done = invoke("token", user)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith("refserver: the name ")
+
+
+def test_a_server_with_settings_from_the_environment(tmp_path: Path) -> None:
+    with (
+        running(tmp_path, REFSERVER_SERVER_NAME="here") as server,
+        member(server.port) as ann,
+        client(server.port),
+    ):
+        assert ann.conn.welcome is not None
+        assert ann.conn.welcome.server == "here"
