@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from .codec import STANDARD, Codec, Relayed, encode
 from .decoder import Decoder
@@ -38,7 +38,8 @@ from .states import REPLIES, SENDABLE, Role, State, judge, kind_of
 __all__ = ["ClientConnection", "Refused", "Reply", "ServerConnection"]
 
 
-class Reply(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Reply:
     """A reply and the request that it answers.
 
     `event` is a `Welcome`, an `Ack`, a `Pong` or an `Error`.
@@ -48,7 +49,8 @@ class Reply(NamedTuple):
     event: Welcome | Ack | Pong | Error
 
 
-class Refused(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Refused:
     """A request that the protocol refuses, and the `Error` to answer it with."""
 
     seq: int
@@ -235,6 +237,7 @@ class ClientConnection:
         """The clean end. Every iterator ends here, also one that was begun before."""
         self._state = State.ENDED
         self._clean = True
+        self._out.clear()
         self._decoder.fail(ConnectionLost("the connection was ended"))
 
     def _sending(self) -> State:

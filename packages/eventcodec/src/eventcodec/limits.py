@@ -9,7 +9,6 @@ Layer: the ground, beside `errors`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from .errors import LocalError
 
@@ -43,7 +42,8 @@ MAX_POSITION = 2**63 - 1
 ANY_FRAME = 2**32 - 1
 
 
-class Limit(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Limit:
     """One row of the table of limits in the documentation."""
 
     name: str

@@ -10,25 +10,29 @@ Layer: the top but `cli`; the only module with transports.
 from __future__ import annotations
 
 import asyncio
-import errno
+import fcntl
 import logging
 import os
 import resource
 import signal
 import socket
-import ssl
+import sys
+import termios
 from collections import deque
-from contextlib import suppress
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 
 from eventcodec import ErrorCode
 
-from .auth import Auth, OpenDoor
-from .config import Config
+from .auth import Auth, OpenDoor, door
+from .config import Config, Unusable
+from .gate import Gate
+from .listening import Listeners, resolve
 from .logs import note
 from .room import SEGMENT, Room
 from .session import NEVER, Peer, Session
+from .tls import Tls, common_name
 
 __all__ = ["Server", "run"]
 
@@ -45,56 +49,64 @@ POLLS = 2
 ten entries cost, so few and large turns win: measured with 8 authors and 100 members, a third
 less CPU for a delivery. The first of them only empties the loop's own queue."""
 
-BACKLOG = 1024
-ACCEPTS = 64
-"""Connections accepted before others have their turn."""
 RESERVED_DESCRIPTORS = 64
 """Kept free below the limit: for the listeners, files, and connections that are closing."""
-LINGERING = 64
-"""Connections that wait for their client's end of stream; beyond, they are closed at once."""
-LINGER_BYTES = 256 * 1024
 BUFFER = 65_536
-RETRY_FIRST, RETRY_MOST = 0.01, 1.0
-"""Seconds until the next accept when descriptors are out, doubling."""
-OUT_OF_DESCRIPTORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+BUFFER_BEFORE_LOGIN = 4_096
+
+
+Handshake = asyncio.Task[tuple[asyncio.BaseTransport, asyncio.BaseProtocol]]
 
 
 class Link(asyncio.BufferedProtocol):
-    """One accepted connection: the transport of one session, and its way to the end."""
+    """One accepted connection: the transport of one session, and its way to the end.
 
-    def __init__(self, server: Server, address: str, *, full: bool) -> None:
+    Over TLS there is no session before the handshake is done, and no half-close: what is
+    not written when the client's end of stream is handed over is never written.
+    """
+
+    def __init__(self, server: Server, address: str) -> None:
         self.server = server
         self.address = address
-        self.full = full
+        self.buffer = server.buffer[:BUFFER_BEFORE_LOGIN]
+        self.counted = False  # among the connections that there may be
+        self.turned_away = False
         self.writable = True
+        self.untaken = (0, 0)  # what asyncio and the kernel held when it was last looked at
         self.waiting = False  # in the server's queue of those that have input
         self.due = NEVER  # when the server's timer comes for it
         self.close_by = NEVER
-        self.lingered = 0
+        self.abort_by = NEVER
+        self.discarded = 0
         self.eof = False
         self.closed = False
         self.descriptor = -1  # to write to without the transport, where it only would pass it on
+        self.half_closes = True
         self.transport: asyncio.Transport
+        self.sock: socket.socket
         self.session: Session
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        transport.set_write_buffer_limits(high=0)
-        if transport.get_extra_info("sslcontext") is None:
-            self.descriptor = transport.get_extra_info("socket").fileno()
+        self.sock = transport.get_extra_info("socket")
+        self.half_closes = transport.can_write_eof()
+        if self.half_closes:
+            self.descriptor = self.sock.fileno()
         self.server.opened(self)
+        # asyncio pauses a TLS connection at its limit, a plain one above it.
+        transport.set_write_buffer_limits(high=0 if self.half_closes else 1)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self.server.buffer
+        return self.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         if self.close_by != NEVER:
-            self.lingered += nbytes
-            if self.lingered > LINGER_BYTES:
+            self.discarded += nbytes
+            if self.discarded > self.server.config.close_bytes:
                 self.transport.abort()
             return
-        self.session.receive(bytes(self.server.buffer[:nbytes]), self.server.now())
+        self.session.receive(bytes(self.buffer[:nbytes]), self.server.now())
         self.server.has_input(self)
 
     def eof_received(self) -> bool:
@@ -104,7 +116,9 @@ class Link(asyncio.BufferedProtocol):
             return False
         self.session.end_of_input()
         self.server.has_input(self)
-        return True
+        if not self.half_closes:
+            self.server.answer_now(self)
+        return self.half_closes
 
     def write(self, data: bytes | memoryview) -> None:
         """Write while the link is `writable`, so the transport holds nothing of ours.
@@ -126,9 +140,19 @@ class Link(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         self.writable = False
-        self.backlog = self.transport.get_write_buffer_size()
+        self.moved()
         self.session.stuck(self.server.now())
         self.server.watch(self)
+
+    def moved(self) -> bool:
+        """Whether the client has taken bytes since this was last asked.
+
+        The kernel's word counts: it holds megabytes, and tells asyncio only when a third of
+        them is gone, which takes a slow client longer than a stalled one is borne.
+        """
+        before = self.untaken
+        self.untaken = self.transport.get_write_buffer_size(), unacknowledged(self.sock)
+        return self.untaken != before
 
     def resume_writing(self) -> None:
         self.writable = True
@@ -138,7 +162,8 @@ class Link(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         self.writable = False
-        self.session.lost()
+        if not (self.eof and self.waiting):  # else what came before the end is judged first
+            self.session.lost()
         self.server.lost(self)
 
 
@@ -148,9 +173,7 @@ class Server:
     `start` listens, `stop` drains, `ended` is set when the last connection is gone.
     """
 
-    def __init__(
-        self, config: Config, auth: Auth | None = None, tls: ssl.SSLContext | None = None
-    ) -> None:
+    def __init__(self, config: Config, auth: Auth | None = None, tls: Tls | None = None) -> None:
         self.config = config
         self.auth = auth or OpenDoor()
         self.tls = tls
@@ -160,12 +183,12 @@ class Server:
         self.buffer = memoryview(bytearray(BUFFER))
         self.ended = asyncio.Event()
         self.stopping = False
-        self._sockets: list[socket.socket] = []
-        self._links: dict[Link, None] = {}
-        self._newcomers: dict[Link, None] = {}
-        self._accepting: set[asyncio.Task[None]] = set()
-        self._open = 0
-        self._lingering = 0
+        self._listeners = Listeners(self.loop, self._let_in)
+        self._gate = Gate(config)
+        self._links: dict[Link, None] = {}  # those with a session
+        self._newcomers: dict[Link, None] = {}  # those without a member, oldest first
+        self._handshakes: dict[Link, Handshake] = {}
+        self._leaving: dict[Link, None] = {}  # those that are not counted any more
         self._input: deque[Link] = deque()
         self._touched: dict[Link, None] = {}
         self._flushed = 0
@@ -174,7 +197,6 @@ class Server:
         self._timers: list[tuple[float, int, Link]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._ids = count()
-        self._retry = RETRY_FIRST
 
     # ------------------------------------------------------------- listening
 
@@ -182,93 +204,123 @@ class Server:
     def most(self) -> int:
         """Connections that are let in: what was asked for, and what descriptors allow."""
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if limit == resource.RLIM_INFINITY:
+            return self.config.connections
         return max(1, min(self.config.connections, limit - RESERVED_DESCRIPTORS))
 
     def start(self) -> int:
-        """Listen; gives the port. Raises OSError where that is not possible."""
-        self._sockets = listen(self.config.host, self.config.port)
-        for listener in self._sockets:
-            self.loop.add_reader(listener, self._accept, listener)
-        return int(self._sockets[0].getsockname()[1])
+        """Listen; gives the port. Raises OSError where that is not possible, or Unusable."""
+        addresses = resolve(self.config.host)
+        self.config.check_exposure(addresses)
+        return self._listeners.open(addresses, self.config.port)
 
-    def _accept(self, listener: socket.socket) -> None:
-        for _ in range(ACCEPTS):
-            try:
-                sock, address = listener.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                if error.errno not in OUT_OF_DESCRIPTORS:
-                    raise
-                self._accept_later(listener, error)
-                return
-            self._retry = RETRY_FIRST
-            self._let_in(sock, str(address[0]))
-
-    def _accept_later(self, listener: socket.socket, error: OSError) -> None:
-        note("accept", level=logging.WARNING, error=error.strerror, retry=self._retry)
-        self.loop.remove_reader(listener)
-        self.loop.call_later(self._retry, self._accept_again, listener)
-        self._retry = min(RETRY_MOST, self._retry * 2)
-
-    def _accept_again(self, listener: socket.socket) -> None:
-        if not self.stopping:
-            self.loop.add_reader(listener, self._accept, listener)
+    # ------------------------------------------------------------- admission
 
     def _let_in(self, sock: socket.socket, address: str) -> None:
-        full = self._open - self._lingering >= self.most
-        if full and self._lingering >= LINGERING:
+        """Count a connection and begin it, or turn it away. Nobody waits for a handshake."""
+        link = Link(self, address)
+        if self._has_room(address):
+            link.counted = True
+            self._gate.enter(address)
+            self._newcomers[link] = None
+            if len(self._newcomers) > self.config.newcomers:
+                self._dismiss_oldest()
+        elif self._step_aside(link):
+            link.turned_away = True
+        else:
             sock.close()
             return
-        self._open += 1
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        task = self.loop.create_task(self._connect(sock, Link(self, address, full=full)))
-        self._accepting.add(task)
-        task.add_done_callback(self._accepting.discard)
-
-    async def _connect(self, sock: socket.socket, link: Link) -> None:
-        timeout = self.config.login_timeout if self.tls else None
-        try:
-            await self.loop.connect_accepted_socket(
-                lambda: link, sock, ssl=self.tls, ssl_handshake_timeout=timeout
+        tls = self.tls.context if self.tls else None
+        handshake = self.loop.create_task(
+            self.loop.connect_accepted_socket(
+                lambda: link,
+                sock,
+                ssl=tls,
+                ssl_handshake_timeout=self.config.login_timeout if tls else None,
+                ssl_shutdown_timeout=self.config.close_timeout if tls else None,
             )
-        except (TimeoutError, OSError) as error:
-            note("handshake", peer=link.address, error=type(error).__name__)
-            self._open -= 1
+        )
+        self._handshakes[link] = handshake
+        handshake.add_done_callback(lambda task: self._shaken(link, sock, task))
+
+    def _shaken(self, link: Link, sock: socket.socket, handshake: Handshake) -> None:
+        """The handshake is over, one way or the other."""
+        del self._handshakes[link]
+        error = None if handshake.cancelled() else handshake.exception()
+        if error is not None:
+            reason = getattr(error, "reason", None) or type(error).__name__
+            note("handshake", peer=link.address, reason=reason)
+        if link not in self._links:
             sock.close()
+            self.lost(link)
+
+    def _has_room(self, address: str) -> bool:
+        """Whether one more may come from there; if need be, the oldest newcomer has to go."""
+        most = self.most
+        if self._gate.is_crowded(address, most):
+            return False
+        if self._gate.held >= most and self._newcomers:
+            self._dismiss_oldest()
+        return self._gate.held < most
+
+    def _dismiss_oldest(self) -> None:
+        """End the connection that has been here longest without logging in."""
+        oldest = next(iter(self._newcomers))
+        del self._newcomers[oldest]
+        if oldest in self._links and self._step_aside(oldest):
+            oldest.session.goodbye(ErrorCode.SERVER_FULL, "others came before you logged in")
+        else:
+            self._uncount(oldest)
+            self._end(oldest)
+
+    def _step_aside(self, link: Link) -> bool:
+        """Give its place to others while it ends. False where too many do so already."""
+        if len(self._leaving) >= self.config.closing and not self.stopping:
+            return link in self._leaving
+        self._leaving[link] = None
+        self._uncount(link)
+        return True
+
+    def _uncount(self, link: Link) -> None:
+        if link.counted:
+            link.counted = False
+            self._gate.leave(link.address)
+
+    def _end(self, link: Link) -> None:
+        """End a connection at once, whatever its client still has to read."""
+        if link in self._links:
+            link.transport.abort()
+        else:
+            self._handshakes[link].cancel()
 
     # ------------------------------------------------------------- links
 
     def opened(self, link: Link) -> None:
         """A connection is there."""
-        peer = Peer(link.address, _certified(link.transport))
+        peer = Peer(link.address, common_name(link.transport.get_extra_info("peercert")))
         link.session = Session(
-            self.room, self.auth, self.config, peer, self.now(), lambda: self.touched(link)
+            self.room,
+            self.auth,
+            self.config,
+            peer,
+            self.now(),
+            lambda: self.touched(link),
+            partial(self._gate.login_at, link.address),
         )
         self._links[link] = None
-        if link.full:
+        if link.turned_away:
             link.session.goodbye(ErrorCode.SERVER_FULL)
         elif self.stopping:
             link.session.goodbye(ErrorCode.SHUTTING_DOWN)
-        else:
-            self._newcomers[link] = None
-            if len(self._newcomers) > self.config.newcomers:
-                oldest = next(iter(self._newcomers))
-                del self._newcomers[oldest]
-                oldest.session.goodbye(ErrorCode.SERVER_FULL, "too many before you log in")
         self.watch(link)
 
     def lost(self, link: Link) -> None:
         """A connection is gone."""
-        if link.close_by != NEVER:
-            self._lingering -= 1
-        self._open -= 1
-        self._links.pop(link, None)
-        self._newcomers.pop(link, None)
-        self._touched.pop(link, None)
+        self._uncount(link)
+        for those in (self._leaving, self._links, self._newcomers, self._touched):
+            those.pop(link, None)
         self._need_turn()
-        if self.stopping and not self._links:
+        if self.stopping and not self._links and not self._handshakes:
             self.ended.set()
 
     def has_input(self, link: Link) -> None:
@@ -317,8 +369,11 @@ class Server:
             made = 1
         if session.member is not None and link in self._newcomers:
             del self._newcomers[link]
+            link.buffer = self.buffer
         if session.ready:
             self.has_input(link)
+        elif link.closed:
+            session.lost()
         else:
             self._touched[link] = None
         return made
@@ -395,15 +450,27 @@ class Server:
     def _close(self, link: Link) -> None:
         """The last byte was given: end our side, wait a little for theirs. EP-10.4-1."""
         link.close_by = self.now() + self.config.close_timeout
-        self._lingering += 1
+        link.abort_by = self.now() + self.config.stalled
         self._newcomers.pop(link, None)
+        link.moved()
         transport = link.transport
-        if link.eof or not transport.can_write_eof() or self._lingering > LINGERING:
+        if not self._step_aside(link) or link.eof:
             transport.close()
             return
-        transport.write_eof()
+        try:
+            # Over TLS the last frame is the end: closing now would not wait for theirs.
+            if link.half_closes:
+                transport.write_eof()
+        except OSError:
+            transport.abort()  # the client has reset the connection
+            return
         if not transport.is_reading():
             transport.resume_reading()
+
+    def answer_now(self, link: Link) -> None:
+        """Give what can be given in one turn, since there is no way to give it later."""
+        self._work(link, self.now())
+        self._give(link)
 
     # ------------------------------------------------------------- the timer
 
@@ -433,11 +500,9 @@ class Server:
 
     def _tick_link(self, link: Link, now: float) -> None:
         if now >= link.close_by:
-            link.transport.abort()
+            self._tick_close(link, now)
             return
-        size = link.transport.get_write_buffer_size()
-        if not link.writable and size < link.backlog:
-            link.backlog = size
+        if not link.writable and link.moved():
             link.session.stuck(now)
         link.session.tick(now)
         if link.session.hopeless:
@@ -447,7 +512,28 @@ class Server:
             self.has_input(link)
         self.touched(link)
 
+    def _tick_close(self, link: Link, now: float) -> None:
+        """The client did not close in time; one that still takes bytes has more of it."""
+        if link.moved() and link.untaken != (0, 0) and now < link.abort_by:
+            link.close_by = now + self.config.close_timeout
+            self.watch(link)
+        elif link.half_closes or link.transport.is_closing():
+            link.transport.abort()
+        else:
+            link.transport.close()
+
     # ------------------------------------------------------------- the end
+
+    def reload(self) -> None:
+        """Read the tokens and the certificates again; what cannot be read stays as it was."""
+        sources: list[Auth | Tls] = [self.auth, self.tls] if self.tls else [self.auth]
+        failures: list[str] = []
+        for source in sources:
+            try:
+                source.reload()
+            except Unusable as error:
+                failures.append(str(error))
+        note("reload", level=logging.ERROR if failures else logging.INFO, failures=failures)
 
     def stop(self) -> None:
         """Take nobody in any more, bring everybody to the end of the log, say goodbye."""
@@ -455,74 +541,32 @@ class Server:
             return
         self.stopping = True
         note("stopping", connections=len(self._links))
-        for listener in self._sockets:
-            self.loop.remove_reader(listener)
-            listener.close()
+        self._listeners.close()
         self.room.shut()
         for link in list(self._links):
             link.session.goodbye(ErrorCode.SHUTTING_DOWN)
         self.loop.call_later(self.config.drain, self.abort)
-        if not self._links:
+        if not self._links and not self._handshakes:
             self.ended.set()
 
     def abort(self) -> None:
         """End what is left, at once."""
-        for link in list(self._links):
-            link.transport.abort()
+        for link in [*self._handshakes, *self._links]:
+            self._end(link)
 
 
-def listen(host: str, port: int) -> list[socket.socket]:
-    """Listening sockets: for `localhost` on 127.0.0.1 and, where there is one, ::1.
-
-    Port 0 takes a port that is free on all of them. Raises OSError.
-    """
-    if host != "localhost":
-        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        return _listen_all([info[4][0] for info in infos if isinstance(info[4][0], str)], port)
-    hosts = ["127.0.0.1"]
-    with suppress(OSError):
-        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
-        hosts.append("::1")
-    return _listen_all(hosts, port)
+def unacknowledged(sock: socket.socket) -> int:
+    """Bytes that the kernel holds for this socket's peer; 0 where it does not tell."""
+    try:
+        return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except (OSError, ValueError):  # not known on this system; closed by now
+        return 0
 
 
-def _listen_all(hosts: list[str], port: int) -> list[socket.socket]:
-    tries = 1 if port else 16
-    for attempt in range(tries):
-        sockets: list[socket.socket] = []
-        chosen = port
-        try:
-            for host in dict.fromkeys(hosts):
-                family = socket.AF_INET6 if ":" in host else socket.AF_INET
-                sock = socket.create_server((host, chosen), family=family, backlog=BACKLOG)
-                sock.setblocking(False)
-                sockets.append(sock)
-                chosen = sock.getsockname()[1]
-            return sockets
-        except OSError as error:
-            for sock in sockets:
-                sock.close()
-            if error.errno != errno.EADDRINUSE or attempt == tries - 1:
-                raise
-    raise AssertionError("unreachable: the last try returns or raises")
-
-
-def _certified(transport: asyncio.Transport) -> str:
-    """The common name in the client's certificate, empty without one."""
-    certificate = transport.get_extra_info("peercert") or {}
-    names = [
-        value
-        for relative in certificate.get("subject", ())
-        for key, value in relative
-        if key == "commonName"
-    ]
-    return names[0] if names else ""
-
-
-async def serve(config: Config, *, ready: asyncio.Future[int] | None = None) -> None:
-    """Serve until SIGINT or SIGTERM; the first drains, the third ends at once."""
+async def serve(config: Config) -> None:
+    """Serve until SIGINT or SIGTERM: the first two drain, the third ends at once."""
     loop = asyncio.get_running_loop()
-    server = Server(config)
+    server = Server(config, door(config), Tls(config) if config.tls_cert else None)
     port = server.start()
     signals = count(1)
 
@@ -534,6 +578,7 @@ async def serve(config: Config, *, ready: asyncio.Future[int] | None = None) -> 
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, on_signal)
+    loop.add_signal_handler(signal.SIGHUP, server.reload)
     host = f"[{config.host}]" if ":" in config.host else config.host
     print(f"listening on {host}:{port}", flush=True)
     await server.ended.wait()
@@ -541,5 +586,5 @@ async def serve(config: Config, *, ready: asyncio.Future[int] | None = None) -> 
 
 
 def run(config: Config) -> None:
-    """Serve in this thread. Raises OSError where the address cannot be had."""
+    """Serve in this thread. Raises OSError or Unusable where it cannot begin."""
     asyncio.run(serve(config))

@@ -87,6 +87,7 @@ class Session:
         peer: Peer,
         now: float,
         touched: Callable[[], None] = lambda: None,
+        login_at: Callable[[float], float] = lambda now: now,
     ) -> None:
         self.room = room
         self.peer = peer
@@ -97,6 +98,8 @@ class Session:
         self._requests: Iterator[Request] = iter(())
         self._log = room.log
         self._touched = touched
+        self._login_at = login_at
+        self._postponed: Login | None = None  # until its address may log in again
         self._rest: memoryview | None = None  # of a piece that was begun
         self._head: list[bytes] = []  # replies from before the place in the log
         self._own: deque[Own] = deque()
@@ -137,7 +140,12 @@ class Session:
     @property
     def reading(self) -> bool:
         """Whether more input is wanted: not while replies are unread or input unjudged."""
-        return self._verdict is None and self._conn.held < HELD and self._unread < self._most_unread
+        return (
+            self._verdict is None
+            and self._postponed is None
+            and self._conn.held < HELD
+            and self._unread < self._most_unread
+        )
 
     @property
     def ready(self) -> bool:
@@ -180,7 +188,9 @@ class Session:
             log.extend(run.facts)
             self._put(Own(start, log.end, run.acks))
             return len(run.facts)
-        self._answer(next(self._requests), now)
+        request = self._postponed or next(self._requests)
+        self._postponed = None
+        self._answer(request, now)
         return 1
 
     def _granted(self, now: float, frames: int) -> int:
@@ -192,10 +202,14 @@ class Session:
         self._refilled = now
         granted = min(frames, int(self._tokens))
         if not granted:
-            self._fresh = False
-            self._slowed = now + (1.0 - self._tokens) / rate
+            self._wait(now + (1.0 - self._tokens) / rate)
         self._tokens -= granted
         return granted
+
+    def _wait(self, until: float) -> None:
+        """Judge nothing before then."""
+        self._fresh = False
+        self._slowed = until
 
     def _time_frame(self, now: float) -> None:
         """Watch over a frame that has begun and is not whole."""
@@ -221,6 +235,11 @@ class Session:
             raise AssertionError(request)
 
     def _login(self, login: Login, now: float) -> None:
+        when = self._login_at(now)
+        if when > now:
+            self._postponed = login
+            self._wait(when)
+            return
         proof = self._auth.judge(login.user, login.credential, self.peer.certified)
         if proof is None:
             self._verdict = (now + VERDICT_DELAY, login.user)

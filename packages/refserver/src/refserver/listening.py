@@ -1,0 +1,111 @@
+"""Listening sockets, and what is accepted from them.
+
+Rule: accepting goes on for ever: whatever stands in its way, it waits and tries
+again, and says so once a second at most.
+
+Layer: below `server`; knows no connection once it is handed over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+from .logs import note
+
+__all__ = ["Listeners", "resolve"]
+
+BACKLOG = 1024
+ACCEPTS = 64
+"""Connections accepted before others have their turn."""
+
+RETRY_FIRST, RETRY_MOST = 0.01, 1.0
+"""Seconds until the next try when descriptors are out, doubling."""
+
+Accepted = Callable[[socket.socket, str], None]
+
+
+class Listeners:
+    """Listen, and hand over each accepted socket with its peer's address."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, accepted: Accepted) -> None:
+        self._loop = loop
+        self._accepted = accepted
+        self._sockets: list[socket.socket] = []
+        self._retry = RETRY_FIRST
+
+    def open(self, addresses: list[str], port: int) -> int:
+        """Listen at all these addresses; gives the port. Raises OSError."""
+        self._sockets = listen(addresses, port)
+        for listener in self._sockets:
+            self._loop.add_reader(listener, self._accept, listener)
+        return int(self._sockets[0].getsockname()[1])
+
+    def close(self) -> None:
+        """Accept no more."""
+        for listener in self._sockets:
+            self._loop.remove_reader(listener)
+            listener.close()
+        self._sockets.clear()
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(ACCEPTS):
+            try:
+                sock, address = listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._accept_later(listener, error)
+                return
+            self._retry = RETRY_FIRST
+            sock.setblocking(False)
+            self._accepted(sock, str(address[0]))
+
+    def _accept_later(self, listener: socket.socket, error: OSError) -> None:
+        note("accept", level=logging.WARNING, error=error.strerror, retry=self._retry)
+        self._loop.remove_reader(listener)
+        self._loop.call_later(self._retry, self._accept_again, listener)
+        self._retry = min(RETRY_MOST, self._retry * 2)
+
+    def _accept_again(self, listener: socket.socket) -> None:
+        if listener in self._sockets:
+            self._loop.add_reader(listener, self._accept, listener)
+
+
+def resolve(host: str) -> list[str]:
+    """The addresses to listen on: of `localhost` 127.0.0.1 and, where there is one, ::1."""
+    if host != "localhost":
+        infos = socket.getaddrinfo(
+            host or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        return list(dict.fromkeys(str(info[4][0]) for info in infos))
+    with suppress(OSError):
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+        return ["127.0.0.1", "::1"]
+    return ["127.0.0.1"]
+
+
+def listen(addresses: list[str], port: int) -> list[socket.socket]:
+    """Listening sockets. Port 0 takes a port that is free on all addresses. Raises OSError."""
+    tries = 1 if port else 16
+    for attempt in range(tries):
+        sockets: list[socket.socket] = []
+        chosen = port
+        try:
+            for address in addresses:
+                family = socket.AF_INET6 if ":" in address else socket.AF_INET
+                sock = socket.create_server((address, chosen), family=family, backlog=BACKLOG)
+                sock.setblocking(False)
+                sockets.append(sock)
+                chosen = sock.getsockname()[1]
+            return sockets
+        except OSError as error:
+            for sock in sockets:
+                sock.close()
+            if error.errno != errno.EADDRINUSE or attempt == tries - 1:
+                raise
+    raise AssertionError("unreachable: the last try returns or raises")
