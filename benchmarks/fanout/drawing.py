@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks import plots
-from benchmarks.fanout.report import NAMES, Result, present, values
-from benchmarks.fanout.rows import FLOWS, SCALING, Measure
+from benchmarks.fanout.report import NAMES, Result, flows, present, values
+from benchmarks.fanout.rows import SCALING, Measure
 from benchmarks.fanout.servers import REFSERVER, SERVERS
 from benchmarks.figures import Figure
 
@@ -29,7 +29,7 @@ def draw(result: Result, folder: Path) -> None:
                 for s in servers
                 if (found := values(result, row, s, measure))
             }
-            for row in FLOWS
+            for row in flows(result)
         }
         plots.bars(folder / name, groups, ours=REFSERVER.title, unit=unit)
     series = {

@@ -63,8 +63,15 @@ def _cell(result: Result, row: Row, server: str, measure: Measure) -> str:
     return Figure.of(found).show(digits, scale) if found else "–"
 
 
+def flows(result: Result) -> list[Row]:
+    """The steady flows that were measured."""
+    return [row for row in FLOWS if any(any(s) for s in result["samples"].get(row.id, {}).values())]
+
+
 def present(result: Result) -> list[str]:
-    return [s for s in SERVERS if any(values(result, r, s, "deliveries_per_s") for r in FLOWS)]
+    """The servers that gave figures for one of them."""
+    rows = flows(result)
+    return [s for s in SERVERS if any(any(_samples(result, row, s)) for row in rows)]
 
 
 def _flow_table(result: Result, measure: Measure) -> str:
@@ -73,7 +80,7 @@ def _flow_table(result: Result, measure: Measure) -> str:
         f"{NAMES[measure][0]}: subscribers × publishers × window",
         *(SERVERS[s].title for s in servers),
     ]
-    rows = ([r.load.name, *(_cell(result, r, s, measure) for s in servers)] for r in FLOWS)
+    rows = ([r.load.name, *(_cell(result, r, s, measure) for s in servers)] for r in flows(result))
     return markdown.table(header, rows)
 
 
@@ -157,6 +164,8 @@ def _latency(result: Result) -> str:
     lines = []
     for server in present(result):
         samples = [s["latency_us"] for s in _samples(result, row, server) if s]
+        if not samples:
+            continue
         figures = [Figure.of(sample[mark] for sample in samples).show(0) for mark in marks]
         lines.append([SERVERS[server].title, *figures])
     return markdown.table([f"{row.load.name}, µs from send to receipt", *marks], lines)

@@ -39,6 +39,35 @@ def test_every_plot_that_the_page_shows_is_there() -> None:
     assert shown == {plot.name for plot in results.PLOTS.glob("*.svg")}
 
 
+def sample(cpu: float) -> dict[str, object]:
+    return {
+        "deliveries": 1000,
+        "deliveries_per_s": 2e6,
+        "messages_per_s": 2e4,
+        "server_cpu_s": cpu,
+        "latency_us": {mark: 5.0 for mark in ("p50", "p90", "p99", "p99.9", "max")},
+    }
+
+
+def test_a_part_of_the_rows_gives_a_part_of_the_tables() -> None:
+    rounds = {"refserver": [sample(0.003), None, sample(0.006)], "floor": [sample(0.003)] * 3}
+    result = {
+        "samples": {"one-by-one": rounds},
+        "failures": [{"round": 2, "row": "one-by-one", "server": "refserver", "reason": "gone"}],
+        "environment": {},
+        "servers": {},
+        "options": {"rounds": 3, "seconds": 1, "warmup": 0},
+    }
+
+    blocks = fanout.blocks(result)
+
+    assert "| 4.50 (3.00–6.00) | 3.00 |" in blocks["fanout-cpu"]
+    assert "1000 × 4 × 32" not in blocks["fanout-cpu"]
+    assert "| ≤ 1.2 × | 1.50 (1.00–2.00) × | no, by 25% |" in blocks["fanout-bars"]
+    assert "round 2, one-by-one, refserver: gone" in blocks["fanout-bars"]
+    assert blocks["fanout-latency"].count("| 5 | 5 | 5 | 5 | 5 |") == 2
+
+
 def test_a_block_is_put_between_its_own_markers_and_nowhere_else() -> None:
     page = (
         "above\n<!-- begin: a -->\nold\n<!-- end: a -->\n<!-- begin: b -->\nold\n<!-- end: b -->\n"
