@@ -99,7 +99,7 @@ def from_client(kind: int) -> str:
 
 
 def from_server(kind: int) -> str:
-    if RULES[Role.CLIENT, State.MEMBER][kind]:
+    if all(RULES[Role.CLIENT, state][kind] for state in (State.NEW, State.MEMBER)):
         return NOTHING
     if is_fact(kind):
         return "fact"

@@ -131,10 +131,10 @@ def check_relay(stream: bytes, events: list[Event]) -> None:
     assert stop == sum(len(encode(event)) for event in run)
 
 
-def as_fact(event: Event, position: int) -> Event | None:
+def as_fact(event: Event, position: int, *, sender: str = SENDER) -> Event | None:
     """The entry that a server makes of a request; None where it relays none."""
     if not isinstance(event, Message | ApplicationEvent) or event.sender:
         return None
     if type(event) is ApplicationEvent:
-        return ApplicationEvent(type=event.type, sender=SENDER, data=event.data, seq=position)
-    return dataclasses.replace(event, sender=SENDER, seq=position)
+        return ApplicationEvent(type=event.type, sender=sender, data=event.data, seq=position)
+    return dataclasses.replace(event, sender=sender, seq=position)

@@ -57,6 +57,7 @@ VALUES: dict[object, st.SearchStrategy[object]] = {
 }
 """What each word of the vocabulary can hold; construct's own two are those of `Drawn`."""
 
+FREE_TYPES = sorted({*range(0x80, 0x100)} - {event.type for event in DECLARED})
 SEQS = st.integers(1, 2**64 - 1) | st.integers(1, 300)
 
 
@@ -66,7 +67,7 @@ def of(event: type[Event]) -> st.SearchStrategy[Event]:
     if event is Unknown:
         fields["type"] = st.sampled_from([0x00, *range(0x0B, 0x80)])
     elif event is ApplicationEvent:
-        fields["type"] = _integers(0x80, 0xFF)
+        fields["type"] = st.sampled_from(FREE_TYPES)
     return st.builds(event, seq=SEQS | st.just(0) if event is Error else SEQS, **fields)
 
 

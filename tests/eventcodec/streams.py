@@ -121,9 +121,10 @@ def listen(client: ClientConnection, chunks: Iterable[bytes]) -> Outcome:
         for chunk in chunks:
             for event in client.receive(chunk):
                 outcome.take(event)
+            outcome.output += client.data_to_send()
     except EventError as error:
         outcome.fault = fault(error)
-    outcome.output = client.data_to_send()
+    outcome.output += client.data_to_send()
     return outcome
 
 

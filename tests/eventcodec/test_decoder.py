@@ -391,3 +391,36 @@ def test_a_failed_decoder_relays_nothing() -> None:
         list(decoder.receive(MESSAGE))
 
     assert decoder.relay(b"\x03ann", 5, 10).facts == []
+
+
+def test_an_error_from_outside_stops_an_iterator_that_was_begun() -> None:
+    decoder = Decoder()
+    events = decoder.receive(encode(Ping(seq=1)) + encode(Ping(seq=2)))
+    next(events)
+
+    decoder.fail(ConnectionLost("gone"))
+
+    with pytest.raises(ConnectionLost):
+        next(events)
+
+
+def test_the_offset_counts_what_was_taken_and_not_what_was_made() -> None:
+    decoder = Decoder()
+    frame = encode(Ping(seq=1))
+    events = decoder.receive(frame * 3)
+
+    next(events)
+
+    assert decoder.offset == len(frame)
+
+
+def test_nothing_is_relayed_before_what_came_first_was_taken() -> None:
+    decoder = Decoder()
+    ping, message = encode(Ping(seq=1)), encode(Message(content="hello", seq=2))
+    events = decoder.receive(ping + ping + message)
+    next(events)
+
+    relayed = decoder.relay(b"\x03ann", 1, 10)
+
+    assert relayed.facts == []
+    assert [type(event) for event in events] == [Ping, Message]

@@ -34,7 +34,8 @@ def test_what_eventcodec_offers_is_what_it_lists() -> None:
 
 
 def test_the_api_page_documents_exactly_the_public_names() -> None:
-    documented = re.findall(r"^\.\. (?:auto\w+|data):: eventcodec\.(\w+)$", PAGE, re.MULTILINE)
+    directive = re.compile(r"^\.\. (?:auto(?!module)\w+|data):: eventcodec\.(\w+)$", re.MULTILINE)
+    documented = directive.findall(PAGE)
 
     assert sorted(documented) == sorted({*eventcodec.__all__} - {"wire"})
 

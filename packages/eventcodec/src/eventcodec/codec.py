@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable
 from copy import copy
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import repeat
 from struct import Struct
 from typing import NamedTuple
@@ -34,6 +34,7 @@ from .limits import ANY_FRAME, HEADER_SIZE, LENGTH_SIZE, MAX_SHORT_TEXT, MIN_LEN
 __all__ = ["STANDARD", "Codec", "Relayed", "decode", "encode", "relay"]
 
 Decode = Callable[[bytes, int, int, int], Event]
+DecodeMany = Callable[[bytes, int, int, int, int], tuple[list[Event], int]]
 
 
 class Codec:
@@ -55,9 +56,18 @@ class Codec:
             if event.type in self.events:
                 raise LocalError(f"{event.type:#04x} has a class already", field="type")
             self.events[event.type] = event
-        self.by_word: dict[int, Decode] = {
-            word_of(type): self._decode_of(type) for type in range(0x100)
-        }
+
+    @cached_property
+    def by_word(self) -> dict[int, Decode]:
+        """The function for one body, by a header's word; made at the first frame."""
+        return {word_of(type): self._decode_of(type) for type in range(0x100)}
+
+    @cached_property
+    def many_by_word(self) -> dict[int, DecodeMany]:
+        """The function for many frames of one kind, where there is one."""
+        generals = {word_of(type): _general_many(type) for type in APPLICATION_TYPES}
+        events = self.events.items()
+        return generals | {word_of(type): event.compiled.decode_many for type, event in events}
 
     def _decode_of(self, type: int) -> Decode:
         event = self.events.get(type)
@@ -110,6 +120,18 @@ def _general(type: int) -> Decode:
         return _as_general(decode_body(data, start, stop, seq), type, None)
 
     return decode
+
+
+def _general_many(type: int) -> DecodeMany:
+    decode_bodies = ApplicationEvent.compiled.decode_many
+
+    def decode_many(
+        data: bytes, at: int, word: int, limit: int, count: int
+    ) -> tuple[list[Event], int]:
+        events, at = decode_bodies(data, at, word, limit, count)
+        return [_as_general(event, type, None) for event in events], at
+
+    return decode_many
 
 
 def _declared(type: int, event: type[Event]) -> Decode:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .codec import STANDARD, Codec, Relayed, encode
 from .decoder import Decoder
@@ -38,8 +38,7 @@ from .states import REPLIES, SENDABLE, Role, State, judge, kind_of
 __all__ = ["ClientConnection", "Refused", "Reply", "ServerConnection"]
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A reply and the request that it answers.
 
     `event` is a `Welcome`, an `Ack`, a `Pong` or an `Error`.
@@ -49,8 +48,7 @@ class Reply:
     event: Welcome | Ack | Pong | Error
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(NamedTuple):
     """A request that the protocol refuses, and the `Error` to answer it with."""
 
     seq: int
@@ -237,7 +235,6 @@ class ClientConnection:
         """The clean end. Every iterator ends here, also one that was begun before."""
         self._state = State.ENDED
         self._clean = True
-        self._out.clear()
         self._decoder.fail(ConnectionLost("the connection was ended"))
 
     def _sending(self) -> State:

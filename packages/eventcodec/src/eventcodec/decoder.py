@@ -9,18 +9,24 @@ Layer: above `codec`, below `states`.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from copy import copy
+from operator import length_hint
 
-from .codec import LAST_ERROR, STANDARD, Codec, Relayed, relay
+from .codec import LAST_ERROR, STANDARD, Codec, Relayed, encode, relay
 from .errors import ConnectionLost, EventError, LocalError, ProtocolError
 from .events import Event
-from .framing import HEADER, LENGTH, judge_header, judge_length
-from .limits import HEADER_SIZE, LENGTH_SIZE, MIN_LENGTH, Limits
+from .framing import HEADER, LENGTH, WORD, judge_header, judge_length
+from .limits import HEADER_SIZE, LENGTH_SIZE, Limits
 
 __all__ = ["Decoder"]
 
 _HEADER = HEADER.unpack_from
+
+MADE_AT_ONCE = 64
+"""Events of one kind that are made in one go. Measured with 1,000 messages: one by one a
+fourth slower; more at once is no faster, and holds more."""
 
 
 class Decoder:
@@ -40,11 +46,11 @@ class Decoder:
     def __init__(self, limits: Limits | None = None, codec: Codec = STANDARD) -> None:
         self.unnumbered: int | None = LAST_ERROR  # the word that may stand with seq 0
         self.max_frame = (limits or Limits()).max_frame
-        self._by_word = codec.by_word
         self._codec = codec
         self._data = b""  # what is being cut, from _at on
         self._at = 0
         self._later = bytearray()  # what came behind _data
+        self._made: Iterator[Event] = iter(())  # events that nobody has taken yet
         self._need = LENGTH_SIZE  # so many bytes from _at on are worth another look
         self._before = 0  # bytes of the stream before _data
         self._eof = False
@@ -63,7 +69,8 @@ class Decoder:
     @property
     def offset(self) -> int:
         """Bytes of the stream that were made into events."""
-        return self._before + self._at
+        untaken = sum(len(encode(event)) for event in copy(self._made))
+        return self._before + self._at - untaken
 
     def receive(self, data: bytes) -> Iterator[Event]:
         """Store what came, at once, and return the iterator of the events that are whole.
@@ -94,6 +101,7 @@ class Decoder:
         """
         if self._error is None:
             self._error = copy(error)
+            deque(self._made, maxlen=0)  # whoever is in the middle of them gets no more either
             self._before += self._at
             self._data, self._at = b"", 0
             self._later = bytearray()
@@ -102,35 +110,25 @@ class Decoder:
 
     def relay(self, sender: bytes, position: int, count: int) -> Relayed:
         """Take the run of good messages that is next, see `codec.relay`."""
-        if self._error is not None:
+        if self._error is not None or length_hint(self._made):
             return Relayed([], b"")
         self._refill()
         relayed, self._at = relay(self._data, self._at, self.max_frame, sender, position, count)
         return relayed
 
     def _events(self) -> Iterator[Event]:
-        decode_of = self._by_word.get
+        many = self._codec.many_by_word.get
         while True:
+            yield from self._made
             data, at = self._data, self._at
-            size = len(data)
-            while (body := at + HEADER_SIZE) <= size:
-                length, word, seq = _HEADER(data, at)
-                stop = at + LENGTH_SIZE + length
-                if not seq or stop > size or length < MIN_LENGTH or length > self.max_frame:
-                    break
-                decode = decode_of(word)
-                if decode is None:
-                    break
-                try:
-                    event = decode(data, body, stop, seq)
-                except ProtocolError as error:
-                    self._failed(error)
-                    break
-                self._at = at = stop
-                yield event
-                if self._at is not at or self._data is not data:  # somebody else went on
-                    data, at = self._data, self._at
-                    size = len(data)
+            if at + HEADER_SIZE <= len(data):
+                word = WORD.unpack_from(data, at + LENGTH_SIZE)[0]
+                decode_many = many(word)
+                if decode_many is not None:
+                    made, self._at = decode_many(data, at, word, self.max_frame, MADE_AT_ONCE)
+                    self._made = iter(made)
+                    if made:
+                        continue
             if self._error is not None:
                 raise copy(self._error)
             if self._refill():

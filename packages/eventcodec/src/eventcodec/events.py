@@ -84,6 +84,21 @@ def _check_seq(seq: object) -> None:
         raise LocalError(f"not an int in 0 … {LAST_SEQ}", field="seq")
 
 
+class _OnFirstUse:
+    """`EventClass.compiled`: made when the first frame of its class is, and not at import."""
+
+    def __init__(self, number: int | None, unnumbered: bool) -> None:
+        self.number = number
+        self.unnumbered = unnumbered
+
+    def __get__(self, event: Event | None, owner: type[Event]) -> Compiled:
+        compiled = compiler.compile_event(
+            owner, self.number, owner.parts, unnumbered=self.unnumbered
+        )
+        owner.compiled = compiled
+        return compiled
+
+
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
 def _declare(
     number: int | None = None, *, unnumbered: bool = False
@@ -91,11 +106,17 @@ def _declare(
     """Make a class an event: a frozen, slotted dataclass with its compiled functions."""
 
     def declare(declared: type[E]) -> type[E]:
-        event = dataclasses.dataclass(frozen=True, slots=True, kw_only=True)(declared)
-        event.parts = tuple(map(_part, dataclasses.fields(event)[1:]))
+        event = dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)(
+            declared
+        )
+        fields = dataclasses.fields(event)[1:]
+        event.parts = tuple(map(_part, fields))
         if number is not None:
             event._number = number
-        event.compiled = compiler.compile_event(event, number, event.parts, unnumbered=unnumbered)
+        compiler.check(event.parts)
+        event._names = ("seq", *(part.name for part in event.parts))
+        event._secret = frozenset(each.name for each in fields if not each.repr)
+        event.compiled = _OnFirstUse(number, unnumbered)  # type: ignore[assignment]
         return event
 
     return declare
@@ -112,7 +133,9 @@ def _check_type(type: object, allowed: Container[object], reason: str) -> None:
         raise LocalError(reason, field="type")
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+# Equality and representation stand here once: writing them for each class was half of what
+# it took to import this module.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Event:
     """What every event has: `seq`, its number, and `type`, the number of its kind.
 
@@ -129,6 +152,8 @@ class Event:
     parts: ClassVar[tuple[Part, ...]] = ()
     compiled: ClassVar[Compiled]
     _number: ClassVar[int]
+    _names: ClassVar[tuple[str, ...]] = ("seq",)
+    _secret: ClassVar[frozenset[str]] = frozenset()
 
     seq: int = 0
     """A request's own number, a reply's request, or a fact's position; u64."""
@@ -144,6 +169,22 @@ class Event:
             reason = compiler.fault_of(part, self)
             if reason is not None:
                 raise LocalError(reason, field=part.name)
+
+    def __eq__(self, other: object) -> bool:
+        if other.__class__ is not self.__class__:
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self._names)
+
+    def __hash__(self) -> int:
+        return hash(tuple(getattr(self, name) for name in self._names))
+
+    def __repr__(self) -> str:
+        values = (
+            f"{name}={self.type:#04x}" if name == "type" else f"{name}={getattr(self, name)!r}"
+            for name in self._names
+            if name not in self._secret
+        )
+        return f"{self.__class__.__qualname__}({', '.join(values)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (self.__class__, _state(self))
@@ -324,16 +365,6 @@ class Unknown(_Numbered):
         _check_type(type, _FREE_TYPES, "not 0x00 and not in 0x0B … 0x7F")
         _fill(self, seq=seq, _number=type, body=body)
 
-    def __eq__(self, other: object) -> bool:
-        same = isinstance(other, Unknown)
-        return same and _state(self) == _state(other)  # type: ignore[arg-type]
-
-    def __hash__(self) -> int:
-        return hash((self.seq, self.type, self.body))
-
-    def __repr__(self) -> str:
-        return f"Unknown(seq={self.seq}, type={self.type:#04x}, body={self.body!r})"
-
 
 class _Application(Fact, _Numbered):
     __slots__ = ("data", "fault")
@@ -370,23 +401,6 @@ class ApplicationEvent(_Application):
         _check_type(type, APPLICATION_TYPES, "not in 0x80 … 0xFF")
         _fill(self, seq=seq, _number=type, sender=sender, data=data, fault=fault)
 
-    def __eq__(self, other: object) -> bool:
-        return (
-            self.__class__ is other.__class__ is ApplicationEvent
-            and isinstance(other, ApplicationEvent)
-            and (self.seq, self.type, self.sender, self.data)
-            == (other.seq, other.type, other.sender, other.data)
-        )
-
-    def __hash__(self) -> int:
-        return hash((self.seq, self.type, self.sender, self.data))
-
-    def __repr__(self) -> str:
-        return (
-            f"ApplicationEvent(seq={self.seq}, type={self.type:#04x}, "
-            f"sender={self.sender!r}, data={self.data!r})"
-        )
-
 
 def _fill(event: Event, **values: object) -> None:
     for name, value in values.items():
@@ -395,7 +409,8 @@ def _fill(event: Event, **values: object) -> None:
 
 
 ApplicationEvent.parts = (*ApplicationEvent.parts, Part("data", Rest))
-ApplicationEvent.compiled = compiler.compile_event(ApplicationEvent, None, ApplicationEvent.parts)
+ApplicationEvent._names = ("seq", "type", "sender", "data")
+Unknown._names = ("seq", "type", "body")
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))

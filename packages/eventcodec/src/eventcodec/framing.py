@@ -14,9 +14,10 @@ from struct import Struct
 from .errors import ErrorCode, ProtocolError
 from .limits import HEADER_SIZE, LENGTH_SIZE, MIN_LENGTH, VERSION
 
-__all__ = ["HEADER", "LENGTH", "judge_header", "judge_length", "pack_header", "word_of"]
+__all__ = ["HEADER", "LENGTH", "WORD", "judge_header", "judge_length", "pack_header", "word_of"]
 
 LENGTH = Struct(">I")
+WORD = Struct(">I")
 HEADER = Struct(">IIQ")
 """Length, word, seq. The word is version, type and reserved in one number, so that
 one comparison or one look-up judges all three."""

@@ -9,6 +9,7 @@ Layer: the ground, beside `errors`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .errors import LocalError
 
@@ -42,8 +43,7 @@ MAX_POSITION = 2**63 - 1
 ANY_FRAME = 2**32 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(NamedTuple):
     """One row of the table of limits in the documentation."""
 
     name: str

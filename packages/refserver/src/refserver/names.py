@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Container
-from itertools import count
+from collections.abc import Container, Iterator
 
 from eventcodec.limits import MAX_SHORT_TEXT
 
@@ -57,10 +56,14 @@ def key_of(name: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
-def assigned(taken: Container[str]) -> str:
-    """A free name of the server's own; `taken` holds the keys of those in use.
+def assigned(numbers: Iterator[int], taken: Container[str]) -> str:
+    """A free name of the server's own, with the next free number; `taken` holds keys.
 
-    >>> assigned({"guest-1"})
-    'guest-2'
+    A number is used once, so that a guest's name stays its own while its session can be
+    resumed, and nobody has to search for a free one.
+
+    >>> numbers = iter([1, 2, 3])
+    >>> assigned(numbers, {"guest-1"}), assigned(numbers, {})
+    ('guest-2', 'guest-3')
     """
-    return next(name for n in count(1) if key_of(name := f"{ASSIGNED_PREFIX}{n}") not in taken)
+    return next(name for n in numbers if key_of(name := f"{ASSIGNED_PREFIX}{n}") not in taken)

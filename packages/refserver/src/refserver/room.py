@@ -14,7 +14,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, count
 from typing import Generic, TypeVar
 
 from eventcodec import ErrorCode, Joined, Left, LeftReason, encode
@@ -28,6 +28,9 @@ SEGMENT = 65_536
 
 ENTRY_CHARGE = 100
 """What an entry costs beside its bytes, in bytes: its object and its places in two lists."""
+
+KEPT_SEGMENTS = 16
+"""Runs of entries that are kept joined for the next reader at the same place: 1 MiB of them."""
 
 KEPT_TICKETS = 16_384
 """Sessions without a connection that can be resumed; the oldest is forgotten first."""
@@ -115,6 +118,8 @@ class Log:
             if cursor + 1 < self.first:
                 raise LookupError(cursor + 1)
             found = self._join(cursor, self.end)
+            if len(self._segments) >= KEPT_SEGMENTS:
+                self._segments.clear()
             self._segments[cursor] = found
         if stop is not None and found[1] > stop:
             return self._join(cursor, stop)
@@ -131,6 +136,7 @@ class Log:
         excess = self.size - self.capacity
         while excess > 0 and self._head < len(self._entries) - 1:
             excess -= len(self._entries[self._head]) + ENTRY_CHARGE
+            self._entries[self._head] = b""  # its place goes later, its bytes now
             self._head += 1
         if self._head > 1024 and self._head * 2 > len(self._entries):
             del self._entries[: self._head]
@@ -172,6 +178,7 @@ class Room(Generic[S]):
         self.members: dict[str, Membership[S]] = {}
         self._tickets = tickets
         self._by_digest: OrderedDict[bytes, Membership[S]] = OrderedDict()
+        self._guests = count(1)
 
     def enter(self, session: S, user: str, *, bound: bool = False) -> tuple[Membership[S], int]:
         """Let a fresh member in; gives its membership and its place in the log.
@@ -181,7 +188,7 @@ class Room(Generic[S]):
         """
         if names.is_kept(user) and not bound:
             raise LoginRefused(ErrorCode.BAD_USER, "the server keeps this name for its own use")
-        user = user or names.assigned(self.members)
+        user = user or names.assigned(self._guests, self.members)
         if names.key_of(user) in self.members:
             raise LoginRefused(ErrorCode.USER_TAKEN)
         ticket = self._tickets() or 1

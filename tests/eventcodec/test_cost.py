@@ -1,0 +1,47 @@
+"""What decoding costs, counted in instructions: linear in bytes, and little above its floor.
+
+A clock would judge the machine; instructions repeat. The bounds lie a few per cent
+above what was counted on Python 3.11 to 3.13: whoever makes it cheaper lowers them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+
+import pytest
+from tests.eventcodec.instructions import count
+
+pytestmark = pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind counts")
+
+DOUBLED = 2.05
+"""Twice the bytes, twice the work. A copy of what is left for each frame makes it 3.4 here."""
+
+
+@pytest.fixture(scope="module")
+def instructions() -> Mapping[str, int]:
+    return count()
+
+
+def test_decoding_is_near_the_best_that_one_would_write_by_hand(
+    instructions: Mapping[str, int],
+) -> None:
+    assert instructions["decode"] < 1.2 * instructions["decode by hand"]
+
+
+def test_a_connection_adds_little_to_its_decoder(instructions: Mapping[str, int]) -> None:
+    assert instructions["through a connection"] < 1.2 * instructions["decode"]
+
+
+@pytest.mark.parametrize(
+    ("some", "twice"),
+    [
+        ("1,000 frames in one chunk", "2,000 frames in one chunk"),
+        ("64 KiB in chunks of 64 bytes", "128 KiB in chunks of 64 bytes"),
+        ("50 frames byte by byte", "100 frames byte by byte"),
+    ],
+)
+def test_twice_the_bytes_cost_twice_the_work(
+    some: str, twice: str, instructions: Mapping[str, int]
+) -> None:
+    assert instructions[twice] < DOUBLED * instructions[some]
