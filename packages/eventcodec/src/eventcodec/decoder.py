@@ -58,8 +58,8 @@ class Decoder:
 
     @property
     def held(self) -> int:
-        """Bytes held that no event was made of yet."""
-        return len(self._data) - self._at + len(self._later)
+        """Bytes held whose events nobody has taken yet."""
+        return len(self._data) - self._at + len(self._later) + self._untaken
 
     @property
     def error(self) -> EventError | None:
@@ -68,9 +68,13 @@ class Decoder:
 
     @property
     def offset(self) -> int:
-        """Bytes of the stream that were made into events."""
-        untaken = sum(len(encode(event)) for event in copy(self._made))
-        return self._before + self._at - untaken
+        """Bytes of the stream whose events were taken."""
+        return self._before + self._at - self._untaken
+
+    @property
+    def _untaken(self) -> int:
+        """Bytes of the events that were made already, ahead of whoever takes them."""
+        return sum(len(encode(event)) for event in copy(self._made))
 
     def receive(self, data: bytes) -> Iterator[Event]:
         """Store what came, at once, and return the iterator of the events that are whole.
