@@ -231,8 +231,20 @@ class Session:
             self._reply(self._conn.reply(request, Pong()))
         elif isinstance(request, Refused):
             self._reply(self._conn.reply(request, request.error))
-        else:  # pragma: no cover - `relay` takes every message that `receive` would give
-            raise AssertionError(request)
+        else:
+            self._say(request)
+
+    def _say(self, said: Message | ApplicationEvent) -> None:
+        """One message by the ordinary road: it came behind a Pong, before which `relay` ends."""
+        assert self.member is not None
+        start, sender = self._log.end, self.member.user
+        fact: Message | ApplicationEvent
+        if isinstance(said, Message):
+            fact = Message(content=said.content, sender=sender, seq=start + 1)
+        else:
+            fact = ApplicationEvent(type=said.type, data=said.data, sender=sender, seq=start + 1)
+        position = self._log.append(encode(fact))
+        self._put(Own(start, position, self._conn.reply(said, Ack(position=position))))
 
     def _login(self, login: Login, now: float) -> None:
         when = self._login_at(now)
