@@ -8,8 +8,12 @@ from tests.refserver.seats import Hall
 from eventcodec import (
     Ack,
     ApplicationEvent,
+    Error,
+    ErrorCode,
     Event,
+    Logout,
     Message,
+    Ping,
     Pong,
 )
 
@@ -36,3 +40,37 @@ def test_a_message_right_behind_a_pong_is_entered_like_any_other(said: Event, fa
     assert ann.ask(Pong(seq=1), said) == [Ack(position=3, seq=2)]
 
     assert bob.hear() == [fact]
+
+
+# ---------------------------------------------------------------- falling behind
+
+
+def test_whoever_left_and_then_fell_behind_is_told_so() -> None:
+    hall = Hall(capacity=2_000)
+    ann, bob = hall.sit("ann"), hall.sit("bob")
+    ann.hear()
+    bob.ask(Message(content="x", seq=2))
+
+    ann.say(Logout(seq=2))
+    ann.work()
+    bob.ask(Message(content="x" * 2_000, seq=3))
+
+    assert [(each.seq, each.code) for each in ann.hear() if isinstance(each, Error)] == [
+        (0, ErrorCode.SLOW_CONSUMER)
+    ]
+    assert ann.session.finished
+
+
+def test_a_stranger_that_takes_nothing_is_not_called_a_slow_member() -> None:
+    hall = Hall(stalled=10, login_timeout=60)
+    stranger = hall.sit()
+    stranger.say(Ping(seq=1))
+    stranger.work()
+
+    stranger.session.stuck(hall.now)
+    hall.now += 10
+    stranger.session.tick(hall.now)
+
+    [error] = stranger.hear()
+    assert isinstance(error, Error)
+    assert (error.seq, error.code) == (0, ErrorCode.TIMEOUT)

@@ -417,7 +417,12 @@ class Session:
         self._unread = 0
         self._cursor = self._log.end
         self._patience = self._config.close_timeout
-        self.goodbye(ErrorCode.SLOW_CONSUMER)
+        code = ErrorCode.TIMEOUT if self.member is None else ErrorCode.SLOW_CONSUMER
+        if self._ending:  # it left before, and what it was to read until then is gone
+            last = encode(Error(code=code, text=code.meaning))
+            self._put(Own(self._cursor, self._cursor, last))
+        else:
+            self.goodbye(code)
 
     def lost(self) -> None:
         """The transport is gone."""
