@@ -1,12 +1,20 @@
-"""Certificates, made for these tests by an authority that nobody else trusts."""
+"""What the tests of the server share: a running one, certificates, and a stopped clock.
+
+The certificates are made here, by an authority that nobody else trusts.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import trustme
+from tests.refserver.process import Running, running
+from tests.refserver.stopped import StoppedLoop
 
 
 class Authority:
@@ -37,3 +45,25 @@ class Authority:
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path / "ca")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server with its defaults, shared by the tests of a module."""
+    with running(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that is a coroutine, in a loop whose clock stands still."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    wanted = inspect.signature(pyfuncitem.obj).parameters
+    arguments = {name: pyfuncitem.funcargs[name] for name in wanted}
+    with asyncio.Runner(debug=True, loop_factory=StoppedLoop) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, StoppedLoop)
+        runner.run(pyfuncitem.obj(**arguments))
+    assert loop.unhandled == []
+    return True

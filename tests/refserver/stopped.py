@@ -1,0 +1,159 @@
+"""The server in this process, in a loop whose clock stands still until it is told.
+
+Rule: sockets are real, time is not. A test never waits for time; it says how much
+has passed. That something did *not* happen is shown by a reply that came after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from tests.refserver.raw import (
+    PONG,
+    SHUTTING_DOWN,
+    Failed,
+    Frame,
+    Frames,
+    Welcomed,
+    failed,
+    login,
+    ping,
+    welcomed,
+)
+
+from refserver.config import Config
+from refserver.server import Server
+
+TURNS = 20
+"""Turns of the loop in which everything that is due has been done."""
+HOST = "127.0.0.1"
+
+
+class StoppedLoop(asyncio.SelectorEventLoop):
+    """A loop without a clock. What nobody caught is kept, and fails the test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1_000.0
+        self.unhandled: list[dict[str, Any]] = []
+        self.set_exception_handler(lambda _, context: self.unhandled.append(context))
+
+    def time(self) -> float:
+        return self.now
+
+
+class Guest:
+    """A client of the server in the same loop; it reads only when it is asked to."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self._frames = Frames()
+        self._whole: list[Frame] = []
+        self._pings = 1_000_000
+
+    async def send(self, *data: bytes) -> None:
+        """Write, all of it."""
+        await asyncio.get_running_loop().sock_sendall(self.sock, b"".join(data))
+
+    async def frame(self) -> Frame:
+        """The next frame. Raises EOFError at the end of the stream."""
+        while not self._whole:
+            data = await asyncio.get_running_loop().sock_recv(self.sock, 65_536)
+            if not data:
+                raise EOFError
+            self._whole.extend(self._frames.receive(data))
+        return self._whole.pop(0)
+
+    async def frames(self, count: int) -> list[Frame]:
+        """So many frames."""
+        return [await self.frame() for _ in range(count)]
+
+    async def rest(self) -> list[Frame]:
+        """All frames to the end of the stream."""
+        frames: list[Frame] = []
+        try:
+            while True:
+                frames.append(await self.frame())
+        except EOFError:
+            return frames
+
+    async def last(self) -> Failed:
+        """The Error at the end of the stream."""
+        return failed((await self.rest())[-1])
+
+    async def heard(self) -> list[Frame]:
+        """Everything up to now: what stands before the answer to a Ping sent now."""
+        self._pings += 1
+        await self.send(ping(self._pings))
+        frames = [await self.frame()]
+        while frames[-1] != Frame(PONG, self._pings):
+            frames.append(await self.frame())
+        return frames[:-1]
+
+    async def join(self, user: str = "", *, ticket: int = 0, position: int = 0) -> Welcomed:
+        """Log in."""
+        await self.send(login(user, ticket=ticket, position=position))
+        return welcomed(await self.frame())
+
+    def close(self) -> None:
+        """Go away."""
+        self.sock.close()
+
+
+class Host:
+    """The server, its clock, and its guests."""
+
+    def __init__(self, server: Server, loop: StoppedLoop, port: int) -> None:
+        self.server = server
+        self.loop = loop
+        self.port = port
+        self.guests: list[Guest] = []
+
+    async def guest(self, *, receive_buffer: int | None = None) -> Guest:
+        """Somebody who has connected."""
+        sock = socket.socket()
+        sock.setblocking(False)
+        if receive_buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        guest = Guest(sock)
+        self.guests.append(guest)
+        await self.loop.sock_connect(sock, (HOST, self.port))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return guest
+
+    async def member(self, user: str = "", *, receive_buffer: int | None = None) -> Guest:
+        """Somebody who is logged in."""
+        guest = await self.guest(receive_buffer=receive_buffer)
+        await guest.join(user)
+        return guest
+
+    async def pass_time(self, seconds: float = 0.0) -> None:
+        """Let so much time pass, and the server do what is due."""
+        self.loop.now += seconds
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def hosting(**settings: Any) -> AsyncIterator[Host]:
+    """A server with these settings; at the end it has stopped and nothing is left of it."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, StoppedLoop)
+    server = Server(Config(port=0, **settings))
+    host = Host(server, loop, server.start())
+    try:
+        yield host
+    finally:
+        for guest in host.guests:
+            guest.close()
+        server.stop()
+        await server.ended.wait()
+        await host.pass_time()
+
+
+SHUT = Failed(0, SHUTTING_DOWN)
+"""How a server says that it stops."""

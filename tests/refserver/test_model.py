@@ -1,0 +1,44 @@
+"""Whatever happens in a room, every connection reads the log from its place on."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from tests.refserver.model import live
+
+STEPS = 200
+HAPPENS = {
+    "login",
+    "resume",
+    "logout",
+    "lost",
+    "end of input",
+    "BAD_USER",
+    "USER_TAKEN",
+    "HISTORY_GONE",
+    "SLOW_CONSUMER",
+    "SHUTTING_DOWN",
+    "TIMEOUT",
+    "MALFORMED",
+}
+
+
+def run(rooms: int) -> None:
+    seen: Counter[str] = Counter()
+    for seed in range(rooms):
+        try:
+            live(seed, STEPS, seen)
+        except AssertionError as failure:
+            failure.add_note(f"room {seed}")
+            raise
+    assert not HAPPENS - set(seen)
+
+
+def test_every_connection_reads_the_log_from_its_place_on() -> None:
+    run(500)
+
+
+@pytest.mark.slow
+def test_every_connection_of_five_thousand_rooms_reads_the_log_from_its_place_on() -> None:
+    run(5_000)
