@@ -199,3 +199,16 @@ def test_a_server_with_settings_from_the_environment(tmp_path: Path) -> None:
     ):
         assert ann.conn.welcome is not None
         assert ann.conn.welcome.server == "here"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--port", "abc"], ["99999"], ["nosuch"], ["serve", "nosuch"], ["--bogus"], ["token"]],
+)
+def test_a_mistake_costs_one_line_that_says_where_help_is(arguments: list[str]) -> None:
+    done = invoke(*arguments)
+
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("refserver: ") and "--help" in line

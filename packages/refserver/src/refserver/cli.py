@@ -13,6 +13,7 @@ import errno
 import logging
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
 import click
@@ -23,6 +24,7 @@ from .config import Config, Unusable
 __all__ = ["main"]
 
 USAGE = 2
+INTERRUPTED = 130
 OTHERS = "Others"
 
 Command = Callable[..., None]
@@ -33,9 +35,27 @@ class DefaultsToServe(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {name for param in self.params for name in param.opts} | set(ctx.help_option_names)
-        if not args or (args[0] not in self.commands and args[0] not in own):
+        first = args[0] if args else "-"
+        if first not in own and (first.isdigit() or first.startswith("-")):
             args = ["serve", *args]
         return super().parse_args(ctx, args)
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run and exit; a mistake is told in one line."""
+        standalone = extra.pop("standalone_mode", True)
+        run: Callable[[], Any] = partial(super().main, *args, standalone_mode=False, **extra)
+        if not standalone:
+            return run()
+        try:
+            code = run()
+        except click.UsageError as error:
+            command = error.ctx.command_path if error.ctx else "refserver"
+            fail(f"{error.format_message()} Try {command} --help.")
+        except click.ClickException as error:
+            fail(error.format_message())
+        except click.Abort:
+            sys.exit(INTERRUPTED)
+        sys.exit(code if isinstance(code, int) else 0)
 
 
 class Grouped(click.Option):
