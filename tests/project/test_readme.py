@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CODEC_README = (ROOT / "packages/eventcodec/README.md").read_text(encoding="utf-8")
@@ -65,3 +67,21 @@ def test_the_codec_readmes_application_event_makes_a_round_trip() -> None:
     )
 
     assert printed == ["True"]
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "changelog.d/README.md"]
+)
+def test_every_file_that_a_page_names_exists(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", text)
+    paths = re.findall(r"`([\w.]+(?:/[\w.-]+)*/(?:[\w.-]+)?)`", text)
+
+    missing = [name for name in links if not (ROOT / page).parent.joinpath(name).exists()]
+    missing += [
+        name
+        for name in paths
+        if not ((ROOT / name).exists() or (ROOT / "packages" / name).exists())
+    ]
+
+    assert not missing
