@@ -8,20 +8,24 @@ nothing with either), and a relay's short road is held against the long one.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from itertools import takewhile
 
 import construct
 from tests.eventcodec import oracle
 from tests.eventcodec.declared import CODEC
-from tests.eventcodec.streams import END_OF_STREAM, Outcome, read
+from tests.eventcodec.streams import END_OF_STREAM, Fault, Host, Outcome, fault, member, read
 
 from eventcodec import (
     Ack,
     ApplicationEvent,
     Decoder,
     Event,
+    EventError,
     Limits,
     Message,
+    Refused,
+    ServerConnection,
     Unknown,
     encode,
     wire,
@@ -35,7 +39,7 @@ CLASSES: tuple[type[Event], ...] = (*CODEC.events.values(), ApplicationEvent, Un
 REFERENCES = {event: reference(event) for event in CLASSES}
 HEADER = ("length", "version", "reserved", "seq")
 
-SENDER = "Änne"
+SENDER = "guest"
 PLACE = 41
 MOST_RELAYED = 3
 
@@ -138,3 +142,34 @@ def as_fact(event: Event, position: int, *, sender: str = SENDER) -> Event | Non
     if type(event) is ApplicationEvent:
         return ApplicationEvent(type=event.type, sender=sender, data=event.data, seq=position)
     return dataclasses.replace(event, sender=sender, seq=position)
+
+
+def check_room(chunks: Sequence[bytes]) -> None:
+    """A server that relays finds and writes the same as one that replies to each request."""
+    assert _room(chunks, short_road=True) == _room(chunks, short_road=False)
+
+
+def _room(chunks: Sequence[bytes], *, short_road: bool) -> tuple[list[bytes], bytes, Fault | None]:
+    """The facts, the replies and the error of a room of one."""
+    host = Host(member(ServerConnection(codec=CODEC)))
+    facts: list[bytes] = []
+    replies = b""
+    try:
+        for chunk in chunks:
+            requests = host.server.receive(chunk)
+            while True:
+                if short_road:
+                    relayed = host.server.relay(host.position + 1, MOST_RELAYED)
+                    facts += relayed.facts
+                    replies += relayed.acks
+                    host.position += len(relayed.facts)
+                request = next(requests, None)
+                if request is None:
+                    break
+                reply = host.answer(request)
+                fact = None if isinstance(request, Refused) else as_fact(request, host.position)
+                facts += [] if fact is None else [encode(fact)]
+                replies += host.server.reply(request, reply)
+    except EventError as error:
+        return facts, replies, fault(error)
+    return facts, replies, None

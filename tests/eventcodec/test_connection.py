@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.eventcodec import differential
 from tests.eventcodec.cases import EACH_CASE_TO_CLIENT, EACH_CASE_TO_SERVER, Case, Way
 from tests.eventcodec.conversations import Conversation, conversations
 from tests.eventcodec.declared import CODEC, Moved
-from tests.eventcodec.differential import as_fact
 from tests.eventcodec.mutations import mutate
 from tests.eventcodec.strategies import EVENTS
 from tests.eventcodec.streams import (
@@ -823,37 +823,7 @@ def test_relaying_and_replying_make_the_same_bytes(events: list[Event], random: 
     stream = b"".join(encode(event.with_seq(n)) for n, event in enumerate(events, 1))
     chunks = cut_by(random)(stream)
 
-    long_facts, long_replies = run_room(chunks, short_road=False)
-    short_facts, short_replies = run_room(chunks, short_road=True)
-
-    assert short_facts == long_facts
-    assert short_replies == long_replies
-
-
-def run_room(chunks: Iterable[bytes], *, short_road: bool) -> tuple[list[bytes], bytes]:
-    """The facts and the replies of a room of one, with the short road or without."""
-    host = Host(member(ServerConnection(codec=CODEC)))
-    host.position = 5
-    facts: list[bytes] = []
-    replies = b""
-    for chunk in chunks:
-        requests = host.server.receive(chunk)
-        while True:
-            if short_road:
-                relayed = host.server.relay(host.position + 1, 2)
-                facts += relayed.facts
-                replies += relayed.acks
-                host.position += len(relayed.facts)
-            request = next(requests, None)
-            if request is None:
-                break
-            reply = host.answer(request)
-            if isinstance(request, Message | ApplicationEvent):
-                fact = as_fact(request, host.position, sender="guest")
-                assert fact is not None
-                facts.append(encode(fact))
-            replies += host.server.reply(request, reply)
-    return facts, replies
+    differential.check_room(chunks)
 
 
 def test_nothing_is_relayed_before_the_login_nor_past_an_open_request() -> None:

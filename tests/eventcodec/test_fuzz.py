@@ -1,0 +1,47 @@
+"""C9: what the fuzzer reached and what it once found, replayed; and the fuzzer itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.eventcodec.fuzz.harness import check
+from tests.eventcodec.fuzz.inputs import CORPUS, REGRESSIONS, load
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("data", [pytest.param(data, id=data.hex()[:60]) for data in load(CORPUS)])
+def test_what_the_fuzzer_reached_keeps_every_promise(data: bytes) -> None:
+    """C9."""
+    check(data)
+
+
+@pytest.mark.parametrize("data", [pytest.param(d, id=d.hex()[:60]) for d in load(REGRESSIONS)])
+def test_what_once_failed_does_not_fail_again(data: bytes) -> None:
+    """C9."""
+    check(data)
+
+
+@pytest.mark.parametrize("data", [bytes([n]) for n in range(256)] + [b""], ids=bytes.hex)
+def test_no_bytes_at_all_keep_every_promise(data: bytes) -> None:
+    check(data)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7_200)
+def test_the_fuzzer_finds_nothing() -> None:
+    """C9: ten minutes, or FUZZ_SECONDS."""
+    seconds = os.environ.get("FUZZ_SECONDS", "600")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.eventcodec.fuzz", seconds],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr[-5_000:]

@@ -1,0 +1,366 @@
+"""What a peer can do to a codec, and what it costs: the rows C1 to C9.
+
+C1  a great length announced: refused at once, nothing of its body held
+C2  every length of a frame with every length inside it: the outcome of each pair
+C3  another protocol on this port: refused in its first bytes
+C4  millions of mutated frames: all readers agree (test_differential)
+C5  thousands of streams, each in five cuts: same events, same error, same place
+C6  cost grows with the bytes, however they are cut
+C7  text that is not UTF-8, both ways: a documented error, never UnicodeError
+C8  the same under -O, -OO and -X dev -W error (test_modes)
+C9  coverage-guided fuzzing, and its old findings (test_fuzz)
+"""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from collections.abc import Callable
+from random import Random
+
+import pytest
+from tests.eventcodec.declared import CODEC
+from tests.eventcodec.mutations import NOT_UTF8, SHORT_FRAMES, mutate, with_right_length
+from tests.eventcodec.streams import (
+    END_OF_STREAM,
+    byte_by_byte,
+    cut_by,
+    fault,
+    read,
+    whole,
+)
+
+from eventcodec import (
+    ClientConnection,
+    Decoder,
+    Error,
+    ErrorCode,
+    Joined,
+    Limits,
+    LocalError,
+    Login,
+    Message,
+    Ping,
+    ProtocolError,
+    ServerConnection,
+    decode,
+    encode,
+)
+from eventcodec.limits import HEADER_SIZE, LENGTH_SIZE, MAX_FRAME, MAX_FRAME_BEFORE_WELCOME
+
+MIB = 2**20
+RECEIVERS: list[tuple[Callable[[], Decoder | ClientConnection | ServerConnection], int]] = [
+    (lambda: Decoder(Limits(max_frame=MAX_FRAME)), MAX_FRAME),
+    (ClientConnection, MAX_FRAME_BEFORE_WELCOME + 255),
+    (ServerConnection, MAX_FRAME_BEFORE_WELCOME),
+]
+EACH_RECEIVER = pytest.mark.parametrize(
+    ("make", "limit"), RECEIVERS, ids=["decoder", "client", "server"]
+)
+
+
+# ---------------------------------------------------------------- C1
+
+
+@EACH_RECEIVER
+@pytest.mark.parametrize("beyond", ["one more", "2**32 - 1"])
+@pytest.mark.proves("EP-2.1-3", "EP-2.1-4", "EP-7.2-1", "EP-8.3-5")
+def test_a_great_length_is_refused_at_once_and_nothing_of_its_body_held(
+    make: Callable[[], Decoder | ClientConnection | ServerConnection], limit: int, beyond: str
+) -> None:
+    """C1."""
+    length = limit + 1 if beyond == "one more" else 2**32 - 1
+    reader = make()
+    body = bytes(MIB)
+    assert list(reader.receive(length.to_bytes(LENGTH_SIZE, "big")[:-1])) == []
+    with pytest.raises(ProtocolError) as caught:
+        list(reader.receive(length.to_bytes(LENGTH_SIZE, "big")[-1:]))
+
+    tracemalloc.start()
+    for _ in range(64):
+        with pytest.raises(ProtocolError) as later:
+            list(reader.receive(body))
+        assert fault(later.value) == fault(caught.value)
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert caught.value.code is ErrorCode.FRAME_TOO_LARGE
+    assert grown < MIB / 4
+    if not isinstance(reader, ClientConnection):
+        assert reader.held == 0
+
+
+@pytest.mark.proves("EP-7.2-1")
+def test_an_announced_body_takes_no_memory_before_it_comes() -> None:
+    """C1."""
+    decoder = Decoder(Limits(max_frame=2**32 - 1))
+    header = (2**32 - 1).to_bytes(LENGTH_SIZE, "big") + encode(Ping(seq=1))[LENGTH_SIZE:]
+
+    tracemalloc.start()
+    assert list(decoder.receive(header)) == []
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert decoder.held == HEADER_SIZE
+    assert most < 64 * 1024
+
+
+# ---------------------------------------------------------------- C2
+
+LIMIT = 300
+TAKEN = "taken"
+TOO_SHORT = (ErrorCode.MALFORMED, "length")
+TOO_LARGE = (ErrorCode.FRAME_TOO_LARGE, "length")
+CUT = (ErrorCode.MALFORMED, "user")
+STRAY = (ErrorCode.MALFORMED, None)
+
+LENGTHS: list[tuple[int, dict[int, object]]] = [
+    (0, {0: TOO_SHORT, 1: TOO_SHORT, 255: TOO_SHORT}),
+    (11, {0: TOO_SHORT, 1: TOO_SHORT, 255: TOO_SHORT}),
+    (12, {0: CUT, 1: CUT, 255: CUT}),
+    (13, {0: TAKEN, 1: CUT, 2: CUT, 255: CUT}),
+    (14, {0: STRAY, 1: TAKEN, 2: CUT, 255: CUT}),
+    (20, {0: STRAY, 6: STRAY, 7: TAKEN, 8: CUT, 255: CUT}),
+    (267, {0: STRAY, 253: STRAY, 254: TAKEN, 255: CUT}),
+    (268, {0: STRAY, 254: STRAY, 255: TAKEN}),
+    (269, {0: STRAY, 254: STRAY, 255: STRAY}),
+    (LIMIT, {0: STRAY, 255: STRAY}),
+    (LIMIT + 1, {0: TOO_LARGE, 255: TOO_LARGE}),
+    (2**31, {0: TOO_LARGE, 255: TOO_LARGE}),
+    (2**32 - 1, {0: TOO_LARGE, 255: TOO_LARGE}),
+]
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "outcome"),
+    [(outer, inner, outcome) for outer, row in LENGTHS for inner, outcome in row.items()],
+)
+@pytest.mark.proves("EP-2.1-2", "EP-2.1-4", "EP-2.4-2", "EP-2.4-3", "EP-2.4-4")
+def test_every_length_of_a_frame_with_every_length_inside_it(
+    outer: int, inner: int, outcome: object
+) -> None:
+    """C2."""
+    header = outer.to_bytes(LENGTH_SIZE, "big") + encode(Joined(user="", seq=1))[4:HEADER_SIZE]
+    stream = header + (bytes([inner]) + b"u" * LIMIT)[: max(0, outer - 12)][:LIMIT]
+
+    found = read(Decoder(Limits(max_frame=LIMIT)), [stream])
+
+    if outcome == TAKEN:
+        assert found.events == [Joined(user="u" * inner, seq=1)]
+        assert found.fault is None
+    else:
+        assert found.events == []
+        assert found.fault is not None
+        assert (found.fault.code, found.fault.field) == outcome
+
+
+@pytest.mark.parametrize(
+    ("claimed", "there", "outcome"),
+    [
+        (0, 0, TAKEN),
+        (0, 1, STRAY),
+        (1, 0, (ErrorCode.MALFORMED, "position")),
+        (20, 0, (ErrorCode.MALFORMED, "credential")),
+        (300, 299, (ErrorCode.MALFORMED, "position")),
+        (300, 300, TAKEN),
+        (300, 301, STRAY),
+        (65_535, 300, (ErrorCode.MALFORMED, "credential")),
+    ],
+)
+@pytest.mark.proves("EP-2.4-2", "EP-2.4-3", "EP-2.4-4")
+def test_a_length_of_two_bytes_inside_a_frame_is_held_against_what_is_there(
+    claimed: int, there: int, outcome: object
+) -> None:
+    """C2."""
+    login = encode(Login(credential=b"k" * there, seq=1))
+    credential = HEADER_SIZE + 1
+    frame = login[:credential] + claimed.to_bytes(2, "big") + login[credential + 2 :]
+
+    found = read(Decoder(), [frame])
+
+    if outcome == TAKEN:
+        assert found.fault is None
+    else:
+        assert found.fault is not None
+        assert (found.fault.code, found.fault.field) == outcome
+
+
+# ---------------------------------------------------------------- C3
+
+STRANGERS = {
+    "HTTP": b"GET / HTTP/1.1\r\nHost: localhost:3000\r\n\r\n",
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "TLS": bytes.fromhex("16030100c8010000c40303"),
+    "SSH": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "SMTP": b"EHLO localhost\r\n",
+    "zeros": bytes(40),
+    "0xFF": b"\xff" * 40,
+    "length in the other order": bytes.fromhex("0c000000 01 06 0000 0100000000000000"),
+    "length that counts itself less": bytes.fromhex("00000008 01 06 0000 0000000000000001"),
+}
+
+
+@EACH_RECEIVER
+@pytest.mark.parametrize("stranger", STRANGERS)
+@pytest.mark.proves("EP-2.1-3")
+def test_another_protocol_is_refused_in_its_first_four_bytes(
+    make: Callable[[], Decoder | ClientConnection | ServerConnection], limit: int, stranger: str
+) -> None:
+    """C3."""
+    reader = make()
+    data = STRANGERS[stranger]
+
+    assert list(reader.receive(data[: LENGTH_SIZE - 1])) == []
+    with pytest.raises(ProtocolError) as caught:
+        list(reader.receive(data[LENGTH_SIZE - 1 :]))
+
+    short = data[:LENGTH_SIZE] in (bytes(4), b"\0\0\0\x08")
+    assert caught.value.code is (ErrorCode.MALFORMED if short else ErrorCode.FRAME_TOO_LARGE)
+    assert (caught.value.field, caught.value.offset) == ("length", 0)
+
+
+# ---------------------------------------------------------------- C5
+
+
+def check_streams(count: int, seed: int) -> None:
+    random = Random(seed)
+    for _ in range(count):
+        frames = random.choices(SHORT_FRAMES, k=random.randint(1, 50))
+        if random.random() < 0.7:
+            at = random.randrange(len(frames))
+            frames[at] = mutate(frames[at], random)
+        stream = b"".join(frames)
+        cuts = (whole, byte_by_byte, cut_by(random), cut_by(random), cut_by(random))
+
+        outcomes = [
+            read(Decoder(codec=CODEC), [*cut(stream), END_OF_STREAM] if stream else [END_OF_STREAM])
+            for cut in cuts
+        ]
+
+        assert outcomes == [outcomes[0]] * len(cuts), stream.hex()
+
+
+@pytest.mark.proves("EP-2.1-5")
+def test_a_stream_says_the_same_in_five_cuts() -> None:
+    """C5, the short form."""
+    check_streams(400, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7_200)
+@pytest.mark.parametrize("part", range(20))
+def test_two_hundred_thousand_streams_say_the_same_in_five_cuts(part: int) -> None:
+    """C5."""
+    check_streams(10_000, seed=2 + part)
+
+
+# ---------------------------------------------------------------- C6
+
+
+def seconds(stream: bytes, size: int, repeats: int) -> float:
+    """The least processor time in which a decoder takes a stream in pieces of this size."""
+    chunks = [stream[at : at + size] for at in range(0, len(stream), size)]
+    times = []
+    for _ in range(repeats):
+        decoder = Decoder(Limits(max_frame=32 * MIB))
+        start = time.process_time()
+        events = sum(1 for chunk in chunks for _ in decoder.receive(chunk))
+        times.append(time.process_time() - start)
+        assert events and not decoder.held
+    return min(times)
+
+
+def big_frame(size: int) -> bytes:
+    return encode(Message(content="m" * (size - HEADER_SIZE - 1), seq=1))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize(
+    ("make", "small", "piece"),
+    [
+        (big_frame, MIB, 1),
+        (big_frame, MIB, 1_448),
+        (big_frame, MIB, 64 * 1024),
+        (lambda size: encode(Ping(seq=1)) * (size // HEADER_SIZE), 256 * 1024, 64 * 1024),
+        (lambda size: encode(Ping(seq=1)) * (size // HEADER_SIZE), 256 * 1024, 4 * MIB),
+    ],
+    ids=["byte by byte", "segments", "64 KiB", "minimal frames", "minimal frames at once"],
+)
+def test_cost_grows_with_the_bytes_and_no_faster(
+    make: Callable[[int], bytes], small: int, piece: int
+) -> None:
+    """C6: 16 times the bytes for at most 1.25 times 16 times the cost, in one run."""
+    ratios = []
+    for _ in range(5):
+        least = seconds(make(small), piece, repeats=9)
+        most = seconds(make(16 * small), piece, repeats=1)
+        ratios.append(most / (16 * least))
+
+    assert min(ratios) <= 1.25, ratios
+
+
+# ---------------------------------------------------------------- C7
+
+LETTERS = "aß€😀\U0010ffff"
+
+
+@pytest.mark.parametrize("wrong", NOT_UTF8, ids=bytes.hex)
+@pytest.mark.parametrize("event", [Message(content="", seq=1), Joined(user="", seq=1)], ids=repr)
+@pytest.mark.proves("EP-2.3-3")
+def test_what_is_not_utf8_is_malformed_wherever_it_stands(
+    event: Message | Joined, wrong: bytes
+) -> None:
+    """C7."""
+    header = encode(event)[:HEADER_SIZE]
+    for text in (wrong, b"a" + wrong, wrong + b"a", "ß".encode() + wrong + "ß".encode()):
+        body = b"\x00" + text if isinstance(event, Message) else bytes([len(text)]) + text
+
+        with pytest.raises(ProtocolError) as caught:
+            decode(with_right_length(header + body))
+
+        assert caught.value.code is ErrorCode.MALFORMED
+        assert caught.value.field == event.parts[-1].name
+
+
+@pytest.mark.proves("EP-2.3-3", "EP-2.3-5")
+def test_text_cut_inside_a_letter_is_malformed_and_between_two_it_is_not() -> None:
+    """C7."""
+    data = LETTERS.encode()
+    between = {len(LETTERS[:n].encode()) for n in range(len(LETTERS) + 1)}
+    header = encode(Message(content="", seq=1))
+
+    for size in range(len(data) + 1):
+        frame = with_right_length(header + data[:size])
+        try:
+            event = decode(frame)
+        except ProtocolError as error:
+            assert (error.code, error.field) == (ErrorCode.MALFORMED, "content")
+            assert size not in between
+        else:
+            assert encode(event) == frame
+            assert size in between
+
+
+@pytest.mark.parametrize("point", [0xD800, 0xDBFF, 0xDC00, 0xDFFF])
+@pytest.mark.proves("EP-2.3-4")
+def test_a_lone_surrogate_has_no_frame(point: int) -> None:
+    """C7."""
+    makers: list[Callable[[str], object]] = [
+        lambda text: Message(content=text),
+        lambda text: Message(sender=text, content=""),
+        lambda text: Login(user=text),
+        lambda text: Error(code=1, text=text),
+    ]
+    for make in makers:
+        with pytest.raises(LocalError):
+            make(f"a{chr(point)}b")
+
+
+@pytest.mark.proves("EP-2.3-5")
+@pytest.mark.parametrize(
+    "text", ["\ufeffbom", "nul\0", "e\u0301", "é", "\u2028", "\r\n", "\ufffd", "\uffff"]
+)
+def test_text_is_kept_as_it_came(text: str) -> None:
+    """C7."""
+    assert decode(encode(Message(content=text, seq=1))) == Message(content=text, seq=1)
