@@ -1,0 +1,15 @@
+"""`python -m eventcodec`.
+
+Rule: nothing but the call; what there is to do stands in `commands`.
+
+Layer: the top, above `commands`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from .commands import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,196 @@
+"""Put the vectors' questions to a program, and report how it answered.
+
+Rule: what is right stands in the case; a program that gives no answer, or too many, or
+fails, has not passed, however right the rest was. What it said is escaped before it is
+shown.
+
+Layer: above `selftest`, below `commands`. The only module that runs a process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from .dissect import dissect
+from .exchange import Case, complaint
+
+__all__ = ["Outcome", "Report", "check", "printable", "table"]
+
+MOST_SHOWN = 20
+LONGEST_SHOWN = 200
+
+
+def printable(text: str) -> str:
+    """As ASCII with every control character escaped; what is printable stays as it is.
+
+    >>> printable("zoë\\x1b[31m")
+    'zo\\\\xeb\\\\x1b[31m'
+    """
+    text = text.replace("…", "...")
+    return text.encode("unicode_escape").decode("ascii").replace("\\\\", "\\")
+
+
+def table(rows: Sequence[Sequence[object]]) -> Iterator[str]:
+    """Columns as wide as their widest cell; numbers to the right."""
+    widths = [max(len(str(cell)) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            f"{cell:>{width}}" if isinstance(cell, int) else f"{cell:<{width}}"
+            for cell, width in zip(row, widths, strict=True)
+        ]
+        yield "  ".join(cells).rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a program answered to a case; `wrong` is None where it was right."""
+
+    case: Case
+    answer: str
+    wrong: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a program did. `end` says what was wrong with it as a whole, or is None."""
+
+    program: tuple[str, ...]
+    outcomes: tuple[Outcome, ...]
+    answered: int
+    end: str | None
+
+    @property
+    def asked(self) -> int:
+        """How many cases there were."""
+        return len(self.outcomes)
+
+    @property
+    def wrong(self) -> tuple[Outcome, ...]:
+        """The cases that it did not answer, or wrongly."""
+        return tuple(outcome for outcome in self.outcomes if outcome.wrong)
+
+    @property
+    def passed(self) -> bool:
+        """There were cases, all were answered, all rightly, and the program ended well."""
+        return self.asked > 0 and not self.wrong and self.end is None
+
+    def as_text(self, options: Sequence[str] = ()) -> Iterator[str]:
+        """Lines for a terminal. `options` are repeated in the lines that ask one case again."""
+        yield from self._summary()
+        for outcome in self.wrong[:MOST_SHOWN]:
+            yield ""
+            yield from self._failure(outcome, options)
+        yield ""
+        if len(self.wrong) > MOST_SHOWN:
+            yield f"{len(self.wrong) - MOST_SHOWN} more are wrong; --json has them all"
+        if not self.asked:
+            yield "no case ran: no vector matches"
+        elif not self.answered:
+            yield f"no case ran: {self.end or 'the program answered nothing'}"
+        elif self.end is not None:
+            yield f"the program failed: {self.end}"
+        else:
+            yield "passed" if self.passed else "failed"
+
+    def as_json(self) -> Iterator[str]:
+        """One JSON object, for a program."""
+        report = {
+            "program": self.program,
+            "passed": self.passed,
+            "asked": self.asked,
+            "answered": self.answered,
+            "end": self.end,
+            "failures": [
+                {
+                    "id": outcome.case.id,
+                    "group": outcome.case.group,
+                    "proves": outcome.case.proves,
+                    "question": outcome.case.question,
+                    "expected": outcome.case.expected,
+                    "got": outcome.answer,
+                    "reason": outcome.wrong,
+                }
+                for outcome in self.wrong
+            ],
+        }
+        yield json.dumps(report, indent=1)
+
+    def _summary(self) -> Iterator[str]:
+        every = Counter(outcome.case.group for outcome in self.outcomes)
+        wrong = Counter(outcome.case.group for outcome in self.wrong)
+        rows = [
+            (group, count, count - wrong[group], wrong[group]) for group, count in every.items()
+        ]
+        total = ("all", self.asked, self.asked - len(self.wrong), len(self.wrong))
+        yield from table([("group", "cases", "right", "wrong"), *rows, total])
+
+    def _failure(self, outcome: Outcome, options: Sequence[str]) -> Iterator[str]:
+        case = outcome.case
+        yield f"WRONG {case.id}: {printable(case.description)}"
+        if case.proves:
+            yield f"  proves    {', '.join(case.proves)}"
+        yield f"  expected  {_short(json.dumps(case.expected))}"
+        yield f"  got       {_short(outcome.answer) or '-'}  ({outcome.wrong})"
+        again = ["python", "-m", "eventcodec", "vectors", "check", *options, "--only", case.id]
+        yield f"  again     {printable(shlex.join([*again, '--', *self.program]))}"
+        reading = "bytes" in case.question
+        data = bytes.fromhex((case.question if reading else case.expected)["bytes"])
+        text = dissect(data, max_frame=case.question.get("limit"), secrets=True).text()
+        yield from (f"  {line}" for line in text.splitlines())
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+
+
+def check(cases: Sequence[Case], program: Sequence[str], *, timeout: float) -> Report:
+    """Ask `program` all cases. Raises OSError where it cannot be run.
+
+    It has `timeout` seconds for everything; what it said by then counts.
+    """
+    lines, end = _ask(cases, program, timeout) if cases else ([], None)
+    outcomes = [
+        Outcome(case, printable(line.decode("utf-8", "backslashreplace")), complaint(case, line))
+        for case, line in zip(cases, lines, strict=False)
+    ]
+    outcomes += [Outcome(case, "", "no answer") for case in cases[len(lines) :]]
+    if len(lines) > len(cases):
+        end = f"{len(lines)} answers to {len(cases)} questions"
+    return Report(tuple(program), tuple(outcomes), len(lines), end)
+
+
+def _ask(
+    cases: Iterable[Case], program: Sequence[str], timeout: float
+) -> tuple[list[bytes], str | None]:
+    """The lines that it answers with, and how it ended, unless that was well."""
+    questions = b"".join(json.dumps(case.question).encode() + b"\n" for case in cases)
+    pipe = subprocess.PIPE
+    # A session of its own, so that all that it starts can be ended with it.
+    with subprocess.Popen(program, stdin=pipe, stdout=pipe, start_new_session=True) as process:
+        try:
+            output, _ = process.communicate(questions, timeout)
+            status = process.returncode
+            end = f"it ended with exit status {status}" if status else None
+        except subprocess.TimeoutExpired:
+            _kill(process)
+            output, _ = process.communicate()
+            end = f"it was not done after {timeout:g} s"
+        except BaseException:
+            _kill(process)
+            raise
+    return output.splitlines(), end
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()

@@ -1,0 +1,428 @@
+"""The command line: `python -m eventcodec COMMAND`.
+
+Rule: arguments, files and exit codes are handled here, and nothing else is. What goes
+to the terminal is escaped; exit codes cannot lie: 0 as it should be, 1 it is not,
+2 usage, 3 no case ran, 5 the suite itself failed.
+
+Layer: above `checking`, below `__main__`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from fnmatch import fnmatchcase
+from importlib.resources import files
+from io import BufferedIOBase, BytesIO
+from pathlib import Path
+from typing import Any
+
+from . import checking, exchange, jsonlines, selftest, vectors
+from .checking import printable, table
+from .codec import encode
+from .decoder import Decoder
+from .dissect import HEADER_PARTS, dissect
+from .errors import ErrorCode, EventError, LocalError
+from .events import APPLICATION_TYPES, STANDARD_EVENTS, ApplicationEvent, Event, Unknown
+from .limits import LIMITS, Limits
+from .vectors import Invalid, Prefixes, Valid
+
+__all__ = ["main"]
+
+OK, FAILED, USAGE, NO_CASE, SUITE = 0, 1, 2, 3, 5
+INTERRUPTED = 130
+CHUNK = 65_536
+SHOWN_FAILURES = 20
+A_DAY = 86_400
+
+EXAMPLES = """\
+examples:
+  python -m eventcodec dissect --hex '0000000c 0106 0000 0000000000000007'
+  python -m eventcodec decode < frames.bin > events.jsonl
+  python -m eventcodec encode --hex < events.jsonl
+  python -m eventcodec vectors check -- ./decoder --fast
+  python -m eventcodec selftest
+"""
+CHECK = """\
+The program gets one JSON line for each question on its standard input:
+
+  {"id": "ping", "bytes": "0000000c010600000000000000000007",
+   "receiver": "codec", "state": null, "limit": 65791}
+
+and answers each, in the same order, with one JSON line on its standard output:
+
+  {"event": "Ping", "seq": "7"}   the event, in the form of `decode`
+  {"error": 1}                    the code of the error that these bytes are
+  {"incomplete": true}            neither: more bytes must come
+
+With --encode it also gets events, and answers with their frames:
+
+  {"id": "ping#encode", "event": {"event": "Ping", "seq": "7"}}
+  {"bytes": "0000000c010600000000000000000007"}
+
+`python -m eventcodec vectors answer` is such a program.
+exit codes: 0 all right, 1 something wrong, 2 usage, 3 no case ran, 5 the suite failed
+"""
+
+
+class Unusable(Exception):
+    """What was asked for cannot even be begun; its text is one line."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads has seen enough; without this Python would complain at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except Unusable as reason:
+        _complain(str(reason))
+        return USAGE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception:  # or Python would exit with 1, which says that the input is at fault
+        traceback.print_exc()
+        return SUITE
+    return code
+
+
+def _complain(text: str) -> None:
+    print(f"eventcodec: {printable(text)}", file=sys.stderr)
+
+
+# ---------------------------------------------------------------- frames
+
+
+def _dissect(args: argparse.Namespace) -> int:
+    with _opened(args) as stream:
+        dissection = dissect(stream.read(), max_frame=args.max_frame, secrets=args.secrets)
+    sys.stdout.write(dissection.text())
+    return OK if dissection.fault is None else FAILED
+
+
+def _decode(args: argparse.Namespace) -> int:
+    """A line for each event as soon as it is whole; then what is wrong, if anything is."""
+    decoder = Decoder(Limits(max_frame=args.max_frame))
+    secrets = args.secrets or not sys.stdout.isatty()
+    chunk = None
+    with _opened(args) as stream:
+        while chunk != b"":
+            chunk = stream.read1(CHUNK)
+            try:
+                for event in decoder.receive(chunk):
+                    print(jsonlines.dumps(event, secrets=secrets))
+            except EventError as error:
+                return _failed(str(error))
+            sys.stdout.flush()
+    return OK
+
+
+def _encode(args: argparse.Namespace) -> int:
+    if not args.as_hex and sys.stdout.isatty():
+        raise Unusable("frames are no text; take --hex, or write them to a file")
+    with _opened(args) as stream:
+        for number, line in enumerate(stream, 1):
+            if not line.strip():
+                continue
+            try:
+                frame = encode(jsonlines.loads(line))
+            except LocalError as error:
+                return _failed(f"line {number}: {error}")
+            if args.as_hex:
+                print(frame.hex())
+            else:
+                sys.stdout.buffer.write(frame)
+    return OK
+
+
+def _failed(why: str) -> int:
+    sys.stdout.flush()
+    _complain(why)
+    return FAILED
+
+
+def _opened(args: argparse.Namespace) -> AbstractContextManager[BufferedIOBase]:
+    """What there is to read: the bytes of --hex, a file, or the standard input."""
+    if getattr(args, "hex", None) is not None:
+        return BytesIO(args.hex)
+    if args.file == "-":
+        return nullcontext(sys.stdin.buffer)  # type: ignore[arg-type]
+    try:
+        return open(args.file, "rb")
+    except OSError as error:
+        raise Unusable(f"cannot read {args.file}: {error.strerror}") from None
+
+
+# ---------------------------------------------------------------- vectors
+
+
+def _list(args: argparse.Namespace) -> int:
+    found = [vector for vector in _all_vectors() if fnmatchcase(vector.id, args.only)]
+    for vector in found:
+        print(f"{vector.id}  {_about(vector)}")
+    return OK if found else NO_CASE
+
+
+def _show(args: argparse.Namespace) -> int:
+    vector = next((each for each in _all_vectors() if each.id == args.id), None)
+    if vector is None:
+        raise Unusable(f"no vector is called {args.id}; `vectors list` has them all")
+    print(f"{vector.id}: {_about(vector)}")
+    print(f"proves: {', '.join(vector.proves) or 'nothing by itself'}")
+    match vector:
+        case Valid():
+            print(f"is: {json.dumps(dict(vector.event))}")
+        case Invalid():
+            state = "any state" if vector.state is None else f"state {vector.state}"
+            print(f"found by: {vector.receiver}, {state}, limit {vector.limit}")
+            print(f"is: error {vector.code} {vector.name}, due after {vector.known_after} bytes")
+        case Prefixes():
+            sizes = ", ".join(f"{cut.start} to {cut.stop - 1}" for cut in vector.cuts)
+            print(f"is: incomplete, cut to {sizes} bytes")
+    data = vector.data if isinstance(vector, Invalid) else vector.frame
+    sys.stdout.write(dissect(data, secrets=True).text())
+    return OK
+
+
+def _all_vectors() -> list[Valid | Invalid | Prefixes]:
+    every = vectors.load()
+    return [*every.valid, *every.invalid, *every.prefixes]
+
+
+def _about(vector: Valid | Invalid | Prefixes) -> str:
+    return f"{vector.of}, cut" if isinstance(vector, Prefixes) else vector.description
+
+
+def _export(args: argparse.Namespace) -> int:
+    folder = Path(args.folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for source in sorted(files(vectors).iterdir(), key=lambda each: each.name):
+            if source.name.endswith((".json", ".md")):
+                (folder / source.name).write_bytes(source.read_bytes())
+                print(folder / source.name)
+    except OSError as error:
+        raise Unusable(f"cannot write {error.filename}: {error.strerror}") from None
+    return OK
+
+
+def _answer(args: argparse.Namespace) -> int:
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        try:
+            print(json.dumps(exchange.answer(json.loads(line))), flush=True)
+        except (LocalError, ValueError) as error:
+            return _failed(f"line {number}: {error}")
+    return OK
+
+
+def _check(args: argparse.Namespace) -> int:
+    receivers = {"codec", *args.receiver}
+    every = exchange.cases(vectors.load(), receivers=receivers, encoding=args.encode)
+    cases = [case for case in every if fnmatchcase(case.id, args.only)]
+    try:
+        report = checking.check(cases, args.program, timeout=args.timeout)
+    except OSError as error:
+        raise Unusable(f"cannot run {args.program[0]}: {error.strerror}") from None
+    options = [f"--receiver={receiver}" for receiver in args.receiver] + ["--encode"] * args.encode
+    print("\n".join(report.as_json() if args.json else report.as_text(options)))
+    if report.asked and report.answered:
+        return OK if report.passed else FAILED
+    return NO_CASE
+
+
+# ---------------------------------------------------------------- selftest, describe
+
+
+def _selftest(args: argparse.Namespace) -> int:
+    passed = True
+    for result in selftest.run(args.seed):
+        passed &= result.passed
+        print(
+            f"{'ok    ' if result.passed else 'FAILED'} {result.cases:>6}  {result.name}",
+            flush=True,
+        )
+        for failure in result.failures[:SHOWN_FAILURES]:
+            print(f"         {failure}")
+    print(f"seed {args.seed}: {'all is well' if passed else 'this installation is broken'}")
+    return OK if passed else FAILED
+
+
+def _describe(args: argparse.Namespace) -> int:
+    print("every frame: the header, then the body of its event")
+    at = 0
+    rows = [("offset", "field", "layout")]
+    for part in HEADER_PARTS:
+        rows.append((str(at), part.name, part.layout))
+        at += part.subcon.size
+    _print_indented(rows)
+    kinds: tuple[type[Event], ...] = (*STANDARD_EVENTS, ApplicationEvent, Unknown)
+    for kind in kinds:
+        print(f"\n{_types(kind)} {kind.__name__}")
+        _print_indented([(part.name, part.layout) for part in kind.parts])
+    print("\nlimits")
+    _print_indented([(limit.name, str(limit.value), limit.unit) for limit in LIMITS])
+    print("\nerror codes; those with * end the connection")
+    _print_indented(
+        [(f"{code:>2}{'*' * code.fatal}", code.name, code.meaning) for code in ErrorCode]
+    )
+    return OK
+
+
+def _types(kind: type[Event]) -> str:
+    if kind is ApplicationEvent:
+        return f"{APPLICATION_TYPES[0]:#04x} to {APPLICATION_TYPES[-1]:#04x}"
+    return "all others" if kind is Unknown else f"{kind.type:#04x}"
+
+
+def _print_indented(rows: Sequence[Sequence[str]]) -> None:
+    for line in table(rows):
+        print(f"  {line}")
+
+
+# ---------------------------------------------------------------- arguments
+
+
+def _hex(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("not hex") from None
+
+
+def _max_frame(text: str) -> int:
+    try:
+        return Limits(max_frame=int(text)).max_frame
+    except (ValueError, LocalError):
+        raise argparse.ArgumentTypeError("no number of bytes that a length can have") from None
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds <= A_DAY:
+        raise argparse.ArgumentTypeError("no number of seconds")
+    return seconds
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m eventcodec",
+        description="Tools for Event Protocol 1.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    command = _command(commands, "dissect", _dissect, "show frames field by field, up to a fault")
+    _add_input(command, "frames")
+    _add_max_frame(command)
+    command.add_argument(
+        "--secrets", action="store_true", help="show credentials, tickets and what may be one"
+    )
+
+    command = _command(commands, "encode", _encode, "write frames from JSON lines")
+    command.add_argument(
+        "file", metavar="FILE", nargs="?", default="-", help="JSON lines; - is stdin"
+    )
+    command.add_argument(
+        "--hex", dest="as_hex", action="store_true", help="write each frame as a line of hex"
+    )
+
+    command = _command(commands, "decode", _decode, "write JSON lines from frames")
+    _add_input(command, "frames")
+    _add_max_frame(command)
+    command.add_argument(
+        "--secrets", action="store_true", help="show credentials and tickets on a terminal too"
+    )
+
+    nested = _command(commands, "vectors", None, "the conformance vectors, and any codec's answers")
+    _add_vectors(nested.add_subparsers(title="commands", metavar="COMMAND", required=True))
+
+    command = _command(commands, "selftest", _selftest, "check this installation")
+    command.add_argument("--seed", type=int, default=1, help="of what is random (%(default)s)")
+
+    _command(commands, "describe", _describe, "print layouts, limits and error codes")
+    return parser
+
+
+def _add_vectors(commands: Any) -> None:
+    command = _command(commands, "list", _list, "name them all")
+    _add_only(command)
+
+    command = _command(commands, "show", _show, "show one, field by field")
+    command.add_argument("id", metavar="ID")
+
+    command = _command(commands, "export", _export, "write the files into a folder")
+    command.add_argument("folder", metavar="FOLDER")
+
+    command = _command(commands, "check", _check, "test a codec in any language", epilog=CHECK)
+    command.usage = f"{command.prog} [options] -- PROGRAM [ARGUMENT ...]"
+    _add_only(command)
+    command.add_argument(
+        "--receiver",
+        action="append",
+        choices=exchange.RECEIVERS[1:],
+        default=[],
+        help="ask as well what only this end of a connection finds",
+    )
+    command.add_argument(
+        "--encode", action="store_true", help="ask for the frames of events as well"
+    )
+    command.add_argument(
+        "--timeout", type=_seconds, default=60, metavar="S", help="for everything (%(default)s s)"
+    )
+    command.add_argument("--json", action="store_true", help="report as JSON")
+    command.add_argument("program", nargs="+", metavar="PROGRAM", help="and its arguments")
+
+    _command(commands, "answer", _answer, "answer as `check` asks: this package's own answers")
+
+
+def _command(
+    commands: Any,
+    name: str,
+    run: Callable[[argparse.Namespace], int] | None,
+    help: str,
+    epilog: str | None = None,
+) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=help,
+        description=f"{help[0].upper()}{help[1:]}.",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_input(command: argparse.ArgumentParser, what: str) -> None:
+    source = command.add_mutually_exclusive_group()
+    source.add_argument("file", metavar="FILE", nargs="?", default="-", help=f"{what}; - is stdin")
+    source.add_argument(
+        "--hex", type=_hex, metavar="HEX", help=f"{what} as hex, with or without spaces"
+    )
+
+
+def _add_max_frame(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--max-frame",
+        type=_max_frame,
+        default=Limits().max_frame,
+        metavar="N",
+        help="the greatest length that is accepted, in bytes (%(default)s)",
+    )
+
+
+def _add_only(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--only", default="*", metavar="GLOB", help="those whose id matches")
