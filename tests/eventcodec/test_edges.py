@@ -236,6 +236,21 @@ def test_a_value_that_fits_its_field_but_not_its_count_is_refused_at_birth() -> 
     assert caught.value.field == "values"
 
 
+def test_a_class_derived_for_a_method_encodes_as_the_declared_one_does() -> None:
+    @application_event(0x90)
+    class Counter(ApplicationEvent):
+        count: int = field(wire.U8)
+
+    class Doubled(Counter):
+        def double(self) -> int:
+            return 2 * self.count
+
+    frame = encode(Doubled(count=3, seq=1))
+
+    assert Codec([Counter]).decode(frame) == Counter(count=3, seq=1)
+    assert Doubled.compiled is Counter.compiled
+
+
 # ---------------------------------------------------------------- the client's end
 
 

@@ -85,17 +85,22 @@ def _check_seq(seq: object) -> None:
 
 
 class _OnFirstUse:
-    """`EventClass.compiled`: made when the first frame of its class is, and not at import."""
+    """`EventClass.compiled`: made when the first frame of its class is, and not at import.
 
-    def __init__(self, number: int | None, unnumbered: bool) -> None:
+    Always for the class that was declared: who derives from it without declaring anything,
+    for a method say, has its functions.
+    """
+
+    def __init__(self, declared: type[Event], number: int | None, unnumbered: bool) -> None:
+        self.declared = declared
         self.number = number
         self.unnumbered = unnumbered
 
     def __get__(self, event: Event | None, owner: type[Event]) -> Compiled:
-        compiled = compiler.compile_event(
-            owner, self.number, owner.parts, unnumbered=self.unnumbered
+        kind = self.declared
+        kind.compiled = compiled = compiler.compile_event(
+            kind, self.number, kind.parts, unnumbered=self.unnumbered
         )
-        owner.compiled = compiled
         return compiled
 
 
@@ -116,7 +121,7 @@ def _declare(
         compiler.check(event.parts)
         event._names = ("seq", *(part.name for part in event.parts))
         event._secret = frozenset(each.name for each in fields if not each.repr)
-        event.compiled = _OnFirstUse(number, unnumbered)  # type: ignore[assignment]
+        event.compiled = _OnFirstUse(event, number, unnumbered)  # type: ignore[assignment]
         return event
 
     return declare
