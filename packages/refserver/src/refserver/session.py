@@ -32,6 +32,7 @@ from eventcodec import (
     Welcome,
     encode,
 )
+from eventcodec.limits import LENGTH_SIZE
 
 from . import names
 from .auth import Auth
@@ -143,9 +144,14 @@ class Session:
         return (
             self._verdict is None
             and self._postponed is None
-            and self._conn.held < HELD
+            and self._conn.held < self._most_held
             and self._unread < self._most_unread
         )
+
+    @property
+    def _most_held(self) -> int:
+        """Room for the longest frame: who stops reading inside of one waits for ever."""
+        return max(HELD, LENGTH_SIZE + self._config.max_frame)
 
     @property
     def ready(self) -> bool:
