@@ -79,6 +79,8 @@ class Case:
     segmentations: tuple[Segmentation, ...] = tuple(Segmentation)
     negative: bool = False
     """What it sends is wrong: others must not notice."""
+    last: bool = False
+    """It leaves nothing behind that another case could be run against."""
 
     @property
     def requirement(self) -> tuple[str, ...]:

@@ -95,10 +95,13 @@ class Plan:
     """Ids, or id/segmentation, of what is known to fail."""
 
     def __iter__(self) -> Iterator[tuple[Case, Segmentation]]:
-        for segmentation in self.segmentations:
-            for case in self.cases:
-                if segmentation in case.segmentations or self._only_here(case, segmentation):
-                    yield case, segmentation
+        pairs = [
+            (case, segmentation)
+            for segmentation in self.segmentations
+            for case in self.cases
+            if segmentation in case.segmentations or self._only_here(case, segmentation)
+        ]
+        return iter(sorted(pairs, key=lambda pair: pair[0].last))
 
     def _only_here(self, case: Case, segmentation: Segmentation) -> bool:
         """A case whose segmentations are not asked for is run once, as it can be."""
@@ -205,7 +208,7 @@ def _tried(case: Case, segmentation: Segmentation, driver: Driver) -> Result:
     start = time.monotonic()
     try:
         attempt = driver.attempt(case, segmentation)
-        again = driver.attempt(case, segmentation) if attempt.fault else attempt
+        again = _again(case, segmentation, driver) if attempt.fault else attempt
     except NotReached:
         raise
     except Exception:
@@ -222,6 +225,13 @@ def _tried(case: Case, segmentation: Segmentation, driver: Driver) -> Result:
         unstable = "failed, and passed when tried again"
         return dataclasses.replace(result, verdict=Verdict.UNSTABLE, reason=unstable)
     return result
+
+
+def _again(case: Case, segmentation: Segmentation, driver: Driver) -> Attempt:
+    try:
+        return driver.attempt(case, segmentation)
+    except NotReached as error:
+        return Attempt(fault=CaseFailed(("the implementation can be reached",), str(error)))
 
 
 def _result(

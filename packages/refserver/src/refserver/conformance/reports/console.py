@@ -66,8 +66,9 @@ def show(console: Console, report: Report, *, verbose: bool = False) -> None:
     cases = {case["id"]: case for case in report.cases}
     for run in report.runs:
         for result in run.results:
-            if result.verdict.bad or verbose:
+            if result.verdict is not Verdict.INCONCLUSIVE and (result.verdict.bad or verbose):
                 _show_result(console, cases[result.case], result)
+        _show_inconclusive(console, run)
         _show_summary(console, run)
 
 
@@ -81,9 +82,6 @@ def _show_result(console: Console, case: dict[str, Any], result: Result) -> None
     head = f"[{colour}]{str(result.verdict).upper()}[/] [bold]{result.case}[/] "
     tail = f"{escape(case['title'])} [dim]({case['level']}, {result.segmentation})[/]"
     console.print(head + tail, highlight=False, soft_wrap=True)
-    if result.verdict is Verdict.INCONCLUSIVE:
-        _print(console, result.reason, 2)
-        return
     for requirement in case["requirement"]:
         _print(console, f"requires  {requirement}", 2)
     for number, expected in enumerate(result.expected):
@@ -100,6 +98,17 @@ def _show_result(console: Console, case: dict[str, Any], result: Result) -> None
     _show_steps(console, result.steps)
     _print(console, f"again     {result.rerun}", 2)
     _print(console)
+
+
+def _show_inconclusive(console: Console, run: Run) -> None:
+    """One line for each reason: a broken foundation takes many cases along."""
+    blocked: dict[str, list[str]] = {}
+    for result in run.results:
+        if result.verdict is Verdict.INCONCLUSIVE:
+            blocked.setdefault(result.reason, []).append(result.case)
+    for reason, ids in blocked.items():
+        some = ", ".join(dict.fromkeys(ids[:6])) + (", …" if len(ids) > 6 else "")
+        _print(console, f"INCONCLUSIVE {reason}: {some}", style=COLOURS[Verdict.INCONCLUSIVE])
 
 
 def _show_steps(console: Console, steps: tuple[Step, ...]) -> None:

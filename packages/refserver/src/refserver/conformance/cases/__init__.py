@@ -1,0 +1,58 @@
+"""The catalogue of cases for servers, section by section.
+
+Rule: a case reads like the statement that it proves, and sends as little as it can.
+
+Layer: above `catalogue`; below the commands.
+"""
+
+from __future__ import annotations
+
+from ..catalogue import in_order
+from ..model import Case
+from . import (
+    application,
+    closing,
+    errors,
+    fragmentation,
+    framing,
+    header,
+    keepalive,
+    limits,
+    login,
+    message,
+    order,
+    replies,
+    resume,
+    robustness,
+    shutdown,
+    slow,
+    text,
+    version,
+)
+
+__all__ = ["SERVER_CASES"]
+
+SECTIONS = (
+    framing,
+    header,
+    version,
+    login,
+    message,
+    replies,
+    order,
+    errors,
+    limits,
+    fragmentation,
+    closing,
+    slow,
+    keepalive,
+    application,
+    text,
+    resume,
+    robustness,
+    shutdown,
+)
+
+SERVER_CASES: tuple[Case, ...] = tuple(
+    in_order(case for module in SECTIONS for case in module.section.cases)
+)

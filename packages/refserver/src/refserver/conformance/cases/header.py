@@ -1,0 +1,194 @@
+"""The twelve bytes behind the length. Section 2.2."""
+
+from __future__ import annotations
+
+from .. import expect as e
+from .. import raw
+from ..catalogue import Section
+from ..talk import Talk
+
+section = Section("header", "HEAD")
+
+
+@section.case(
+    1,
+    "a reserved of 1 is refused as MALFORMED",
+    "EP-2.2-4",
+    cause="reserved is not looked at",
+    negative=True,
+)
+def reserved_one(t: Talk) -> None:
+    ann = t.connect()
+    ann.send(raw.frame(raw.PING, reserved=1))
+    ann.ends(raw.MALFORMED)
+
+
+@section.case(
+    2,
+    "the high bit of reserved is refused as MALFORMED",
+    "EP-2.2-4",
+    cause="only one byte of reserved is looked at",
+    negative=True,
+)
+def reserved_high(t: Talk) -> None:
+    ann = t.connect()
+    ann.send(raw.frame(raw.PING, reserved=0x8000))
+    ann.ends(raw.MALFORMED)
+
+
+@section.case(
+    3,
+    "a reserved other than 0 is refused before the body is there",
+    "EP-2.2-9",
+    cause="the header is judged with the whole frame",
+    negative=True,
+)
+def reserved_at_sixteen_bytes(t: Talk) -> None:
+    ann = t.connect()
+    ann.send(raw.frame(raw.MESSAGE, reserved=1, length=100))
+    ann.ends(raw.MALFORMED)
+
+
+@section.case(
+    4,
+    "seq 0 in a request is refused as MALFORMED",
+    "EP-2.2-6",
+    cause="seq is echoed and never looked at",
+    negative=True,
+)
+def seq_zero(t: Talk) -> None:
+    ann = t.connect()
+    ann.send(raw.ping(0))
+    ann.ends(raw.MALFORMED)
+
+
+@section.case(
+    5,
+    "seq 0 in a member's Message is refused as MALFORMED",
+    "EP-2.2-6",
+    cause="seq 0 is refused in some types or states only",
+    negative=True,
+)
+def seq_zero_in_message(t: Talk) -> None:
+    ann = t.member()
+    ann.send(raw.message(0, "zero"))
+    ann.ends(raw.MALFORMED)
+
+
+@section.case(
+    6,
+    "seq 0 in a Pong is refused as MALFORMED",
+    "EP-2.2-6",
+    cause="a Pong is passed over before its header is judged",
+    negative=True,
+)
+def seq_zero_in_pong(t: Talk) -> None:
+    ann = t.member()
+    ann.send(raw.pong(0))
+    ann.ends(raw.MALFORMED)
+
+
+@section.case(
+    7,
+    "seq 0 in an Error is refused as MALFORMED",
+    "EP-2.2-6",
+    cause="the rule for what a server sends is used for what a client sends",
+    negative=True,
+)
+def seq_zero_in_error(t: Talk) -> None:
+    ann = t.member()
+    ann.send(raw.error(0, raw.SHUTTING_DOWN))
+    ann.ends(raw.MALFORMED)
+
+
+@section.case(
+    8,
+    "seq 0 is refused before the body is there",
+    "EP-2.2-9",
+    cause="seq is judged with the whole frame",
+    negative=True,
+)
+def seq_zero_at_sixteen_bytes(t: Talk) -> None:
+    ann = t.connect()
+    ann.send(raw.frame(raw.LOGIN, 0, length=100))
+    ann.ends(raw.MALFORMED)
+
+
+@section.case(
+    9,
+    "a seq is echoed with all its bytes in their order",
+    "EP-2.3-1",
+    "EP-4.2-2",
+    cause="a number is read or written little-endian, or in fewer bytes",
+)
+def seq_is_echoed(t: Talk) -> None:
+    ann = t.connect()
+    ann.send(raw.ping(0x0102030405060708))
+    ann.expect(e.pong(0x0102030405060708))
+
+
+@section.case(
+    10,
+    "the greatest seq is a seq like any other",
+    "EP-2.3-2",
+    "EP-4.2-3",
+    cause="seq is kept in a signed number",
+)
+def greatest_seq(t: Talk) -> None:
+    ann = t.connect()
+    ann.send(raw.ping(2**64 - 1))
+    ann.expect(e.pong(2**64 - 1))
+
+
+@section.case(
+    11,
+    "what a server sends has version 1, reserved 0, and no seq 0",
+    "EP-2.2-1",
+    "EP-2.2-3",
+    "EP-2.2-7",
+    cause="a header is put together in several places",
+    needs=("MSG-01",),
+)
+def servers_headers(t: Talk) -> None:
+    ann, bob = t.members("ann", "bob")
+    bob.said(t.text("hi"))
+    ann.send(raw.frame(0x0B, 91))
+    ann.expect(e.error(raw.UNKNOWN_TYPE, 91))
+    ann.said(t.text("hi too"))
+    ann.settle()
+    bob.log_out()
+    ann.log_out()
+    for frame in ann.seen + bob.seen:
+        t.check(
+            frame.version == 1 and frame.reserved == 0 and frame.seq != 0,
+            "version 1, reserved 0, seq not 0",
+            f"version {frame.version}, reserved {frame.reserved}, seq {frame.seq} "
+            f"in type 0x{frame.type:02X}",
+        )
+
+
+@section.case(
+    12,
+    "what a server sends has exactly its type's layout",
+    "EP-3.5-1",
+    "EP-3.6-1",
+    "EP-3.7-1",
+    "EP-3.8-1",
+    "EP-3.1-2",
+    cause="a field is missing, too many, or in another place",
+    needs=("MSG-01",),
+)
+def servers_bodies(t: Talk) -> None:
+    ann, bob = t.members("ann", "bob")
+    bob.said(t.text("hi"))
+    ann.send(raw.frame(0x0B, 91))
+    ann.expect(e.error(raw.UNKNOWN_TYPE, 91))
+    bob.log_out()
+    ann.settle()
+    ann.log_out()
+    for frame in ann.seen + bob.seen:
+        t.check(
+            frame.fields is not None and frame.type not in (raw.LOGIN, raw.LOGOUT),
+            "an event that servers send, in its layout",
+            f"type 0x{frame.type:02X}, body {frame.body.hex(' ')}",
+        )

@@ -1,0 +1,466 @@
+"""Coming in: names, credentials, and what is refused before. Sections 4.3 and 6."""
+
+from __future__ import annotations
+
+from .. import expect as e
+from .. import raw
+from ..catalogue import Section
+from ..model import Level
+from ..talk import Talk
+
+section = Section("login", "LOGIN")
+
+OPEN = ("any-name",)
+REFUSED = (
+    (0x0000, 0x001F),
+    (0x007F, 0x009F),
+    (0x00AD, 0x00AD),
+    (0x061C, 0x061C),
+    (0x115F, 0x1160),
+    (0x200B, 0x200F),
+    (0x2028, 0x202E),
+    (0x2060, 0x206F),
+    (0x3164, 0x3164),
+    (0xFEFF, 0xFEFF),
+    (0xFFA0, 0xFFA0),
+    (0xFFF9, 0xFFFB),
+)
+
+
+@section.case(
+    1,
+    "a Login is answered with Welcome under its seq",
+    "EP-6.1-1",
+    "EP-4.2-2",
+    "EP-3.2-1",
+    "EP-3.8-1",
+    cause="the layout of Login or Welcome differs",
+)
+def welcome(t: Talk) -> None:
+    ann = t.connect()
+    identity = t.identity("ann")
+    ann.send(raw.login(7, identity.name, identity.credential))
+    ann.expect(e.welcome(7))
+
+
+@section.case(
+    2,
+    "the name that was asked for is granted unchanged",
+    "EP-6.1-3",
+    cause="the name is normalised or cut instead of refused",
+)
+def unchanged(t: Talk) -> None:
+    ann = t.member()
+    granted = ann.seen[-1].text("user")
+    t.check(granted == ann.user.encode(), ann.user, granted)
+
+
+@section.case(
+    3,
+    "an empty user gets a free name that is allowed",
+    "EP-6.1-2",
+    "EP-6.2-3",
+    cause="the empty name is granted as it is",
+    capabilities=OPEN,
+)
+def chosen_name(t: Talk) -> None:
+    ann = t.connect()
+    ann.send(raw.login(1))
+    name = (ann.expect(e.welcome(1)).text("user") or b"").decode()
+    allowed = name and not any(low <= ord(c) <= high for c in name for low, high in REFUSED)
+    t.check(bool(allowed), "a name that is not empty and has no refused code point", ascii(name))
+
+
+@section.case(
+    4,
+    "two empty users get two names",
+    "EP-6.2-4",
+    "EP-6.1-2",
+    cause="the name that is made up is not looked up among the members",
+    capabilities=OPEN,
+)
+def two_chosen_names(t: Talk) -> None:
+    names = set()
+    for who in ("ann", "bob"):
+        conn = t.connect(who)
+        conn.send(raw.login(1))
+        names.add(conn.expect(e.welcome(1)).text("user"))
+    t.check(len(names) == 2, "two names", names)
+
+
+@section.case(
+    5,
+    "a ticket is not 0",
+    "EP-3.8-2",
+    cause="a server without resume leaves the ticket empty",
+)
+def ticket(t: Talk) -> None:
+    ann = t.member()
+    t.check(ann.ticket != 0, "a ticket other than 0", ann.ticket)
+
+
+@section.case(
+    6,
+    "two sessions have two tickets, and neither is near the other",
+    "EP-12-4",
+    cause="tickets are counted instead of drawn",
+)
+def tickets_differ(t: Talk) -> None:
+    ann, bob = t.members("ann", "bob")
+    t.check(
+        abs(ann.ticket - bob.ticket) > 2**16,
+        "two numbers from a source of randomness",
+        "numbers that are next to each other",
+    )
+
+
+@section.case(
+    7,
+    "a second Login on a connection is refused with ALREADY_LOGGED_IN, and it goes on",
+    "EP-4.3-3",
+    "EP-4.2-9",
+    cause="a Login is handled in every state",
+)
+def already_logged_in(t: Talk) -> None:
+    ann = t.member()
+    seq = ann.seq()
+    identity = t.identity("ann")
+    ann.send(raw.login(seq, identity.name, identity.credential))
+    ann.expect(e.error(raw.ALREADY_LOGGED_IN, seq))
+    ann.quiet()
+
+
+@section.case(
+    8,
+    "a name that a member has is refused with USER_TAKEN",
+    "EP-6.1-6",
+    "EP-6.2-4",
+    cause="names are not compared with those of the members",
+)
+def user_taken(t: Talk) -> None:
+    t.member("ann")
+    other = t.connect("other")
+    identity = t.identity("ann")
+    other.send(raw.login(1, identity.name, identity.credential))
+    other.expect(e.error(raw.USER_TAKEN, 1))
+
+
+@section.case(
+    9,
+    "after a refused Login another one is accepted on the same connection",
+    "EP-4.3-5",
+    cause="a refused Login ends the connection, or leaves a trace in its state",
+    needs=("LOGIN-08",),
+)
+def login_again(t: Talk) -> None:
+    t.member("ann")
+    bob = t.connect("bob")
+    ann = t.identity("ann")
+    bob.send(raw.login(bob.seq(), ann.name, ann.credential))
+    bob.expect(e.error(raw.USER_TAKEN, 1))
+    bob.login()
+
+
+@section.case(
+    10,
+    "every code point that no name may have is refused with BAD_USER",
+    "EP-6.2-1",
+    cause="the list of code points is incomplete, or ends one too early",
+    capabilities=OPEN,
+)
+def refused_code_points(t: Talk) -> None:
+    ann = t.connect()
+    points = sorted({point for both in REFUSED for point in both})
+    for point in points:
+        ann.send(raw.login(point + 1, f"{ann.user}{chr(point)}x"))
+    for point in points:
+        ann.expect(e.error(raw.BAD_USER, point + 1))
+
+
+@section.case(
+    11,
+    "a name of letters, digits, hyphens, kanji or accents is granted",
+    "EP-6.1-1",
+    cause="only ASCII is allowed, which is a policy, or a name is cut",
+    capabilities=OPEN,
+    level=Level.SHOULD,
+)
+def usual_names(t: Talk) -> None:
+    for name in ("Zoë", "李雷", "O-Brien_7"):
+        conn = t.connect()
+        asked = f"{t.name('ann')}{name}"
+        conn.send(raw.login(1, asked))
+        granted = conn.expect(e.welcome(1)).text("user")
+        t.check(granted == asked.encode(), ascii(asked), granted)
+
+
+@section.case(
+    12,
+    "a name of 255 bytes is granted unchanged or refused with BAD_USER",
+    "EP-6.1-3",
+    "EP-6.2-2",
+    cause="a long name is cut",
+    capabilities=OPEN,
+)
+def longest_name(t: Talk) -> None:
+    ann = t.connect()
+    name = ann.user.ljust(255, "x")
+    ann.send(raw.login(1, name))
+    answer = ann.expect(e.either(e.welcome(1), e.error(raw.BAD_USER, 1)))
+    granted = answer.text("user")
+    t.check(granted in (None, name.encode()), "the name unchanged", granted)
+
+
+@section.case(
+    13,
+    "a Message before login is refused with LOGIN_REQUIRED, and the connection goes on",
+    "EP-4.3-1",
+    "EP-4.2-9",
+    cause="a Message is handled in every state, or ends the connection",
+)
+def message_before_login(t: Talk) -> None:
+    ann = t.connect()
+    ann.send(raw.message(ann.seq(), "too early"))
+    ann.expect(e.error(raw.LOGIN_REQUIRED, 1))
+    ann.login()
+
+
+@section.case(
+    14,
+    "an application event before login is refused with LOGIN_REQUIRED",
+    "EP-4.3-1",
+    cause="application events take another road than Message",
+)
+def application_before_login(t: Talk) -> None:
+    ann = t.connect()
+    ann.send(raw.application(1, 0x80, b"too early"))
+    ann.expect(e.error(raw.LOGIN_REQUIRED, 1))
+
+
+@section.case(
+    15,
+    "a Logout before login is refused with LOGIN_REQUIRED, and the connection goes on",
+    "EP-4.3-2",
+    cause="a Logout is acknowledged in every state",
+)
+def logout_before_login(t: Talk) -> None:
+    ann = t.connect()
+    ann.send(raw.logout(ann.seq()))
+    ann.expect(e.error(raw.LOGIN_REQUIRED, 1))
+    ann.login()
+
+
+@section.case(
+    16,
+    "a Ping before login is answered",
+    "EP-3.7-4",
+    cause="everything but a Login is refused before login",
+)
+def ping_before_login(t: Talk) -> None:
+    ann = t.connect()
+    ann.send(raw.ping(5))
+    ann.expect(e.pong(5))
+
+
+@section.case(
+    17,
+    "a server says nothing before it is asked",
+    "EP-4.1-3",
+    cause="a greeting at accept",
+    needs=("LOGIN-16",),
+)
+def client_speaks_first(t: Talk) -> None:
+    ann = t.connect()
+    ann.send(raw.ping(1))
+    came = ann.next(ann.deadline())
+    t.check(
+        came is not None and e.pong(1).fits(came),
+        "the reply to the first request as the first frame",
+        "another frame",
+    )
+
+
+@section.case(
+    18,
+    "facts do not reach a connection that is not logged in",
+    "EP-4.1-3",
+    cause="every connection is a reader, logged in or not",
+    needs=("MSG-01",),
+)
+def no_facts_before_login(t: Talk) -> None:
+    stranger, ann = t.connect("stranger"), t.member("ann")
+    ann.said(t.text("among us"))
+    came = stranger.settle()
+    t.check(not came, "nothing but the Pong", f"{len(came)} frames before it")
+
+
+@section.case(
+    19,
+    "a server that needs no credential accepts any",
+    "EP-6.3-6",
+    cause="a credential is judged though none is asked for",
+    capabilities=OPEN,
+)
+def any_credential(t: Talk) -> None:
+    ann = t.connect()
+    ann.send(raw.login(1, ann.user, b"\x00\xff any"))
+    ann.expect(e.welcome(1))
+
+
+@section.case(
+    20,
+    "a refused Login has no effect: nobody has joined",
+    "EP-4.2-8",
+    "EP-5.4-8",
+    cause="the arrival is entered before the name is looked at",
+    needs=("LOGIN-08",),
+    capabilities=("presence",),
+)
+def refused_login_enters_nothing(t: Talk) -> None:
+    _, bob = t.members("ann", "bob")
+    other = t.connect("other")
+    identity = t.identity("ann")
+    other.send(raw.login(1, identity.name, identity.credential))
+    other.expect(e.error(raw.USER_TAKEN, 1))
+    other.half_close()
+    other.nothing_more()
+    bob.settle()
+    told = [f for f in bob.seen if f.is_presence and f.author == identity.name.encode()]
+    t.check(not told, "nothing about the name that was refused", f"{len(told)} entries")
+
+
+@section.case(
+    21,
+    "a connection that never logs in makes no entry",
+    "EP-5.4-8",
+    cause="every connection that ends enters a Left",
+    capabilities=("presence",),
+)
+def never_logged_in(t: Talk) -> None:
+    ann = t.member("ann")
+    other = t.connect("other")
+    other.send(raw.ping(1))
+    other.expect(e.pong(1))
+    other.half_close()
+    other.nothing_more()
+    nameless = [f for f in ann.settle() if f.is_presence and not f.author]
+    t.check(not nameless, "no entry about nobody", "an entry with an empty name")
+
+
+@section.case(
+    22,
+    "a Message sent right behind the Login is a member's",
+    "EP-4.2-5",
+    "EP-4.2-6",
+    cause="the state changes only when the Welcome has been written",
+    needs=("MSG-01",),
+)
+def login_and_message(t: Talk) -> None:
+    ann = t.connect()
+    identity = t.identity("ann")
+    login = raw.login(1, identity.name, identity.credential)
+    ann.send(login, raw.message(2, t.text("at once")))
+    ann.expect(e.welcome(1), e.ack(2))
+
+
+@section.case(
+    23,
+    "what is sent behind a refused Login is judged as before login",
+    "EP-4.2-6",
+    "EP-4.3-1",
+    cause="the state changes when a Login is read, not when it is accepted",
+    needs=("LOGIN-08",),
+)
+def refused_login_and_message(t: Talk) -> None:
+    t.member("ann")
+    other = t.connect("other")
+    identity = t.identity("ann")
+    login = raw.login(1, identity.name, identity.credential)
+    other.send(login, raw.message(2, "as whom?"), raw.logout(3))
+    other.expect(e.error(raw.USER_TAKEN, 1))
+    other.expect(e.error(raw.LOGIN_REQUIRED, 2), e.error(raw.LOGIN_REQUIRED, 3))
+
+
+@section.case(
+    24,
+    "a credential that proves nothing is refused with UNAUTHORIZED, which is the end",
+    "EP-6.3-3",
+    "EP-8.2-1",
+    cause="the credential is not compared, or the error is sent under the request's seq",
+    capabilities=("credentials",),
+    negative=True,
+)
+def unauthorized(t: Talk) -> None:
+    ann = t.connect()
+    ann.send(raw.login(1, ann.user, b"not the credential"))
+    ann.ends(raw.UNAUTHORIZED)
+
+
+@section.case(
+    25,
+    "UNAUTHORIZED comes no earlier than after 100 ms",
+    "EP-6.3-4",
+    cause="guessing is not slowed down",
+    capabilities=("credentials",),
+    negative=True,
+)
+def unauthorized_takes_time(t: Talk) -> None:
+    ann = t.connect()
+    start = t.now
+    ann.send(raw.login(1, ann.user, b"not the credential"))
+    ann.expect(e.fatal(raw.UNAUTHORIZED))
+    t.check(t.now - start >= 0.1, "100 ms or more", f"{(t.now - start) * 1000:.0f} ms")
+
+
+@section.case(
+    26,
+    "while UNAUTHORIZED is delayed others are served",
+    "EP-6.3-5",
+    cause="the delay stops the whole server",
+    capabilities=("credentials",),
+    needs=("LOGIN-25",),
+    negative=True,
+)
+def unauthorized_delays_nobody(t: Talk) -> None:
+    ann, bob = t.connect("ann"), t.connect("bob")
+    start = t.now
+    ann.send(raw.login(1, ann.user, b"not the credential"))
+    bob.send(raw.ping(1))
+    bob.expect(e.pong(1))
+    pong = t.now - start
+    ann.expect(e.fatal(raw.UNAUTHORIZED))
+    t.check(pong < t.now - start, "bob's Pong first", "bob's Pong behind the refusal")
+
+
+@section.case(
+    27,
+    "the credential is judged before the name and the ticket",
+    "EP-6.3-2",
+    "EP-8.3-1",
+    cause="the name is looked at first, which tells strangers who is there",
+    capabilities=("credentials",),
+    negative=True,
+)
+def credential_first(t: Talk) -> None:
+    for login in (
+        raw.login(1, "bad\x00name", b"not the credential"),
+        raw.login(1, t.name("ann"), b"not the credential", ticket=7, position=7),
+    ):
+        conn = t.connect()
+        conn.send(login)
+        conn.ends(raw.UNAUTHORIZED)
+
+
+@section.case(
+    28,
+    "what follows a Login that gets UNAUTHORIZED is discarded",
+    "EP-4.3-6",
+    "EP-8.2-4",
+    cause="the rest is handled while the verdict is delayed",
+    capabilities=("credentials",),
+    negative=True,
+)
+def nothing_behind_unauthorized(t: Talk) -> None:
+    ann = t.connect()
+    ann.send(raw.login(1, ann.user, b"not the credential"), raw.ping(2), raw.message(3, "hi"))
+    ann.ends(raw.UNAUTHORIZED)

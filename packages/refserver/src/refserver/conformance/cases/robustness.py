@@ -1,0 +1,193 @@
+"""Whatever comes, others do not notice. Sections 2.1, 7.2 and 8."""
+
+from __future__ import annotations
+
+from .. import expect as e
+from .. import raw
+from ..catalogue import ONCE, Section
+from ..talk import Talk
+
+section = Section("robustness", "ROBUST")
+
+HTTP = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+TLS = bytes.fromhex("1603010200010001fc0303") + b"\x5a" * 100
+SSH = b"SSH-2.0-OpenSSH_9.6\r\n"
+
+
+@section.case(
+    1,
+    "an HTTP request is FRAME_TOO_LARGE",
+    "EP-2.1-3",
+    "EP-2.1-4",
+    cause="the reader waits for the 1.2 GB that 'GET ' announces",
+    negative=True,
+)
+def http(t: Talk) -> None:
+    ann = t.connect()
+    ann.send(HTTP)
+    ann.ends(raw.FRAME_TOO_LARGE)
+
+
+@section.case(
+    2,
+    "a TLS hello on a plain port is FRAME_TOO_LARGE",
+    "EP-2.1-4",
+    cause="the reader waits for the rest",
+    negative=True,
+)
+def tls(t: Talk) -> None:
+    ann = t.connect()
+    ann.send(TLS)
+    ann.ends(raw.FRAME_TOO_LARGE)
+
+
+@section.case(
+    3,
+    "an SSH banner is FRAME_TOO_LARGE",
+    "EP-2.1-4",
+    cause="the reader waits for the rest",
+    negative=True,
+)
+def ssh(t: Talk) -> None:
+    ann = t.connect()
+    ann.send(SSH)
+    ann.ends(raw.FRAME_TOO_LARGE)
+
+
+@section.case(
+    4,
+    "zeros are MALFORMED",
+    "EP-2.1-2",
+    cause="a length of 0 is taken for nothing, for ever",
+    negative=True,
+)
+def zeros(t: Talk) -> None:
+    ann = t.connect()
+    ann.send(bytes(200))
+    ann.ends(raw.MALFORMED)
+
+
+@section.case(
+    5,
+    "bytes of FF are FRAME_TOO_LARGE",
+    "EP-2.1-4",
+    cause="the length is read as a signed number",
+    negative=True,
+)
+def ones(t: Talk) -> None:
+    ann = t.connect()
+    ann.send(b"\xff" * 200)
+    ann.ends(raw.FRAME_TOO_LARGE)
+
+
+@section.case(
+    6,
+    "random frames get an error of the table, or a reply",
+    "EP-8.1-1",
+    "EP-4.2-1",
+    cause="an exception that nobody thought of ends the connection, or the server",
+    negative=True,
+)
+def random_frames(t: Talk) -> None:
+    for _ in range(20):
+        conn = t.connect()
+        body = t.rng.randbytes(t.rng.randrange(40))
+        conn.send(raw.frame(t.rng.randrange(256), t.rng.randrange(1, 9), body))
+        conn.half_close()
+        while (frame := conn.next(conn.deadline())) is not None:
+            code = frame.number("code")
+            known = frame.type != raw.ERROR or (code in raw.CODES and code != raw.INTERNAL)
+            t.check(known, "an error of the table, and not INTERNAL", f"code {code}")
+        t.check(bool(conn.ended), "the end of the stream", "nothing came in time")
+
+
+@section.case(
+    7,
+    "fifty connections that come and go at once disturb nobody",
+    "EP-7.2-3",
+    cause="the list of connections is changed while it is walked",
+)
+def come_and_go(t: Talk) -> None:
+    ann, bob = t.members("ann", "bob")
+    crowd = [t.connect(f"crowd{n}") for n in range(50)]
+    for n, conn in enumerate(crowd):
+        conn.send(raw.ping(1)) if n % 2 else conn.reset()
+    ann.said(t.text("still here"))
+    bob.expect(e.message(ann.user, t.text("still here")))
+
+
+@section.case(
+    8,
+    "a reset inside of a frame disturbs nobody",
+    "EP-7.2-3",
+    "EP-2.1-6",
+    cause="an error of the socket is taken for the server's own",
+    needs=("MSG-02",),
+)
+def reset_inside_of_a_frame(t: Talk) -> None:
+    ann, bob, cyd = t.members("ann", "bob", "cyd")
+    cyd.send(raw.message(9, t.text("never"))[:20])
+    cyd.reset()
+    ann.said(t.text("still here"))
+    bob.expect(e.message(ann.user, t.text("still here")))
+
+
+@section.case(
+    9,
+    "a member that sends much delays nobody for long",
+    "EP-7.2-3",
+    cause="everything that one client sent is handled before the next has its turn",
+    needs=("MSG-02",),
+    segmentations=ONCE,
+)
+def much_from_one(t: Talk) -> None:
+    ann, bob = t.members("ann", "bob")
+    count = 3_000
+    ann.send(*(raw.message(seq, t.text("much")) for seq in range(1, count + 1)))
+    bob.settle()
+    ann.expect(*(e.ack(seq) for seq in range(1, count + 1)))
+
+
+@section.case(
+    10,
+    "a faulty client's neighbours read what they would have read",
+    "EP-7.2-3",
+    "EP-5.3-2",
+    cause="a fault in one connection ends the turn of all",
+    needs=("MSG-02",),
+    negative=True,
+)
+def neighbours(t: Talk) -> None:
+    ann, bob, cyd = t.members("ann", "bob", "cyd")
+    ann.said(t.text("one"))
+    cyd.send(b"\x00\x00\x00\x00")
+    cyd.ends(raw.MALFORMED)
+    ann.said(t.text("two"))
+    bob.expect(e.message(ann.user, t.text("one")), e.message(ann.user, t.text("two")))
+
+
+@section.case(
+    11,
+    "hundreds of requests before login are answered or end the connection",
+    "EP-4.2-1",
+    "EP-7.2-2",
+    cause="replies to strangers are queued without limit, or dropped",
+    segmentations=ONCE,
+)
+def many_before_login(t: Talk) -> None:
+    ann = t.connect()
+    ann.send(*(raw.message(seq, "early") for seq in range(1, 801)))
+    ann.expect(*(e.error(raw.LOGIN_REQUIRED, seq) for seq in range(1, 801)))
+
+
+@section.case(
+    12,
+    "logins one after the other on one address are all served",
+    "EP-6.1-1",
+    cause="a limit on attempts that legitimate use meets",
+)
+def many_logins(t: Talk) -> None:
+    for _ in range(10):
+        conn = t.connect("ann")
+        conn.login()
+        conn.log_out()

@@ -1,0 +1,92 @@
+"""How a case is written: a short function under an id that stays for ever.
+
+Rule: a section numbers its own cases; a number is never given twice, nor to something
+else later.
+
+Layer: above `talk`, below `cases`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from .model import Case, Level
+from .segmentation import Segmentation
+from .talk import Talk
+
+__all__ = ["ONCE", "Section", "in_order"]
+
+Script = Callable[[Talk], None]
+ONCE = (Segmentation.WHOLE,)
+"""For a case that cuts its bytes itself, sends very many, or waits for a clock."""
+
+
+class Section:
+    """A part of the catalogue; `prefix` begins its ids.
+
+    >>> framing = Section("framing", "FRAME")
+    >>> @framing.case(7, "a frame is a frame", "EP-2.1-1", cause="it is not")
+    ... def a_frame_is_a_frame(t): ...
+    >>> framing.cases[0].id
+    'FRAME-07'
+    """
+
+    def __init__(self, name: str, prefix: str, *, needs: tuple[str, ...] = ("LOGIN-01",)) -> None:
+        self.name = name
+        self.prefix = prefix
+        self.cases: list[Case] = []
+        self._needs = needs
+
+    def case(
+        self,
+        number: int,
+        title: str,
+        *proves: str,
+        cause: str,
+        needs: tuple[str, ...] = (),
+        capabilities: tuple[str, ...] = (),
+        segmentations: tuple[Segmentation, ...] = tuple(Segmentation),
+        negative: bool = False,
+        level: Level = Level.MUST,
+        last: bool = False,
+    ) -> Callable[[Script], Script]:
+        """Enter a case into the section."""
+        id = f"{self.prefix}-{number:02}"
+
+        def enter(script: Script) -> Script:
+            assert id not in {case.id for case in self.cases}, f"{id} is there twice"
+            self.cases.append(
+                Case(
+                    id=id,
+                    section=self.name,
+                    title=title,
+                    proves=proves,
+                    cause=cause,
+                    script=script,
+                    level=level,
+                    needs=tuple(need for need in self._needs + needs if need != id),
+                    capabilities=capabilities,
+                    segmentations=segmentations,
+                    negative=negative,
+                    last=last,
+                )
+            )
+            return script
+
+        return enter
+
+
+def in_order(cases: Iterable[Case]) -> list[Case]:
+    """The cases in their order, but each behind those that it needs."""
+    by_id = {case.id: case for case in cases}
+    ordered: dict[str, Case] = {}
+
+    def place(case: Case) -> None:
+        if case.id not in ordered:
+            for need in case.needs:
+                place(by_id[need])
+            ordered[case.id] = case
+
+    for case in by_id.values():
+        place(case)
+    return list(ordered.values())

@@ -1,0 +1,132 @@
+"""Test a server: reach it, run the cases against it, gather a run.
+
+Rule: whether the server is reached at all is settled before the first case, so that a
+wrong address is no failed case.
+
+Layer: above `talk` and `suite`, below `commands`.
+"""
+
+from __future__ import annotations
+
+import shlex
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from random import Random
+
+from .model import Case, Report, Result, Run
+from .segmentation import Segmentation
+from .suite import Attempt, CaseFailed, NotReached, Plan, UsageError, run_suite
+from .talk import Setting, Talk
+
+__all__ = ["CAPABILITIES", "ServerDriver", "check", "probe", "resolve"]
+
+CAPABILITIES = {
+    "presence": (True, "enters Joined and Left"),
+    "resume": (True, "keeps sessions, and resumes them"),
+    "heartbeat": (False, "has a heartbeat of a few seconds; some cases wait for it"),
+    "login-timeout": (False, "ends who does not log in within 10 seconds"),
+    "evicts": (False, "ends a member that lags behind by 40 MiB"),
+}
+"""What may be declared about a server: whether it is unless told otherwise, and what it means."""
+
+
+def resolve(host: str, port: int, timeout: float) -> tuple[str, int]:
+    """An address under which the server is reached. Raises NotReached."""
+    reason = "the name has no address"
+    try:
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise NotReached(f"{host}: {error.strerror}") from error
+    for family, kind, proto, _, address in infos:
+        with socket.socket(family, kind, proto) as sock:
+            sock.settimeout(timeout)
+            try:
+                sock.connect(address)
+            except OSError as error:
+                reason = error.strerror or str(error)
+                continue
+            return str(address[0]), int(address[1])
+    raise NotReached(f"{host}:{port}: {reason}")
+
+
+def probe(setting: Setting, token: str) -> str:
+    """What the server calls itself, empty where it does not say or nobody gets in."""
+    talk = Talk(setting, Segmentation.WHOLE, Random(0), f"{token}-probe")
+    try:
+        conn = talk.member("probe")
+        name = conn.welcome.text("server") if conn.welcome is not None else b""
+        return (name or b"").decode("utf-8", "replace")
+    except CaseFailed:
+        return ""
+    finally:
+        talk.close()
+
+
+@dataclass(slots=True)
+class ServerDriver:
+    """Makes attempts against one server; `token` keeps this run's names apart from others'."""
+
+    setting: Setting
+    target: str
+    seed: int
+    token: str
+    options: Sequence[str] = ()
+    """What a command line must repeat to run a case again."""
+    attempts: int = 0
+
+    def attempt(self, case: Case, segmentation: Segmentation) -> Attempt:
+        """Run the case once; where it sends what is wrong, others must be served after it."""
+        self.attempts += 1
+        rng = Random(f"{self.seed}/{case.id}/{segmentation}")
+        talk = Talk(self.setting, segmentation, rng, f"{self.token}-{self.attempts}")
+        fault = None
+        try:
+            case.script(talk)
+            if case.negative:
+                talk.canary()
+        except CaseFailed as failed:
+            fault = failed
+        finally:
+            talk.close()
+        return Attempt(fault=fault, steps=talk.evidence)
+
+    def rerun(self, case: Case, segmentation: Segmentation) -> str:
+        """The command line that runs only this."""
+        words = ["refserver", "check", self.target, case.id, "--segmentation", str(segmentation)]
+        return shlex.join([*words, "--seed", str(self.seed), *self.options])
+
+
+def check(
+    plan: Plan,
+    driver: ServerDriver,
+    *,
+    name: str,
+    on_result: Callable[[Result], None] = lambda result: None,
+) -> Report:
+    """Run the plan against the driver's server; gives the report of it."""
+    for case in plan.cases:
+        if unknown := set(case.capabilities) - KNOWN:
+            raise UsageError(f"{case.id} needs {sorted(unknown)}, which nobody can declare")
+    started = datetime.now(UTC)
+    start = time.monotonic()
+    results = run_suite(plan, driver, on_result)
+    run = Run(
+        implementation=name,
+        subject="server",
+        target=driver.target,
+        started=started.isoformat(timespec="seconds"),
+        seconds=time.monotonic() - start,
+        seed=driver.seed,
+        segmentations=tuple(plan.segmentations),
+        capabilities=tuple(sorted(plan.capabilities)),
+        kit=version("refserver"),
+        results=tuple(results),
+    )
+    return Report.of(plan.cases, run)
+
+
+KNOWN = {*CAPABILITIES, "no-presence", "any-name", "credentials", "shutdown"}

@@ -1,0 +1,333 @@
+"""The kit's commands: check, report, explain.
+
+Rule: results go to stdout, complaints to stderr, and the exit code never lies:
+0 as expected, 1 failed, 2 usage, 3 no case ran, 4 unreachable, 5 the kit's own error.
+
+Layer: the top of the kit; refserver's command line takes them in by `register`.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import click
+from rich.console import Console
+
+from .cases import SERVER_CASES
+from .check import CAPABILITIES, ServerDriver, check, probe, resolve
+from .explain import explain
+from .model import Level, Report
+from .reports import console as on_console
+from .reports import html, junit, machine, markdown
+from .segmentation import Segmentation
+from .suite import Exit, NotReached, Plan, UsageError, exit_code, expected_ids, select
+from .talk import Identity, Setting
+
+__all__ = ["register"]
+
+EXIT_CODES = """Exit codes: 0 as expected, 1 a case failed, 2 usage, 3 no case ran,
+4 the server cannot be reached, 5 the kit's own error."""
+
+
+def register(group: click.Group) -> None:
+    """Put the kit's commands into a group."""
+    for command in (check_command, report_group, explain_command):
+        group.add_command(command)
+
+
+def parsed(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, int] | None:
+    """HOST:PORT, [V6]:PORT, or the :PORT of this machine."""
+    if value is None:
+        return None
+    host, _, port = value.rpartition(":")
+    if not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise click.BadParameter(f"{value!r} is not HOST:PORT", ctx, param)
+    return host.strip("[]") or "localhost", int(port)
+
+
+@contextmanager
+def complaints() -> Iterator[None]:
+    """Turn what makes no sense, or cannot be reached, into one line and its exit code."""
+    try:
+        yield
+    except UsageError as error:
+        leave(Exit.USAGE, str(error))
+    except NotReached as error:
+        leave(Exit.UNREACHABLE, f"cannot reach {error}")
+
+
+def leave(code: Exit, reason: str) -> NoReturn:
+    click.echo(f"refserver: {reason}", err=True)
+    sys.exit(code)
+
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def report_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say where a report is written to."""
+    for name, text in (
+        ("markdown", "Write a summary in Markdown, for a CI's page."),
+        ("html", "Write one self-contained page."),
+        ("junit", "Write JUnit XML."),
+        ("json", "Write everything, to be kept and merged."),
+    ):
+        command = click.option(f"--{name}", f"{name}_file", type=FILE, metavar="FILE", help=text)(
+            command
+        )
+    return command
+
+
+def write_reports(report: Report, **files: Path | None) -> None:
+    writers = {"json": machine, "junit": junit, "html": html, "markdown": markdown}
+    for name, writer in writers.items():
+        path = files[f"{name}_file"]
+        if path is not None:
+            try:
+                writer.write(report, path)
+            except OSError as error:
+                leave(Exit.USAGE, f"cannot write {path}: {error.strerror}")
+
+
+@click.command("check", epilog=EXIT_CODES)
+@click.argument("address", metavar="HOST:PORT", callback=parsed, required=False)
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option(
+    "--segmentation",
+    "cuts",
+    type=click.Choice(["all", *map(str, Segmentation)]),
+    default="all",
+    show_default=True,
+    help="How what is sent is cut into pieces.",
+)
+@click.option("--seed", type=click.IntRange(0), help="For the random cuts; shown, to run again.")
+@click.option("--level", type=click.Choice(["must", "should"]), help="Only cases of this level.")
+@click.option("--section", "sections", multiple=True, help="Only this section; may be repeated.")
+@click.option("--list", "listing", is_flag=True, help="List the cases instead of running them.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0.05),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long what must come is awaited.",
+)
+@click.option(
+    "--can",
+    "abilities",
+    type=click.Choice(list(CAPABILITIES)),
+    multiple=True,
+    help="Declare what the server can: "
+    + "; ".join(f"{name}: {text}" for name, (on, text) in CAPABILITIES.items() if not on),
+)
+@click.option(
+    "--cannot",
+    "inabilities",
+    type=click.Choice([name for name, (on, _) in CAPABILITIES.items() if on]),
+    multiple=True,
+    help="Declare what the server cannot.",
+)
+@click.option(
+    "--credential-env",
+    metavar="NAME",
+    help="The environment variable with name:credential pairs, separated by spaces, for a "
+    "server that does not let everybody in; four of them serve all cases.",
+)
+@click.option("--pid", type=click.IntRange(2), help="The server's process: may be stopped at last.")
+@click.option("--stop-command", metavar="COMMAND", help="Stops the server at last.")
+@click.option(
+    "--expected-failures",
+    type=EXISTING,
+    metavar="FILE",
+    help="Ids, one a line, that are known to fail; who passes must be taken off.",
+)
+@click.option("--name", help="What the report calls the server.")
+@report_options
+@click.option("-v", "--verbose", is_flag=True, help="Tell passed cases too.")
+def check_command(
+    address: tuple[str, int] | None,
+    ids: tuple[str, ...],
+    cuts: str,
+    seed: int | None,
+    level: str | None,
+    sections: tuple[str, ...],
+    listing: bool,
+    timeout: float,
+    abilities: tuple[str, ...],
+    inabilities: tuple[str, ...],
+    credential_env: str | None,
+    pid: int | None,
+    stop_command: str | None,
+    expected_failures: Path | None,
+    name: str | None,
+    verbose: bool,
+    **files: Path | None,
+) -> None:
+    """Test a server: HOST:PORT, or :PORT on this machine, and which cases (FRAME-07, 'LOGIN-*').
+
+    \b
+    Examples:
+      refserver check localhost:3000
+      refserver check :3000 'FRAME-*' --segmentation bytewise
+      refserver check :3000 --html report.html --json report.json
+      refserver check --list
+    """
+    with complaints():
+        chosen = None if level is None else Level(level.upper())
+        cases = select(SERVER_CASES, ids, level=chosen, sections=sections)
+        if listing:
+            return list_cases(cases)
+        if address is None:
+            raise UsageError("which server? HOST:PORT is missing")
+        stop = stopping(pid, stop_command)
+        identities = credentials(credential_env)
+        declared = capabilities(abilities, inabilities, identities, stop)
+        setting = Setting(
+            address=resolve(*address, timeout),
+            timeout=timeout,
+            capabilities=declared,
+            identities=identities,
+            stop=stop,
+        )
+        text = "" if expected_failures is None else expected_failures.read_text("utf-8")
+        plan = Plan(
+            cases=cases,
+            segmentations=list(Segmentation) if cuts == "all" else [Segmentation(cuts)],
+            capabilities=setting.capabilities,
+            expected=expected_ids(text, SERVER_CASES),
+        )
+        host, port = address
+        driver = ServerDriver(
+            setting=setting,
+            target=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+            seed=secrets.randbelow(2**32) if seed is None else seed,
+            token=secrets.token_hex(3),
+            options=repeated(abilities, inabilities, credential_env),
+        )
+        run(plan, driver, name, verbose, files)
+
+
+def run(
+    plan: Plan, driver: ServerDriver, name: str | None, verbose: bool, files: dict[str, Path | None]
+) -> NoReturn:
+    console = Console()
+    name = name or probe(driver.setting, driver.token) or driver.target
+    with on_console.progress(console, len(list(plan))) as show:
+        report = check(plan, driver, name=name, on_result=show)
+    on_console.show(console, report, verbose=verbose)
+    write_reports(report, **files)
+    sys.exit(exit_code(report.results))
+
+
+def list_cases(cases: Sequence[object]) -> None:
+    for case in cases:
+        proves = ", ".join(getattr(case, "proves", ()))
+        click.echo(f"{getattr(case, 'id', '')}  {getattr(case, 'title', '')} ({proves})")
+
+
+def capabilities(
+    abilities: Sequence[str],
+    inabilities: Sequence[str],
+    identities: Sequence[Identity],
+    stop: Callable[[], None] | None,
+) -> frozenset[str]:
+    """All that is declared about the server."""
+    both = set(abilities) & set(inabilities)
+    if both:
+        raise UsageError(f"--can and --cannot {both.pop()}")
+    declared = {name for name, (on, _) in CAPABILITIES.items() if on} - set(inabilities)
+    declared |= set(abilities)
+    declared.add("credentials" if identities else "any-name")
+    declared |= {"no-presence"} if "presence" in inabilities else set()
+    declared |= {"shutdown"} if stop is not None else set()
+    return frozenset(declared)
+
+
+def repeated(
+    abilities: Sequence[str], inabilities: Sequence[str], credential_env: str | None
+) -> list[str]:
+    words = [word for each in abilities for word in ("--can", each)]
+    words += [word for each in inabilities for word in ("--cannot", each)]
+    return words + (["--credential-env", credential_env] if credential_env else [])
+
+
+def credentials(variable: str | None) -> tuple[Identity, ...]:
+    """Who may log in: from the environment, never from the command line, which others read."""
+    if variable is None:
+        return ()
+    pairs = [each.partition(":") for each in os.environ.get(variable, "").split()]
+    if not pairs or not all(name and colon for name, colon, _ in pairs):
+        raise UsageError(f"the environment variable {variable} has no name:credential")
+    return tuple(Identity(name, credential.encode()) for name, _, credential in pairs)
+
+
+def stopping(pid: int | None, command: str | None) -> Callable[[], None] | None:
+    """What makes the server shut down, if anything was given that does."""
+    if pid is not None and command is not None:
+        raise UsageError("--pid or --stop-command, one of them")
+    if pid is not None:
+        process = pid
+        return lambda: os.kill(process, signal.SIGTERM)
+    if command is not None:
+        words = shlex.split(command)
+
+        def run_command() -> None:
+            subprocess.run(words, check=True, stdout=subprocess.DEVNULL, timeout=60)
+
+        return run_command
+    return None
+
+
+@click.group("report")
+def report_group() -> None:
+    """Work with reports that were written as JSON."""
+
+
+@report_group.command("merge")
+@click.argument("reports", nargs=-1, required=True, type=EXISTING, metavar="REPORT.json...")
+@report_options
+@click.option("-v", "--verbose", is_flag=True, help="Tell passed cases too.")
+def merge_command(reports: tuple[Path, ...], verbose: bool, **files: Path | None) -> None:
+    """Several reports as one: implementations side by side.
+
+    \b
+    Example:
+      refserver report merge mine.json reference.json --html both.html
+    """
+    merged: Report | None = None
+    for path in reports:
+        try:
+            report = machine.read(path)
+        except ValueError as error:
+            leave(Exit.USAGE, f"{path}: {error}")
+        merged = report if merged is None else merged.merged(report)
+    assert merged is not None, "click asks for one at least"
+    on_console.show(Console(), merged, verbose=verbose)
+    write_reports(merged, **files)
+    sys.exit(exit_code(merged.results))
+
+
+@click.command("explain")
+@click.argument("what", metavar="CASE|EP-…|CODE")
+def explain_command(what: str) -> None:
+    """The rule behind a case, a statement or an error code, and what usually is wrong.
+
+    \b
+    Examples:
+      refserver explain FRAME-07
+      refserver explain EP-4.2-1
+      refserver explain 13
+    """
+    with complaints():
+        for line in explain(what):
+            click.echo(line)

@@ -1,0 +1,81 @@
+"""What is behind a case's id, a statement's number or an error's code.
+
+Rule: nothing is said here that does not stand in the specification, the catalogue or
+eventcodec.
+
+Layer: above `cases`, below `commands`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from eventcodec import ErrorCode
+
+from .annotate import annotate
+from .cases import SERVER_CASES
+from .model import Case
+from .raw import error
+from .statements import statements
+from .suite import UsageError
+
+__all__ = ["explain"]
+
+CASES = {case.id: case for case in SERVER_CASES}
+
+
+def explain(what: str) -> Iterator[str]:
+    """The explanation, line by line. Raises UsageError for what nobody knows."""
+    asked = what.strip().upper()
+    if asked in CASES:
+        return _case(CASES[asked])
+    if asked in statements():
+        return _statement(asked)
+    code = _code(asked)
+    if code is None:
+        raise UsageError(f"{what!r} is no case, no statement and no code; see check --list")
+    return _error(code)
+
+
+def _code(asked: str) -> ErrorCode | None:
+    if asked.isdecimal():
+        return ErrorCode.known(int(asked))
+    return ErrorCode.__members__.get(asked)
+
+
+def _case(case: Case) -> Iterator[str]:
+    yield f"{case.id}: {case.title}"
+    yield f"  {case.level}, section {case.section}"
+    for requirement in case.requirement:
+        yield f"  rule   {requirement}"
+    yield f"  cause  usually: {case.cause}"
+    for need in case.needs:
+        yield f"  needs  {need}: {CASES[need].title}"
+    for capability in case.capabilities:
+        yield f"  needs  a server that is declared to be or have: {capability}"
+    yield f"  bytes  refserver check HOST:PORT {case.id} -v"
+
+
+def _statement(number: str) -> Iterator[str]:
+    yield f"{number}: {statements()[number]}"
+    proving = [case for case in SERVER_CASES if number in case.proves]
+    for case in proving:
+        yield f"  case   {case.id}: {case.title}"
+        yield f"         usually: {case.cause}"
+    if not proving:
+        yield "  no case for servers: it binds clients or codecs, or cannot be seen from outside"
+
+
+def _error(code: ErrorCode) -> Iterator[str]:
+    fatal = "ends the connection (seq 0)" if code.fatal else "answers a request, which goes on"
+    yield f"{code.value} {code.name}: {code.meaning}; {fatal}"
+    for number, text in statements().items():
+        if re.search(rf"\b{code.name}\b", text):
+            yield f"  rule   {number} {text}"
+    yield "  bytes  as it is sent, with an empty text:"
+    for piece in annotate(error(0 if code.fatal else 1, code)):
+        yield f"         {piece.data.hex(' '):<24}  {piece.name} {piece.said}"
+    for case in SERVER_CASES:
+        if code.name in case.title:
+            yield f"  case   {case.id}: {case.title}; usually: {case.cause}"

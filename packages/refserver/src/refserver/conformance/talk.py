@@ -1,0 +1,484 @@
+"""Connections of a case: bytes out in pieces, frames back before a deadline.
+
+Rule: nothing here sleeps. What must come is awaited until a deadline; what must not
+come is disproved by the reply to a Ping behind it. Whoever else is in the room is
+passed over: names and contents of a case are its own.
+
+Layer: above `expect` and `suite`, below the cases.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from . import expect as e
+from . import raw
+from .annotate import summary
+from .expect import Expectation, Lane
+from .model import Direction, Step
+from .raw import Frame
+from .segmentation import Segmentation
+from .suite import CaseFailed, NotReached
+
+__all__ = ["Conn", "Identity", "Setting", "Talk"]
+
+KEPT = 512
+"""Bytes of one step that go into a report."""
+FIRST, LAST = 40, 160
+"""Steps of one case that go into a report."""
+CLOSING = 0.5
+"""Seconds that a finished case waits for the server to close, so that it has let go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A name that may log in, and what proves it."""
+
+    name: str
+    credential: bytes = field(repr=False, default=b"")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What a case is told about where and how it runs."""
+
+    address: tuple[str, int]
+    timeout: float
+    capabilities: frozenset[str]
+    identities: tuple[Identity, ...] = ()
+    """Who may log in, where not everybody may."""
+    stop: Callable[[], None] | None = None
+    """Makes the server shut down."""
+
+
+class Talk:
+    """One attempt of a case: its connections, its names, its clock, its evidence."""
+
+    def __init__(
+        self, setting: Setting, segmentation: Segmentation, rng: Random, token: str
+    ) -> None:
+        self.setting = setting
+        self.segmentation = segmentation
+        self.rng = rng
+        self.steps: list[Step] = []
+        self.secrets: set[bytes] = {i.credential for i in setting.identities if i.credential}
+        self._token = token
+        self._names: dict[str, Identity] = {}
+        self._conns: list[Conn] = []
+        self._start = time.monotonic()
+
+    @property
+    def timeout(self) -> float:
+        return self.setting.timeout
+
+    # ------------------------------------------------------------- names
+
+    def identity(self, who: str) -> Identity:
+        """Who `who` is in this attempt: a name that nobody else has."""
+        if who not in self._names:
+            given = self.setting.identities
+            if given and len(self._names) >= len(given):
+                raise CaseFailed((f"{len(self._names) + 1} identities",), "too few were given")
+            self._names[who] = (
+                given[len(self._names)] if given else Identity(f"{who}-{self._token}")
+            )
+        return self._names[who]
+
+    def name(self, who: str) -> str:
+        return self.identity(who).name
+
+    def is_ours(self, frame: Frame) -> bool:
+        """Whether a fact is about somebody of this case, or about nobody that it could be."""
+        author = frame.author
+        known = {identity.name.encode() for identity in self._names.values()}
+        return author is None or author in known
+
+    def text(self, text: str) -> str:
+        """A content that is this attempt's own."""
+        return f"{text} {self._token}"
+
+    # ------------------------------------------------------------- connections
+
+    def connect(self, who: str = "ann", *, receive_buffer: int = 0) -> Conn:
+        """A connection, not logged in. Raises NotReached."""
+        sock = socket.socket(_family(self.setting.address), socket.SOCK_STREAM)
+        if receive_buffer:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        sock.settimeout(self.timeout)
+        try:
+            sock.connect(self.setting.address)
+        except OSError as error:
+            sock.close()
+            raise NotReached(f"cannot connect: {error.strerror or error}") from error
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        conn = Conn(self, who, sock)
+        self._conns.append(conn)
+        self.step(who, Direction.NOTE, note="connected")
+        return conn
+
+    def member(self, who: str = "ann", *, receive_buffer: int = 0) -> Conn:
+        """A connection that is logged in afresh."""
+        conn = self.connect(who, receive_buffer=receive_buffer)
+        conn.login()
+        return conn
+
+    def members(self, *names: str) -> list[Conn]:
+        return [self.member(name) for name in names]
+
+    def canary(self) -> None:
+        """A new connection is served as if nothing had been. Raises CaseFailed."""
+        expected = ("a new connection is served as before",)
+        conn = self.connect("canary")
+        try:
+            conn.login()
+        except CaseFailed as fault:
+            raise CaseFailed(expected, fault.actual) from fault
+
+    def close(self) -> None:
+        """End all connections, and wait a little until the server has ended them too."""
+        deadline = time.monotonic() + min(CLOSING, self.timeout)
+        for conn in self._conns:
+            conn.half_close(quietly=True)
+        for conn in self._conns:
+            conn.close(deadline)
+
+    # ------------------------------------------------------------- evidence
+
+    @property
+    def now(self) -> float:
+        return time.monotonic() - self._start
+
+    def step(self, who: str, direction: Direction, data: bytes = b"", note: str = "") -> None:
+        shown = data[:KEPT]
+        for secret in self.secrets:
+            shown = shown.replace(secret, b"*" * len(secret))
+        self.steps.append(
+            Step(at=self.now, who=who, direction=direction, data=shown, size=len(data), note=note)
+        )
+
+    @property
+    def evidence(self) -> tuple[Step, ...]:
+        """The steps, without the middle of very many."""
+        left_out = len(self.steps) - FIRST - LAST
+        if left_out <= 0:
+            return tuple(self.steps)
+        at = self.steps[FIRST].at
+        gap = Step(at=at, who="kit", direction=Direction.NOTE, note=f"{left_out} steps left out")
+        return (*self.steps[:FIRST], gap, *self.steps[-LAST:])
+
+    def fail(self, expected: str, actual: str) -> CaseFailed:
+        return CaseFailed((expected,), actual)
+
+    def check(self, holds: bool, expected: str, actual: object) -> None:
+        """Raise CaseFailed unless it holds."""
+        if not holds:
+            raise CaseFailed((expected,), str(actual))
+
+
+class Conn:
+    """One connection of a case. `seen` is all that came, in order, strangers' facts too."""
+
+    def __init__(self, talk: Talk, who: str, sock: socket.socket) -> None:
+        self.talk = talk
+        self.who = who
+        self.seen: list[Frame] = []
+        self.ended = ""
+        """How the stream ended, empty while it has not."""
+        self.welcome: Frame | None = None
+        self._sock = sock
+        self._buffer = bytearray()
+        self._frames: deque[Frame] = deque()
+        self._seq = 0
+        self.recording = True
+        self.answers = True
+        """Whether a Ping of the server's is answered."""
+
+    # ------------------------------------------------------------- sending
+
+    @property
+    def user(self) -> str:
+        return self.talk.name(self.who)
+
+    def seq(self) -> int:
+        """The next number of a request."""
+        self._seq += 1
+        return self._seq
+
+    def send(self, *frames: bytes) -> None:
+        """Send, cut as the segmentation says."""
+        data = b"".join(frames)
+        self._note(data)
+        for piece in self.talk.segmentation.cut(data, self.talk.rng):
+            self._write(piece)
+
+    def send_piece(self, data: bytes) -> None:
+        """Send in one piece, whatever the segmentation."""
+        self._note(data)
+        self._write(data)
+
+    def _note(self, data: bytes) -> None:
+        self.talk.step(self.who, Direction.SENT, data, _summaries(data))
+
+    def _write(self, data: bytes) -> None:
+        left = self.write_some(data, self.talk.timeout)
+        if left and not self.ended:
+            raise self.talk.fail("the server takes what is sent", f"{left} bytes not taken")
+
+    def write_some(self, data: bytes, timeout: float, *, reading: bool = True) -> int:
+        """Write, reading meanwhile; gives how many bytes were not taken for so long."""
+        view = memoryview(data)
+        deadline = time.monotonic() + timeout
+        while view:
+            try:
+                sent = self._sock.send(view)
+            except BlockingIOError:
+                if not self._wait(deadline, select.POLLOUT | (select.POLLIN if reading else 0)):
+                    break
+                if reading:
+                    self._read()
+                continue
+            except OSError as error:
+                # The server ended the connection while we wrote: what it said is still to read.
+                self.talk.step(self.who, Direction.NOTE, note=f"sending: {error.strerror}")
+                break
+            view = view[sent:]
+            deadline = time.monotonic() + timeout
+        return len(view)
+
+    def half_close(self, *, quietly: bool = False) -> None:
+        """End one's own stream."""
+        if not quietly:
+            self.talk.step(self.who, Direction.NOTE, note="shut down the sending side")
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            if not quietly:
+                self.talk.step(self.who, Direction.NOTE, note=f"{error.strerror}")
+
+    def reset(self) -> None:
+        """Break the connection: the server gets a TCP reset."""
+        self.talk.step(self.who, Direction.NOTE, note="reset the connection")
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._sock.close()
+        self.ended = "reset by the kit"
+
+    def close(self, deadline: float) -> None:
+        """Read to the end or the deadline, and close."""
+        while not self.ended and self._wait(deadline, select.POLLIN):
+            self._read()
+        self._sock.close()
+
+    # ------------------------------------------------------------- requests
+
+    def login(self, *, ticket: int = 0, position: int = 0) -> Frame:
+        """Log in under one's name, and await the Welcome."""
+        identity = self.talk.identity(self.who)
+        seq = self.seq()
+        self.send(raw.login(seq, identity.name, identity.credential, ticket, position))
+        return self.welcomed(seq)
+
+    def welcomed(self, seq: int) -> Frame:
+        """Await the Welcome to a Login that was sent."""
+        self.welcome = self.expect(e.welcome(seq))
+        return self.welcome
+
+    @property
+    def place(self) -> int:
+        """`Welcome.position`."""
+        return self._welcomed("position")
+
+    @property
+    def ticket(self) -> int:
+        return self._welcomed("ticket")
+
+    @property
+    def max_frame(self) -> int:
+        return self._welcomed("max_frame")
+
+    @property
+    def heartbeat(self) -> int:
+        return self._welcomed("heartbeat")
+
+    def _welcomed(self, name: str) -> int:
+        assert self.welcome is not None, "the case asks before it has logged in"
+        return self.welcome.number(name)
+
+    def say(self, content: bytes | str) -> int:
+        """Send a Message; gives its seq."""
+        seq = self.seq()
+        self.send(raw.message(seq, content))
+        return seq
+
+    def said(self, content: bytes | str) -> int:
+        """Send a Message and await its Ack; gives its position."""
+        return self.expect(e.ack(self.say(content))).number("position")
+
+    def log_out(self) -> Frame:
+        """Send a Logout and await its Ack."""
+        seq = self.seq()
+        self.send(raw.logout(seq))
+        return self.expect(e.ack(seq))
+
+    # ------------------------------------------------------------- receiving
+
+    def expect(self, *expectations: Expectation) -> Frame:
+        """Await these, one after the other; gives the last. Raises CaseFailed."""
+        frame: Frame | None = None
+        for expectation in expectations:
+            frame = self._expect(expectation, self.deadline())
+        return frame or Frame(b"")
+
+    def expect_by(self, expectation: Expectation, deadline: float) -> Frame | None:
+        """Await this until a deadline of the case's own."""
+        return self._expect(expectation, deadline)
+
+    def deadline(self) -> float:
+        """When what is awaited from now on must have come."""
+        return time.monotonic() + self.talk.timeout
+
+    def ends(self, code: int) -> None:
+        """Await the last frame, an Error of this code with seq 0, and then the end."""
+        self.expect(e.fatal(code), e.END)
+
+    def settle(self) -> list[Frame]:
+        """Everything that came until now, proved by a Ping: gives what stands before its Pong."""
+        start = len(self.seen)
+        seq = self.seq()
+        self.send(raw.ping(seq))
+        wanted = e.pong(seq)
+        deadline = self.deadline()
+        while True:
+            frame = self.next(deadline)
+            if wanted.fits(frame):
+                return self.seen[start:-1]
+            if frame is None:
+                raise CaseFailed((wanted.says,), self.ended or "nothing more came")
+
+    def quiet(self) -> None:
+        """Nothing comes for this connection but what strangers do: proved by a Ping."""
+        came = [f for f in self.settle() if not f.is_fact or self.talk.is_ours(f)]
+        if came:
+            raise CaseFailed(("nothing",), summary(came[0].raw))
+
+    def nothing_more(self) -> None:
+        """The end comes, and nothing of this case before it."""
+        self._expect(e.END, self.deadline())
+
+    def next(self, deadline: float) -> Frame | None:
+        """The next frame, whatever it is; None at the end or the deadline."""
+        while not self._frames and not self.ended:
+            if not self._wait(deadline, select.POLLIN):
+                return None
+            self._read()
+        if not self._frames:
+            return None
+        frame = self._frames.popleft()
+        self.seen.append(frame)
+        return frame
+
+    def _expect(self, wanted: Expectation, deadline: float) -> Frame | None:
+        while True:
+            frame = self.next(deadline)
+            if frame is None and not self.ended:
+                raise CaseFailed((wanted.says,), "nothing came in time")
+            if wanted.fits(frame):
+                return frame
+            if frame is None:
+                raise CaseFailed((wanted.says,), self.ended)
+            if not self._passes(frame, wanted):
+                raise CaseFailed((wanted.says,), summary(frame.raw))
+
+    def _passes(self, frame: Frame, wanted: Expectation) -> bool:
+        """Whether this frame may come before what is wanted."""
+        if frame.type == raw.PING:
+            self.answer(frame)
+            return True
+        if not frame.is_fact:
+            return False
+        if wanted.lane is Lane.REPLY or not self.talk.is_ours(frame):
+            return True
+        if wanted.lane is Lane.PRESENCE:
+            return not wanted.about(frame)
+        return frame.is_presence
+
+    def answer(self, ping: Frame) -> None:
+        """Answer a Ping of the server's."""
+        if self.answers:
+            self.send_piece(raw.pong(ping.seq))
+
+    def _wait(self, deadline: float, events: int) -> bool:
+        poll = select.poll()
+        poll.register(self._sock, events)
+        left = max(0.0, deadline - time.monotonic())
+        return bool(poll.poll(left * 1000))
+
+    def _read(self) -> None:
+        try:
+            data = self._sock.recv(1 << 18)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._end(f"the connection failed: {error.strerror}")
+            return
+        if not data:
+            self._end("the end of the stream")
+            return
+        self._buffer += data
+        self._take_frames()
+
+    def _take_frames(self) -> None:
+        start = 0
+        while len(self._buffer) - start >= 4:
+            size = 4 + int.from_bytes(self._buffer[start : start + 4], "big")
+            if size < 16:
+                raise self.talk.fail("a frame", f"a length of {size - 4}")
+            if len(self._buffer) - start < size:
+                break
+            frame = Frame(bytes(self._buffer[start : start + size]))
+            if self.recording:
+                self._hide(frame)
+                self.talk.step(self.who, Direction.RECEIVED, frame.raw)
+            self._frames.append(frame)
+            start += size
+        del self._buffer[:start]
+
+    def _hide(self, frame: Frame) -> None:
+        ticket = frame.number("ticket")
+        if frame.type == raw.WELCOME and ticket > 0:
+            self.talk.secrets.add(ticket.to_bytes(8, "big"))
+
+    def _end(self, how: str) -> None:
+        if self._buffer:
+            how += f", {len(self._buffer)} bytes into a frame"
+        self.ended = how
+        self.talk.step(self.who, Direction.NOTE, note=how)
+
+
+def entries(frames: Iterable[Frame]) -> list[int]:
+    """The positions that these frames give, in their order."""
+    return [frame.entry for frame in frames if frame.entry]
+
+
+def _summaries(data: bytes) -> str:
+    """What is sent, frame by frame, as far as it is frames."""
+    told: list[str] = []
+    at = 0
+    while at < len(data) and len(told) < 4:
+        length = int.from_bytes(data[at : at + 4], "big")
+        size = length + 4 if length >= 12 else len(data)
+        told.append(summary(data[at : at + size]))
+        at += size
+    return "; ".join(told) + (f"; … {len(data) - at} bytes" if at < len(data) else "")
+
+
+def _family(address: tuple[str, int]) -> Any:
+    return socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0][0]

@@ -1,0 +1,57 @@
+"""A server in a process of its own, for as long as a test needs it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from random import Random
+
+from refserver.conformance.cases import SERVER_CASES
+from refserver.conformance.check import CAPABILITIES, ServerDriver
+from refserver.conformance.model import Result
+from refserver.conformance.segmentation import Segmentation
+from refserver.conformance.suite import Plan, run_suite, select
+from refserver.conformance.talk import Setting
+
+DECLARED = frozenset(name for name, (on, _) in CAPABILITIES.items() if on) | {"any-name"}
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Where a server is, and its process."""
+
+    port: int
+    pid: int
+
+    def driver(self, *, can: frozenset[str] = DECLARED, timeout: float = 2.0) -> ServerDriver:
+        setting = Setting(address=("127.0.0.1", self.port), timeout=timeout, capabilities=can)
+        token = f"t{Random().randrange(16**6):06x}"
+        return ServerDriver(setting=setting, target=f"localhost:{self.port}", seed=7, token=token)
+
+    def run(
+        self,
+        *ids: str,
+        segmentations: tuple[Segmentation, ...] = (Segmentation.WHOLE,),
+        can: frozenset[str] = DECLARED,
+        timeout: float = 2.0,
+    ) -> list[Result]:
+        """The results of these cases against the server."""
+        cases = select(SERVER_CASES, ids)
+        plan = Plan(cases=cases, segmentations=segmentations, capabilities=can)
+        return run_suite(plan, self.driver(can=can, timeout=timeout))
+
+
+@contextmanager
+def serving(*options: str) -> Iterator[Served]:
+    """`refserver serve` with these options, on a free port."""
+    command = [sys.executable, "-m", "refserver", "serve", "--port", "0", "--quiet", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        try:
+            yield Served(port=int(line.rpartition(":")[2]), pid=process.pid)
+        finally:
+            process.terminate()

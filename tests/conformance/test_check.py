@@ -1,0 +1,76 @@
+"""The kit against the server that it ships with: what the reference does is right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from tests.conformance.serving import DECLARED, Served, serving
+
+from refserver.conformance.cases import SERVER_CASES
+from refserver.conformance.model import Result, Verdict
+from refserver.conformance.segmentation import Segmentation
+
+ALONE = {"slow consumers", "keepalive", "shutdown"}
+"""Sections that load the server or wait for a clock: they have tests of their own."""
+IDS = [case.id for case in SERVER_CASES if case.section not in ALONE]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Served]:
+    with serving() as served:
+        yield served
+
+
+def told(results: list[Result]) -> dict[str, str]:
+    """What is not passed or unsupported, as a failure shows it best."""
+    fine = (Verdict.PASSED, Verdict.UNSUPPORTED)
+    return {
+        f"{each.case}/{each.segmentation}": f"{each.verdict}: {each.reason}; {each.actual}"
+        for each in results
+        if each.verdict not in fine
+    }
+
+
+@pytest.mark.parametrize("segmentation", Segmentation)
+def test_every_case_passes_in_every_segmentation(
+    server: Served, segmentation: Segmentation
+) -> None:
+    results = server.run(*IDS, segmentations=(segmentation,))
+
+    assert told(results) == {}
+    assert sum(result.verdict is Verdict.PASSED for result in results) > 120
+
+
+def test_one_who_does_not_read_costs_nobody_anything(server: Served) -> None:
+    results = server.run("SLOW-*", can=DECLARED | {"evicts"})
+
+    assert told(results) == {}
+
+
+def test_silence_is_noticed_and_ended() -> None:
+    waiting = [case.id for case in SERVER_CASES if case.section == "keepalive"]
+    can = DECLARED | {"heartbeat", "login-timeout"}
+
+    with (
+        serving("--heartbeat", "1", "--login-timeout", "2") as served,
+        ThreadPoolExecutor(len(waiting)) as pool,  # each waits, none disturbs another
+    ):
+        runs = list(pool.map(lambda id: served.run(id, can=can), waiting))
+
+    results = [result for run in runs for result in run]
+    assert told(results) == {}
+    assert {result.verdict for result in results} == {Verdict.PASSED}
+
+
+def test_without_presence_nothing_else_changes() -> None:
+    can = DECLARED - {"presence"} | {"no-presence"}
+
+    with serving("--no-presence") as served:
+        results = served.run(*IDS, can=can)
+
+    assert told(results) == {}
+    passed = {result.case for result in results if result.verdict is Verdict.PASSED}
+    assert {"ORDER-15", "ORDER-16", "ORDER-17", "RESUME-18"} <= passed
+    assert "ORDER-05" not in passed

@@ -1,0 +1,211 @@
+"""The commands: what they print, what they write, and exit codes that cannot lie."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from tests.conformance.samples import a_report, a_result
+from tests.conformance.serving import Served, serving
+
+from refserver.conformance import check
+from refserver.conformance.cases import SERVER_CASES
+from refserver.conformance.commands import register
+from refserver.conformance.model import Verdict
+from refserver.conformance.reports import machine
+from refserver.conformance.suite import Attempt, CaseFailed, Exit
+
+
+@click.group()
+def group() -> None:
+    """A command line."""
+
+
+register(group)
+WHOLE = ("--segmentation", "whole", "--seed", "7")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Served]:
+    with serving() as served:
+        yield served
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(group, words)
+
+
+def run_check(server: Served, *words: str) -> Result:
+    return run("check", f"localhost:{server.port}", *words, *WHOLE)
+
+
+def broken(monkeypatch: pytest.MonkeyPatch, outcome: Exception) -> None:
+    """Every attempt ends like this."""
+
+    def attempt(self: object, case: object, segmentation: object) -> Attempt:
+        if isinstance(outcome, CaseFailed):
+            return Attempt(fault=outcome)
+        raise outcome
+
+    monkeypatch.setattr(check.ServerDriver, "attempt", attempt)
+
+
+def test_what_passes_is_0(server: Served) -> None:
+    done = run_check(server, "FRAME-01", "LOGIN-01")
+
+    assert done.exit_code == Exit.AS_EXPECTED
+    assert "2 passed" in done.stdout
+
+
+def test_what_fails_is_1(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken(monkeypatch, CaseFailed(["a Pong"], "nothing"))
+
+    done = run_check(server, "FRAME-01")
+
+    assert done.exit_code == Exit.FAILED
+    again = f"refserver check localhost:{server.port} FRAME-01 --segmentation whole --seed 7"
+    assert again in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["localhost"],
+        ["localhost:0"],
+        [":3000", "FRAME-99"],
+        [":3000", "--section", "farming"],
+        [":3000", "--timeout", "0"],
+        [":3000", "--can", "evicts", "--can", "flying"],
+        [":3000", "--can", "presence", "--cannot", "presence"],
+        [":3000", "--credential-env", "NOT_SET_ANYWHERE"],
+        [":3000", "--pid", "7", "--stop-command", "true"],
+        [":3000", "--expected-failures", "/nowhere"],
+    ],
+)
+def test_what_makes_no_sense_is_2_and_one_line(words: list[str]) -> None:
+    done = run("check", *words)
+
+    assert done.exit_code == Exit.USAGE
+    assert done.stdout == ""
+    assert done.stderr
+
+
+def test_where_no_case_ran_is_3(server: Served) -> None:
+    done = run_check(server, "ALIVE-01")
+
+    assert done.exit_code == Exit.NO_CASE_RAN
+    assert "no case ran" in done.stdout
+
+
+def test_where_nobody_answers_is_4() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+
+    done = run("check", f"127.0.0.1:{port}", *WHOLE)
+
+    assert done.exit_code == Exit.UNREACHABLE
+    assert "cannot reach" in done.stderr
+
+
+def test_the_kits_own_failure_is_5(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken(monkeypatch, ZeroDivisionError())
+
+    done = run_check(server, "FRAME-01")
+
+    assert done.exit_code == Exit.SUITE_ERROR
+    assert "ZeroDivisionError" in done.stdout
+
+
+def test_an_expected_failure_that_passes_is_1(server: Served, tmp_path: Path) -> None:
+    (tmp_path / "known").write_text("FRAME-01 # not any more\n")
+
+    done = run_check(server, "FRAME-01", "--expected-failures", str(tmp_path / "known"))
+
+    assert done.exit_code == Exit.FAILED
+    assert "take it off" in done.stdout
+
+
+def test_the_list_has_every_case() -> None:
+    done = run("check", "--list")
+
+    assert done.exit_code == 0
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [c.id for c in SERVER_CASES]
+
+
+def test_every_report_is_written(server: Served, tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("r.json", "r.xml", "r.html", "r.md")]
+    options = ["--json", files[0], "--junit", files[1], "--html", files[2], "--markdown", files[3]]
+
+    done = run_check(server, "FRAME-0*", *map(str, options))
+
+    assert done.exit_code == Exit.AS_EXPECTED
+    assert [file.name for file in files if file.stat().st_size < 50] == []
+    report = machine.read(files[0])
+    assert report.runs[0].implementation == "refserver"
+    assert report.runs[0].seed == 7
+
+
+def test_a_report_that_cannot_be_written_is_2(server: Served) -> None:
+    done = run_check(server, "FRAME-01", "--json", "/nowhere/at/all.json")
+
+    assert done.exit_code == Exit.USAGE
+
+
+def test_no_ticket_stands_in_a_report(server: Served, tmp_path: Path) -> None:
+    run_check(server, "RESUME-01", "--json", str(tmp_path / "r.json"))
+
+    (run_,) = json.loads((tmp_path / "r.json").read_text())["runs"]
+    frames = [step["data"] for result in run_["results"] for step in result["steps"]]
+    welcomes = [data for data in frames if data[8:12] == "0108"]
+    assert welcomes
+    assert all("2a" * 8 in data for data in welcomes)
+
+
+def test_merged_reports_stand_side_by_side(tmp_path: Path) -> None:
+    for name, verdict in (("one", Verdict.PASSED), ("two", Verdict.FAILED)):
+        machine.write(a_report(a_result(verdict), name=name), tmp_path / name)
+
+    out = tmp_path / "both.html"
+    done = run("report", "merge", str(tmp_path / "one"), str(tmp_path / "two"), "--html", str(out))
+
+    assert done.exit_code == Exit.FAILED
+    assert "one" in done.stdout and "two" in done.stdout
+    assert out.stat().st_size > 200
+
+
+def test_what_is_no_report_is_not_merged(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("{}")
+
+    done = run("report", "merge", str(tmp_path / "one"))
+
+    assert done.exit_code == Exit.USAGE
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("FRAME-07", "EP-2.1-6 A frame that the end of the stream cuts short"),
+        ("frame-07", "usually: what is left in the buffer"),
+        ("EP-4.2-1", "case   REPLY-01"),
+        ("EP-9.9-9", None),
+        ("13", "13 USER_TAKEN: somebody has this name"),
+        ("HISTORY_GONE", "RESUME-09"),
+        ("1", "00 01"),
+        ("99", None),
+        ("EP-10.4-2", "no case for servers"),
+    ],
+)
+def test_an_id_a_statement_or_a_code_is_explained(what: str, said: str | None) -> None:
+    done = run("explain", what)
+
+    if said is None:
+        assert done.exit_code == Exit.USAGE
+    else:
+        assert done.exit_code == 0
+        assert said in done.stdout
