@@ -390,7 +390,8 @@ class Life:
             return
         data, behind = self.log.segment(start)
         for seat in list(self.seats):
-            if seat.session.follow(start, behind):
+            if seat.session.follows and seat.session.cursor == start:
+                seat.session.cursor = behind
                 seat.read(data)
             if seat.session.finished:
                 self.finish(seat)

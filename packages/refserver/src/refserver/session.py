@@ -104,7 +104,8 @@ class Session:
         self._rest: memoryview | None = None  # of a piece that was begun
         self._head: list[bytes] = []  # replies from before the place in the log
         self._own: deque[Own] = deque()
-        self._cursor = 0
+        self.cursor = 0  # the place in the log: the last entry that was taken
+        self.follows = False  # a member to which nothing is due but the log
         self._unread = 0  # bytes of replies in _head and _own
         self._ending = False  # the last frame stands in _head or _own, or was taken
         self._verdict: tuple[float, str] | None = None  # when to say UNAUTHORIZED, and to whom
@@ -276,14 +277,14 @@ class Session:
             self._reply(self._conn.reply(login, Error(code=refused.code, text=refused.reason)))
 
     def _join(self, login: Login, user: str, *, bound: bool) -> None:
-        self.member, self._cursor = self.room.enter(self, user, bound=bound)
+        self.member, self.cursor = self.room.enter(self, user, bound=bound)
         self._welcome(login)
 
     def _resume(self, login: Login, user: str) -> None:
         member = self.room.find(user, login.ticket, login.position)
         if member.session is not None:
             member.session.goodbye(ErrorCode.USER_TAKEN, "the session goes on elsewhere")
-        self.member, self._cursor = member, login.position
+        self.member, self.cursor = member, login.position
         self._welcome(login)
         self.room.resume(member, self)
 
@@ -292,13 +293,13 @@ class Session:
         welcome = Welcome(
             user=self.member.user,
             ticket=self.member.ticket,
-            position=self._cursor,
+            position=self.cursor,
             max_frame=self._config.max_frame,
             heartbeat=self._config.heartbeat,
             server=self._config.server_name,
         )
         self._put_first(self._conn.reply(login, welcome))
-        note("login", user=self.member.user, peer=self.peer.address, position=self._cursor)
+        note("login", user=self.member.user, peer=self.peer.address, position=self.cursor)
 
     def _logout(self, logout: Logout) -> None:
         assert self.member is not None
@@ -319,17 +320,23 @@ class Session:
 
     def _put_first(self, data: bytes) -> None:
         self._head.append(data)
+        self.follows = False
         self._unread += len(data)
         self._touched()
 
     def _put(self, own: Own) -> None:
         self._own.append(own)
+        self.follows = False
         self._unread += len(own.data)
         self._touched()
 
     def take(self) -> bytes | memoryview:
-        """What to write next, `SEGMENT` bytes at most; empty where there is nothing now."""
-        if not self._own and not self._head and self._rest is None:
+        """What to write next, `SEGMENT` bytes at most; empty where there is nothing now.
+
+        Whoever only `follows` may also be given the log's own segment behind its `cursor`,
+        which then is put behind it: the short road of a fan-out, where most do.
+        """
+        if self.follows:
             return self._cut(self._from_log())
         pieces: list[bytes | memoryview] = []
         size = 0
@@ -339,19 +346,9 @@ class Session:
                 break
             pieces.append(piece)
             size += len(piece)
+        private = self._own or self._head or self._ending or self.member is None
+        self.follows = not private
         return self._cut(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-
-    def follow(self, start: int, behind: int) -> bool:
-        """Go from `start` to `behind` in the log, if that is all that is due to this member.
-
-        The caller then writes the log's segment between them: the short road of a fan-out,
-        where most members stand at one place and have nothing of their own.
-        """
-        private = self._own or self._head or self._rest is not None
-        if self._cursor != start or private or self._ending or self.member is None:
-            return False
-        self._cursor = behind
-        return True
 
     def _next(self) -> bytes | memoryview:
         """The next piece: the rest of the last, what is first, the log, or one's own."""
@@ -366,10 +363,10 @@ class Session:
         if not self._own:
             return self._from_log()
         own = self._own[0]
-        if self._cursor < own.start:
+        if self.cursor < own.start:
             return self._from_log(own.start)
         self._own.popleft()
-        self._cursor = own.stop
+        self.cursor = own.stop
         self._unread -= len(own.data)
         return own.data
 
@@ -377,7 +374,7 @@ class Session:
         if self.member is None or (self._ending and stop is None):
             return b""
         try:
-            data, self._cursor = self._log.segment(self._cursor, stop)
+            data, self.cursor = self._log.segment(self.cursor, stop)
         except LookupError:
             self.evict()
             return b""
@@ -389,6 +386,7 @@ class Session:
             return data
         whole = memoryview(data)
         self._rest = whole[SEGMENT:]
+        self.follows = False
         return whole[:SEGMENT]
 
     @property
@@ -399,7 +397,7 @@ class Session:
     @property
     def behind(self) -> bool:
         """The log has dropped what this member would read next."""
-        return self.member is not None and not self._ending and not self._log.holds(self._cursor)
+        return self.member is not None and not self._ending and not self._log.holds(self.cursor)
 
     # ------------------------------------------------------------- the end
 
@@ -421,12 +419,12 @@ class Session:
         self._own.clear()
         self._head.clear()
         self._unread = 0
-        self._cursor = self._log.end
+        self.cursor = self._log.end
         self._patience = self._config.close_timeout
         code = ErrorCode.TIMEOUT if self.member is None else ErrorCode.SLOW_CONSUMER
         if self._ending:  # it left before, and what it was to read until then is gone
             last = encode(Error(code=code, text=code.meaning))
-            self._put(Own(self._cursor, self._cursor, last))
+            self._put(Own(self.cursor, self.cursor, last))
         else:
             self.goodbye(code)
 
