@@ -20,6 +20,7 @@ import click
 
 from . import auth, logs
 from .config import Config, Unusable
+from .conformance.commands import register as register_kit
 
 __all__ = ["main"]
 
@@ -88,7 +89,7 @@ class GroupedCommand(click.Command):
 )
 @click.version_option(package_name="refserver")
 def main() -> None:
-    """The reference server for Event Protocol 1."""
+    """The reference server for Event Protocol 1, and its conformance kit."""
 
 
 def option_names(field: dataclasses.Field[Any]) -> tuple[str, str]:
@@ -198,3 +199,6 @@ def fail(reason: str) -> NoReturn:
     """Say what is wrong, in one line, and leave."""
     click.echo(f"refserver: {reason}", err=True)
     sys.exit(USAGE)
+
+
+register_kit(main)
