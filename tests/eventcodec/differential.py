@@ -112,12 +112,13 @@ def check_refused(rest: bytes) -> None:
 def by_construct(kind: type[Event], body: bytes) -> dict[str, object] | None:
     """The fields as construct finds them, or None where it refuses, or reads an encoding
     that it would not write."""
+    parser = REFERENCES[kind] if kind in REFERENCES else reference(kind)
     try:
-        found = REFERENCES[kind].parse(body)
+        found = parser.parse(body)
     except construct.ConstructError:
         return None
     values = {part.name: found[part.name] for part in kind.parts}
-    return values if REFERENCES[kind].build(values) == body else None
+    return values if parser.build(values) == body else None
 
 
 def check_relay(stream: bytes, events: list[Event]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import construct
@@ -12,13 +13,15 @@ from hypothesis import strategies as st
 from tests.eventcodec.cases import CASES
 from tests.eventcodec.declared import DECLARED, Drawn
 from tests.eventcodec.differential import by_construct
-from tests.eventcodec.mutations import NOT_UTF8
-from tests.eventcodec.strategies import of
+from tests.eventcodec.mutations import NOT_UTF8, mutate
+from tests.eventcodec.strategies import VALUES, of
+from tests.eventcodec.streams import read
 
 from eventcodec import (
     STANDARD_EVENTS,
     ApplicationEvent,
     Codec,
+    Decoder,
     Error,
     ErrorCode,
     Event,
@@ -212,6 +215,75 @@ def test_an_event_may_have_many_fields() -> None:
     event = declared(seq=1, **dict(zip(names, values, strict=True)))
 
     assert Codec([declared]).decode(encode(event)) == event
+
+
+# ---------------------------------------------------------------- any declaration
+
+INNER = [word for word in VALUES if word not in (wire.Text, wire.Rest)]
+
+
+@st.composite
+def declarations(draw: st.DrawFn) -> Any:
+    """A class of any words in any order; only the last may take whatever is left."""
+    words = draw(st.lists(st.sampled_from(INNER), max_size=7))
+    last = draw(st.sampled_from([None, wire.Text, wire.Rest]))
+    if last is not None:
+        words.append(last)
+    return declare({f"field{n}": word for n, word in enumerate(words)})
+
+
+@given(data=st.data(), declared=declarations())
+@pytest.mark.proves("EP-2.4-1")
+def test_an_event_of_any_declaration_comes_back_from_its_frame(
+    data: st.DataObject, declared: Any
+) -> None:
+    event = data.draw(of(declared))
+    values = {part.name: getattr(event, part.name) for part in declared.parts}
+
+    frame = encode(event)
+
+    assert Codec([declared]).decode(frame) == event
+    assert reference(declared).build(values) == frame[HEADER_SIZE:]
+
+
+@given(data=st.data(), declared=declarations(), random=st.randoms(use_true_random=False))
+@pytest.mark.proves("EP-2.4-2", "EP-2.4-3", "EP-2.4-4")
+def test_a_mutated_body_of_any_declaration_is_judged_as_construct_does(
+    data: st.DataObject, declared: Any, random: Random
+) -> None:
+    frame = encode(data.draw(of(declared)))
+    body = mutate(frame, random)[HEADER_SIZE:]
+    expected = by_construct(declared, body)
+
+    try:
+        event = decode_body(declared, body, before=b"123", behind=frame)
+    except ProtocolError:
+        found = None
+    else:
+        found = {part.name: getattr(event, part.name) for part in declared.parts}
+
+    assert found == expected
+
+
+@EACH_CLASS
+@given(data=st.data())
+@pytest.mark.proves("EP-2.1-5")
+def test_events_that_are_made_in_one_go_are_those_that_are_made_one_by_one(
+    kind: type[Event], data: st.DataObject
+) -> None:
+    events = data.draw(st.lists(of(kind), min_size=1, max_size=4))
+    frames = [encode(event) for event in events]
+    cut = data.draw(st.integers(0, len(frames[-1])))
+    stream = b"".join(frames)[: len(b"".join(frames)) - cut]
+
+    outcome = read(Decoder(codec=Codec(DECLARED)), [stream])
+
+    whole = events if cut == 0 else events[:-1]
+    assert outcome.events == whole
+    assert outcome.fault is None
+
+
+# ---------------------------------------------------------------- foreign subcons
 
 
 class Moody(_Construct):

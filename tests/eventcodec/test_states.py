@@ -142,6 +142,7 @@ def server_in(state: State) -> ServerConnection:
     "EP-3.11-2",
     "EP-3.11-3",
     "EP-3.12-1",
+    "EP-4.2-8",
     "EP-4.2-9",
     "EP-4.3-1",
     "EP-4.3-2",
@@ -200,7 +201,7 @@ def test_a_server_replies_with_what_the_table_says_or_an_error(
 
 
 @EACH_KIND
-@pytest.mark.proves("EP-4.2-8")
+@pytest.mark.proves("EP-4.2-10")
 def test_a_server_replies_to_a_refused_request_with_an_error_alone(kind: int) -> None:
     server = server_in(State.NEW)
     refused = next(server.receive(encode(Message(content="too early", seq=9))))
