@@ -54,6 +54,8 @@ def another(field: dataclasses.Field[Any]) -> Any:
     """A legal value that is not the default."""
     if isinstance(field.default, bool):
         return not field.default
+    if "choices" in field.metadata:
+        return field.metadata["choices"][-1]
     if "least" in field.metadata:
         return field.metadata["least"] if field.name != "address_share" else 0.5
     return "another"

@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 import click
+from rich.console import Console
 
 from . import auth, logs
 from .config import Config, Unusable
@@ -24,7 +25,7 @@ from .conformance.commands import register as register_kit
 
 __all__ = ["main"]
 
-USAGE = 2
+FAILED, USAGE = 1, 2
 INTERRUPTED = 130
 OTHERS = "Others"
 
@@ -119,6 +120,8 @@ def _kind(field: dataclasses.Field[Any]) -> Any:
     about = field.metadata
     if about.get("path"):
         return click.Path(dir_okay=False)
+    if "choices" in about:
+        return click.Choice(about["choices"])
     if "least" in about:
         numbers = click.FloatRange if isinstance(field.default, float) else click.IntRange
         return numbers(about["least"], about.get("most"))
@@ -134,8 +137,7 @@ def _options(command: Command) -> Command:
 @main.command(cls=GroupedCommand)
 @click.argument("at", metavar="[PORT]", required=False, type=click.IntRange(0, 65_535))
 @_options
-@click.option("--quiet", is_flag=True, help="Log warnings and errors only.")
-def serve(at: int | None, quiet: bool, **settings: Any) -> None:
+def serve(at: int | None, **settings: Any) -> None:
     """Serve on localhost:3000, or on PORT, until Ctrl-C.
 
     The first line on stdout says where; what happens goes to stderr. Each option can
@@ -156,9 +158,9 @@ def serve(at: int | None, quiet: bool, **settings: Any) -> None:
 
     if at is not None:
         settings["port"] = at
-    logs.to_stderr(logging.WARNING if quiet else logging.INFO)
     try:
         config = Config(**settings)
+        logs.to_stderr(logging.WARNING if config.quiet else logging.INFO, config.log_format)
         run(config)
     except Unusable as error:
         fail(str(error))
@@ -187,6 +189,30 @@ def token(user: str) -> None:
     click.echo(f"token: {secret}", err=True)
 
 
+@main.command()
+@click.argument("port", type=click.IntRange(1, 65_535), envvar="REFSERVER_METRICS")
+def status(port: int) -> None:
+    """Print the main figures of the server that serves metrics on PORT.
+
+    PORT may stand in REFSERVER_METRICS, as for the server. Exit code 1 where there is
+    no such server.
+
+    \b
+    Example:
+      refserver --metrics 9100 &
+      refserver status 9100
+    """
+    try:
+        from .status import fetch, table
+    except ImportError:
+        fail("status needs prometheus-client: install refserver[metrics]")
+    try:
+        figures = fetch(port)
+    except Unusable as error:
+        fail(str(error), FAILED)
+    Console().print(table(figures))
+
+
 def _why(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return "something listens there already; choose another port, or 0 for a free one"
@@ -195,10 +221,10 @@ def _why(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def fail(reason: str) -> NoReturn:
+def fail(reason: str, code: int = USAGE) -> NoReturn:
     """Say what is wrong, in one line, and leave."""
     click.echo(f"refserver: {reason}", err=True)
-    sys.exit(USAGE)
+    sys.exit(code)
 
 
 register_kit(main)

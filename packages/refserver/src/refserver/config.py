@@ -27,6 +27,9 @@ ROOM = "The room"
 SIZES = "Sizes"
 CONNECTIONS = "Connections"
 TIME = "Time"
+WATCHING = "Watching it"
+
+LOG_FORMATS = ("text", "json")
 
 
 class Unusable(Exception):
@@ -36,7 +39,8 @@ class Unusable(Exception):
 def option(default: Any, help: str, *, group: str, reason: str, unit: str = "", **more: Any) -> Any:
     """A field of `Config`: what it does, its unit, and why its default is what it is.
 
-    `least` and `most` bound a number. `path` says that a text names a file.
+    `least` and `most` bound a number. `path` says that a text names a file, `choices` that
+    it is one of these.
     """
     about = {"help": help, "group": group, "unit": unit, "reason": reason, **more}
     return dataclasses.field(default=default, metadata=about)
@@ -245,6 +249,31 @@ class Config:
         unit="SECONDS",
         reason="as long as a stalled member is borne",
         least=0,
+    )
+
+    metrics: int | None = option(
+        None,
+        "serve figures for Prometheus on this port of loopback; 0 takes a free one; "
+        "needs refserver[metrics]",
+        group=WATCHING,
+        unit="PORT",
+        reason="most runs need none",
+        least=0,
+        most=65_535,
+    )
+    log_format: str = option(
+        "text",
+        "how the lines on stderr are written: text or json, a JSON object a line",
+        group=WATCHING,
+        unit="FORM",
+        reason="people read it first",
+        choices=LOG_FORMATS,
+    )
+    quiet: bool = option(
+        False,
+        "log warnings and errors only",
+        group=WATCHING,
+        reason="who comes and goes is what one wants to see first",
     )
 
     def __post_init__(self) -> None:

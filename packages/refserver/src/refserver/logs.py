@@ -1,7 +1,8 @@
 """What happened, one line each on stderr.
 
-Rule: a record is one line of printable ASCII, whatever a peer put into it, and
-never holds a content, a credential or a ticket.
+Rule: a record is one line of printable ASCII, whatever a peer put into it, and never
+holds a content, a credential or a ticket. Of one kind there are few in a second; how
+many were left out stands in the next.
 
 Layer: the ground of refserver, beside `config`.
 """
@@ -12,10 +13,17 @@ import json
 import logging
 import sys
 import time
+import traceback
+from collections.abc import Callable, Mapping
+from types import TracebackType
 
-__all__ = ["LOG", "note", "to_stderr"]
+__all__ = ["FORMATS", "LOG", "OneLine", "Sparing", "failure", "note", "to_stderr"]
 
 LOG = logging.getLogger("refserver")
+
+LINES = 20
+"""Lines of one kind in a second; what a busy server has to say is in its metrics."""
+LINES_OF = {"accept": 1}
 
 
 def note(kind: str, *, level: int = logging.INFO, **fields: object) -> None:
@@ -24,24 +32,97 @@ def note(kind: str, *, level: int = logging.INFO, **fields: object) -> None:
         LOG.log(level, kind, extra={"fields": fields})
 
 
+def failure(error: BaseException) -> None:
+    """Write down a bug: where it happened, and nothing of what was worked on."""
+    fields = {"error": type(error).__name__, "at": places(error.__traceback__)}
+    LOG.error("internal", extra={"fields": fields})
+
+
+def places(trace: TracebackType | None) -> str:
+    """`server.py:100 _work, session.py:200 take`: the way to an error, outermost first."""
+    frames = traceback.extract_tb(trace)
+    names = ((frame.filename.rpartition("/")[2], frame.lineno, frame.name) for frame in frames)
+    return ", ".join(f"{file}:{line} {name}" for file, line, name in names)
+
+
+def fields_of(record: logging.LogRecord) -> Mapping[str, object]:
+    """The fields of a record; of one that is not of `note`, what it says."""
+    fields: Mapping[str, object] | None = getattr(record, "fields", None)
+    if fields is not None:
+        return fields
+    more: dict[str, object] = {"message": record.getMessage()}
+    if record.exc_info and record.exc_info[1] is not None:
+        more |= {"error": record.exc_info[0].__name__ if record.exc_info[0] else None}
+        more |= {"at": places(record.exc_info[2])}
+    return more
+
+
+def kind_of(record: logging.LogRecord) -> str:
+    """The kind that a record is of; all that others than `note` say is of one kind each."""
+    return str(record.msg) if hasattr(record, "fields") else record.name
+
+
+class Sparing(logging.Filter):
+    """Lets `LINES` records of a kind through in each second, and counts the others.
+
+    `clock` gives seconds. The first record of a later second says how many there were.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._second: dict[str, tuple[int, int]] = {}  # which second, and records in it
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind, now = kind_of(record), int(self._clock())
+        allowed = LINES_OF.get(kind, LINES)
+        second, count = self._second.get(kind, (now, 0))
+        if second != now:
+            record.suppressed = max(0, count - allowed)
+            second, count = now, 0
+        self._second[kind] = second, count + 1
+        return count < allowed
+
+
 class OneLine(logging.Formatter):
     """`2026-01-31T12:00:00Z INFO login user="ann"`: values as JSON writes them, in ASCII."""
 
     converter = staticmethod(time.gmtime)
-
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+    default_time_format = "%Y-%m-%dT%H:%M:%SZ"
+    default_msec_format = None
 
     def format(self, record: logging.LogRecord) -> str:
-        fields: dict[str, object] = getattr(record, "fields", {})
-        pairs = "".join(f" {name}={json.dumps(value)}" for name, value in fields.items())
-        return super().format(record) + pairs
+        head = (self.formatTime(record), record.levelname, kind_of(record))
+        pairs = self.pairs(record).items()
+        return " ".join([*head, *(f"{name}={json.dumps(value)}" for name, value in pairs)])
+
+    def pairs(self, record: logging.LogRecord) -> dict[str, object]:
+        """The record's fields, and how many of its kind were left out before it."""
+        suppressed = getattr(record, "suppressed", 0)
+        return {**fields_of(record), **({"suppressed": suppressed} if suppressed else {})}
 
 
-def to_stderr(level: int = logging.INFO) -> None:
-    """Send the records of this level and above to stderr."""
+class AsJson(OneLine):
+    """`{"time": "2026-01-31T12:00:00Z", "level": "INFO", "event": "login", "user": "ann"}`"""
+
+    def format(self, record: logging.LogRecord) -> str:
+        head = {
+            "time": self.formatTime(record),
+            "level": record.levelname,
+            "event": kind_of(record),
+        }
+        return json.dumps(head | self.pairs(record))
+
+
+FORMATS: dict[str, type[OneLine]] = {"text": OneLine, "json": AsJson}
+
+
+def to_stderr(level: int = logging.INFO, form: str = "text") -> None:
+    """Send the records of this level and above to stderr, asyncio's warnings too."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(OneLine())
-    LOG.handlers[:] = [handler]
+    handler.setFormatter(FORMATS[form]())
+    handler.addFilter(Sparing())
+    for logger in (LOG, logging.getLogger("asyncio")):
+        logger.handlers[:] = [handler]
+        logger.propagate = False
     LOG.setLevel(level)
-    LOG.propagate = False

@@ -22,6 +22,7 @@ from collections import deque
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count
+from typing import TYPE_CHECKING, Any
 
 from eventcodec import ErrorCode
 
@@ -29,10 +30,15 @@ from .auth import Auth, OpenDoor, door
 from .config import Config, Unusable
 from .gate import Gate
 from .listening import Listeners, resolve
-from .logs import note
+from .logs import failure, note
+from .metrics import Tally, Values
 from .room import SEGMENT, Room
 from .session import NEVER, Peer, Session
+from .supervisor import tell
 from .tls import Tls, common_name
+
+if TYPE_CHECKING:
+    from .exposition import Exposition
 
 __all__ = ["Server", "run"]
 
@@ -80,6 +86,7 @@ class Link(asyncio.BufferedProtocol):
         self.discarded = 0
         self.eof = False
         self.closed = False
+        self.failed = False
         self.descriptor = -1  # to write to without the transport, where it only would pass it on
         self.half_closes = True
         self.transport: asyncio.Transport
@@ -101,6 +108,7 @@ class Link(asyncio.BufferedProtocol):
         return self.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
+        self.server.tally.bytes_in += nbytes
         if self.close_by != NEVER:
             self.discarded += nbytes
             if self.discarded > self.server.config.close_bytes:
@@ -112,7 +120,7 @@ class Link(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         self.eof = True
         if self.close_by != NEVER:
-            self.transport.close()
+            self.close()
             return False
         self.session.end_of_input()
         self.server.has_input(self)
@@ -128,12 +136,19 @@ class Link(asyncio.BufferedProtocol):
         The descriptor is this socket's: it is closed after `connection_lost`, which ends
         `writable`.
         """
+        size = len(data)
+        self.server.tally.bytes_out += size
         try:
             taken = os.write(self.descriptor, data)
         except OSError:  # over TLS always: there is no such descriptor
             taken = 0
-        if taken != len(data):
+        if taken != size:
             self.transport.write(data[taken:])
+
+    def close(self) -> None:
+        """End it when all is written. A TLS transport that is closed twice cannot be aborted."""
+        if not self.transport.is_closing():
+            self.transport.close()
 
     def pause_writing(self) -> None:
         self.writable = False
@@ -159,9 +174,11 @@ class Link(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         self.writable = False
-        if not (self.eof and self.waiting):  # else what came before the end is judged first
-            self.session.lost()
-        self.server.lost(self)
+        try:
+            if not (self.eof and self.waiting):  # else what came before the end is judged first
+                self.session.lost()
+        finally:
+            self.server.lost(self)
 
 
 class Server:
@@ -180,6 +197,7 @@ class Server:
         self.buffer = memoryview(bytearray(BUFFER))
         self.ended = asyncio.Event()
         self.stopping = False
+        self.tally = Tally()
         self._listeners = Listeners(self.loop, self._let_in)
         self._gate = Gate(config)
         self._links: dict[Link, None] = {}  # those with a session
@@ -216,17 +234,19 @@ class Server:
     def _let_in(self, sock: socket.socket, address: str) -> None:
         """Count a connection and begin it, or turn it away. Nobody waits for a handshake."""
         link = Link(self, address)
+        self.tally.accepted += 1
         if self._has_room(address):
             link.counted = True
             self._gate.enter(address)
             self._newcomers[link] = None
             if len(self._newcomers) > self.config.newcomers:
                 self._dismiss_oldest()
-        elif self._step_aside(link):
-            link.turned_away = True
         else:
-            sock.close()
-            return
+            self.tally.turned_away += 1
+            link.turned_away = True
+            if not self._step_aside(link):
+                sock.close()
+                return
         tls = self.tls.context if self.tls else None
         handshake = self.loop.create_task(
             self.loop.connect_accepted_socket(
@@ -303,6 +323,7 @@ class Server:
             self.now(),
             lambda: self.touched(link),
             partial(self._gate.login_at, link.address),
+            self.tally,
         )
         self._links[link] = None
         if link.turned_away:
@@ -314,6 +335,8 @@ class Server:
     def lost(self, link: Link) -> None:
         """A connection is gone."""
         self._uncount(link)
+        if link in self._links:
+            self.tally.carried += link.session.carried
         for those in (self._leaving, self._links, self._newcomers, self._touched):
             those.pop(link, None)
         self._need_turn()
@@ -360,9 +383,8 @@ class Server:
         session = link.session
         try:
             made = session.work(now, FRAMES)
-        except Exception:
-            logging.getLogger("refserver").exception("internal")
-            session.goodbye(ErrorCode.INTERNAL)
+        except Exception as error:
+            self._failed(link, error)
             made = 1
         if session.member is not None and link in self._newcomers:
             del self._newcomers[link]
@@ -371,9 +393,18 @@ class Server:
             self.has_input(link)
         elif link.closed:
             session.lost()
-        else:
+        if not session.ready or not session.reading:
             self._touched[link] = None
         return made
+
+    def _failed(self, link: Link, error: Exception) -> None:
+        """What one client made us do went wrong: it costs this client, and nobody else."""
+        failure(error)
+        if link.failed or link.session.finished:
+            link.transport.abort()
+        else:
+            link.failed = True
+            link.session.goodbye(ErrorCode.INTERNAL)
 
     def _flush(self) -> None:
         """One write for each member that the log has something for.
@@ -406,13 +437,15 @@ class Server:
         data, behind = log.segment(start) if log.holds(start) else (b"", start)
         if len(data) > SEGMENT:
             behind = start  # each takes it piece by piece
-        size, write = len(data), os.write
+        size, write, others = len(data), os.write, 0
         for link in self._links:
             session = link.session
             if not link.writable:
+                others += 1
                 if session.behind:
                     session.evict()
             elif session.cursor != start or not session.follows or behind == start:
+                others += 1
                 self._give(link)
             else:
                 session.cursor = behind
@@ -424,14 +457,18 @@ class Server:
                     link.transport.write(data[taken:])
                 if behind != log.end:
                     self._give(link)
+        self.tally.bytes_out += size * (len(self._links) - others)
 
     def _give(self, link: Link) -> None:
         take = link.session.take
-        while link.writable:
-            data = take()
-            if not data:
-                return
-            link.write(data)
+        try:
+            while link.writable:
+                data = take()
+                if not data:
+                    return
+                link.write(data)
+        except Exception as error:
+            self._failed(link, error)
 
     def _settle(self, link: Link) -> None:
         """What follows from a session's new state: reading, closing, its next deadline."""
@@ -460,7 +497,7 @@ class Server:
         link.moved()
         transport = link.transport
         if not self._step_aside(link) or link.eof:
-            transport.close()
+            link.close()
             return
         try:
             # Over TLS the last frame is the end: closing now would not wait for theirs.
@@ -500,7 +537,10 @@ class Server:
             due, _, link = heappop(self._timers)
             if due == link.due and not link.closed:
                 link.due = NEVER
-                self._tick_link(link, now)
+                try:
+                    self._tick_link(link, now)
+                except Exception as error:
+                    self._failed(link, error)
         self._arm()
 
     def _tick_link(self, link: Link, now: float) -> None:
@@ -525,7 +565,44 @@ class Server:
         elif link.half_closes or link.transport.is_closing():
             link.transport.abort()
         else:
-            link.transport.close()
+            link.close()
+
+    # ------------------------------------------------------------- figures
+
+    def figures(self) -> Values:
+        """Each of `metrics.FIGURES`, as it stands now."""
+        tally, log = self.tally, self.room.log
+        sessions = [link.session for link in self._links]
+        backlogs = [session.backlog for session in sessions]
+        handshakes = sum(link not in self._links for link in self._handshakes)
+        return {
+            "connections": {
+                "handshake": handshakes,
+                "new": len(self._newcomers) - handshakes,
+                "member": len(self.room.members),
+                "closing": len(self._leaving),
+            },
+            "connections_accepted": tally.accepted,
+            "connections_turned_away": tally.turned_away,
+            "logins": tally.logins,
+            "events_received": tally.requests,
+            "events_sent": tally.carried + tally.replies + sum(s.carried for s in sessions),
+            "bytes_received": tally.bytes_in,
+            "bytes_sent": tally.bytes_out,
+            "errors": tally.errors,
+            "evictions": tally.evictions,
+            "log_entries": log.end + 1 - log.first,
+            "log_bytes": log.size,
+            "backlog_entries": sum(backlogs),
+            "backlog_most": max(backlogs, default=0),
+            "loop_lag_seconds": max(tally.lags),
+        }
+
+    def probe(self, expected: float) -> None:
+        """Note how late the loop is, and do so again in a second."""
+        now = self.now()
+        self.tally.lags.append(max(0.0, now - expected))
+        self.loop.call_at(now + 1.0, self.probe, now + 1.0)
 
     # ------------------------------------------------------------- the end
 
@@ -571,11 +648,14 @@ def unacknowledged(sock: socket.socket) -> int:
 async def serve(config: Config) -> None:
     """Serve until SIGINT or SIGTERM: the first two drain, the third ends at once."""
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(on_unhandled)
     server = Server(config, door(config), Tls(config) if config.tls_cert else None)
+    exposition = None if config.metrics is None else await expose(server, config.metrics)
     port = server.start()
     signals = count(1)
 
     def on_signal() -> None:
+        tell("STOPPING=1")
         if next(signals) < 3:
             server.stop()
         else:
@@ -586,8 +666,36 @@ async def serve(config: Config) -> None:
     loop.add_signal_handler(signal.SIGHUP, server.reload)
     host = f"[{config.host}]" if ":" in config.host else config.host
     print(f"listening on {host}:{port}", flush=True)
+    tell("READY=1")
     await server.ended.wait()
+    if exposition is not None:
+        exposition.close()
     note("stopped")
+
+
+async def expose(server: Server, port: int) -> Exposition:
+    """Give the server's figures on this port. Raises OSError or Unusable."""
+    try:
+        from .exposition import Exposition
+    except ImportError:
+        raise Unusable("--metrics needs prometheus-client: install refserver[metrics]") from None
+    exposition = Exposition(server.figures)
+    try:
+        chosen = await exposition.open(port)
+    except OSError as error:
+        raise Unusable(f"--metrics cannot listen on port {port}: {error.strerror}") from None
+    note("metrics", url=f"http://127.0.0.1:{chosen}/metrics")
+    server.probe(server.now())
+    return exposition
+
+
+def on_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What nobody has caught: a line of the log."""
+    error = context.get("exception")
+    if isinstance(error, BaseException):
+        failure(error)
+    else:
+        note("internal", level=logging.ERROR, error=context.get("message"))
 
 
 def run(config: Config) -> None:

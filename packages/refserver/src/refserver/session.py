@@ -38,6 +38,7 @@ from . import names
 from .auth import Auth
 from .config import Config
 from .logs import note
+from .metrics import Tally
 from .room import SEGMENT, LoginRefused, Membership, Room
 
 __all__ = ["HELD", "Peer", "Session"]
@@ -89,6 +90,7 @@ class Session:
         now: float,
         touched: Callable[[], None] = lambda: None,
         login_at: Callable[[float], float] = lambda now: now,
+        tally: Tally | None = None,
     ) -> None:
         self.room = room
         self.peer = peer
@@ -100,15 +102,17 @@ class Session:
         self._log = room.log
         self._touched = touched
         self._login_at = login_at
+        self._tally = tally or Tally()
         self._postponed: Login | None = None  # until its address may log in again
         self._rest: memoryview | None = None  # of a piece that was begun
         self._head: list[bytes] = []  # replies from before the place in the log
         self._own: deque[Own] = deque()
         self.cursor = 0  # the place in the log: the last entry that was taken
         self.follows = False  # a member to which nothing is due but the log
+        self._start = 0  # where it came in, and what it was not given since
         self._unread = 0  # bytes of replies in _head and _own
         self._ending = False  # the last frame stands in _head or _own, or was taken
-        self._verdict: tuple[float, str] | None = None  # when to say UNAUTHORIZED, and to whom
+        self._verdict = NEVER  # when to say UNAUTHORIZED
         self._fresh = False  # something came, or became possible, since the last work
         self._login_by = now + config.login_timeout
         self._last_byte = now
@@ -134,7 +138,11 @@ class Session:
             self._fresh = True
 
     def end_of_input(self) -> None:
-        """The client has closed its sending side: what is here is answered, then it has left."""
+        """The client has closed its sending side: what is here is answered, then it has left.
+
+        There is nothing more to read, so no clock judges it from now on.
+        """
+        self._deaf = min(self._deaf, self._last_byte)
         if not self._ending:
             self._requests = self._conn.receive(b"")
             self._fresh = True
@@ -143,7 +151,7 @@ class Session:
     def reading(self) -> bool:
         """Whether more input is wanted: not while replies are unread or input unjudged."""
         return (
-            self._verdict is None
+            self._verdict == NEVER
             and self._postponed is None
             and self._conn.held < self._most_held
             and self._unread < self._most_unread
@@ -160,7 +168,7 @@ class Session:
         return (
             self._fresh
             and not self._ending
-            and self._verdict is None
+            and self._verdict == NEVER
             and self._unread < self._most_unread
         )
 
@@ -171,7 +179,7 @@ class Session:
     def work(self, now: float, frames: int) -> int:
         """Judge and carry out up to so many frames of what came; gives the entries made."""
         before = self._log.end
-        left = self._granted(now, frames)
+        granted = left = self._granted(now, frames)
         try:
             while left > 0 and self.ready:
                 left -= self._step(now, left)
@@ -183,6 +191,7 @@ class Session:
             self._finish(b"", LeftReason.LOST)
         if self._config.rate:
             self._tokens += left
+        self._tally.requests += granted - left
         self._time_frame(now)
         return self._log.end - before
 
@@ -237,6 +246,7 @@ class Session:
         elif isinstance(request, Ping):
             self._reply(self._conn.reply(request, Pong()))
         elif isinstance(request, Refused):
+            self._count(request.error.code)
             self._reply(self._conn.reply(request, request.error))
         else:
             self._say(request)
@@ -261,7 +271,8 @@ class Session:
             return
         proof = self._auth.judge(login.user, login.credential, self.peer.certified)
         if proof is None:
-            self._verdict = (now + VERDICT_DELAY, login.user)
+            note("refused", user=login.user, code="UNAUTHORIZED", peer=self.peer.address)
+            self._verdict = now + VERDICT_DELAY
             return
         user = proof.user or login.user
         try:
@@ -273,6 +284,7 @@ class Session:
             else:
                 self._join(login, user, bound=bool(proof.user))
         except LoginRefused as refused:
+            self._count(refused.code)
             note("refused", user=login.user, code=refused.code.name, peer=self.peer.address)
             self._reply(self._conn.reply(login, Error(code=refused.code, text=refused.reason)))
 
@@ -298,6 +310,8 @@ class Session:
             heartbeat=self._config.heartbeat,
             server=self._config.server_name,
         )
+        self._start = self.cursor
+        self._tally.logins += 1
         self._put_first(self._conn.reply(login, welcome))
         note("login", user=self.member.user, peer=self.peer.address, position=self.cursor)
 
@@ -321,14 +335,20 @@ class Session:
     def _put_first(self, data: bytes) -> None:
         self._head.append(data)
         self.follows = False
+        self._tally.replies += 1
         self._unread += len(data)
         self._touched()
 
     def _put(self, own: Own) -> None:
         self._own.append(own)
         self.follows = False
+        if own.data and own.start == own.stop:
+            self._tally.replies += 1
         self._unread += len(own.data)
         self._touched()
+
+    def _count(self, code: int) -> None:
+        self._tally.errors[ErrorCode(code).name] += 1
 
     def take(self) -> bytes | memoryview:
         """What to write next, `SEGMENT` bytes at most; empty where there is nothing now.
@@ -395,6 +415,19 @@ class Session:
         return self._ending and not self._own and not self._head and self._rest is None
 
     @property
+    def carried(self) -> int:
+        """Entries that were given to this connection, as facts or as Acks."""
+        return self.cursor - self._start
+
+    @property
+    def backlog(self) -> int:
+        """Entries that are still to be given."""
+        if self.member is None:
+            return 0
+        own = self._own[-1].stop if self._own else self.cursor
+        return (own if self._ending else self._log.end) - self.cursor
+
+    @property
     def behind(self) -> bool:
         """The log has dropped what this member would read next."""
         return self.member is not None and not self._ending and not self._log.holds(self.cursor)
@@ -407,22 +440,28 @@ class Session:
             return
         user = None if self.member is None else self.member.user
         note("goodbye", code=code.name, user=user, peer=self.peer.address)
+        self._count(code)
         evicted = code is ErrorCode.SLOW_CONSUMER
         reason = LeftReason.EVICTED if evicted else LeftReason.LOST
         self._finish(self._conn.goodbye(code, text), reason)
 
-    def evict(self) -> None:
+    def evict(self, ran_out: str = "log") -> None:
         """End the connection of a client that did not keep up, behind what it was given.
 
-        What else was due is forgotten: nothing can follow an entry that is gone.
+        What else was due is forgotten: nothing can follow an entry that is gone. What ran
+        out, the log or the time, is for the figures.
         """
+        self._start += self._log.end - self.cursor
         self._own.clear()
         self._head.clear()
         self._unread = 0
         self.cursor = self._log.end
         self._patience = self._config.close_timeout
         code = ErrorCode.TIMEOUT if self.member is None else ErrorCode.SLOW_CONSUMER
+        if self.member is not None:
+            self._tally.evictions[ran_out] += 1
         if self._ending:  # it left before, and what it was to read until then is gone
+            self._count(code)
             last = encode(Error(code=code, text=code.meaning))
             self._put(Own(self.cursor, self.cursor, last))
         else:
@@ -437,7 +476,7 @@ class Session:
             return
         self._reply(last)
         self._ending = True
-        self._verdict = None
+        self._verdict = NEVER
         if self.member is not None:
             self._leave(reason)
 
@@ -458,6 +497,7 @@ class Session:
             return
         pause = now - self._deaf
         self._last_byte += pause
+        self._login_by += pause
         self._began += pause
         self._deaf = NEVER
 
@@ -478,18 +518,23 @@ class Session:
     def due(self) -> float:
         """When `tick` has something to do, if nothing happens before."""
         moments = [self._slowed, self._stuck + self._patience]
-        if self._ending:
-            return min(moments)
-        if self._verdict is not None:
-            moments.append(self._verdict[0])
-        elif self.member is None:
-            moments.append(self._login_by)
-        if self._deaf == NEVER:
-            moments.append(self._began + self._config.frame_timeout)
-            if self.member is not None and self._config.heartbeat:
-                silences = 2 if self._asked else 1
-                moments.append(self._last_byte + silences * self._config.heartbeat)
+        if not self._ending:
+            moments.append(self._verdict)
+            if self._is_judged:
+                moments += self._deadlines()
         return min(moments)
+
+    @property
+    def _is_judged(self) -> bool:
+        """Whether it is the client's turn: not while the server does not read. EP-9.1-6."""
+        return self._deaf == NEVER and self._verdict == NEVER
+
+    def _deadlines(self) -> Iterator[float]:
+        yield self._began + self._config.frame_timeout
+        if self.member is None:
+            yield self._login_by
+        elif self._config.heartbeat:
+            yield self._last_byte + (2 if self._asked else 1) * self._config.heartbeat
 
     def tick(self, now: float) -> None:
         """Do what is due by now."""
@@ -501,15 +546,12 @@ class Session:
             if self._ending:
                 self._patience = 0.0
             else:
-                self.evict()
+                self.evict("time")
         if self._ending:
             return
-        if self._verdict is not None:
-            if now >= self._verdict[0]:
-                self.goodbye(ErrorCode.UNAUTHORIZED)
-        elif self.member is None and now >= self._login_by:
-            self.goodbye(ErrorCode.TIMEOUT, "no login in time")
-        elif self._deaf == NEVER:
+        if now >= self._verdict:
+            self.goodbye(ErrorCode.UNAUTHORIZED)
+        elif self._is_judged:
             self._tick_silence(now)
 
     def _tick_silence(self, now: float) -> None:
@@ -517,7 +559,10 @@ class Session:
         silence = now - self._last_byte
         if now >= self._began + self._config.frame_timeout:
             self.goodbye(ErrorCode.TIMEOUT, "a frame was begun and not completed in time")
-        elif self.member is None or not heartbeat:
+        elif self.member is None:
+            if now >= self._login_by:
+                self.goodbye(ErrorCode.TIMEOUT, "no login in time")
+        elif not heartbeat:
             return
         elif silence >= 2 * heartbeat:
             self.goodbye(ErrorCode.TIMEOUT)

@@ -1,0 +1,73 @@
+"""The main figures of a running server, for people.
+
+Rule: it asks as Prometheus does and knows nothing that is not said there.
+
+Layer: above `metrics`, below `cli`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException
+
+from prometheus_client.parser import text_string_to_metric_families
+from rich.table import Table
+
+from .config import Unusable
+from .metrics import FIGURES, PREFIX
+
+__all__ = ["fetch", "table"]
+
+PATIENCE = 5.0
+
+Samples = Mapping[str, Mapping[str, float]]
+
+
+def fetch(port: int) -> Samples:
+    """The values of each figure by their labels, '' without one. Raises Unusable."""
+    where = f"no figures from 127.0.0.1:{port}"
+    try:
+        return samples(get(port))
+    except OSError as error:
+        raise Unusable(f"{where}: {error.strerror or type(error).__name__}") from None
+    except (HTTPException, ValueError):  # their text may hold what the peer sent
+        raise Unusable(f"{where}: what answers there is no refserver's metrics") from None
+
+
+def get(port: int) -> str:
+    """What the metrics endpoint says."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    try:
+        connection.request("GET", "/metrics")
+        response = connection.getresponse()
+        if response.status != 200:
+            raise ValueError(response.status)
+        return response.read().decode()
+    finally:
+        connection.close()
+
+
+def samples(text: str) -> Samples:
+    """What stands in a page of figures, of those that are refserver's."""
+    found: dict[str, dict[str, float]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            name = sample.name.removeprefix(PREFIX).removesuffix("_total")
+            label = next(iter(sample.labels.values()), "")
+            found.setdefault(name, {})[label] = sample.value
+    if not all(figure.name in found for figure in FIGURES if not figure.label):
+        raise ValueError(sorted(found))
+    return found
+
+
+def table(figures: Samples) -> Table:
+    """A line for each figure; of the errors and evictions, for those that there were."""
+    rows = Table("figure", "value", "meaning", box=None, pad_edge=False)
+    rows.columns[1].justify = "right"
+    for figure in FIGURES:
+        values = figures.get(figure.name, {})
+        for label, value in values.items():
+            name = " ".join([*figure.name.split("_"), label]).strip()
+            number = f"{value:,.0f}" if value.is_integer() else f"{value:.6f}"
+            rows.add_row(name, number, figure.meaning)
+    return rows

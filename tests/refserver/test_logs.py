@@ -1,0 +1,183 @@
+"""One line of printable ASCII for a record, few of a kind in a second, and no contents."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refserver import logs
+from refserver.logs import LINES, LOG, AsJson, OneLine, Sparing, failure, note, to_stderr
+
+LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ [A-Z]+ [a-z]+[\x20-\x7e]*")
+NASTY = [
+    "a\nb",
+    "\x1b[31mred",
+    "nul\0",
+    "\u202eevil",
+    "line\u2028break",
+    "\ufeff",
+    "é",
+    "\x85",
+    '"',
+]
+
+
+class Log:
+    """A stream with the lines that were logged, and a clock."""
+
+    def __init__(self) -> None:
+        self.stream = io.StringIO()
+        self.now = 100.0
+
+    @property
+    def lines(self) -> list[str]:
+        return self.stream.getvalue().splitlines()
+
+
+@pytest.fixture
+def log(request: pytest.FixtureRequest) -> Iterator[Log]:
+    """The log of refserver and of asyncio; `request.param` is its form."""
+    log = Log()
+    handler = logging.StreamHandler(log.stream)
+    handler.setFormatter(getattr(request, "param", OneLine)())
+    handler.addFilter(Sparing(lambda: log.now))
+    loggers = [LOG, logging.getLogger("asyncio")]
+    before = [(logger.handlers[:], logger.propagate, logger.level) for logger in loggers]
+    for logger in loggers:
+        logger.handlers[:], logger.propagate = [handler], False
+    LOG.setLevel(logging.INFO)
+    yield log
+    for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
+        logger.handlers[:], logger.propagate = handlers, propagate
+        logger.setLevel(level)
+
+
+# ---------------------------------------------------------------- one line
+
+
+def test_a_record_is_its_time_level_kind_and_fields(log: Log) -> None:
+    note("login", user="ann", position=3)
+
+    assert LINE.fullmatch(log.lines[0])
+    assert log.lines[0].endswith(' INFO login user="ann" position=3')
+
+
+@pytest.mark.proves("EP-12-2")
+@pytest.mark.parametrize("name", NASTY)
+@pytest.mark.parametrize("log", [OneLine, AsJson], indirect=True)
+def test_whatever_a_peer_writes_stays_in_one_line_of_ascii(log: Log, name: str) -> None:
+    note("login", user=name)
+
+    (line,) = log.lines
+    assert re.fullmatch(r"[\x20-\x7e]+", line)
+
+
+@given(st.text())
+def test_a_value_can_be_read_back_from_its_line(name: str) -> None:
+    record = logging.makeLogRecord({"msg": "login", "fields": {"user": name}})
+
+    line = OneLine().format(record)
+
+    assert re.fullmatch(r"[\x20-\x7e]+", line)
+    assert json.loads(line.partition("user=")[2]) == name
+
+
+@pytest.mark.parametrize("log", [AsJson], indirect=True)
+def test_as_json_a_record_is_one_object(log: Log) -> None:
+    note("login", user="\u202eann", position=3)
+
+    (line,) = log.lines
+    record = json.loads(line)
+    assert record.pop("time").endswith("Z")
+    assert record == {"level": "INFO", "event": "login", "user": "\u202eann", "position": 3}
+
+
+@pytest.mark.parametrize("log", [OneLine, AsJson], indirect=True)
+def test_a_bug_is_one_line_that_says_where_and_not_what(log: Log) -> None:
+    secret = "sesame\n"
+    try:
+        raise ValueError(secret)
+    except ValueError as error:
+        failure(error)
+
+    (line,) = log.lines
+    assert "ValueError" in line and f"{__name__.rpartition('.')[2]}.py:" in line
+    assert "sesame" not in line
+
+
+def test_what_asyncio_has_to_say_is_one_line_too(log: Log) -> None:
+    try:
+        raise RuntimeError("sesame")
+    except RuntimeError:
+        logging.getLogger("asyncio").error("Exception in %s\nat", "callback", exc_info=True)
+
+    (line,) = log.lines
+    assert ' ERROR asyncio message="Exception in callback\\nat" error="RuntimeError" at=' in line
+    assert "sesame" not in line
+
+
+# ---------------------------------------------------------------- few of a kind
+
+
+def test_of_one_kind_there_are_so_many_in_a_second(log: Log) -> None:
+    for _ in range(10 * LINES):
+        note("login")
+    note("left")
+
+    assert sum(" login" in line for line in log.lines) == LINES
+    assert log.lines[-1].endswith(" INFO left")
+
+
+def test_the_next_second_tells_how_many_were_left_out(log: Log) -> None:
+    for _ in range(LINES + 7):
+        note("login", user="ann")
+    log.now += 1
+    note("login", user="bob")
+    note("login", user="cy")
+
+    assert log.lines[-2].endswith(' login user="bob" suppressed=7')
+    assert log.lines[-1].endswith(' login user="cy"')
+
+
+def test_what_was_not_left_out_is_not_told(log: Log) -> None:
+    note("login")
+    log.now += 1
+    note("login")
+
+    assert not any("suppressed" in line for line in log.lines)
+
+
+def test_that_nobody_can_be_accepted_is_said_once_a_second(log: Log) -> None:
+    for _ in range(5):
+        note("accept", level=logging.WARNING, error="no")
+    log.now += 1
+    note("accept", level=logging.WARNING, error="no")
+
+    assert [" suppressed=4" in line for line in log.lines] == [False, True]
+
+
+# ---------------------------------------------------------------- stderr
+
+
+@pytest.mark.parametrize(("level", "lines"), [(logging.INFO, 2), (logging.WARNING, 1)])
+def test_stderr_gets_what_is_asked_for(
+    log: Log, capsys: pytest.CaptureFixture[str], level: int, lines: int
+) -> None:
+    to_stderr(level)
+    note("login")
+    note("accept", level=logging.WARNING)
+
+    assert len(capsys.readouterr().err.splitlines()) == lines
+
+
+def test_every_form_of_the_option_is_known() -> None:
+    from refserver.config import LOG_FORMATS
+
+    assert set(logs.FORMATS) == set(LOG_FORMATS)

@@ -1,0 +1,273 @@
+"""The figures: true, cheap, for Prometheus and for people, and on loopback only."""
+
+from __future__ import annotations
+
+import re
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from prometheus_client.parser import text_string_to_metric_families
+from tests.refserver.raw import login, message, ping
+from tests.refserver.running import PATIENCE, Running, member, refused, running
+from tests.refserver.stopped import hosting
+
+from eventcodec import Error, Logout, Message, Ping
+from refserver import server as server_module
+from refserver.cli import main
+from refserver.config import Unusable
+from refserver.exposition import ASKERS, REQUEST, Exposition
+from refserver.metrics import FIGURES, PREFIX
+from refserver.status import fetch
+
+
+def metrics_of(server: Running) -> int:
+    found = re.search(r'metrics url="http://127\.0\.0\.1:(\d+)/metrics"', server.log)
+    assert found, server.log
+    return int(found[1])
+
+
+# ---------------------------------------------------------------- true
+
+
+async def test_the_figures_are_what_has_happened() -> None:
+    async with hosting(connections=3) as host:
+        ann = await host.member("ann")
+        bob = await host.member("bob")
+        stranger = await host.guest()
+        await stranger.send(login("ann"))
+        await stranger.frame()
+        await ann.send(message("hi", 2), ping(3))
+        await ann.heard()
+        await bob.heard()
+        for _ in range(2):  # one newcomer takes the place of another
+            await host.guest()
+            await host.pass_time()
+
+        figures = host.server.figures()
+
+        assert figures["connections"] == {"handshake": 0, "new": 1, "member": 2, "closing": 2}
+        assert figures["connections_accepted"] == 5
+        assert figures["connections_turned_away"] == 0
+        assert figures["logins"] == 2
+        assert figures["errors"] == {"USER_TAKEN": 1, "SERVER_FULL": 2}
+        assert figures["evictions"] == {}
+        assert figures["log_entries"] == 3  # two Joined, one Message
+        assert figures["backlog_entries"] == figures["backlog_most"] == 0
+
+
+def test_events_and_bytes_are_counted_both_ways(tmp_path: Path) -> None:
+    with (
+        running(tmp_path, "--metrics", "0") as server,
+        member(server.port, "ann") as ann,
+        member(server.port, "bob") as bob,
+    ):
+        for _ in range(10):
+            ann.send(Message(content="x" * 100))
+        ann.ask(Ping())
+        bob.ask(Ping())
+        sent = fetch(metrics_of(server))
+        ann.ask(Logout())
+        bob.ask(Ping())
+        figures = fetch(metrics_of(server))
+
+    # Two logins, ten messages, two pings; then a Logout and a ping.
+    assert (sent["events_received"][""], figures["events_received"][""]) == (14, 16)
+    # ann: Welcome, bob's Joined, 10 Acks, Pong; bob: Welcome, 10 Messages, Pong.
+    # Then ann's Ack, bob's Left and Pong; the figures of those who are gone are kept.
+    assert (sent["events_sent"][""], figures["events_sent"][""]) == (25, 28)
+    assert sent["bytes_received"][""] == 2 * 38 + 10 * 117 + 2 * 16
+    assert sent["bytes_sent"][""] == sum(
+        [
+            2 * (16 + 4 + 8 + 8 + 4 + 2 + 10),  # Welcome
+            20 + 10 * 24 + 16,  # Joined, Acks, Pong
+            10 * 120 + 16,  # Messages, Pong
+        ]
+    )
+
+
+@pytest.mark.parametrize(("log_bytes", "ran_out"), [(65_536, "log"), (16 << 20, "time")])
+async def test_an_eviction_is_counted_by_what_ran_out(log_bytes: int, ran_out: str) -> None:
+    async with hosting(log_bytes=log_bytes, stalled=10.0) as host:
+        ann = await host.member("ann")
+        for name in ("slow", "slower"):
+            await host.member(name, receive_buffer=4096)
+        for number in range(2, 2_000):
+            await ann.send(message("x" * 4000, number))
+            await ann.heard()
+        await host.pass_time(10.0)
+
+        assert host.server.figures()["evictions"] == {ran_out: 2}
+        assert host.server.figures()["errors"] == {"SLOW_CONSUMER": 2}
+
+
+async def test_the_lag_of_the_loop_is_the_worst_of_the_last_seconds() -> None:
+    async with hosting() as host:
+        host.server.probe(host.loop.now)
+        await host.pass_time(1.0)
+        assert host.server.figures()["loop_lag_seconds"] == 0.0
+
+        await host.pass_time(1.25)
+        assert host.server.figures()["loop_lag_seconds"] == 0.25
+
+        for _ in range(15):
+            await host.pass_time(1.0)
+        assert host.server.figures()["loop_lag_seconds"] == 0.0
+
+
+async def test_the_server_knows_every_figure_and_no_other() -> None:
+    async with hosting() as host:
+        values = host.server.figures()
+
+    assert set(values) == {figure.name for figure in FIGURES}
+    assert {name for name, value in values.items() if not isinstance(value, (int, float))} == {
+        figure.name for figure in FIGURES if figure.label
+    }
+
+
+# ---------------------------------------------------------------- for Prometheus
+
+
+def values() -> dict[str, Any]:
+    return {f.name: {"a": 1.0} if f.label else 2.0 for f in FIGURES}
+
+
+def test_the_page_is_what_prometheus_reads() -> None:
+    head, _, body = (
+        Exposition(values).answer(b"GET /metrics HTTP/1.1\r\n\r\n").partition(b"\r\n\r\n")
+    )
+
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert f"Content-Length: {len(body)}".encode() in head
+    families = {f.name: f for f in text_string_to_metric_families(body.decode())}
+    for figure in FIGURES:
+        family = families[PREFIX + figure.name]
+        assert (family.type, family.documentation) == (figure.kind, figure.meaning)
+        (sample,) = family.samples
+        assert sample.labels == ({figure.label: "a"} if figure.label else {})
+    assert any(name.startswith("process_") for name in families)
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        (b"GET / HTTP/1.1", b"404"),
+        (b"GET /metrics?name[]=up HTTP/1.1", b"200"),
+        (b"POST /metrics HTTP/1.1", b"405"),
+        (b"\x00\xff", b"405"),
+    ],
+)
+def test_anything_else_is_refused(request_line: bytes, status: bytes) -> None:
+    answer = Exposition(values).answer(request_line + b"\r\n\r\n")
+
+    assert answer.split(b" ")[1] == status
+
+
+def ask(port: int, data: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
+        sock.sendall(data)
+        answer = b""
+        try:
+            while chunk := sock.recv(65_536):
+                answer += chunk
+        except ConnectionResetError:
+            pass
+        return answer
+
+
+def test_who_asks_strangely_gets_nothing_and_harms_nobody(tmp_path: Path) -> None:
+    with running(tmp_path, "--metrics", "0") as server, member(server.port, "ann") as ann:
+        port = metrics_of(server)
+        with socket.create_connection(("127.0.0.1", port)) as rude:
+            rude.sendall(b"GET /met")
+
+        assert ask(port, b"x" * (2 * REQUEST)) == b""
+        assert ask(port, b"GET /metrics HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200")
+        silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(ASKERS)]
+        assert ask(port, b"GET /metrics HTTP/1.0\r\n\r\n") == b""
+        for sock in silent:
+            sock.close()
+
+        assert not isinstance(ann.ask(Ping()), Error)
+        assert " ERROR " not in server.log
+
+
+def test_the_figures_are_still_there_while_the_server_drains(tmp_path: Path) -> None:
+    with running(tmp_path, "--metrics", "0", "--close-timeout", "60", "--drain", "60") as server:
+        port = metrics_of(server)
+        with member(server.port, "ann"):
+            server.process.terminate()
+            while " stopping " not in server.log:
+                assert server.process.poll() is None
+
+            assert fetch(port)["errors"] == {"SHUTTING_DOWN": 1}
+
+
+def test_a_port_that_is_taken_is_said_in_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, stderr = refused("--port", "0", "--metrics", str(port))
+
+    assert code == 2
+    assert stderr.startswith(f"refserver: --metrics cannot listen on port {port}: ")
+    assert stderr.count("\n") == 1
+
+
+async def test_without_the_extra_the_option_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "refserver.exposition", None)
+
+    async with hosting() as host:
+        with pytest.raises(Unusable, match=r"refserver\[metrics\]"):
+            await server_module.expose(host.server, 0)
+
+
+# ---------------------------------------------------------------- for people
+
+
+def status(*arguments: str, **environment: str) -> Any:
+    return CliRunner().invoke(main, ["status", *arguments], env=environment)
+
+
+@pytest.mark.parametrize("way", ["argument", "environment"])
+def test_status_shows_the_main_figures(tmp_path: Path, way: str) -> None:
+    with running(tmp_path, "--metrics", "0") as server, member(server.port, "ann"):
+        port = str(metrics_of(server))
+        done = status(port) if way == "argument" else status(REFSERVER_METRICS=port)
+
+    assert done.exit_code == 0
+    rows = [line.split() for line in done.output.splitlines()]
+    assert ["connections", "member", "1"] in [row[:3] for row in rows]
+    assert ["logins", "1"] in [row[:2] for row in rows]
+
+
+def test_status_without_a_server_is_one_line(tmp_path: Path) -> None:
+    with socket.socket() as bound:  # bound, but not listening
+        bound.bind(("127.0.0.1", 0))
+        done = status(str(bound.getsockname()[1]))
+
+    assert done.exit_code == 1
+    assert done.output.endswith(": Connection refused\n") and done.output.count("\n") == 1
+
+
+@pytest.mark.proves("EP-12-2")
+def test_status_shows_nothing_of_what_something_else_says(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        done = status(str(server.port))
+
+    assert done.exit_code == 1
+    assert re.fullmatch(r"[\x20-\x7e]+\n", done.output)
+    assert "what answers there is no refserver's metrics" in done.output
+
+
+def test_status_without_the_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "refserver.status", None)
+
+    done = status("9100")
+
+    assert done.exit_code == 2
+    assert "refserver[metrics]" in done.output
