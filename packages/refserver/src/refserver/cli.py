@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import click
 from rich.console import Console
 
-from . import auth, logs
+from . import auth, logs, pokers
 from .config import Config, Unusable
 from .conformance.commands import register as register_kit
 
@@ -38,7 +38,9 @@ class DefaultsToServe(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {name for param in self.params for name in param.opts} | set(ctx.help_option_names)
         first = args[0] if args else "-"
-        if first not in own and (first.isdigit() or first.startswith("-")):
+        is_for_serve = first not in own and (first.isdigit() or first.startswith("-"))
+        # A shell that completes the first word asks for the commands.
+        if is_for_serve and not ctx.resilient_parsing:
             args = ["serve", *args]
         return super().parse_args(ctx, args)
 
@@ -91,6 +93,9 @@ class GroupedCommand(click.Command):
 @click.version_option(package_name="refserver")
 def main() -> None:
     """The reference server for Event Protocol 1, and its conformance kit."""
+
+
+pokers.register(main)
 
 
 def option_names(field: dataclasses.Field[Any]) -> tuple[str, str]:

@@ -1,0 +1,162 @@
+"""A member of a room on a blocking socket: log in, ask, read, log out.
+
+Rule: whatever goes wrong comes out as `Failed`, in one line that a terminal may get;
+nothing that a peer said stands in it unescaped (EP-12-2).
+
+Layer: below `pokers`; knows eventcodec and the network alone.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import select
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from eventcodec import (
+    ApplicationEvent,
+    ClientConnection,
+    ConnectionLost,
+    Error,
+    ErrorCode,
+    Joined,
+    Left,
+    Login,
+    Logout,
+    Message,
+    ProtocolError,
+    RemoteError,
+    Reply,
+    Unknown,
+)
+
+__all__ = ["CHUNK", "Fact", "Failed", "Member", "connect", "plain", "why"]
+
+FAILED, USAGE, UNREACHABLE = 1, 2, 4
+CHUNK = 1 << 16
+
+Fact = Message | Joined | Left | ApplicationEvent | Unknown
+
+
+class Failed(Exception):
+    """What was asked for was not done; the message says why in one line."""
+
+    def __init__(self, reason: str, code: int = FAILED) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+def plain(text: str) -> str:
+    r"""Text of a peer's making as a terminal may get it: one line, nothing that it obeys.
+
+    >>> plain("zoë\x1b[2J")
+    'zoë\\x1b[2J'
+    """
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+class Member:
+    """A connection to a server: what is asked goes out, what comes is given as events."""
+
+    def __init__(self, sock: socket.socket, timeout: float) -> None:
+        self.conn = ClientConnection()
+        self.timeout = timeout
+        self._sock = sock
+        self._early: list[Fact | Reply] = []  # what came right behind the Welcome
+
+    def log_in(self, user: str, credential: bytes) -> None:
+        """Log in and await the Welcome. Raises Failed."""
+        self.conn.send(Login(user=user, credential=credential))
+        self.flush()
+        deadline = time.monotonic() + self.timeout
+        while self.conn.welcome is None:
+            if not self.wait(deadline - time.monotonic()):
+                raise Failed(f"no Welcome within {self.timeout:g} s")
+            came = list(self.read())
+            if came and isinstance(came[0], Reply) and isinstance(came[0].event, Error):
+                raise Failed(f"the server refused the login: {why(came[0].event)}")
+            self._early = came[1:]
+
+    def log_out(self) -> None:
+        """Leave, and wait until the server knows. Raises Failed."""
+        self.conn.send(Logout())
+        self.flush()
+        deadline = time.monotonic() + self.timeout
+        while not self.conn.ended:
+            if not self.wait(deadline - time.monotonic()):
+                raise Failed(f"no Ack of the Logout within {self.timeout:g} s")
+            for _ in self.read():
+                self.flush()
+
+    def flush(self) -> None:
+        data = self.conn.data_to_send()
+        try:
+            self._sock.sendall(data)
+        except OSError as error:
+            raise Failed(f"cannot send: {error.strerror or error}") from error
+
+    @property
+    def fd(self) -> int:
+        return self._sock.fileno()
+
+    def wait(self, seconds: float | None, *others: int) -> set[int]:
+        """Which can be read, the connection's descriptor or others; none after so long."""
+        if self._early or (isinstance(self._sock, ssl.SSLSocket) and self._sock.pending()):
+            return {self.fd}
+        seconds = None if seconds is None else max(0.0, seconds)
+        return set(select.select([self.fd, *others], [], [], seconds)[0])
+
+    def read(self) -> Iterator[Fact | Reply]:
+        """What has come. Raises Failed for an end that is not clean."""
+        if self._early:
+            came, self._early = self._early, []
+            yield from came
+            return
+        try:
+            data = self._sock.recv(CHUNK)
+        except OSError as error:
+            raise Failed(f"the connection failed: {error.strerror or error}") from error
+        try:
+            yield from self.conn.receive(data)
+        except RemoteError as error:
+            said = Error(code=error.code, text=error.text)
+            raise Failed(f"the server ended the connection: {why(said)}") from error
+        except ConnectionLost as error:
+            raise Failed("the connection was lost") from error
+        except ProtocolError as error:
+            raise Failed(f"the server broke the protocol: {error}") from error
+        self.flush()
+
+
+def why(error: Error) -> str:
+    code = ErrorCode.known(error.code)
+    name = f"code {error.code}" if code is None else code.name
+    return f"{name}, {plain(error.text)}" if error.text else name
+
+
+def connect(
+    address: tuple[str, int], timeout: float, credential: bytes, tls: bool, ca: Path | None
+) -> socket.socket:
+    host, port = address
+    where = f"{host}:{port}"
+    try:
+        sock = socket.create_connection(address, timeout)
+    except OSError as error:
+        raise Failed(
+            f"cannot connect to {where}: {error.strerror or error}", UNREACHABLE
+        ) from error
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if not (tls or ca):
+        # EP-6.3-1, judged by where the connection really leads.
+        if credential and not ipaddress.ip_address(sock.getpeername()[0]).is_loopback:
+            sock.close()
+            raise Failed(f"a credential goes to {where} over TLS only: add --tls", USAGE)
+        return sock
+    try:
+        return ssl.create_default_context(cafile=ca).wrap_socket(sock, server_hostname=host)
+    except (OSError, ValueError) as error:
+        sock.close()
+        raise Failed(f"no TLS with {where}: {plain(str(error))}", UNREACHABLE) from error

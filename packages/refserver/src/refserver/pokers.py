@@ -1,0 +1,443 @@
+"""`refserver send` and `refserver tail`: a member of a room for one command line.
+
+Rule: a result is a line on stdout, all else goes to stderr, and nothing that a peer
+said reaches a terminal unescaped (EP-12-2).
+
+Layer: beside `server`, below `cli`, above `member`.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import socket
+import ssl
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from eventcodec import (
+    Ack,
+    ApplicationEvent,
+    Decoder,
+    Error,
+    Event,
+    EventError,
+    Joined,
+    Left,
+    Limits,
+    LocalError,
+    Login,
+    Message,
+    Ping,
+    Reply,
+    Unknown,
+    encode,
+    jsonlines,
+)
+from eventcodec.limits import MAX_FRAME_CEILING, SENDER_ALLOWANCE
+
+from .member import CHUNK, Fact, Failed, Member, connect, plain, why
+
+__all__ = ["an_address", "register"]
+
+PORT = 3000
+CREDENTIAL = "REFSERVER_CREDENTIAL"
+IN_FLIGHT = 64
+"""Requests without a reply at a time: neither side then fills up while the other waits."""
+FIELDS = ("position", "event", "type", "sender", "user", "content", "data", "reason")
+"""What a template of `tail` may name."""
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+# ---------------------------------------------------------------- arguments
+
+
+def an_address(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, int]:
+    """HOST:PORT, of which one may be left out: `localhost:3000`, `:4000`, `[::1]:3000`."""
+    host, colon, port = value.rpartition(":")
+    if not colon or value.endswith("]"):
+        host, port = value, str(PORT)
+    if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65_536):
+        raise click.BadParameter(f"{value!r} ends in no port")
+    if host.startswith("[") and host.endswith("]"):
+        return host[1:-1], int(port)
+    if ":" in host:
+        raise click.BadParameter(f"{value!r}: an IPv6 address is written [::1]:{PORT}")
+    return host or "localhost", int(port)
+
+
+def _hex(ctx: click.Context, param: click.Parameter, value: str | None) -> bytes | None:
+    try:
+        return None if value is None else bytes.fromhex(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not hexadecimal") from None
+
+
+def _template(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    try:
+        if value is not None:
+            value.format_map(dict.fromkeys(FIELDS, ""))
+    except (KeyError, ValueError, IndexError, AttributeError, TypeError):
+        raise click.BadParameter(f"{value!r}: known are {', '.join(FIELDS)}") from None
+    return value
+
+
+def _connecting(command: Command) -> Command:
+    """The options that say where to, as whom, and how long to wait."""
+    a_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+    seconds = click.FloatRange(min=0, min_open=True)
+    for decorate in reversed(
+        (
+            click.argument("address", metavar="HOST:PORT", callback=an_address),
+            click.option("--as", "user", metavar="NAME", help="Log in under this name."),
+            click.option(
+                "--credential-file",
+                type=a_file,
+                help=f"The credential; a line end behind it is left out.  [env: {CREDENTIAL}, "
+                "the credential itself]",
+            ),
+            click.option("--tls", is_flag=True, help="Connect over TLS."),
+            click.option("--ca", type=a_file, help="Trust these certificates; implies --tls."),
+            click.option(
+                "--timeout",
+                type=seconds,
+                default=5.0,
+                show_default=True,
+                metavar="SECONDS",
+                help="How long to wait for what must come.",
+            ),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+def _credential(file: Path | None) -> bytes:
+    if file is None:
+        return os.environb.get(CREDENTIAL.encode(), b"")
+    return file.read_bytes().removesuffix(b"\n").removesuffix(b"\r")
+
+
+# ---------------------------------------------------------------- send
+
+
+class Lines:
+    """Lines of a file or a pipe, as far as they are there."""
+
+    def __init__(self, file: Any) -> None:
+        self.fd: int = file.fileno()
+        self.over = False
+        self._held = b""
+
+    def read(self) -> list[bytes]:
+        """Whole lines that have come; after the last one `over` is set."""
+        chunk = os.read(self.fd, CHUNK)
+        self.over = not chunk
+        *lines, self._held = (self._held + (chunk or b"\n")).split(b"\n")
+        return lines
+
+
+class Sending:
+    """Sends events, and takes their replies."""
+
+    def __init__(self, member: Member, events: Iterable[Event], lines: Lines | None) -> None:
+        self._member = member
+        self._queue = deque(events)
+        self._lines = lines
+        self._number = 0
+        self.refused = 0
+
+    def run(self, show: Callable[[Event], None]) -> None:
+        """Until there is nothing more to send and every request has its reply."""
+        conn, member = self._member.conn, self._member
+        while self._queue or conn.outstanding or self._open:
+            while self._queue and len(conn.outstanding) < IN_FLIGHT:
+                self._send(self._queue.popleft())
+            member.flush()
+            inputs = self._open if not self._queue else ()
+            # Nothing is due while only one's own input is awaited.
+            ready = member.wait(member.timeout if conn.outstanding else None, *inputs)
+            if not ready:
+                raise Failed(f"no reply within {member.timeout:g} s")
+            if ready.intersection(inputs):
+                self._take()
+            if member.fd in ready:
+                self._answered(member.read(), show)
+
+    @property
+    def _open(self) -> tuple[int, ...]:
+        return () if self._lines is None or self._lines.over else (self._lines.fd,)
+
+    def _answered(self, came: Iterable[Fact | Reply], show: Callable[[Event], None]) -> None:
+        for received in came:
+            if isinstance(received, Reply):
+                self.refused += isinstance(received.event, Error)
+                show(received.event)
+
+    def only_write(self) -> None:
+        """Write everything, and say nothing of what became of it."""
+        while self._queue or self._open:
+            while self._queue:
+                self._send(self._queue.popleft())
+            self._member.flush()
+            if self._open:
+                self._take()
+
+    def _take(self) -> None:
+        assert self._lines is not None
+        for line in self._lines.read():
+            self._number += 1
+            if line.strip():
+                self._queue.append(_event(line, f"line {self._number}"))
+
+    def _send(self, event: Event) -> None:
+        try:
+            self._member.conn.send(event)
+        except LocalError as error:
+            raise Failed(f"not sent: {plain(str(error))}") from error
+
+
+def _event(line: bytes, where: str) -> Event:
+    """The event in a line of JSON; what the server fills in may be left out."""
+    try:
+        form = json.loads(line)
+        if isinstance(form, dict):
+            form.setdefault("seq", "0")
+            if form.get("event") in ("Message", "ApplicationEvent"):
+                form.setdefault("sender", "")
+        event = jsonlines.from_object(form)
+    except (ValueError, RecursionError):
+        raise Failed(f"{where}: not JSON") from None
+    except LocalError as error:
+        raise Failed(f"{where}: {plain(str(error))}") from error
+    if not isinstance(event, Message | ApplicationEvent | Ping):
+        raise Failed(f"{where}: of events, Message, ApplicationEvent and Ping can be sent")
+    return event
+
+
+def _tell_reply(event: Event) -> None:
+    if isinstance(event, Ack):
+        click.echo(f"ack {event.position}")
+    elif isinstance(event, Error):
+        click.echo(f"refserver: refused: {why(event)}", err=True)
+
+
+def _tell_json(event: Event) -> None:
+    click.echo(jsonlines.dumps(event, secrets=False))
+
+
+def _poke(sock: socket.socket, data: bytes, timeout: float) -> None:
+    """Send bytes as they are, end one's own stream, and tell every frame that comes back."""
+    decoder = Decoder(Limits(max_frame=MAX_FRAME_CEILING + SENDER_ALLOWANCE))
+    try:
+        sock.sendall(data)
+        if not isinstance(sock, ssl.SSLSocket):
+            # The server answers what came before it and closes: EP-10.3-5.
+            sock.shutdown(socket.SHUT_WR)
+        while chunk := sock.recv(CHUNK):
+            for event in decoder.receive(chunk):
+                _tell_json(event)
+    except TimeoutError:
+        raise Failed(f"nothing more within {timeout:g} s, and no end of the stream") from None
+    except OSError as error:
+        raise Failed(f"the connection failed: {error.strerror or error}") from error
+    except EventError as error:
+        raise Failed(f"what came is no frame: {error}") from error
+
+
+@click.command()
+@_connecting
+@click.argument("texts", metavar="[TEXT]...", nargs=-1)
+@click.option("--json", "file", type=click.File("rb"), help="Events as JSON lines; - is stdin.")
+@click.option(
+    "--raw", metavar="HEX", callback=_hex, help="Bytes to send as they are, well-formed or not."
+)
+@click.option(
+    "--wait",
+    type=click.Choice(["ack", "none"]),
+    default="ack",
+    show_default=True,
+    help="Wait for every reply, or leave when all is written.",
+)
+def send(
+    address: tuple[str, int],
+    user: str | None,
+    credential_file: Path | None,
+    tls: bool,
+    ca: Path | None,
+    timeout: float,
+    texts: tuple[str, ...],
+    file: Any,
+    raw: bytes | None,
+    wait: str,
+) -> None:
+    """Send messages to a room, each TEXT as one; print `ack POSITION` for each.
+
+    With --json each line is an event, and each reply is printed as one. The server's
+    numbers may be left out: {"event": "Message", "content": "hello"}.
+
+    With --raw the bytes are sent and every frame that comes back is printed as JSON;
+    a login comes first only with --as.
+
+    \b
+    Exit codes: 0 all accepted, 1 refused, lost or too late, 2 usage, 4 unreachable.
+
+    \b
+    Examples:
+      refserver send localhost:3000 --as ann 'hello'
+      echo '{"event": "ApplicationEvent", "type": 128, "data": "00ff"}' |
+        refserver send localhost:3000 --as ann --json -
+      refserver send localhost:3000 --raw '0000000c 01060000 0000000000000007'
+    """
+    if (bool(texts), file is not None, raw is not None).count(True) != 1:
+        raise click.UsageError("give one of TEXT, --json and --raw")
+    credential = _credential(credential_file)
+    with connect(address, timeout, credential, tls, ca) as sock:
+        if raw is not None:
+            login = Login(seq=1, user=user or "", credential=credential)
+            return _poke(sock, (b"" if user is None else encode(login)) + raw, timeout)
+        member = Member(sock, timeout)
+        member.log_in(user or "", credential)
+        events = [Message(content=text) for text in texts]
+        sending = Sending(member, events, None if file is None else Lines(file))
+        if wait == "none":
+            return sending.only_write()
+        sending.run(_tell_reply if file is None else _tell_json)
+        member.log_out()
+    if sending.refused:
+        raise Failed(f"{sending.refused} refused")
+
+
+# ---------------------------------------------------------------- tail
+
+
+def _fields(event: Fact) -> dict[str, str]:
+    """What a template may name, escaped; empty where the event has no such field."""
+    told = dict.fromkeys(FIELDS, "")
+    told |= {"event": type(event).__name__, "type": f"0x{event.type:02X}"}
+    if not isinstance(event, Unknown):
+        told["position"] = str(event.position)
+    for name in ("sender", "user", "content"):
+        told[name] = plain(getattr(event, name, ""))
+    told["data"] = (getattr(event, "data", b"") or getattr(event, "body", b"")).hex()
+    if isinstance(event, Left):
+        told["reason"] = event.why.name.lower()
+    return told
+
+
+def _line(event: Fact) -> str:
+    """A fact as people read it."""
+    form = {
+        Message: "{position} {sender}: {content}",
+        Joined: "{position} {user} joined",
+        Left: "{position} {user} left{how}",
+        Unknown: "- unknown type {type} {data}",
+    }.get(type(event), "{position} {sender}: {type} {data}")
+    how = f" ({event.why.name.lower()})" if isinstance(event, Left) and event.reason else ""
+    return form.format_map(_fields(event) | {"how": how})
+
+
+def _follow(member: Member, count: int | None, show: Callable[[Fact], None]) -> None:
+    """Show facts until there were so many, asking a silent server whether it is there."""
+    assert member.conn.welcome is not None
+    patience = member.conn.welcome.heartbeat or None
+    shown = 0
+    while count is None or shown < count:
+        if not member.wait(patience):
+            if member.conn.outstanding:
+                # EP-9.1-7: the Ping of the first silence had no answer in the second.
+                raise Failed(f"the server was silent for {2 * (patience or 0)} s")
+            member.conn.send(Ping())
+            member.flush()
+            continue
+        for received in member.read():
+            if not isinstance(received, Reply) and (count is None or shown < count):
+                show(received)
+                shown += 1
+
+
+@click.command()
+@_connecting
+@click.option("--json", "as_json", is_flag=True, help="Events as JSON lines.")
+@click.option(
+    "--format",
+    "template",
+    metavar="TEMPLATE",
+    callback=_template,
+    help=f"Print each event so; in braces: {', '.join(FIELDS)}.",
+)
+@click.option("-n", "count", type=click.IntRange(min=1), help="Leave after so many events.")
+def tail(
+    address: tuple[str, int],
+    user: str | None,
+    credential_file: Path | None,
+    tls: bool,
+    ca: Path | None,
+    timeout: float,
+    as_json: bool,
+    template: str | None,
+    count: int | None,
+) -> None:
+    """Print what happens in a room, a line for each event, until Ctrl-C.
+
+    \b
+    Exit codes: 0 left by itself, 1 ended by the server or lost, 2 usage, 4 unreachable.
+
+    \b
+    Examples:
+      refserver tail localhost:3000 --as bob
+      refserver tail localhost:3000 --as bob --json -n 10
+      refserver tail localhost:3000 --format '{sender}: {content}'
+    """
+    if as_json and template is not None:
+        raise click.UsageError("give one of --json and --format")
+
+    def show(event: Fact) -> None:
+        if as_json:
+            _tell_json(event)
+        else:
+            click.echo(_line(event) if template is None else template.format_map(_fields(event)))
+
+    credential = _credential(credential_file)
+    with connect(address, timeout, credential, tls, ca) as sock:
+        member = Member(sock, timeout)
+        try:
+            member.log_in(user or "", credential)
+            _follow(member, count, show)
+        except KeyboardInterrupt:
+            pass  # the ordinary way to end it: leave cleanly
+        if member.conn.welcome is not None:
+            member.log_out()
+
+
+# ---------------------------------------------------------------- in the command line
+
+
+def _told(command: click.Command) -> click.Command:
+    """The same command, that says in one line why it failed and leaves with the code."""
+    callback = command.callback
+    assert callback is not None
+
+    @functools.wraps(callback)
+    def tell(*args: Any, **options: Any) -> None:
+        try:
+            callback(*args, **options)
+        except Failed as error:
+            click.echo(f"refserver: {error}", err=True)
+            sys.exit(error.code)
+
+    command.callback = tell
+    return command
+
+
+def register(group: click.Group) -> None:
+    """Put both commands into a command line."""
+    group.add_command(_told(send))
+    group.add_command(_told(tail))

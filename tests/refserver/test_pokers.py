@@ -1,0 +1,489 @@
+"""`send` and `tail`: a member of a room from the command line, against a real server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from tests.refserver.conftest import Authority
+from tests.refserver.running import PATIENCE, REFSERVER, Client, Running, member, running
+
+from eventcodec import Ack, ApplicationEvent, Error, Logout, Message, Ping, Welcome, encode
+from refserver import pokers
+from refserver.auth import new_token
+from refserver.cli import main
+from refserver.member import plain
+
+
+def poke(*words: str, **environment: str) -> Any:
+    return CliRunner().invoke(main, words, env=environment)
+
+
+def at(server: Running) -> str:
+    return f"localhost:{server.port}"
+
+
+def said(bob: Client, count: int) -> list[object]:
+    """The next messages and application events, without those who come and go."""
+    found: list[object] = []
+    while len(found) < count:
+        event = bob.next()
+        if isinstance(event, Message | ApplicationEvent):
+            found.append(event)
+    return found
+
+
+@contextmanager
+def silent() -> Iterator[int]:
+    """The port of somebody who accepts connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@contextmanager
+def answering(*answers: bytes, ending: bool = True) -> Iterator[int]:
+    """The port of a server that says one of these at each thing it reads, and may end then."""
+    program = (
+        "import socket\n"
+        "server = socket.create_server(('127.0.0.1', 0))\n"
+        "print(server.getsockname()[1], flush=True)\n"
+        "sock, _ = server.accept()\n"
+        f"for answer in {[answer.hex() for answer in answers]}:\n"
+        "    sock.recv(65536)\n"
+        "    sock.sendall(bytes.fromhex(answer))\n"
+        f"if {ending}: sock.shutdown(socket.SHUT_WR)\n"
+        "while sock.recv(65536): pass\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+@contextmanager
+def tailing(server: Running, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """`tail` in a process of its own, already a member."""
+    with member(server.port, "watcher") as watcher:
+        command = [str(REFSERVER), "tail", at(server), *options]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            try:
+                while type(watcher.next()).__name__ != "Joined":
+                    pass
+                watcher.ask(Logout())
+                yield process
+            finally:
+                process.kill()
+
+
+# ---------------------------------------------------------------- send
+
+
+def test_each_text_is_a_message_and_each_ack_a_line(server: Running) -> None:
+    with member(server.port, "bob") as bob:
+        done = poke("send", at(server), "--as", "ann", "hello", "Grüße")
+
+        one, two = said(bob, 2)
+
+    assert done.exit_code == 0
+    assert isinstance(one, Message) and isinstance(two, Message)
+    assert (one.sender, one.content, two.content) == ("ann", "hello", "Grüße")
+    assert done.stdout == f"ack {one.position}\nack {two.position}\n"
+
+
+def test_without_a_name_the_server_chooses(server: Running) -> None:
+    with member(server.port, "bob") as bob:
+        assert poke("send", at(server), "hello").exit_code == 0
+
+        (message,) = said(bob, 1)
+
+    assert isinstance(message, Message) and message.sender
+
+
+def test_events_as_json_lines_get_their_replies_as_json_lines(
+    server: Running, tmp_path: Path
+) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text(
+        '{"event": "ApplicationEvent", "type": 128, "data": "00ff"}\n\n'
+        '{"event": "Ping"}\n'
+        '{"event": "Message", "content": "no line end behind it"}'
+    )
+    with member(server.port, "bob") as bob:
+        done = poke("send", at(server), "--as", "ann", "--json", str(file))
+
+        event, _ = said(bob, 2)
+
+    assert done.exit_code == 0
+    assert isinstance(event, ApplicationEvent) and event.data == b"\x00\xff"
+    replies = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [reply["event"] for reply in replies] == ["Ack", "Pong", "Ack"]
+
+
+def test_lines_on_a_pipe_are_sent_as_they_come(server: Running) -> None:
+    command = [str(REFSERVER), "send", at(server), "--as", "ann", "--json", "-"]
+    with (
+        member(server.port, "bob") as bob,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process,
+    ):
+        assert process.stdin is not None and process.stdout is not None
+        for word in ("one", "two"):
+            process.stdin.write(json.dumps({"event": "Message", "content": word}) + "\n")
+            process.stdin.flush()
+            (message,) = said(bob, 1)
+            assert isinstance(message, Message) and message.content == word
+            assert json.loads(process.stdout.readline())["event"] == "Ack"
+        process.stdin.close()
+
+        assert process.wait(PATIENCE) == 0
+
+
+def test_many_more_than_may_be_under_way_all_arrive_in_order(server: Running) -> None:
+    texts = [f"number {n}" for n in range(3 * pokers.IN_FLIGHT)]
+    with member(server.port, "bob") as bob:
+        assert poke("send", at(server), *texts).exit_code == 0
+
+        assert [getattr(each, "content", "") for each in said(bob, len(texts))] == texts
+
+
+def test_who_does_not_wait_has_sent_all_the_same(server: Running) -> None:
+    with member(server.port, "bob") as bob:
+        done = poke("send", at(server), "--wait", "none", "hello")
+
+        (message,) = said(bob, 1)
+
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert isinstance(message, Message) and message.content == "hello"
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("{", "line 2: not JSON"),
+        ("[]", "line 2: not an object"),
+        ('{"event": "Message"}', "content: is missing"),
+        ('{"event": "Login", "user": "x"}', "is missing"),
+        ('{"event": "Logout"}', "can be sent"),
+        ('{"event": "Message", "content": "' + 70_000 * "x" + '"}', "not sent"),
+    ],
+)
+def test_a_line_that_is_no_event_to_send_is_told_with_its_number(
+    server: Running, tmp_path: Path, line: str, complaint: str
+) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text('{"event": "Ping"}\n' + line)
+
+    done = poke("send", at(server), "--json", str(file))
+
+    assert done.exit_code == 1
+    assert complaint in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_bytes_are_sent_as_they_are_and_every_frame_back_is_told(server: Running) -> None:
+    done = poke("send", at(server), "--raw", (encode(Ping(seq=7)) + bytes(4)).hex(" "))
+
+    assert done.exit_code == 0
+    pong, error = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (pong["event"], pong["seq"]) == ("Pong", "7")
+    assert (error["event"], error["seq"], error["code"]) == ("Error", "0", 1)
+
+
+def test_a_name_puts_a_login_before_the_bytes_and_shows_no_ticket(server: Running) -> None:
+    done = poke("send", at(server), "--as", "ann", "--raw", encode(Logout(seq=2)).hex())
+
+    welcome, ack = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (welcome["user"], welcome["ticket"]) == ("ann", "(8 bytes hidden)")
+    assert (ack["event"], ack["seq"]) == ("Ack", "2")
+
+
+@pytest.mark.proves("EP-12-2")
+def test_what_refused_a_login_is_told_escaped() -> None:
+    hostile = Error(seq=1, code=13, text="\x1b[2J\u202etaken")
+    with answering(encode(hostile)) as port:
+        done = poke("send", f"localhost:{port}", "--as", "ann", "hello")
+
+    assert done.exit_code == 1
+    assert "USER_TAKEN, \\x1b[2J\\u202etaken" in done.stderr
+
+
+def test_a_refused_message_fails_the_command() -> None:
+    no = encode(Error(seq=2, code=4711, text="not today"))
+    bye = encode(Ack(seq=3))
+    with answering(encode(a_welcome()), no, bye) as port:
+        done = poke("send", f"localhost:{port}", "hello", "--timeout", "5")
+
+    assert done.exit_code == 1
+    assert "refused: code 4711, not today" in done.stderr
+
+
+def a_welcome() -> Welcome:
+    return Welcome(seq=1, user="ann", ticket=9, position=0, max_frame=4096, heartbeat=0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        (b"", "the connection was lost"),
+        (encode(Error(code=24)), "the server ended the connection: SHUTTING_DOWN"),
+        (encode(a_welcome()), "the connection was lost"),
+        (bytes(4), "the server broke the protocol"),
+    ],
+)
+def test_an_end_that_is_not_clean_fails_the_command(answer: bytes, complaint: str) -> None:
+    with answering(answer) as port:
+        done = poke("send", f"localhost:{port}", "hello")
+
+    assert done.exit_code == 1
+    assert complaint in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["send", "{at}", "hello"], "no Welcome within 0.05 s"),
+        (["tail", "{at}"], "no Welcome within 0.05 s"),
+        (["send", "{at}", "--raw", "00"], "nothing more within 0.05 s"),
+    ],
+)
+def test_a_silent_server_is_left_after_the_timeout(words: list[str], complaint: str) -> None:
+    with silent() as port:
+        words = [word.replace("{at}", f"localhost:{port}") for word in words]
+        done = poke(*words, "--timeout", "0.05")
+
+    assert done.exit_code == 1
+    assert complaint in done.stderr
+
+
+def test_a_reply_that_never_comes_is_told() -> None:
+    with answering(encode(a_welcome()), ending=False) as port:
+        done = poke("send", f"localhost:{port}", "hello", "--timeout", "0.2")
+
+    assert done.exit_code == 1
+    assert "no reply within 0.2 s" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["send", "tail"])
+def test_nobody_there_is_4(command: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    words = ["hello"] if command == "send" else []
+
+    done = poke(command, f"127.0.0.1:{port}", *words)
+
+    assert done.exit_code == 4
+    assert "cannot connect" in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["send", "localhost:3000"],
+        ["send", "localhost:3000", "hello", "--raw", "00"],
+        ["send", "localhost:3000", "--raw", "0g"],
+        ["send", "localhost:70000", "hello"],
+        ["send", "::1", "hello"],
+        ["send", "localhost:3000", "hello", "--timeout", "0"],
+        ["tail", "localhost:3000", "--json", "--format", "{event}"],
+        ["tail", "localhost:3000", "--format", "{credential}"],
+        ["tail", "localhost:3000", "--format", "{"],
+        ["tail", "localhost:3000", "-n", "0"],
+    ],
+)
+def test_what_makes_no_sense_is_2(words: list[str]) -> None:
+    assert poke(*words).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("localhost:4000", ("localhost", 4000)),
+        ("localhost", ("localhost", 3000)),
+        (":4000", ("localhost", 4000)),
+        ("[::1]:4000", ("::1", 4000)),
+        ("[::1]", ("::1", 3000)),
+    ],
+)
+def test_an_address_may_leave_out_its_host_or_its_port(text: str, address: tuple[str, int]) -> None:
+    context, param = main.make_context("refserver", ["--help"], resilient_parsing=True), None
+
+    assert pokers.an_address(context, param, text) == address  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------- credentials, TLS
+
+
+def test_a_credential_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:
+    secret, line = new_token("ann")
+    tokens, file = tmp_path / "tokens", tmp_path / "credential"
+    tokens.write_text(line + "\n")
+    tokens.chmod(0o600)
+    file.write_text(secret + "\n")
+    with running(tmp_path, "--tokens", str(tokens)) as server:
+        words = ["send", at(server), "--as", "ann", "hello"]
+
+        without = poke(*words)
+        from_environment = poke(*words, REFSERVER_CREDENTIAL=secret)
+        from_file = poke(*words, "--credential-file", str(file))
+
+    assert without.exit_code == 1 and "UNAUTHORIZED" in without.stderr
+    assert (from_environment.exit_code, from_file.exit_code) == (0, 0)
+
+
+@pytest.mark.proves("EP-6.3-1")
+def test_a_credential_goes_to_another_machine_over_tls_only(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket.socket, "getpeername", lambda self: ("192.0.2.1", 3000))
+
+    done = poke("send", at(server), "hello", REFSERVER_CREDENTIAL="sesame")
+
+    assert done.exit_code == 2
+    assert "over TLS only" in done.stderr and "sesame" not in done.stderr
+
+
+def test_tls_is_spoken_and_checked(tmp_path: Path, authority: Authority) -> None:
+    certificate = str(authority.issue())
+    options = ["--tls-cert", certificate, "--tls-key", certificate]
+    with running(tmp_path, *options) as server:
+        trusted = poke("send", at(server), "hello", "--ca", str(authority.file))
+        stranger = poke("send", at(server), "hello", "--tls")
+        raw = ["--raw", encode(Ping(seq=7)).hex(), "--timeout", "1"]
+        poked = poke("send", at(server), *raw, "--ca", str(authority.file))
+
+    assert (trusted.exit_code, stranger.exit_code) == (0, 4)
+    assert "no TLS with localhost" in stranger.stderr
+    assert '"Pong"' in poked.stdout
+
+
+# ---------------------------------------------------------------- tail
+
+
+def test_a_room_is_told_line_by_line(server: Running) -> None:
+    with tailing(server, "--as", "bob", "-n", "4") as tail:
+        poke("send", at(server), "--as", "ann", "hello\x1b[2J")
+        out, err = tail.communicate(timeout=PATIENCE)
+
+    lines = [line.partition(" ")[2] for line in out.splitlines()]
+    assert lines == ["watcher left", "ann joined", "ann: hello\\x1b[2J", "ann left"]
+    assert (tail.returncode, err) == (0, "")
+
+
+def test_a_room_is_told_as_json(server: Running) -> None:
+    with tailing(server, "--json", "-n", "3") as tail:
+        poke("send", at(server), "--as", "ann", "zoë\x9b")
+        out, _ = tail.communicate(timeout=PATIENCE)
+
+    assert out.isascii()
+    message = json.loads(out.splitlines()[2])
+    assert (message["event"], message["content"]) == ("Message", "zoë\x9b")
+
+
+def test_a_line_may_have_a_form_of_ones_own(server: Running) -> None:
+    form = "{event}|{type}|{sender}{user}|{content}{data}|{reason}"
+    with tailing(server, "--format", form, "-n", "5") as tail, member(server.port, "ann") as ann:
+        ann.ask(Message(content="a\nb"))
+        ann.ask(ApplicationEvent(type=0x90, data=b"\x00\xff"))
+        ann.sock.close()
+        out, _ = tail.communicate(timeout=PATIENCE)
+
+    assert out.splitlines() == [
+        "Left|0x0A|watcher||left",
+        "Joined|0x09|ann||",
+        "Message|0x02|ann|a\\nb|",
+        "ApplicationEvent|0x90|ann|00ff|",
+        "Left|0x0A|ann||lost",
+    ]
+
+
+def test_ctrl_c_leaves_the_room_cleanly(server: Running) -> None:
+    with tailing(server, "--as", "bob") as tail, member(server.port, "ann") as ann:
+        ann.ask(Message(content="hello"))
+        while tail.stdout is not None and "hello" not in tail.stdout.readline():
+            pass  # only now it is sure to have its Welcome
+        tail.send_signal(signal.SIGINT)
+        _, err = tail.communicate(timeout=PATIENCE)
+        left = next(event for event in iter(ann.next, None) if type(event).__name__ == "Left")
+
+    assert (tail.returncode, err) == (0, "")
+    assert (getattr(left, "user", ""), getattr(left, "reason", 9)) == ("bob", 0)
+
+
+def test_the_end_of_the_server_ends_it_with_1(tmp_path: Path) -> None:
+    with running(tmp_path) as server, tailing(server) as tail:
+        server.stop()
+        _, err = tail.communicate(timeout=PATIENCE)
+
+    assert tail.returncode == 1
+    assert "SHUTTING_DOWN" in err
+
+
+@pytest.mark.proves("EP-9.1-7")
+def test_a_server_that_falls_silent_is_asked_and_then_left() -> None:
+    welcome = Welcome(seq=1, user="ann", ticket=9, position=0, max_frame=4096, heartbeat=1)
+    with answering(encode(welcome), ending=False) as port:
+        done = poke("tail", f"localhost:{port}")
+
+    assert done.exit_code == 1
+    assert "silent for 2 s" in done.stderr
+
+
+def test_an_unknown_type_is_told_as_such() -> None:
+    news = bytes.fromhex("0000000e 010b0000 0000000000000001 cafe")
+    with answering(encode(a_welcome()) + news) as port:
+        done = poke("tail", f"localhost:{port}", "-n", "1")
+
+    assert "unknown type 0x0B cafe" in done.stdout
+
+
+# ---------------------------------------------------------------- what holds for both
+
+
+def test_what_a_terminal_would_obey_is_escaped() -> None:
+    assert plain("a\x1b\x7f\x9b\u202e\u2028\nß") == "a\\x1b\\x7f\\x9b\\u202e\\u2028\\nß"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_can_complete_the_commands(shell: str) -> None:
+    done = subprocess.run(
+        [REFSERVER],
+        env={**os.environ, "_REFSERVER_COMPLETE": f"{shell}_source"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+
+    assert "_REFSERVER_COMPLETE" in done.stdout
+
+
+def test_completion_knows_send_and_tail() -> None:
+    done = subprocess.run(
+        [REFSERVER],
+        env={
+            **os.environ,
+            "_REFSERVER_COMPLETE": "bash_complete",
+            "COMP_WORDS": "refserver ",
+            "COMP_CWORD": "1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+
+    assert {"plain,send", "plain,tail"} <= set(done.stdout.split())
