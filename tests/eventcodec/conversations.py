@@ -30,6 +30,7 @@ from eventcodec import (
     Pong,
     Reply,
     Unknown,
+    Welcome,
     encode,
 )
 
@@ -74,40 +75,44 @@ def _without_sender(event: Event) -> Event:
 REQUESTS = st.one_of(*(of(kind) for kind in (Message, ApplicationEvent, Ping, *DECLARED))).map(
     _without_sender
 )
+OTHERS = st.lists(st.one_of(*(of(kind) for kind in (*FACTS, *ASIDES))), max_size=2)
 
 
 @st.composite
 def conversations(draw: st.DrawFn) -> Conversation:
     """A login, requests, and a server that answers them among the entries of others."""
-    logs_out = draw(st.booleans())
-    requests: list[Event] = [Login(), *draw(st.lists(REQUESTS, max_size=6))]
-    if logs_out:
-        requests.append(Logout())
-    requests = [request.with_seq(seq) for seq, request in enumerate(requests, 1)]
+    asked = [
+        Login(),
+        *draw(st.lists(REQUESTS, max_size=6)),
+        *draw(st.sampled_from([[], [Logout()]])),
+    ]
+    requests = [request.with_seq(seq) for seq, request in enumerate(asked, 1)]
     position = draw(st.integers(0, 2**62))
-    first = welcome(position=position, seq=1)
-    said: list[Event] = [first]
-    events: list[object] = [Reply(requests[0], first)]
-    open_requests = requests[1:]
-    while open_requests or bool(draw(st.booleans())):
-        kind = draw(
-            st.sampled_from([None, *FACTS, *ASIDES] if open_requests else [*FACTS, *ASIDES])
-        )
-        if kind is None:
-            request = open_requests.pop(0)
-            reply, position = draw(_replies(request, position))
-            said.append(reply)
-            events.append(Reply(request, reply))
-            if isinstance(request, Logout):
-                break
-            continue
-        event = draw(of(kind))
-        if isinstance(event, Fact):
-            position += 1
-            event = event.with_seq(position)
-        said.append(event)
-        if kind is not Ping:
-            events.append(event)
+    said: list[Event] = []
+    events: list[object] = []
+
+    def reply(request: Event, event: Welcome | Ack | Pong | Error) -> None:
+        said.append(event.with_seq(request.seq))
+        events.append(Reply(request, event.with_seq(request.seq)))
+
+    def tell(others: list[Event]) -> None:
+        nonlocal position
+        for event in others:
+            if isinstance(event, Fact):
+                position += 1
+                event = event.with_seq(position)
+            said.append(event)
+            if not isinstance(event, Ping):
+                events.append(event)
+
+    reply(requests[0], welcome(position=position))
+    for request in requests[1:]:
+        tell(draw(OTHERS))
+        answer, entered = draw(_answers(request))
+        position += entered
+        reply(request, Ack(position=position) if entered else answer)
+    if not isinstance(requests[-1], Logout):
+        tell(draw(OTHERS))
     return Conversation(
         requests=tuple(requests),
         said=tuple(said),
@@ -117,13 +122,11 @@ def conversations(draw: st.DrawFn) -> Conversation:
     )
 
 
-@st.composite
-def _replies(draw: st.DrawFn, request: Event, position: int) -> tuple[Ack | Pong | Error, int]:
-    """A reply that fits, and the client's place behind it."""
+def _answers(request: Event) -> st.SearchStrategy[tuple[Ack | Pong | Error, bool]]:
+    """What a server may answer, and whether the request made an entry."""
     if isinstance(request, Ping):
-        return Pong(seq=request.seq), position
-    if not isinstance(request, Logout) and draw(st.booleans()):
-        return Error(code=draw(REFUSALS), seq=request.seq), position
-    if isinstance(request, Logout) and draw(st.booleans()):
-        return Ack(seq=request.seq), position
-    return Ack(seq=request.seq, position=position + 1), position + 1
+        return st.just((Pong(), False))
+    if isinstance(request, Logout):
+        return st.sampled_from([(Ack(), False), (Ack(), True)])
+    refusals = REFUSALS.map(lambda code: (Error(code=code), False))
+    return st.one_of(st.just((Ack(), True)), refusals)
