@@ -14,7 +14,7 @@ from itertools import takewhile
 import construct
 from tests.eventcodec import oracle
 from tests.eventcodec.declared import CODEC
-from tests.eventcodec.streams import END_OF_STREAM, Fault, Host, Outcome, fault, member, read
+from tests.eventcodec.streams import END_OF_STREAM, Fault, Host, Outcome, fault, member, read, whole
 
 from eventcodec import (
     Ack,
@@ -46,7 +46,7 @@ MOST_RELAYED = 3
 
 def check(stream: bytes) -> None:
     """Assert that all readers find the same in these bytes, and that all write it the same."""
-    outcome = read(Decoder(codec=CODEC), [stream, END_OF_STREAM] if stream else [END_OF_STREAM])
+    outcome = read(Decoder(codec=CODEC), [*whole(stream), END_OF_STREAM])
 
     assert verdicts(outcome) == list(oracle.judge_stream(stream, LIMIT))
     at = 0

@@ -12,6 +12,7 @@ from random import Random
 from typing import NamedTuple
 
 import pytest
+from tests.eventcodec.declared import CODEC
 
 from eventcodec import (
     Ack,
@@ -38,8 +39,8 @@ END_OF_STREAM = b""
 
 
 def whole(data: bytes) -> Chunks:
-    """All of it at once."""
-    return [data]
+    """All of it at once; of nothing no piece, for an empty one is the end of the stream."""
+    return [data] if data else []
 
 
 def byte_by_byte(data: bytes) -> Chunks:
@@ -188,6 +189,14 @@ def member(server: ServerConnection | None = None, *, max_frame: int = 65_536) -
     server = ServerConnection() if server is None else server
     Host(server, max_frame=max_frame).receive(encode(Login(seq=1)))
     return server
+
+
+def asking() -> ClientConnection:
+    """A client's end whose Login is on its way."""
+    client = ClientConnection(codec=CODEC)
+    client.send(Login())
+    client.data_to_send()
+    return client
 
 
 def settled(

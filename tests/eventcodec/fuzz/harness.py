@@ -15,6 +15,7 @@ from tests.eventcodec.streams import (
     END_OF_STREAM,
     Chunking,
     Outcome,
+    asking,
     byte_by_byte,
     cut_by,
     listen,
@@ -28,7 +29,6 @@ from eventcodec import (
     ClientConnection,
     Decoder,
     Limits,
-    Login,
     Logout,
     Message,
     Ping,
@@ -54,7 +54,7 @@ def _differ(stream: bytes, cut: Chunking) -> None:
 def _decode(stream: bytes, cut: Chunking) -> None:
     def reading(chunking: Chunking) -> Outcome:
         decoder = Decoder(SMALL, CODEC)
-        outcome = read(decoder, [*pieces(stream, chunking), END_OF_STREAM])
+        outcome = read(decoder, [*chunking(stream), END_OF_STREAM])
         assert decoder.held == 0
         return outcome
 
@@ -64,7 +64,7 @@ def _decode(stream: bytes, cut: Chunking) -> None:
 def _serve(stream: bytes, cut: Chunking) -> None:
     def serving(chunking: Chunking) -> Outcome:
         server = ServerConnection(codec=CODEC)
-        outcome = serve([*pieces(stream, chunking), END_OF_STREAM], server)
+        outcome = serve([*chunking(stream), END_OF_STREAM], server)
         assert server.held == 0
         return outcome
 
@@ -73,24 +73,15 @@ def _serve(stream: bytes, cut: Chunking) -> None:
 
 def _listen(stream: bytes, cut: Chunking) -> None:
     def listening(chunking: Chunking) -> Outcome:
-        client = ClientConnection(codec=CODEC)
-        if len(stream) % 2:
-            client.send(Login())
-        else:
-            settled(client)
+        client = asking() if len(stream) % 2 else settled(ClientConnection(codec=CODEC))
         for request in REQUESTS:
             client.send(request)
         client.data_to_send()
-        outcome = listen(client, [*pieces(stream, chunking), END_OF_STREAM])
+        outcome = listen(client, [*chunking(stream), END_OF_STREAM])
         assert client.ended
         return outcome
 
     _alike(listening, cut)
-
-
-def pieces(stream: bytes, chunking: Chunking) -> list[bytes]:
-    """The stream in pieces; an empty one has none, for an empty piece is its end."""
-    return [*chunking(stream)] if stream else []
 
 
 def _alike(reading: Callable[[Chunking], Outcome], cut: Chunking) -> None:

@@ -1,0 +1,519 @@
+"""The client's end: requests and their numbers, replies, its place in the log, its end."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.eventcodec.cases import EACH_CASE_TO_CLIENT, Case, Way
+from tests.eventcodec.conversations import Conversation, conversations
+from tests.eventcodec.declared import CODEC, Moved
+from tests.eventcodec.mutations import mutate
+from tests.eventcodec.streams import (
+    EACH_CHUNKING,
+    END_OF_STREAM,
+    Chunking,
+    Fault,
+    asking,
+    byte_by_byte,
+    cut_by,
+    listen,
+    settled,
+    welcome,
+    whole,
+)
+
+from eventcodec import (
+    Ack,
+    ApplicationEvent,
+    ClientConnection,
+    ConnectionLost,
+    Error,
+    ErrorCode,
+    Event,
+    Joined,
+    Left,
+    LocalError,
+    Login,
+    Logout,
+    Message,
+    Ping,
+    Pong,
+    ProtocolError,
+    RemoteError,
+    Reply,
+    State,
+    Unknown,
+    Welcome,
+    encode,
+)
+from eventcodec.limits import (
+    HEADER_SIZE,
+    LENGTH_SIZE,
+    MAX_FRAME,
+    MAX_FRAME_BEFORE_WELCOME,
+    SENDER_ALLOWANCE,
+)
+
+HELLO = Message(content="hello")
+FACT = Message(sender="bob", content="hi")
+
+
+def talking(conversation: Conversation) -> ClientConnection:
+    """A client that has asked for everything at once."""
+    client = ClientConnection(codec=CODEC)
+    for request in conversation.requests:
+        assert client.send(request) == request
+    assert client.data_to_send() == b"".join(map(encode, conversation.requests))
+    return client
+
+
+def broken(client: ClientConnection, *said: Event) -> ProtocolError:
+    """What a client finds wrong in what a server says."""
+    with pytest.raises(ProtocolError) as caught:
+        list(client.receive(b"".join(map(encode, said))))
+    return caught.value
+
+
+# ---------------------------------------------------------------- every event
+
+
+def awaiting(case: Case) -> ClientConnection:
+    """A client for which this frame comes in its place."""
+    event = case.event
+    if Way.FACT in case.ways:
+        return settled(ClientConnection(codec=CODEC), position=event.seq - 1)
+    if Way.REPLY not in case.ways:
+        return settled(ClientConnection(codec=CODEC))
+    if event.seq == 1:
+        return asking()
+    place = event.position - 1 if isinstance(event, Ack) and event.position else 1
+    client = settled(ClientConnection(codec=CODEC), position=place)
+    for seq in range(2, event.seq):
+        client.send(Ping())
+        assert len(list(client.receive(encode(Pong(seq=seq))))) == 1
+    client.send(Ping() if isinstance(event, Pong) else HELLO)
+    client.data_to_send()
+    return client
+
+
+@EACH_CASE_TO_CLIENT
+@EACH_CHUNKING
+@pytest.mark.proves("EP-2.1-5", "EP-3.6-3", "EP-3.7-3", "EP-3.8-4", "EP-3.12-4", "EP-7.1-5")
+def test_a_client_takes_each_event_in_any_chunks(case: Case, chunking: Chunking) -> None:
+    client = awaiting(case)
+    outstanding = client.outstanding
+    behind = encode(Unknown(type=0x42, seq=1))
+    last = Way.LAST in case.ways
+
+    outcome = listen(client, chunking(case.frame + behind))
+
+    event: object = case.event
+    if Way.REPLY in case.ways:
+        assert isinstance(case.event, Welcome | Ack | Pong | Error)
+        event = Reply(outstanding[0], case.event)
+    expected = [] if last or (Way.QUESTION in case.ways and Way.REPLY not in case.ways) else [event]
+    assert outcome.events == [*expected, *([] if last else [Unknown(type=0x42, seq=1)])]
+    if last:
+        assert isinstance(case.event, Error)
+        assert outcome.fault == Fault(RemoteError, case.event.code)
+    else:
+        assert outcome.fault is None
+    assert outcome.output == (encode(Pong(seq=4)) if Way.QUESTION in case.ways else b"")
+
+
+# ---------------------------------------------------------------- sending
+
+
+@pytest.mark.proves("EP-4.2-4", "EP-4.2-5")
+def test_requests_are_numbered_and_go_out_without_waiting() -> None:
+    client = ClientConnection(codec=CODEC)
+
+    sent = [client.send(event) for event in (Login(), HELLO, Moved(x=1, y=2), Ping(), Logout())]
+
+    assert [event.seq for event in sent] == [1, 2, 3, 4, 5]
+    assert client.data_to_send() == b"".join(map(encode, sent))
+    assert client.data_to_send() == b""
+    assert client.outstanding == tuple(sent)
+
+
+def test_a_number_of_the_callers_own_is_replaced() -> None:
+    assert ClientConnection().send(Login(seq=77)).seq == 1
+
+
+@pytest.mark.proves("EP-3.3-2", "EP-3.11-2")
+@pytest.mark.parametrize(
+    "request_",
+    [Message(sender="ann", content="x"), ApplicationEvent(type=0x80, sender="ann")],
+    ids=repr,
+)
+def test_a_sender_is_the_servers_to_fill_in(request_: Event) -> None:
+    client = settled()
+
+    with pytest.raises(LocalError) as caught:
+        client.send(request_)
+
+    assert caught.value.field == "sender"
+    assert (client.outstanding, client.data_to_send()) == ((), b"")
+    assert client.send(HELLO).seq == 2
+
+
+@pytest.mark.proves("EP-7.1-1", "EP-7.1-2")
+@pytest.mark.parametrize(
+    ("make", "most"),
+    [
+        (asking, MAX_FRAME_BEFORE_WELCOME),
+        (settled, MAX_FRAME),
+        (lambda: settled(max_frame=5_000), 5_000),
+    ],
+    ids=["before the Welcome", "default", "5,000"],
+)
+def test_a_request_is_no_longer_than_the_server_reads(
+    make: Callable[[], ClientConnection], most: int
+) -> None:
+    client = make()
+    around = len(encode(Message(content="", seq=1))) - LENGTH_SIZE
+    longest = Message(content="m" * (most - around))
+
+    with pytest.raises(LocalError):
+        client.send(dataclasses.replace(longest, content=longest.content + "m"))
+    sent = client.send(longest)
+
+    assert len(encode(sent)) - LENGTH_SIZE == most
+    assert sent.seq == 2
+
+
+# ---------------------------------------------------------------- its place
+
+
+@given(conversation=conversations(), random=st.randoms(use_true_random=False))
+@pytest.mark.proves("EP-2.1-5", "EP-3.7-2", "EP-3.7-3", "EP-3.7-5", "EP-3.12-3", "EP-5.2-5")
+def test_a_client_hears_the_log_from_its_place_on_in_any_chunks(
+    conversation: Conversation, random: Random
+) -> None:
+    for chunking in (whole, byte_by_byte, cut_by(random)):
+        client = talking(conversation)
+
+        outcome = listen(client, chunking(conversation.stream))
+
+        assert outcome.fault is None
+        assert outcome.events == list(conversation.events)
+        assert outcome.output == conversation.answer
+        assert client.position == conversation.position
+        assert client.ended is conversation.ends_well
+
+
+@given(data=st.data(), conversation=conversations(), random=st.randoms(use_true_random=False))
+@pytest.mark.proves("EP-2.1-5", "EP-4.2-12", "EP-4.2-13")
+def test_chunks_change_nothing_of_a_faulty_conversation(
+    data: st.DataObject, conversation: Conversation, random: Random
+) -> None:
+    frames = [encode(event) for event in conversation.said]
+    at = data.draw(st.integers(0, len(frames) - 1))
+    frames[at] = mutate(frames[at], random)
+    stream = b"".join(frames)
+
+    outcomes = [
+        listen(talking(conversation), [*chunking(stream), END_OF_STREAM])
+        for chunking in (whole, byte_by_byte, cut_by(random), cut_by(random))
+    ]
+
+    assert outcomes == [outcomes[0]] * len(outcomes)
+    kinds = {ProtocolError, ConnectionLost, RemoteError}
+    assert outcomes[0].fault is None or outcomes[0].fault.kind in kinds
+
+
+def is_entry(event: Event) -> bool:
+    return isinstance(event, Message | ApplicationEvent | Joined | Left) or (
+        isinstance(event, Ack) and bool(event.position)
+    )
+
+
+@given(data=st.data(), conversation=conversations())
+@pytest.mark.proves("EP-5.2-5", "EP-5.2-6", "EP-4.2-11", "EP-4.2-13")
+def test_an_entry_that_comes_twice_is_found_where_it_does(
+    data: st.DataObject, conversation: Conversation
+) -> None:
+    said = list(conversation.said)
+    entries = [at for at, event in enumerate(said) if is_entry(event) and at < len(said) - 1]
+    if not entries:
+        return
+    at = data.draw(st.sampled_from(entries))
+    said.insert(at + 1, said[at])
+
+    outcome = listen(talking(conversation), [b"".join(map(encode, said))])
+
+    place = sum(len(encode(event)) for event in said[: at + 1])
+    assert outcome.fault is not None
+    assert (outcome.fault.kind, outcome.fault.code) == (
+        ProtocolError,
+        ErrorCode.UNEXPECTED_EVENT,
+    )
+    assert outcome.fault.offset == place
+    assert outcome.events == list(conversation.events[: len(outcome.events)])
+
+
+@given(data=st.data(), conversation=conversations())
+@pytest.mark.proves("EP-5.2-5", "EP-5.2-6")
+def test_an_entry_that_is_left_out_is_found_at_the_next(
+    data: st.DataObject, conversation: Conversation
+) -> None:
+    said = list(conversation.said)
+    entries = [at for at, event in enumerate(said) if is_entry(event)]
+    if len(entries) < 2:
+        return
+    left_out = data.draw(st.sampled_from(entries[:-1]))
+    del said[left_out]
+
+    outcome = listen(talking(conversation), [b"".join(map(encode, said))])
+
+    assert outcome.fault is not None
+    assert (outcome.fault.kind, outcome.fault.code) == (
+        ProtocolError,
+        ErrorCode.UNEXPECTED_EVENT,
+    )
+
+
+@pytest.mark.proves("EP-5.2-6")
+@pytest.mark.parametrize("position", [0, 4, 5, 7, 2**63])
+def test_a_fact_that_is_not_the_next_is_the_servers_fault(position: int) -> None:
+    client = settled(position=5)
+    start = len(encode(welcome(seq=1)))
+
+    if position == 0:
+        with pytest.raises(ProtocolError) as caught:
+            list(client.receive(encode(FACT.with_seq(6)).replace(b"\x06", b"\x00", 1)))
+        assert (caught.value.code, caught.value.field) == (ErrorCode.MALFORMED, "seq")
+        return
+    error = broken(client, FACT.with_seq(position))
+
+    assert (error.code, error.field) == (ErrorCode.UNEXPECTED_EVENT, "seq")
+    assert (error.seq, error.offset) == (position, start)
+    assert client.position == 5
+
+
+@pytest.mark.proves("EP-5.2-6")
+@pytest.mark.parametrize("position", [4, 5, 7])
+def test_an_ack_of_an_entry_that_is_not_the_next_is_the_servers_fault(position: int) -> None:
+    client = settled(position=5)
+    client.send(HELLO)
+
+    error = broken(client, Ack(seq=2, position=position))
+
+    assert (error.code, error.field) == (ErrorCode.UNEXPECTED_EVENT, "position")
+    assert client.position == 5
+    assert len(client.outstanding) == 1
+
+
+@pytest.mark.proves("EP-3.12-3", "EP-5.2-5")
+def test_what_is_no_entry_moves_no_place() -> None:
+    client = settled(position=5)
+    client.send(Ping())
+    client.send(HELLO)
+    asides = [
+        Unknown(type=0x42, seq=6),
+        Ping(seq=6),
+        Pong(seq=2),
+        Error(code=ErrorCode.UNEXPECTED_EVENT, seq=3),
+    ]
+
+    heard = list(client.receive(b"".join(map(encode, asides)) + encode(FACT.with_seq(6))))
+
+    assert len(heard) == 4
+    assert client.position == 6
+
+
+@pytest.mark.proves("EP-6.4-2", "EP-5.2-6")
+@pytest.mark.parametrize(("position", "good"), [(7, True), (6, False), (8, False), (0, False)])
+def test_a_resume_goes_on_where_it_asked_for(position: int, good: bool) -> None:
+    client = ClientConnection()
+    client.send(Login(ticket=9, position=7))
+
+    if good:
+        assert len(list(client.receive(encode(welcome(position=position, seq=1))))) == 1
+        assert client.position == 7
+    else:
+        error = broken(client, welcome(position=position, seq=1))
+        assert (error.code, error.field) == (ErrorCode.UNEXPECTED_EVENT, "position")
+        assert client.welcome is None
+
+
+@pytest.mark.proves("EP-3.8-4")
+def test_what_the_welcome_says_is_kept_also_after_the_end() -> None:
+    client = ClientConnection()
+    assert (client.user, client.ticket, client.position, client.welcome) == ("", 0, 0, None)
+    client.send(Login(user="ann"))
+    said = welcome(user="ann2", position=4, seq=1)
+
+    list(client.receive(encode(said) + encode(FACT.with_seq(5))))
+    with pytest.raises(ConnectionLost):
+        list(client.receive(END_OF_STREAM))
+
+    assert client.welcome == said
+    assert (client.user, client.ticket, client.position) == ("ann2", said.ticket, 5)
+
+
+# ---------------------------------------------------------------- replies
+
+
+@pytest.mark.proves("EP-4.2-11")
+@pytest.mark.parametrize("seq", [1, 3, 4, 2**64 - 1])
+def test_a_reply_to_another_than_the_oldest_request_is_the_servers_fault(seq: int) -> None:
+    client = settled()
+    client.send(Ping())
+    client.send(Ping())
+
+    error = broken(client, Pong(seq=seq))
+
+    assert (error.code, error.field, error.seq) == (ErrorCode.UNEXPECTED_EVENT, "seq", seq)
+    assert len(client.outstanding) == 2
+
+
+@pytest.mark.proves("EP-3.6-2", "EP-3.6-3", "EP-2.3-2")
+@pytest.mark.parametrize("code", [*ErrorCode, 0, 999, 65_535])
+@pytest.mark.parametrize("text", ["", "any\ntext"])
+def test_an_error_is_taken_by_its_seq_whatever_its_code_and_text(code: int, text: str) -> None:
+    refused, ended = settled(), settled()
+    request = refused.send(HELLO)
+    reply = Error(code=code, text=text, seq=request.seq)
+
+    heard = list(refused.receive(encode(reply)))
+    with pytest.raises(RemoteError) as caught:
+        list(ended.receive(encode(reply.with_seq(0))))
+
+    assert heard == [Reply(request, reply)]
+    assert not refused.ended
+    assert refused.send(HELLO).seq == 3
+    assert (caught.value.code, caught.value.text) == (code, text)
+    assert isinstance(caught.value.code, ErrorCode) is (code in [*ErrorCode])
+    assert ended.ended
+
+
+@pytest.mark.proves("EP-4.3-5")
+def test_after_a_refused_login_another_may_be_sent() -> None:
+    client = ClientConnection()
+    client.send(Login(user="ann"))
+    list(client.receive(encode(Error(code=ErrorCode.USER_TAKEN, seq=1))))
+
+    again = client.send(Login(user="bob"))
+    heard = list(client.receive(encode(welcome(user="bob", seq=2))))
+
+    assert [reply.request for reply in heard if isinstance(reply, Reply)] == [again]
+    assert client.user == "bob"
+    assert client.state is State.MEMBER
+
+
+# ---------------------------------------------------------------- limits
+
+
+@pytest.mark.proves("EP-7.1-5")
+@pytest.mark.parametrize(
+    ("make", "most"),
+    [
+        (ClientConnection, MAX_FRAME_BEFORE_WELCOME + SENDER_ALLOWANCE),
+        (settled, MAX_FRAME + SENDER_ALLOWANCE),
+        (lambda: settled(max_frame=4_096), 4_096 + SENDER_ALLOWANCE),
+        (lambda: settled(max_frame=2**32 - 1), 16 * 2**20 + SENDER_ALLOWANCE),
+        (lambda: settled(ClientConnection(max_frame=5_000)), 5_000),
+        (lambda: ClientConnection(max_frame=300), 300),
+    ],
+    ids=["before the Welcome", "default", "least", "ceiling", "own cap", "own cap, before"],
+)
+def test_a_client_reads_what_the_server_may_send_and_no_more(
+    make: Callable[[], ClientConnection], most: int
+) -> None:
+    client = make()
+    fits = most.to_bytes(LENGTH_SIZE, "big")
+    too_long = (most + 1).to_bytes(LENGTH_SIZE, "big")
+
+    header = encode(Unknown(type=0x42, seq=1))[LENGTH_SIZE:]
+    assert list(client.receive(fits + header)) == []
+    rest = client.receive(bytes(most + LENGTH_SIZE - HEADER_SIZE) + too_long)
+    assert isinstance(next(rest), Unknown)
+    with pytest.raises(ProtocolError) as caught:
+        next(rest)
+
+    assert caught.value.code is ErrorCode.FRAME_TOO_LARGE
+
+
+# ---------------------------------------------------------------- the end
+
+
+@EACH_CHUNKING
+@pytest.mark.proves("EP-10.1-2")
+def test_the_ack_of_a_logout_is_the_clean_end(chunking: Chunking) -> None:
+    client = settled(position=5)
+    logout = client.send(Logout())
+    ack = Ack(seq=logout.seq, position=6)
+
+    outcome = listen(client, [*chunking(encode(ack) + b"garbage"), END_OF_STREAM, END_OF_STREAM])
+
+    assert outcome.events == [Reply(logout, ack)]
+    assert outcome.fault is None
+    assert client.ended
+    assert (client.position, client.outstanding) == (6, ())
+
+
+@pytest.mark.proves("EP-10.3-1", "EP-10.3-2")
+@pytest.mark.parametrize("rest", [b"", encode(FACT.with_seq(2))[:-1]])
+@pytest.mark.parametrize("request_", [None, HELLO, Logout()])
+def test_any_other_end_of_the_stream_is_a_loss(rest: bytes, request_: Event | None) -> None:
+    client = settled()
+    sent = () if request_ is None else (client.send(request_),)
+
+    for _ in range(2):
+        outcome = listen(client, [rest, END_OF_STREAM] if rest else [END_OF_STREAM])
+        assert outcome.fault == Fault(ConnectionLost)
+        rest = b""
+
+    assert client.ended
+    assert client.outstanding == sent
+
+
+@pytest.mark.proves("EP-10.3-1")
+def test_an_end_before_the_welcome_is_a_loss() -> None:
+    client = ClientConnection()
+    client.send(Login())
+
+    with pytest.raises(ConnectionLost):
+        list(client.receive(END_OF_STREAM))
+
+
+@pytest.mark.proves("EP-4.2-12", "EP-8.3-5")
+@pytest.mark.parametrize(
+    "end",
+    [encode(Error(code=24)), encode(FACT.with_seq(9)), bytes(4), encode(Login(seq=1))],
+    ids=["last Error", "wrong position", "malformed", "wrong way"],
+)
+def test_after_the_end_nothing_counts_and_the_error_stays(end: bytes) -> None:
+    client = settled()
+    fact = FACT.with_seq(2)
+    sent = client.send(Ping())
+    faults = []
+
+    for data in (encode(fact) + end + encode(Pong(seq=2)), encode(Pong(seq=2)), END_OF_STREAM):
+        outcome = listen(client, [data])
+        faults.append(outcome.fault)
+        assert outcome.events == ([fact] if len(faults) == 1 else [])
+
+    assert faults == [faults[0]] * 3
+    assert faults[0] is not None
+    assert client.ended
+    assert client.position == 2
+    assert client.outstanding == (sent,)
+
+
+@pytest.mark.proves("EP-3.11-5")
+def test_content_that_an_application_does_not_expect_ends_nothing() -> None:
+    client = settled(ClientConnection(codec=CODEC))
+    odd = ApplicationEvent(type=Moved.type, sender="bob", data=b"?", seq=2)
+    foreign = ApplicationEvent(type=0xC0, sender="bob", data=b"?", seq=3)
+
+    heard = list(client.receive(encode(odd) + encode(foreign) + encode(FACT.with_seq(4))))
+
+    assert heard == [odd, foreign, FACT.with_seq(4)]
+    assert client.position == 4

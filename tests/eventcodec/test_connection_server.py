@@ -1,0 +1,357 @@
+"""The server's end: requests one at a time, replies, limits, its last frame, relaying."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.eventcodec import differential
+from tests.eventcodec.cases import EACH_CASE_TO_SERVER, Case, Way
+from tests.eventcodec.declared import CODEC
+from tests.eventcodec.mutations import mutate
+from tests.eventcodec.strategies import EVENTS
+from tests.eventcodec.streams import (
+    EACH_CHUNKING,
+    END_OF_STREAM,
+    Chunking,
+    Fault,
+    Host,
+    byte_by_byte,
+    cut_by,
+    member,
+    serve,
+    whole,
+)
+
+from eventcodec import (
+    Ack,
+    ConnectionLost,
+    Error,
+    ErrorCode,
+    Event,
+    LocalError,
+    Login,
+    Logout,
+    Message,
+    Ping,
+    Pong,
+    ProtocolError,
+    Refused,
+    ServerConnection,
+    State,
+    Welcome,
+    decode,
+    encode,
+)
+from eventcodec.limits import (
+    HEADER_SIZE,
+    LENGTH_SIZE,
+    MAX_FRAME_BEFORE_WELCOME,
+)
+
+HELLO = Message(content="hello")
+
+
+# ---------------------------------------------------------------- every event
+
+
+@EACH_CASE_TO_SERVER
+@EACH_CHUNKING
+@pytest.mark.proves("EP-2.1-5", "EP-3.7-4", "EP-3.7-6", "EP-3.12-1", "EP-7.1-3")
+def test_a_server_takes_each_event_in_any_chunks(case: Case, chunking: Chunking) -> None:
+    server = ServerConnection(codec=CODEC)
+    if not isinstance(case.event, Login):
+        member(server)
+    host = Host(server)
+
+    for chunk in chunking(case.frame):
+        host.receive(chunk)
+
+    expected: list[object] = [case.event]
+    if Way.ANSWER in case.ways:
+        expected = []
+    elif Way.STRANGE in case.ways:
+        code = ErrorCode.UNKNOWN_TYPE
+        expected = [Refused(case.event.seq, Error(code=code, text=code.meaning))]
+    assert host.outcome.events == expected
+    assert host.outcome.fault is None
+    assert bool(host.outcome.output) is bool(expected)
+    assert server.held == 0
+
+
+@given(
+    events=st.lists(EVENTS, max_size=5),
+    broken=st.booleans(),
+    random=st.randoms(use_true_random=False),
+)
+@pytest.mark.proves("EP-2.1-5", "EP-4.2-6", "EP-4.2-7")
+def test_chunks_change_neither_what_a_server_finds_nor_what_it_says(
+    events: list[Event], broken: bool, random: Random
+) -> None:
+    frames = [encode(Login(seq=1)), *map(encode, events)]
+    random.shuffle(frames)
+    if broken:
+        at = random.randrange(len(frames))
+        frames[at] = mutate(frames[at], random)
+    stream = b"".join(frames)
+
+    outcomes = [
+        serve([*chunking(stream), END_OF_STREAM], ServerConnection(codec=CODEC))
+        for chunking in (whole, byte_by_byte, cut_by(random), cut_by(random))
+    ]
+
+    assert outcomes == [outcomes[0]] * len(outcomes)
+    assert outcomes[0].fault is None or outcomes[0].fault.kind in (ProtocolError, ConnectionLost)
+
+
+# ---------------------------------------------------------------- requests, replies
+
+
+@pytest.mark.proves("EP-4.2-5", "EP-4.2-6", "EP-4.2-7", "EP-2.2-7", "EP-4.2-2")
+def test_each_request_is_judged_in_the_state_that_the_reply_before_it_left() -> None:
+    requests = [HELLO, Login(), Login(), HELLO, Ping(), Logout(), HELLO]
+    stream = b"".join(encode(event.with_seq(seq)) for seq, event in enumerate(requests, 1))
+
+    outcome = serve([stream])
+
+    found = [e.error.code if isinstance(e, Refused) else type(e) for e in outcome.events]
+    assert found == [
+        ErrorCode.LOGIN_REQUIRED,
+        Login,
+        ErrorCode.ALREADY_LOGGED_IN,
+        Message,
+        Ping,
+        Logout,
+    ]
+    replies = read_replies(outcome.output)
+    assert [reply.seq for reply in replies] == [1, 2, 3, 4, 5, 6]
+    assert [type(reply) for reply in replies] == [Error, Welcome, Error, Ack, Pong, Ack]
+
+
+def read_replies(data: bytes) -> list[Event]:
+    """The events in what a server wrote."""
+    replies = []
+    while data:
+        size = LENGTH_SIZE + int.from_bytes(data[:LENGTH_SIZE], "big")
+        replies.append(decode(data[:size]))
+        data = data[size:]
+    return replies
+
+
+@pytest.mark.proves("EP-4.2-3", "EP-4.2-2")
+def test_every_number_but_0_is_echoed_in_any_order_and_repeated() -> None:
+    seqs = [2**64 - 1, 1, 7, 7, 3]
+
+    outcome = serve([b"".join(encode(Ping(seq=seq)) for seq in seqs)])
+
+    assert [reply.seq for reply in read_replies(outcome.output)] == seqs
+
+
+@pytest.mark.proves("EP-4.2-1", "EP-4.2-6")
+def test_the_next_request_is_not_judged_before_the_last_has_its_reply() -> None:
+    server = member()
+    requests = server.receive(encode(Ping(seq=1)) + encode(Ping(seq=2)))
+    first = next(requests)
+
+    with pytest.raises(LocalError):
+        next(requests)
+
+    assert server.reply(first, Pong()) == encode(Pong(seq=1))
+    assert server.held == len(encode(Ping(seq=2)))
+    assert server.judged == len(encode(Login(seq=1))) + len(encode(Ping(seq=1)))
+
+
+@pytest.mark.proves("EP-4.2-1")
+def test_a_request_is_answered_once_and_only_while_it_is_open() -> None:
+    server = member()
+    first = next(server.receive(encode(Ping(seq=1))))
+    server.reply(first, Pong())
+
+    for request in (first, Ping(seq=1)):
+        with pytest.raises(LocalError):
+            server.reply(request, Pong())
+
+
+@pytest.mark.proves("EP-8.2-1")
+@pytest.mark.parametrize("code", ErrorCode)
+def test_a_fatal_error_is_no_reply(code: ErrorCode) -> None:
+    server = ServerConnection()
+    request = next(server.receive(encode(Login(seq=1))))
+
+    if code.fatal:
+        with pytest.raises(LocalError) as caught:
+            server.reply(request, Error(code=code))
+        assert caught.value.field == "code"
+    else:
+        assert server.reply(request, Error(code=code)) == encode(Error(code=code, seq=1))
+    assert server.state is State.NEW
+
+
+@pytest.mark.proves("EP-2.2-6")
+@pytest.mark.parametrize("make", [ServerConnection, member], ids=["new", "member"])
+@pytest.mark.parametrize("type", [0x01, 0x02, 0x05, 0x06, 0x07, 0x42, 0x80])
+def test_a_server_refuses_seq_0_whatever_the_type_when_the_header_is_in(
+    make: Callable[[], ServerConnection], type: int
+) -> None:
+    header = bytes.fromhex(f"00000100 01 {type:02x} 0000 0000000000000000")
+    server = make()
+    start = server.judged
+
+    assert list(server.receive(header[:-1])) == []
+    with pytest.raises(ProtocolError) as caught:
+        list(server.receive(header[-1:]))
+
+    assert (caught.value.code, caught.value.field) == (ErrorCode.MALFORMED, "seq")
+    assert caught.value.offset == start + 8
+
+
+@pytest.mark.proves("EP-3.7-5", "EP-3.7-6")
+@pytest.mark.parametrize("make", [ServerConnection, member], ids=["new", "member"])
+def test_a_pong_is_taken_in_silence(make: Callable[[], ServerConnection]) -> None:
+    outcome = serve([encode(Pong(seq=77)) * 3], make())
+
+    assert (outcome.events, outcome.output, outcome.fault) == ([], b"", None)
+
+
+@pytest.mark.proves("EP-7.1-3")
+@pytest.mark.parametrize("max_frame", [4_096, 70_000])
+def test_a_server_reads_4096_bytes_until_its_welcome_and_then_what_that_says(
+    max_frame: int,
+) -> None:
+    server = ServerConnection()
+    frame = encode(Login(credential=b"k" * (MAX_FRAME_BEFORE_WELCOME - 31), seq=1))
+    assert len(frame) - LENGTH_SIZE == MAX_FRAME_BEFORE_WELCOME
+    host = Host(server, max_frame=max_frame)
+    host.receive(frame)
+    longest = encode(Message(content="m" * (max_frame - 13), seq=2))
+
+    host.receive(longest)
+    host.receive((max_frame + 1).to_bytes(LENGTH_SIZE, "big"))
+
+    assert [type(event) for event in host.outcome.events] == [Login, Message]
+    assert host.outcome.fault is not None
+    assert host.outcome.fault[1] is ErrorCode.FRAME_TOO_LARGE
+    assert host.outcome.fault.offset == len(frame) + len(longest)
+
+
+@pytest.mark.proves("EP-7.1-3")
+def test_a_frame_above_4096_is_refused_before_the_welcome() -> None:
+    outcome = serve([(MAX_FRAME_BEFORE_WELCOME + 1).to_bytes(LENGTH_SIZE, "big")])
+
+    assert outcome.fault is not None
+    assert outcome.fault.code is ErrorCode.FRAME_TOO_LARGE
+
+
+@pytest.mark.proves("EP-4.1-3")
+def test_a_server_says_nothing_of_its_own() -> None:
+    outcome = serve([encode(Pong(seq=1)), encode(Ping(seq=1))[:-1]])
+
+    assert outcome.output == b""
+
+
+# ---------------------------------------------------------------- the end
+
+
+@pytest.mark.proves("EP-4.3-6", "EP-10.1-1", "EP-8.2-3")
+@pytest.mark.parametrize("goodbye", [True, False], ids=["goodbye", "Logout"])
+def test_after_its_last_frame_a_server_drops_what_comes(goodbye: bool) -> None:
+    server = member()
+    behind = encode(Ping(seq=3))
+
+    requests = server.receive(encode(Logout(seq=2)) + behind)
+    request = next(requests)
+    last = server.goodbye(ErrorCode.TIMEOUT) if goodbye else server.reply(request, Ack())
+
+    assert decode(last) == (
+        Error(code=ErrorCode.TIMEOUT, text=ErrorCode.TIMEOUT.meaning) if goodbye else Ack(seq=2)
+    )
+    assert list(requests) == list(server.receive(behind)) == []
+    assert list(server.receive(END_OF_STREAM)) == []
+    assert (server.held, server.state) == (0, State.ENDED)
+    with pytest.raises(LocalError):
+        server.goodbye(ErrorCode.INTERNAL)
+    with pytest.raises(LocalError):
+        server.reply(request, Ack())
+
+
+@pytest.mark.proves("EP-8.2-1", "EP-8.2-6", "EP-2.2-1", "EP-11-3")
+@pytest.mark.parametrize("code", [*ErrorCode, 999])
+def test_a_goodbye_is_an_error_with_seq_0_in_version_1(code: int) -> None:
+    plain, said = ServerConnection(), ServerConnection()
+
+    frame = plain.goodbye(code)
+    with_text = said.goodbye(code, "see you")
+
+    known = ErrorCode.known(code)
+    assert decode(frame) == Error(code=code, text="" if known is None else known.meaning)
+    assert decode(with_text) == Error(code=code, text="see you")
+    assert (frame[LENGTH_SIZE], frame[8:HEADER_SIZE]) == (1, bytes(8))
+
+
+@pytest.mark.proves("EP-10.3-3", "EP-2.1-6")
+@pytest.mark.parametrize("rest", [b"", encode(HELLO.with_seq(4))[:-1]])
+@EACH_CHUNKING
+def test_the_whole_frames_before_the_end_of_the_stream_are_answered(
+    rest: bytes, chunking: Chunking
+) -> None:
+    stream = b"".join(map(encode, (Login(seq=1), HELLO.with_seq(2), Ping(seq=3)))) + rest
+
+    outcome = serve([*chunking(stream), END_OF_STREAM])
+
+    assert [reply.seq for reply in read_replies(outcome.output)] == [1, 2, 3]
+    assert outcome.fault == Fault(ConnectionLost)
+
+
+@pytest.mark.proves("EP-8.3-5", "EP-4.3-6")
+def test_after_a_fatal_fault_no_later_byte_is_judged() -> None:
+    server = member()
+    stream = encode(Ping(seq=2)) + bytes(4) + encode(Ping(seq=3))
+    host = Host(server)
+
+    host.receive(stream)
+    host.receive(encode(Ping(seq=4)))
+
+    replies = read_replies(host.outcome.output)
+    assert [type(reply) for reply in replies] == [Pong, Error]
+    assert host.outcome.events == [Ping(seq=2)]
+    assert server.state is State.ENDED
+
+
+def test_a_fault_stays_until_goodbye_is_said() -> None:
+    server = member()
+
+    for data in (bytes(4), encode(Ping(seq=2)), END_OF_STREAM):
+        with pytest.raises(ProtocolError) as caught:
+            list(server.receive(data))
+        assert caught.value.code is ErrorCode.MALFORMED
+
+    assert server.goodbye(caught.value.code)
+
+
+# ---------------------------------------------------------------- relaying
+
+
+@pytest.mark.proves("EP-3.3-4", "EP-3.3-5", "EP-3.11-4")
+@given(
+    events=st.lists(EVENTS, max_size=6),
+    random=st.randoms(use_true_random=False),
+)
+def test_relaying_and_replying_make_the_same_bytes(events: list[Event], random: Random) -> None:
+    stream = b"".join(encode(event.with_seq(n)) for n, event in enumerate(events, 1))
+    chunks = cut_by(random)(stream)
+
+    differential.check_room(chunks)
+
+
+def test_nothing_is_relayed_before_the_login_nor_past_an_open_request() -> None:
+    new, busy = ServerConnection(), member()
+    next(new.receive(encode(HELLO.with_seq(1))))
+    ping = next(busy.receive(encode(Ping(seq=2)) + encode(HELLO.with_seq(3))))
+
+    assert new.relay(1, 10).facts == busy.relay(1, 10).facts == []
+    busy.reply(ping, Pong())
+
+    assert len(busy.relay(1, 10).facts) == 1
