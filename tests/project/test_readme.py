@@ -9,17 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from refserver.cli import main
+
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CODEC_README = (ROOT / "packages/eventcodec/README.md").read_text(encoding="utf-8")
+SERVER_README = (ROOT / "packages/refserver/README.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str, text: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
-def run(code: str) -> list[str]:
-    command = [sys.executable, "-W", "error", "-c", code]
+def run(*arguments: str) -> list[str]:
+    command = [sys.executable, "-W", "error", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
@@ -42,7 +45,7 @@ def test_the_first_client_logs_in_speaks_and_leaves(port: int) -> None:
     (client,) = blocks("python", README)
     assert client.count("3000") == 1
 
-    printed = run(client.replace("3000", str(port)))
+    printed = run("-c", client.replace("3000", str(port)))
 
     assert [re.findall(r"\b(Login|Message|Logout|Welcome|Ack)\(", line) for line in printed] == [
         ["Login", "Welcome"],
@@ -59,14 +62,30 @@ def test_the_codec_readmes_application_event_makes_a_round_trip() -> None:
     declaration = blocks("python", CODEC_README)[1]
 
     printed = run(
+        "-c",
         declaration
         + "from eventcodec import Codec\n"
         + "codec = Codec(events=(Moved,))\n"
         + "moved = Moved(seq=1, x=3, y=-4)\n"
-        + "print(codec.decode(codec.encode(moved)) == moved)\n"
+        + "print(codec.decode(codec.encode(moved)) == moved)\n",
     )
 
     assert printed == ["True"]
+
+
+def test_the_codec_readme_tells_of_every_command() -> None:
+    usage = run("-m", "eventcodec", "--help")
+    listed = [m[1] for line in usage if (m := re.match(r"    ([a-z]+) {2,}", line))]
+
+    told = re.findall(r"\*\*([a-z]+)\*\*", CODEC_README)
+
+    assert sorted(told) == sorted(listed)
+
+
+def test_the_server_readme_lists_every_command() -> None:
+    named = re.findall(r"`refserver ([a-z]+)", SERVER_README)
+
+    assert sorted(named) == sorted(main.commands)
 
 
 @pytest.mark.parametrize(
