@@ -9,6 +9,8 @@ import copy
 import pickle
 import sys
 from collections.abc import Callable
+from itertools import pairwise
+from random import Random
 from typing import Any
 
 import construct
@@ -185,6 +187,40 @@ def test_a_frame_given_as_a_bytearray_makes_an_event_that_cannot_change() -> Non
     frame[-1] = 0
     assert event == ApplicationEvent(type=0x90, data=b"up", seq=1)
     assert hash(event) == hash(ApplicationEvent(type=0x90, data=b"up", seq=1))
+
+
+def stream_of(random: Random) -> list[Event]:
+    """Runs of one kind, as they are made in one go, and single ones between them."""
+    runs: list[list[Event]] = [
+        [random.choice(KINDS)] * random.choice((1, 1, 2, 5, 70))
+        for _ in range(random.randint(1, 6))
+    ]
+    events = [event for run in runs for event in run]
+    return [event.with_seq(seq) for seq, event in enumerate(events, 1)]
+
+
+KINDS: tuple[Event, ...] = (Ping(), Joined(user="é"), Unknown(type=0x20), Moved(x=1))
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_iterators_taken_in_turns_give_every_event_once_and_in_order(seed: int) -> None:
+    """As somebody does who waits for one event inside the loop over all."""
+    random = Random(seed)
+    events = stream_of(random)
+    stream = b"".join(map(encode, events)) + bytes(4)
+    cuts = sorted(random.choices(range(len(stream)), k=8))
+    decoder = Decoder(codec=CODEC)
+
+    begun = [decoder.receive(stream[a:b]) for a, b in pairwise([0, *cuts, len(stream)]) if a < b]
+    taken = []
+    with pytest.raises(ProtocolError) as caught:
+        while begun:
+            event = next(random.choice(begun), None)
+            if event is not None:
+                taken.append(event)
+
+    assert taken == events
+    assert caught.value.offset == len(stream) - 4
 
 
 # ---------------------------------------------------------------- declarations

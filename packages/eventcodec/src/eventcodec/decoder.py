@@ -124,6 +124,8 @@ class Decoder:
         many = self._codec.many_by_word.get
         while True:
             yield from self._made
+            if length_hint(self._made):  # another iterator made them while this one stood
+                continue
             data, at = self._data, self._at
             if at + HEADER_SIZE <= len(data):
                 word = WORD.unpack_from(data, at + LENGTH_SIZE)[0]
