@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from eventcodec import ClientConnection, Event, Login, Reply
+from eventcodec import ClientConnection, Event, EventError, Login, Reply
 
 REFSERVER = Path(sys.executable).with_name("refserver")
 PATIENCE = 30.0
@@ -86,6 +86,7 @@ class Client:
         self.sock = sock
         self.conn = ClientConnection()
         self.events: list[Event | Reply] = []
+        self.end: EventError | None = None
 
     def send(self, *requests: Event) -> None:
         for request in requests:
@@ -93,9 +94,14 @@ class Client:
         self.sock.sendall(self.conn.data_to_send())
 
     def next(self) -> Event | Reply:
-        """The next event; raises what ended the connection."""
+        """The next event; behind the last, raises what ended the connection."""
         while not self.events:
-            self.events.extend(self.conn.receive(self.sock.recv(65_536)))
+            if self.end is not None:
+                raise self.end
+            try:
+                self.events.extend(self.conn.receive(self.sock.recv(65_536)))
+            except EventError as error:
+                self.end = error
         return self.events.pop(0)
 
     def ask(self, request: Event) -> Event:

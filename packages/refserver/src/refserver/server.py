@@ -393,7 +393,7 @@ class Server:
             self.has_input(link)
         elif link.closed:
             session.lost()
-        if not session.ready or not session.reading:
+        else:
             self._touched[link] = None
         return made
 
@@ -494,7 +494,6 @@ class Server:
         link.close_by = self.now() + self.config.close_timeout
         link.abort_by = self.now() + self.config.stalled
         self._newcomers.pop(link, None)
-        link.moved()
         transport = link.transport
         if not self._step_aside(link) or link.eof:
             link.close()
@@ -506,13 +505,16 @@ class Server:
         except OSError:
             transport.abort()  # the client has reset the connection
             return
+        link.moved()
         if not transport.is_reading():
             transport.resume_reading()
 
     def answer_now(self, link: Link) -> None:
-        """Give what can be given in one turn, since there is no way to give it later."""
+        """Judge what one turn allows, and give one piece: there is no way to give it later."""
         self._work(link, self.now())
-        self._give(link)
+        data = link.session.take()
+        if data:
+            link.write(data)
 
     # ------------------------------------------------------------- the timer
 
