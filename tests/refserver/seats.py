@@ -10,7 +10,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from eventcodec import Decoder, Event, Limits, Login, Ping, Pong, encode
+from eventcodec import Decoder, Error, ErrorCode, Event, Limits, Login, Ping, Pong, Welcome, encode
 from eventcodec.limits import MAX_FRAME_CEILING, SENDER_ALLOWANCE
 from refserver.auth import Auth, OpenDoor
 from refserver.config import Config
@@ -38,6 +38,7 @@ class Hall:
         self.auth = auth or OpenDoor()
         self.login_at = login_at
         self.now = 1_000.0
+        self.seats: list[Seat] = []
         self.room: Room[Session] = Room(
             capacity=capacity or self.config.log_bytes,
             presence=self.config.presence,
@@ -55,6 +56,7 @@ class Hall:
             login_at=self.login_at,
         )
         seat = Seat(self, session)
+        self.seats.append(seat)
         if user is not None:
             seat.ask(Login(user=user, seq=1))
         return seat
@@ -66,6 +68,7 @@ class Seat:
     def __init__(self, hall: Hall, session: Session) -> None:
         self.hall = hall
         self.session = session
+        self.heard_so_far: list[Event] = []
         self._decoder = Decoder(Limits(max_frame=MAX_FRAME_CEILING + SENDER_ALLOWANCE))
 
     def say(self, *said: Event | bytes) -> None:
@@ -81,8 +84,10 @@ class Seat:
     def hear(self) -> list[Event]:
         """Read all that there is."""
         events: list[Event] = []
-        while data := bytes(self.session.take()):
+        # Where taking finds that it is too late for the next entry, the Error comes with the next.
+        while data := bytes(self.session.take() or self.session.take()):
             events += self._decoder.receive(data)
+        self.heard_so_far += events
         return events
 
     def ask(self, *said: Event | bytes) -> list[Event]:
@@ -103,3 +108,25 @@ class Seat:
             self.session.tick(self.hall.now)
         self.work()
         return self.hear()
+
+
+def code_of(event: Event) -> tuple[int, ErrorCode | None]:
+    """Number and code of an Error; its text is for people."""
+    assert isinstance(event, Error), event
+    return event.seq, ErrorCode.known(event.code)
+
+
+def welcome_of(event: Event) -> Welcome:
+    """This event, which must be a Welcome."""
+    assert isinstance(event, Welcome), event
+    return event
+
+
+def in_short(event: Event) -> object:
+    """What an event is, without an Error's text."""
+    return code_of(event) if isinstance(event, Error) else event
+
+
+def resume(ticket: int, position: int, user: str = "ann", seq: int = 1) -> Login:
+    """A Login that goes on with a session."""
+    return Login(user=user, ticket=ticket, position=position, seq=seq)

@@ -2,75 +2,426 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import pytest
-from tests.refserver.seats import Hall
+from tests.refserver.seats import FIRST_TICKET, Hall, Seat, code_of, in_short, resume
 
 from eventcodec import (
     Ack,
     ApplicationEvent,
+    Decoder,
     Error,
     ErrorCode,
     Event,
+    Joined,
+    Left,
+    Login,
     Logout,
     Message,
     Ping,
     Pong,
+    Unknown,
+    Welcome,
+    encode,
+)
+from eventcodec.limits import MAX_FRAME_CEILING
+from refserver.room import SEGMENT
+from refserver.session import HELD, HELD_BEFORE_LOGIN
+
+UNKNOWN = Unknown(type=0x42, body=b"?", seq=3)
+SHOUT = ApplicationEvent(type=0xC0, data=b"\x00\xff", seq=3)
+
+# ---------------------------------------------------------------- requests and replies
+
+
+@dataclass(frozen=True)
+class Talk:
+    """What somebody says, and what is answered."""
+
+    said: list[Event]
+    answered: list[object]
+
+
+WELCOME = Welcome(
+    user="ann",
+    ticket=FIRST_TICKET,
+    position=1,
+    max_frame=65_536,
+    heartbeat=20,
+    server="refserver",
+    seq=1,
 )
 
-# ---------------------------------------------------------------- the relay
+BEFORE_LOGIN = {
+    "Message": Talk([Message(content="hi", seq=3)], [(3, ErrorCode.LOGIN_REQUIRED)]),
+    "application event": Talk([SHOUT], [(3, ErrorCode.LOGIN_REQUIRED)]),
+    "Logout": Talk([Logout(seq=3)], [(3, ErrorCode.LOGIN_REQUIRED)]),
+    "Ping": Talk([Ping(seq=3)], [Pong(seq=3)]),
+    "Pong": Talk([Pong(seq=3)], []),
+    "Ack": Talk([Ack(seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
+    "Error": Talk([Error(code=1, seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
+    "Welcome": Talk([WELCOME.with_seq(3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
+    "Joined": Talk([Joined(user="bob", seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
+    "Left": Talk([Left(user="bob", seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
+    "unknown": Talk([UNKNOWN], [(3, ErrorCode.UNKNOWN_TYPE)]),
+    "a sender": Talk(
+        [Message(sender="ann", content="hi", seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]
+    ),
+    "Login": Talk([Login(user="ann", seq=1)], [WELCOME]),
+    "a credential that nobody asked for": Talk(
+        [Login(user="ann", credential=b"\x00\xff", seq=1)], [WELCOME]
+    ),
+    "a refused Login, then a good one": Talk(
+        [Login(user="a\nb", seq=9), Login(user="ann", seq=1)], [(9, ErrorCode.BAD_USER), WELCOME]
+    ),
+    "a ticket that nobody has, then a fresh Login": Talk(
+        [Login(user="ann", ticket=5, position=1, seq=9), Login(user="ann", seq=1)],
+        [(9, ErrorCode.HISTORY_GONE), WELCOME],
+    ),
+    "all at once": Talk(
+        [
+            Ping(seq=3),
+            Message(content="too soon", seq=3),
+            Login(user="ann", seq=1),
+            Message(content="hi", seq=2**64 - 1),
+            UNKNOWN,
+            SHOUT,
+            Ping(seq=3),
+        ],
+        [
+            Pong(seq=3),
+            (3, ErrorCode.LOGIN_REQUIRED),
+            WELCOME,
+            Ack(position=2, seq=2**64 - 1),
+            (3, ErrorCode.UNKNOWN_TYPE),
+            Ack(position=3, seq=3),
+            Pong(seq=3),
+        ],
+    ),
+}
+
+LOGGED_IN = {
+    "Message": Talk([Message(content="", seq=3)], [Ack(position=2, seq=3)]),
+    "application event": Talk([SHOUT], [Ack(position=2, seq=3)]),
+    "two of one number": Talk(
+        [Message(content="a", seq=3), SHOUT], [Ack(position=2, seq=3), Ack(position=3, seq=3)]
+    ),
+    "numbers that fall": Talk(
+        [Ping(seq=9), Ping(seq=8), Ping(seq=8)], [Pong(seq=9), Pong(seq=8), Pong(seq=8)]
+    ),
+    "Login": Talk([Login(user="ann", seq=3)], [(3, ErrorCode.ALREADY_LOGGED_IN)]),
+    "Logout": Talk([Logout(seq=3)], [Ack(position=2, seq=3)]),
+    "behind a Logout": Talk([Logout(seq=3), Ping(seq=4), UNKNOWN], [Ack(position=2, seq=3)]),
+    "Ping": Talk([Ping(seq=3)], [Pong(seq=3)]),
+    "Pong": Talk([Pong(seq=3), Ping(seq=4)], [Pong(seq=4)]),
+    "Ack": Talk([Ack(seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
+    "Error": Talk([Error(code=1, seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
+    "Welcome": Talk([WELCOME.with_seq(3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
+    "Joined": Talk([Joined(user="bob", seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
+    "Left": Talk([Left(user="bob", seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
+    "unknown": Talk([UNKNOWN], [(3, ErrorCode.UNKNOWN_TYPE)]),
+    "a sender": Talk(
+        [Message(sender="ann", content="hi", seq=3), SHOUT],
+        [(3, ErrorCode.UNEXPECTED_EVENT), Ack(position=2, seq=3)],
+    ),
+    "a sender of an application event": Talk(
+        [ApplicationEvent(type=0x80, sender="ann", seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]
+    ),
+}
 
 
-@pytest.mark.proves("EP-3.7-6", "EP-5.3-3")
-@pytest.mark.parametrize(
-    ("said", "fact"),
-    [
-        (Message(content="hi", seq=2), Message(content="hi", sender="ann", seq=3)),
-        (
-            ApplicationEvent(type=0x80, data=b"\xff", seq=2),
-            ApplicationEvent(type=0x80, data=b"\xff", sender="ann", seq=3),
-        ),
-    ],
-    ids=["Message", "application event"],
+def each(talks: dict[str, Talk]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("talk", talks.values(), ids=talks)
+
+
+PIECES = {"whole": 1 << 20, "byte by byte": 1, "in sevens": 7}
+in_pieces = pytest.mark.parametrize("size", PIECES.values(), ids=PIECES)
+
+
+def told(seat: Seat, talk: Talk, size: int) -> list[object]:
+    """What is answered when it comes in pieces of this size."""
+    data = b"".join(map(encode, talk.said))
+    answers: list[Event] = []
+    for at in range(0, len(data), size):
+        answers += seat.ask(data[at : at + size])
+    return [in_short(answer) for answer in answers]
+
+
+@pytest.mark.proves(
+    "EP-4.2-1", "EP-4.2-2", "EP-4.2-3", "EP-4.2-5", "EP-4.2-6", "EP-4.2-7", "EP-4.2-8", "EP-4.2-10"
 )
-def test_a_message_right_behind_a_pong_is_entered_like_any_other(said: Event, fact: Event) -> None:
+@pytest.mark.proves("EP-4.3-1", "EP-4.3-2", "EP-4.3-4", "EP-4.3-5", "EP-3.7-4", "EP-3.7-6")
+@pytest.mark.proves("EP-3.1-2", "EP-3.7-2", "EP-3.12-1", "EP-6.1-1", "EP-6.3-6", "EP-8.3-3")
+@in_pieces
+@each(BEFORE_LOGIN)
+def test_a_stranger_is_answered(talk: Talk, size: int) -> None:
+    assert told(Hall().sit(), talk, size) == talk.answered
+
+
+@pytest.mark.proves("EP-4.2-1", "EP-4.2-2", "EP-4.2-3", "EP-4.2-7", "EP-4.2-10", "EP-3.7-6")
+@pytest.mark.proves("EP-4.3-3", "EP-4.3-4", "EP-4.3-6", "EP-5.4-7", "EP-10.1-1", "EP-3.3-3")
+@in_pieces
+@each(LOGGED_IN)
+def test_a_member_is_answered(talk: Talk, size: int) -> None:
+    assert told(Hall().sit("ann"), talk, size) == talk.answered
+
+
+@pytest.mark.proves("EP-4.2-8", "EP-4.2-9", "EP-5.4-8")
+@each(BEFORE_LOGIN)
+def test_what_a_stranger_says_has_no_effect_unless_it_logs_in(talk: Talk) -> None:
     hall = Hall()
-    bob, ann = hall.sit("bob"), hall.sit("ann")
+    bob = hall.sit("bob")
+    stranger = hall.sit()
+
+    stranger.ask(*talk.said)
+    stranger.session.lost()
+
+    facts = bob.heard()
+    joined = any(isinstance(said, Login) and said.seq == 1 for said in talk.said)
+    assert bool(facts) == joined
+    assert (not facts) or facts[0] == Joined(user="ann", seq=2)
+
+
+@pytest.mark.proves("EP-3.3-4", "EP-3.3-5", "EP-3.11-3", "EP-3.11-4", "EP-5.1-3", "EP-5.3-3")
+@pytest.mark.parametrize("behind_a_pong", [False, True])
+@pytest.mark.parametrize(
+    "said",
+    [
+        Message(content="hello", seq=2),
+        Message(content="", seq=2),
+        Message(content="\0é\u0301\ufeff😀\n", seq=2),
+        *(ApplicationEvent(type=type, data=b"\xff\x00", seq=2) for type in range(0x80, 0x100)),
+        ApplicationEvent(type=0x80, seq=2),
+    ],
+    ids=lambda said: f"{said.type:02x}-{len(encode(said))}",
+)
+def test_what_a_member_says_is_relayed_unchanged_under_its_name(
+    said: Message | ApplicationEvent, behind_a_pong: bool
+) -> None:
+    hall = Hall()
+    bob, ann = hall.sit("bob"), hall.sit("änn")
     bob.hear()
 
-    assert ann.ask(Pong(seq=1), said) == [Ack(position=3, seq=2)]
+    ann.ask(*([Pong(seq=1)] if behind_a_pong else []), said)
 
-    assert bob.hear() == [fact]
+    [fact] = bob.hear()
+    assert isinstance(fact, Message | ApplicationEvent)
+    assert (fact.type, fact.sender, fact.position) == (said.type, "änn", 3)
+    assert encode(fact)[16 + len(b"\4\xc3\xa4nn") :] == encode(said)[16 + 1 :]
+
+
+# ---------------------------------------------------------------- order
+
+
+@pytest.mark.proves("EP-5.2-1", "EP-5.2-2", "EP-5.2-4", "EP-5.3-4", "EP-4.2-7")
+def test_replies_stand_behind_all_that_was_in_the_log_when_their_request_was_handled() -> None:
+    hall = Hall(presence=False)
+    ann, bob = hall.sit("ann"), hall.sit("bob")
+    bob.say(Message(content="1", seq=2))
+    ann.say(Ping(seq=2), Message(content="2", seq=3), UNKNOWN.with_seq(4))
+
+    bob.work()
+    ann.work()
+    bob.ask(Message(content="3", seq=3))
+
+    assert [in_short(event) for event in ann.hear()] == [
+        Message(sender="bob", content="1", seq=1),
+        Pong(seq=2),
+        Ack(position=2, seq=3),
+        (4, ErrorCode.UNKNOWN_TYPE),
+        Message(sender="bob", content="3", seq=3),
+    ]
+
+
+@pytest.mark.proves("EP-5.3-1", "EP-5.3-2")
+def test_whoever_is_present_when_an_entry_is_made_reads_it() -> None:
+    hall = Hall(presence=False)
+    ann, bob = hall.sit("ann"), hall.sit("bob")
+
+    assert ann.ask(Message(content="hi", seq=2)) == [Ack(position=1, seq=2)]
+    late = hall.sit("eve")
+
+    assert bob.hear() == [Message(sender="ann", content="hi", seq=1)]
+    assert late.heard() == []
+
+
+@pytest.mark.proves("EP-7.1-4")
+def test_long_entries_are_given_piece_by_piece_and_whole() -> None:
+    hall = Hall(max_frame=MAX_FRAME_CEILING, presence=False)
+    ann, bob = hall.sit("ann"), hall.sit("bob")
+    contents = ["x" * (3 * SEGMENT + 1), "y", "z" * SEGMENT]
+    ann.ask(*(Message(content=content, seq=2) for content in contents))
+
+    first = bytes(bob.session.take())
+    bob.say(Ping(seq=2))
+    bob.work()
+    pieces = [first, *iter(lambda: bytes(bob.session.take()), b"")]
+
+    facts = [Message(sender="ann", content=each, seq=n) for n, each in enumerate(contents, 1)]
+    assert b"".join(pieces) == b"".join(map(encode, [*facts, Pong(seq=2)]))
+    assert max(map(len, pieces)) == SEGMENT
+
+
+def say_something(seat: Seat) -> None:
+    seat.say(Ping(seq=2))
+    seat.work()
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        say_something,
+        lambda seat: seat.session.end_of_input() or seat.ask(),
+        lambda seat: seat.session.lost(),
+        lambda seat: seat.session.goodbye(ErrorCode.TIMEOUT) or seat.hear(),
+        lambda seat: seat.ask(Logout(seq=2)),
+    ],
+    ids=["has a reply to read", "is at its end", "is lost", "is told to go", "has logged out"],
+)
+def test_whoever_does_not_only_follow_the_log(prepare: Callable[[Seat], object]) -> None:
+    bob = Hall().sit("bob")
+    assert bob.session.follows
+
+    prepare(bob)
+
+    assert not bob.session.follows
+
+
+def test_a_stranger_does_not_follow_the_log() -> None:
+    stranger = Hall().sit()
+    stranger.ask(Ping(seq=1))
+
+    assert not stranger.session.follows
+
+
+def test_whoever_has_begun_a_long_piece_does_not_follow_the_log_until_its_end() -> None:
+    hall = Hall(max_frame=MAX_FRAME_CEILING, presence=False)
+    ann, bob = hall.sit("ann"), hall.sit("bob")
+    ann.ask(Message(content="x" * (2 * SEGMENT), seq=2))
+
+    follows = []
+    while bob.session.take():
+        follows.append(bob.session.follows)
+
+    assert follows == [False, False, True]
+
+
+def test_whoever_follows_the_log_may_be_put_behind_a_segment_of_it() -> None:
+    hall = Hall(presence=False)
+    ann, bob = hall.sit("ann"), hall.sit("bob")
+    ann.ask(Message(content="a", seq=2))
+
+    _, bob.session.cursor = hall.room.log.segment(bob.session.cursor)
+
+    ann.ask(Message(content="b", seq=3))
+    assert bob.hear() == [Message(sender="ann", content="b", seq=2)]
 
 
 # ---------------------------------------------------------------- falling behind
 
 
+@pytest.mark.proves("EP-5.2-8", "EP-8.2-4")
+def test_whoever_falls_behind_reads_up_to_a_place_and_then_that_it_was_slow() -> None:
+    hall = Hall(capacity=300_000, presence=False)
+    ann, bob = hall.sit("ann"), hall.sit("bob")
+    for n in range(4):
+        bob.ask(Message(content=str(n) * 60_000, seq=2))
+
+    first = list(Decoder().receive(bytes(ann.session.take())))
+    for n in range(4, 8):
+        bob.ask(Message(content=str(n) * 60_000, seq=2))
+    rest = ann.hear()
+
+    assert [event.seq for event in first] == list(range(1, len(first) + 1))
+    assert [code_of(event) for event in rest] == [(0, ErrorCode.SLOW_CONSUMER)]
+
+
+def test_it_is_known_who_is_behind() -> None:
+    hall = Hall(capacity=1_000, presence=False)
+    ann, bob, stranger = hall.sit("ann"), hall.sit("bob"), hall.sit()
+    assert not ann.session.behind
+
+    bob.ask(Message(content="a", seq=2))
+    bob.ask(Message(content="x" * 900, seq=3))
+
+    assert (ann.session.behind, bob.session.behind, stranger.session.behind) == (True, False, False)
+
+
 def test_whoever_left_and_then_fell_behind_is_told_so() -> None:
     hall = Hall(capacity=2_000)
     ann, bob = hall.sit("ann"), hall.sit("bob")
-    ann.hear()
     bob.ask(Message(content="x", seq=2))
 
     ann.say(Logout(seq=2))
     ann.work()
     bob.ask(Message(content="x" * 2_000, seq=3))
 
-    assert [(each.seq, each.code) for each in ann.hear() if isinstance(each, Error)] == [
-        (0, ErrorCode.SLOW_CONSUMER)
-    ]
+    assert [code_of(event) for event in ann.hear()] == [(0, ErrorCode.SLOW_CONSUMER)]
     assert ann.session.finished
 
 
-def test_a_stranger_that_takes_nothing_is_not_called_a_slow_member() -> None:
-    hall = Hall(stalled=10, login_timeout=60)
-    stranger = hall.sit()
-    stranger.say(Ping(seq=1))
-    stranger.work()
+def test_a_resume_that_is_too_slow_for_its_replay_is_told_so() -> None:
+    hall = Hall(capacity=2_000)
+    hall.sit("ann").session.lost()
+    bob, again = hall.sit("bob"), hall.sit()
 
-    stranger.session.stuck(hall.now)
-    hall.now += 10
-    stranger.session.tick(hall.now)
+    again.say(resume(FIRST_TICKET, 1))
+    again.work()
+    bob.ask(Message(content="x" * 2_000, seq=3))
 
-    [error] = stranger.hear()
-    assert isinstance(error, Error)
-    assert (error.seq, error.code) == (0, ErrorCode.TIMEOUT)
+    assert code_of(again.hear()[-1]) == (0, ErrorCode.SLOW_CONSUMER)
+    assert again.session.finished
+
+
+# ---------------------------------------------------------------- reading stops
+
+
+@pytest.mark.proves("EP-7.2-2", "EP-4.2-1")
+@pytest.mark.parametrize(
+    ("user", "most"), [(None, HELD_BEFORE_LOGIN), ("ann", HELD)], ids=["stranger", "member"]
+)
+def test_whoever_does_not_read_replies_is_judged_and_read_no_further(
+    user: str | None, most: int
+) -> None:
+    seat = Hall().sit(user)
+    pings = [Ping(seq=seq) for seq in range(1, 10_000)]
+
+    seat.say(*pings)
+    seat.work()
+
+    assert not seat.session.reading
+    waiting = bytes(seat.session.take())
+    assert most <= len(waiting) <= most + 256 * 16
+    answered = [*Decoder().receive(waiting)]
+    while seat.session.ready:
+        seat.work()
+        answered += seat.hear()
+    assert answered == [Pong(seq=seq) for seq in range(1, 10_000)]
+    assert seat.session.reading
+
+
+@pytest.mark.proves("EP-7.2-2")
+def test_a_client_is_not_read_while_it_is_not_judged() -> None:
+    hall = Hall(rate=1)
+    ann = hall.sit("ann")
+
+    ann.ask(encode(Ping(seq=1)) * (HELD // 16 + 10))
+
+    assert not ann.session.reading
+
+
+@pytest.mark.proves("EP-7.1-3")
+@pytest.mark.parametrize("max_frame", [HELD, 10 * HELD])
+def test_the_longest_frame_is_read_to_its_end(max_frame: int) -> None:
+    hall = Hall(max_frame=max_frame)
+    ann = hall.sit("ann")
+    longest = encode(Message(content="x" * (max_frame - 13), seq=2))
+
+    for at in range(0, len(longest) - 1, HELD):
+        assert ann.session.reading
+        assert ann.ask(longest[at : at + HELD]) in ([], [Ack(position=2, seq=2)])
+
+    assert ann.session.reading
+    assert ann.hear() + ann.ask(Ping(seq=3)) == [Pong(seq=3)]

@@ -56,6 +56,9 @@ VERDICT_DELAY = 0.1
 
 NEVER = float("inf")
 
+ROUNDING = 1e-6
+"""What a wait may be too short by, in frames: else it would be followed by one of no length."""
+
 
 @dataclass(frozen=True, slots=True)
 class Peer:
@@ -216,7 +219,7 @@ class Session:
             return frames
         self._tokens = min(max(rate, 1.0), self._tokens + (now - self._refilled) * rate)
         self._refilled = now
-        granted = min(frames, int(self._tokens))
+        granted = min(frames, int(self._tokens + ROUNDING))
         if not granted:
             self._wait(now + (1.0 - self._tokens) / rate)
         self._tokens -= granted

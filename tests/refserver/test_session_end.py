@@ -1,0 +1,229 @@
+"""Every way of leaving, and what is still said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from tests.refserver.seats import Hall, Seat, code_of, in_short, resume, welcome_of
+
+from eventcodec import (
+    Ack,
+    Error,
+    ErrorCode,
+    Left,
+    LeftReason,
+    Login,
+    Logout,
+    Message,
+    Ping,
+    Pong,
+    encode,
+)
+
+
+def log_out(seat: Seat) -> None:
+    seat.say(Logout(seq=2), Ping(seq=3))
+    seat.work()
+
+
+def end_input(seat: Seat) -> None:
+    seat.session.end_of_input()
+    seat.work()
+
+
+def vanish(seat: Seat) -> None:
+    seat.session.lost()
+
+
+def break_a_rule(seat: Seat) -> None:
+    seat.say(b"GET / HTTP/1.1\r\n\r\n", Ping(seq=3))
+    seat.work()
+
+
+def be_silent(seat: Seat) -> None:
+    for _ in range(2):
+        seat.hall.now += seat.hall.config.heartbeat
+        seat.tick()
+
+
+def take_no_byte(seat: Seat) -> None:
+    seat.session.stuck(seat.hall.now)
+    seat.hall.now += seat.hall.config.stalled
+    seat.session.tick(seat.hall.now)
+
+
+def fall_behind(seat: Seat) -> None:
+    watcher, loud = seat.hall.seats[0], seat.hall.sit("loud")
+    for _ in range(80):
+        loud.ask(Message(content="x" * 60_000, seq=2))
+        watcher.hear()
+
+
+def be_replaced(seat: Seat) -> None:
+    assert seat.session.member is not None
+    seat.hall.sit().ask(resume(seat.session.member.ticket, 2))
+
+
+WAYS: dict[str, tuple[Callable[[Seat], None], LeftReason, object]] = {
+    "Logout": (log_out, LeftReason.LEFT, None),
+    "end of stream": (end_input, LeftReason.LOST, None),
+    "reset": (vanish, LeftReason.LOST, None),
+    "fault": (break_a_rule, LeftReason.LOST, ErrorCode.FRAME_TOO_LARGE),
+    "silence": (be_silent, LeftReason.LOST, ErrorCode.TIMEOUT),
+    "takeover": (be_replaced, LeftReason.LOST, ErrorCode.USER_TAKEN),
+    "stall": (take_no_byte, LeftReason.EVICTED, ErrorCode.SLOW_CONSUMER),
+    "falling behind": (fall_behind, LeftReason.EVICTED, ErrorCode.SLOW_CONSUMER),
+    "failure": (
+        lambda seat: seat.session.goodbye(ErrorCode.INTERNAL),
+        LeftReason.LOST,
+        ErrorCode.INTERNAL,
+    ),
+}
+each_way = pytest.mark.parametrize(("leave", "reason", "last"), WAYS.values(), ids=WAYS)
+
+
+@pytest.mark.proves("EP-5.4-2", "EP-5.4-4", "EP-10.2-1", "EP-10.3-4")
+@each_way
+def test_whoever_leaves_has_left_once_for_a_reason(
+    leave: Callable[[Seat], None], reason: LeftReason, last: ErrorCode | None
+) -> None:
+    hall = Hall(log_bytes=1 << 20)
+    watcher, ann = hall.sit("watcher"), hall.sit("ann")
+
+    leave(ann)
+
+    ann.hear()
+    watcher.hear()
+    lefts = [each for each in watcher.heard_so_far if isinstance(each, Left)]
+    errors = [code_of(each) for each in ann.heard_so_far if isinstance(each, Error)]
+    assert [(each.user, each.why) for each in lefts] == [("ann", reason)]
+    assert errors == ([(0, last)] if last else [])
+    assert not any(isinstance(each, Left) for each in ann.heard_so_far)
+    assert ann.session.finished
+
+
+@pytest.mark.proves("EP-5.4-5")
+@each_way
+def test_a_name_is_free_as_soon_as_its_member_leaves(
+    leave: Callable[[Seat], None], reason: LeftReason, last: ErrorCode | None
+) -> None:
+    if leave is be_replaced:
+        return  # it is the same member, on another connection
+    hall = Hall(log_bytes=1 << 20)
+    hall.sit("watcher")
+
+    leave(hall.sit("ann"))
+    hall.seats[1].hear()
+
+    assert welcome_of(hall.sit().ask(Login(user="ann", seq=1))[0]).user == "ann"
+
+
+@pytest.mark.proves("EP-5.2-7", "EP-8.2-3", "EP-8.2-5", "EP-10.1-1", "EP-10.3-5")
+@pytest.mark.parametrize(
+    ("leave", "last"),
+    [
+        (log_out, Ack(position=5, seq=2)),
+        (end_input, None),
+        (break_a_rule, (0, ErrorCode.FRAME_TOO_LARGE)),
+        (be_replaced, (0, ErrorCode.USER_TAKEN)),
+    ],
+    ids=["Logout", "end of stream", "fault", "takeover"],
+)
+def test_the_last_frame_stands_behind_everything_before_and_nothing_follows(
+    leave: Callable[[Seat], None], last: object
+) -> None:
+    hall = Hall()
+    bob, ann = hall.sit("bob"), hall.sit("ann")
+    ann.say(Ping(seq=7), Message(content="mine", seq=8))
+    ann.work()
+    bob.ask(Message(content="his", seq=2))
+
+    leave(ann)
+    bob.ask(Message(content="later", seq=3))
+
+    assert [in_short(event) for event in ann.hear()] == [
+        Pong(seq=7),
+        Ack(position=3, seq=8),
+        Message(sender="bob", content="his", seq=4),
+        *([last] if last else []),
+    ]
+    assert ann.session.finished
+    assert ann.ask(Message(content="too late", seq=9)) == []
+    assert [event for event in bob.heard() if isinstance(event, Message)] == []
+
+
+@pytest.mark.proves("EP-10.3-3", "EP-2.1-6", "EP-4.2-13")
+def test_the_frames_before_the_end_of_a_stream_are_answered_and_a_cut_one_has_no_effect() -> None:
+    hall = Hall()
+    bob, ann = hall.sit("bob"), hall.sit("ann")
+    bob.hear()
+    cut = encode(Message(content="cut", seq=4))[:-1]
+
+    ann.say(Message(content="whole", seq=2), Ping(seq=3), cut)
+    ann.session.end_of_input()
+    ann.work()
+
+    assert ann.hear() == [Ack(position=3, seq=2), Pong(seq=3)]
+    assert bob.hear() == [
+        Message(sender="ann", content="whole", seq=3),
+        Left(user="ann", reason=LeftReason.LOST, seq=4),
+    ]
+
+
+@pytest.mark.proves("EP-4.2-13", "EP-8.3-5", "EP-4.3-6")
+def test_the_frames_before_a_faulty_one_have_their_effect_and_those_behind_it_none() -> None:
+    hall = Hall()
+    bob, ann = hall.sit("bob"), hall.sit("ann")
+    bob.hear()
+    fault = b"\0\0\0\x0c\2" + bytes(11)
+
+    answers = ann.ask(Message(content="good", seq=2), fault, Message(content="behind", seq=4))
+
+    assert [in_short(answer) for answer in answers] == [
+        Ack(position=3, seq=2),
+        (0, ErrorCode.UNSUPPORTED_VERSION),
+    ]
+    assert bob.hear()[:-1] == [Message(sender="ann", content="good", seq=3)]
+
+
+@pytest.mark.proves("EP-5.4-8")
+@pytest.mark.parametrize("leave", [log_out, end_input, vanish, break_a_rule, take_no_byte])
+def test_a_stranger_that_goes_makes_no_entry(leave: Callable[[Seat], None]) -> None:
+    hall = Hall()
+    bob = hall.sit("bob")
+
+    leave(hall.sit())
+
+    assert bob.heard() == []
+
+
+@pytest.mark.proves("EP-5.4-6", "EP-10.2-2", "EP-8.2-5")
+def test_a_shutdown_stands_behind_all_entries_and_enters_nobody() -> None:
+    hall = Hall()
+    ann, bob, stranger = hall.sit("ann"), hall.sit("bob"), hall.sit()
+    ann.ask(Message(content="last", seq=2))
+    bob.say(Message(content="not read any more", seq=2))
+
+    hall.room.shut()
+    for seat in hall.seats:
+        seat.session.goodbye(ErrorCode.SHUTTING_DOWN)
+
+    assert [in_short(event) for event in bob.hear()] == [
+        Message(sender="ann", content="last", seq=3),
+        (0, ErrorCode.SHUTTING_DOWN),
+    ]
+    assert [code_of(event) for event in ann.hear() + stranger.hear()] == [
+        (0, ErrorCode.SHUTTING_DOWN)
+    ] * 2
+    assert hall.room.log.end == 3
+
+
+def test_a_goodbye_is_said_once() -> None:
+    ann = Hall().sit("ann")
+
+    ann.session.goodbye(ErrorCode.TIMEOUT)
+    ann.session.goodbye(ErrorCode.SHUTTING_DOWN)
+    ann.session.lost()
+
+    assert [code_of(event) for event in ann.hear()] == [(0, ErrorCode.TIMEOUT)]
