@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -94,10 +95,26 @@ class Guest:
             frames.append(await self.frame())
         return frames[:-1]
 
+    async def heard_until(self, type: int) -> list[Frame]:
+        """All frames up to and with the first of this type."""
+        frames = [await self.frame()]
+        while frames[-1].type != type:
+            frames.append(await self.frame())
+        return frames
+
     async def join(self, user: str = "", *, ticket: int = 0, position: int = 0) -> Welcomed:
         """Log in."""
         await self.send(login(user, ticket=ticket, position=position))
         return welcomed(await self.frame())
+
+    def end(self) -> None:
+        """Send no more."""
+        self.sock.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Go away so that the other side sees an error, not an end."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
 
     def close(self) -> None:
         """Go away."""

@@ -144,6 +144,8 @@ class Link(asyncio.BufferedProtocol):
             taken = 0
         if taken != size:
             self.transport.write(data[taken:])
+            if self.transport.is_closing():  # the client is gone: asyncio logs any more of it
+                self.writable = False
 
     def close(self) -> None:
         """End it when all is written. A TLS transport that is closed twice cannot be aborted."""

@@ -1,0 +1,285 @@
+"""The server's loop: real sockets, and a clock that stands still."""
+
+from __future__ import annotations
+
+import gc
+import logging
+
+import pytest
+from tests.refserver.raw import (
+    ACK,
+    FRAME_TOO_LARGE,
+    JOINED,
+    LEFT,
+    MESSAGE,
+    PING,
+    PONG,
+    SHUTTING_DOWN,
+    SLOW_CONSUMER,
+    TIMEOUT,
+    Failed,
+    Frame,
+    acked,
+    failed,
+    login,
+    logout,
+    message,
+    ping,
+    said,
+    short,
+)
+from tests.refserver.stopped import Guest, Host, hosting
+
+from refserver.server import FRAMES
+from refserver.session import Session
+
+HTTP = b"GET / HTTP/1.1\r\n\r\n"
+SMALL = 4_096
+"""A receive buffer that is soon full."""
+
+
+async def is_cut_off(guest: Guest, host: Host) -> bool:
+    """Whether the server has closed the socket, not only its own side of the stream."""
+    try:
+        for _ in range(2):
+            await guest.send(ping(9))
+            await host.pass_time()
+    except (ConnectionResetError, BrokenPipeError):
+        return True
+    return False
+
+
+# ---------------------------------------------------------------- deadlines
+
+
+@pytest.mark.proves("EP-9.2-1")
+async def test_a_guest_that_does_not_log_in_in_time_goes() -> None:
+    async with hosting(login_timeout=5) as host:
+        guest = await host.guest()
+        assert await guest.heard() == []
+
+        await host.pass_time(5)
+
+        assert await guest.last() == Failed(0, TIMEOUT)
+
+
+@pytest.mark.proves("EP-9.1-1", "EP-9.1-2", "EP-9.1-3")
+async def test_a_silent_member_is_pinged_and_then_gone() -> None:
+    async with hosting(heartbeat=20) as host:
+        ann, bob = await host.member("ann"), await host.member("bob")
+        assert [fact.type for fact in await ann.heard()] == [JOINED]
+
+        await host.pass_time(20)
+        assert await ann.frame() == Frame(PING, 1)
+        assert await bob.heard() == [Frame(PING, 1)]
+        await host.pass_time(20)
+
+        assert await ann.last() == Failed(0, TIMEOUT)
+        assert [(fact.type, fact.body) for fact in await bob.heard()] == [
+            (PING, b""),
+            (LEFT, short("ann") + b"\1"),
+        ]
+
+
+# ---------------------------------------------------------------- the end of a connection
+
+
+@pytest.mark.proves("EP-10.4-1", "EP-8.2-3")
+async def test_a_last_frame_arrives_though_the_client_goes_on_sending() -> None:
+    async with hosting() as host:
+        ann = await host.member("ann")
+
+        await ann.send(HTTP, bytes(100_000))
+
+        assert failed(await ann.frame()) == Failed(0, FRAME_TOO_LARGE)
+        assert await ann.rest() == []
+
+
+@pytest.mark.proves("EP-10.4-1")
+async def test_a_client_that_does_not_close_is_waited_for_and_then_cut_off() -> None:
+    async with hosting(close_timeout=2) as host:
+        guest = await host.guest()
+        await guest.send(HTTP)
+        assert await guest.last() == Failed(0, FRAME_TOO_LARGE)
+
+        await host.pass_time(1.9)
+        assert not await is_cut_off(guest, host)
+        await host.pass_time(0.1)
+
+        assert await is_cut_off(guest, host)
+
+
+@pytest.mark.proves("EP-10.4-1", "EP-7.2-2")
+async def test_a_client_that_goes_on_sending_for_ever_is_cut_off() -> None:
+    async with hosting(close_bytes=10_000) as host:
+        guest = await host.guest()
+        await guest.send(HTTP)
+        await host.pass_time()
+
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            for _ in range(100):
+                await guest.send(bytes(1_000))
+                await host.pass_time()
+
+
+@pytest.mark.proves("EP-10.1-1", "EP-10.4-1", "EP-5.4-7")
+async def test_a_logout_is_the_clean_end() -> None:
+    async with hosting() as host:
+        ann = await host.member("ann")
+
+        await ann.send(logout(2), ping(3))
+
+        assert acked(await ann.frame()) == 2
+        assert await ann.rest() == []
+
+
+@pytest.mark.proves("EP-10.3-3", "EP-10.3-4", "EP-10.3-5")
+async def test_a_client_that_has_ended_its_side_still_gets_its_answers() -> None:
+    async with hosting() as host:
+        ann, bob = await host.member("ann"), await host.member("bob")
+        await ann.send(message("hi", 2), ping(3), message("cut", 4)[:-1])
+
+        ann.end()
+
+        assert [frame.type for frame in await ann.rest()] == [JOINED, ACK, PONG]
+        facts = await bob.heard()
+        assert [said(facts[0]), facts[1].body] == [("ann", b"hi"), short("ann") + b"\1"]
+
+
+@pytest.mark.proves("EP-7.2-3", "EP-5.4-4")
+async def test_a_member_that_takes_nothing_is_evicted_and_nobody_waits_for_it() -> None:
+    async with hosting(stalled=10, heartbeat=0, close_timeout=2) as host:
+        slow = await host.member("slow", receive_buffer=SMALL)
+        ann, bob = await host.member("ann"), await host.member("bob")
+        sent = 0
+        while all(link.writable for link in host.server._links):
+            sent += 1
+            await ann.send(message(bytes(60_000), sent))
+            assert acked((await ann.heard_until(ACK))[-1])
+            assert said((await bob.heard_until(MESSAGE))[-1]) == ("ann", bytes(60_000))
+
+        await host.pass_time(10)
+
+        [left] = await bob.heard()
+        assert left.body == short("slow") + b"\2"
+        frames = await slow.rest()
+        assert failed(frames[-1]) == Failed(0, SLOW_CONSUMER)
+        positions = [frame.seq for frame in frames[:-1]]
+        assert positions == list(range(2, 2 + len(positions)))
+
+
+# ---------------------------------------------------------------- turns
+
+
+@pytest.mark.proves("EP-7.2-3")
+async def test_nobody_waits_for_one_that_has_much_to_say() -> None:
+    flood = 8 * FRAMES
+    async with hosting(presence=False) as host:
+        ann, bob = await host.member("ann"), await host.member("bob")
+        start = host.server.room.log.end
+
+        await ann.send(*(message("x", seq) for seq in range(1, flood + 1)))
+        await bob.send(ping(2))
+
+        before = await bob.heard_until(PONG)
+        after = [fact.seq for fact in await bob.frames(flood - len(before) + 1)]
+        assert len(before) <= 2 * FRAMES
+        assert [*(fact.seq for fact in before[:-1]), *after] == list(
+            range(start + 1, start + 1 + flood)
+        )
+
+
+# ---------------------------------------------------------------- failures
+
+
+async def test_a_failure_costs_the_one_that_met_it_and_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with hosting() as host:
+        ann, bob = await host.member("ann"), await host.member("bob")
+        stranger = await host.guest()
+
+        def fail(*_: object, **__: object) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(host.server.room, "enter", fail)
+        await stranger.send(login("eve"))
+
+        assert (await stranger.last()).seq == 0
+        assert await bob.heard() == []
+        assert [fact.type for fact in await ann.heard()] == [JOINED]
+
+
+async def test_writing_to_one_that_is_gone_makes_no_noise(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with hosting(presence=False) as host:
+        ann = await host.member("ann")
+        bob = await host.guest()
+        ticket = (await bob.join("bob")).ticket
+        for seq in range(2, 22):
+            await ann.send(message(bytes(60_000), seq))
+            await ann.heard_until(ACK)
+        again = await host.guest()
+        await again.heard()
+
+        with caplog.at_level(logging.WARNING, "asyncio"):
+            await again.send(login("bob", ticket=ticket, position=0))
+            again.reset()
+            await host.pass_time()
+
+        assert [record for record in caplog.records if record.name == "asyncio"] == []
+        assert await ann.heard() == []
+
+
+# ---------------------------------------------------------------- stopping
+
+
+@pytest.mark.proves("EP-10.2-2", "EP-5.4-6", "EP-8.2-5")
+async def test_a_stop_brings_everybody_to_the_end_and_says_so() -> None:
+    async with hosting() as host:
+        ann, bob = await host.member("ann"), await host.member("bob")
+        await ann.send(message("last", 2))
+        await ann.heard_until(ACK)
+
+        host.server.stop()
+        host.server.stop()
+
+        frames = await bob.rest()
+        assert [said(fact) for fact in frames[:-1]] == [("ann", b"last")]
+        assert failed(frames[-1]) == Failed(0, SHUTTING_DOWN)
+        assert [failed(frame) for frame in await ann.rest()] == [Failed(0, SHUTTING_DOWN)]
+
+
+async def test_a_stop_waits_so_long_for_one_that_does_not_close() -> None:
+    async with hosting(drain=3, close_timeout=60) as host:
+        await host.member("ann")
+
+        host.server.stop()
+        await host.pass_time(2.9)
+        assert not host.server.ended.is_set()
+        await host.pass_time(0.1)
+
+        assert host.server.ended.is_set()
+
+
+# ---------------------------------------------------------------- nothing is left
+
+
+async def test_nothing_is_left_of_those_who_have_gone() -> None:
+    async with hosting() as host:
+        bob = await host.member("bob")
+        for n in range(40):
+            guest = await host.guest()
+            await guest.send(login(f"ann{n}"), message("hi", 2))
+            if n % 2:
+                guest.reset()
+            else:
+                guest.close()
+        while host.server.room.members.keys() != {"bob"}:
+            await bob.heard()
+        await host.pass_time(60)
+
+        gc.collect()
+        alive = [each for each in gc.get_objects() if type(each) is Session]
+        assert len(alive) <= 3  # the bystander's, and those that a frame of the loop still names
