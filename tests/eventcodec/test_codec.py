@@ -22,6 +22,7 @@ from eventcodec import (
     Error,
     ErrorCode,
     Event,
+    Fact,
     LocalError,
     Message,
     Ping,
@@ -333,3 +334,9 @@ def test_the_short_road_makes_the_same_bytes_as_the_long_one(
     stream = b"".join([*frames, mutate(frames[0], random)])
 
     differential.check(stream)
+
+
+@pytest.mark.parametrize("event", [Event(seq=1), Fact(seq=1)])
+def test_what_is_an_event_of_no_kind_is_not_encoded(event: Event) -> None:
+    with pytest.raises(LocalError):
+        encode(event)

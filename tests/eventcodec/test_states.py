@@ -340,3 +340,10 @@ def test_a_client_sends_what_the_table_says_and_nothing_else(state: State, kind:
 
             assert client.outstanding == before
             assert client.data_to_send() == b""
+
+
+def test_a_state_that_a_role_has_not_is_the_callers_mistake() -> None:
+    with pytest.raises(LocalError) as caught:
+        judge(Role.SERVER, State.LEAVING, 2)
+
+    assert caught.value.field == "state"

@@ -180,14 +180,16 @@ def encode(event: Event) -> bytes:
     """The event's frame, from the length to the end of the body.
 
     `decode(encode(event)) == event`. Raises LocalError for an event without a number
-    (only an `Error` that ends the connection has seq 0), and for one that would be
-    longer than a length can say.
+    (only an `Error` that ends the connection has seq 0), for one that would be longer
+    than a length can say, and for what is an event of no kind.
 
     >>> encode(Message(content="hi", seq=7)).hex()
     '0000000f010200000000000000000007006869'
     """
     try:
         return event.compiled.encode(event)
+    except AttributeError as error:
+        raise LocalError(f"{type(event).__name__} is no event of the wire") from error
     except struct.error as error:
         raise LocalError(f"the frame would be longer than {ANY_FRAME} bytes") from error
 

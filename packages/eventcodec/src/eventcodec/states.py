@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from .errors import ErrorCode
+from .errors import ErrorCode, LocalError
 from .events import (
     APPLICATION_TYPES,
     STANDARD_EVENTS,
@@ -150,7 +150,12 @@ REPLIES: dict[int, int] = {
 def judge(role: Role, state: State, type: int) -> ErrorCode | None:
     """None where an event of this type may come now, else what is wrong with it.
 
+    Raises LocalError for a state that this role has not: a server knows no LEAVING.
+
     >>> judge(Role.SERVER, State.NEW, Message.type)
     <ErrorCode.LOGIN_REQUIRED: 10>
     """
-    return RULES[role, state][kind_of(type)]
+    row = RULES.get((role, state))
+    if row is None:
+        raise LocalError(f"a {role.value} is never {state.value}", field="state")
+    return row[kind_of(type)]
