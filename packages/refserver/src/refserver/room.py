@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import sys
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -62,6 +63,7 @@ class Log:
         self._ends: list[int] = []  # bytes ever entered, up to and with each entry
         self._base = 1  # position of _entries[0]
         self._head = 0  # index of the first entry that still counts
+        self._spared = sys.maxsize  # entries behind this position stay
         self._segments: dict[int, tuple[bytes, int]] = {}
 
     @property
@@ -132,9 +134,18 @@ class Log:
         behind = max(fits, start + 1)
         return b"".join(self._entries[start:behind]), self._base + behind - 1
 
+    def spare(self, position: int) -> None:
+        """Keep what is behind `position` whatever the capacity, until this is said anew.
+
+        So nothing is dropped that nobody was offered, however much comes at once.
+        """
+        self._spared = position
+        self._trim()
+
     def _trim(self) -> None:
         excess = self.size - self.capacity
-        while excess > 0 and self._head < len(self._entries) - 1:
+        last = min(len(self._entries) - 1, self._spared + 1 - self._base)
+        while excess > 0 and self._head < last:
             excess -= len(self._entries[self._head]) + ENTRY_CHARGE
             self._entries[self._head] = b""  # its place goes later, its bytes now
             self._head += 1

@@ -48,7 +48,7 @@ DELIVERIES = 200_000
 """Entries times members in one turn: below 20 ms of work, and few turns for many messages."""
 TURN_SECONDS = 0.02
 TURN_BYTES = 1 << 20
-"""Bytes entered in one turn, so that no turn outruns the log."""
+"""Bytes entered in one turn, which the log holds beyond its capacity until they are given out."""
 
 POLLS = 2
 """How often the loop is asked for more input before the log is given out. A write costs what
@@ -209,6 +209,7 @@ class Server:
         self._input: deque[Link] = deque()
         self._touched: dict[Link, None] = {}
         self._flushed = 0
+        self.room.log.spare(self._flushed)
         self._polls = 0
         self._turn_is_due = False
         self._timers: list[tuple[float, int, Link]] = []
@@ -374,8 +375,10 @@ class Server:
             link = self._input.popleft()
             link.waiting = False
             deliveries -= self._work(link, now) * (len(self.room.members) + 1)
-            spent = deliveries <= 0 or log.total - bytes_before > TURN_BYTES
-            if spent or self.now() - now > TURN_SECONDS:
+            if log.total - bytes_before > TURN_BYTES:
+                self._polls = POLLS  # enough, before more is asked for
+                break
+            if deliveries <= 0 or self.now() - now > TURN_SECONDS:
                 break
         self._flush()
         if self._input:
@@ -425,6 +428,7 @@ class Server:
         self._polls = 0
         start, self._flushed = self._flushed, self.room.log.end
         self._fan_out(start)
+        self.room.log.spare(self._flushed)
         self._flush_touched()
 
     def _flush_touched(self) -> None:

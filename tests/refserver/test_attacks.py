@@ -1,0 +1,64 @@
+"""Attacks that worked once: on those who keep up, on memory, on the loop, on the log.
+
+Each test plays the attacker; what it shows is that somebody else, or the server, is no
+worse off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.refserver.raw import MESSAGE, message
+from tests.refserver.stopped import Guest, hosting
+
+
+async def say(guest: Guest, *requests: bytes) -> None:
+    """Send all of this while reading the replies."""
+    await asyncio.gather(guest.send(*requests), guest.frames(len(requests)))
+
+
+# ---------------------------------------------------------------- those who keep up
+
+
+@pytest.mark.proves("EP-5.3-2", "EP-7.2-3")
+@pytest.mark.parametrize(
+    ("size", "count", "settings"),
+    [
+        (1_000, 400, {"log_bytes": 65_536}),
+        (60_000, 12, {"log_bytes": 65_536}),
+    ],
+    ids=["many at once", "each as long as the log"],
+)
+async def test_no_entry_is_dropped_before_it_was_given_out(
+    size: int, count: int, settings: dict[str, int]
+) -> None:
+    async with hosting(**settings) as host:
+        ann, bob = await host.member("ann"), await host.member("bob")
+
+        await host.pass_time()
+        for number in range(0, count, 100):
+            run = range(number, min(number + 100, count))
+            _, facts = await asyncio.gather(
+                say(ann, *(message(b"x" * size, seq=2 + each) for each in run)),
+                bob.frames(len(run)),
+            )
+
+            assert [(fact.type, fact.seq) for fact in facts] == [
+                (MESSAGE, 3 + each) for each in run
+            ]
+
+
+async def test_two_entries_as_long_as_the_log_in_one_turn_reach_everybody() -> None:
+    size = 65_000
+    async with hosting(log_bytes=65_536) as host:
+        authors = [await host.member(f"author-{number}") for number in range(4)]
+        reader = await host.member("reader")
+        await host.pass_time()
+        for author in authors:
+            await author.heard()
+
+        await asyncio.gather(*(author.send(message(b"x" * size, seq=2)) for author in authors))
+        facts = await reader.frames(len(authors))
+
+        assert [fact.seq for fact in facts] == [6, 7, 8, 9]
