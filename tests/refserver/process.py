@@ -31,6 +31,7 @@ class Running:
         self.process = process
         self.pid = process.pid
         self.stderr = stderr
+        self.stopping = False
         self.first_line = self._first_line()
         self.port = int(self.first_line.rpartition(":")[2])
 
@@ -58,6 +59,7 @@ class Running:
 
     def signal(self, number: int) -> None:
         """Send a signal."""
+        self.stopping |= number in (signal.SIGINT, signal.SIGTERM)
         self.process.send_signal(number)
 
     def wait(self) -> int:
@@ -93,7 +95,7 @@ def running(
         try:
             server = Running(process, stderr)
             yield server
-            if process.poll() is None:
+            if not server.stopping:
                 server.signal(signal.SIGTERM)
             assert server.wait() == 0
             assert strange(server.records) == []
