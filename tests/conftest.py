@@ -1,4 +1,4 @@
-"""What every test shares: how hard Hypothesis looks.
+"""What every test shares: how hard Hypothesis looks, and that Ctrl-C reaches who is started.
 
 Rule: nothing here imports the packages, so that the codec's tests run where the
 server is absent.
@@ -11,6 +11,7 @@ the machine, not the code.
 from __future__ import annotations
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
 
@@ -25,3 +26,7 @@ for name, examples in {"fast": 50, "ci": 200, "deep": 20_000}.items():
     )
 default = "ci" if os.environ.get("CI") else "fast"
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", default))
+
+# A shell ignores SIGINT for what it runs in the background, and every process started from here
+# would inherit that. A handler is not inherited: theirs is the default again.
+signal.signal(signal.SIGINT, signal.default_int_handler)
