@@ -64,7 +64,9 @@ def test_an_example_has_less_than_sixty_lines(example: str) -> None:
 
 
 def test_every_example_is_run_here() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == set(CLIENTS)
+    elsewhere = {"resume.py"}  # tests/refserver/test_resume_example.py breaks its connections
+
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {*CLIENTS, *elsewhere}
 
 
 @pytest.mark.parametrize("example", CLIENTS)

@@ -1,0 +1,143 @@
+"""Say lines exactly once over connections that break: resume.py USER [HOST PORT] < lines
+
+What has no Ack is kept. After a loss it connects again, waiting longer each time, and
+resumes its session: what the replay shows as its own was accepted, the rest was not and is
+sent again. Only where the history is gone can nobody tell; it then says which lines those are.
+"""
+
+import random
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from eventcodec import (
+    Ack,
+    ClientConnection,
+    ConnectionLost,
+    Error,
+    ErrorCode,
+    Event,
+    EventError,
+    Login,
+    Logout,
+    Message,
+    Ping,
+    Pong,
+    RemoteError,
+    Reply,
+    Welcome,
+)
+
+SHORTEST, LONGEST = 0.5, 30.0  # seconds between two attempts
+FINAL = {ErrorCode.UNAUTHORIZED, ErrorCode.USER_TAKEN}  # trying again would change nothing
+
+
+class Refused(Exception):
+    """The server will not have us, now or later."""
+
+
+class Speaker:
+    """One session over as many connections as it takes.
+
+    `kept` are the lines that were sent and may not have been accepted, `unknown` those of
+    which nobody will ever know. `wait` and `jitter` are for tests.
+    """
+
+    def __init__(
+        self,
+        user: str,
+        lines: Iterable[str],
+        wait: Callable[[float], object] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.asked = self.user = user
+        self.lines = deque(lines)
+        self.kept: deque[str] = deque()
+        self.unknown: list[str] = []
+        self.ticket = 0
+        self.position = 0
+        self.pause = SHORTEST
+        self._wait = wait
+        self._jitter = jitter
+
+    def run(self, host: str, port: int) -> None:
+        """Connect until everything is said. Raises Refused."""
+        while True:
+            try:
+                with socket.create_connection((host, port), timeout=60) as sock:
+                    self.converse(sock)
+                return
+            except RemoteError as error:
+                if error.code in FINAL:
+                    raise Refused(str(error)) from error
+            except (ConnectionLost, OSError):
+                pass
+            self._wait(self.pause * (0.5 + self._jitter() / 2))
+            self.pause = min(LONGEST, self.pause * 2)
+
+    def converse(self, sock: socket.socket) -> None:
+        """One connection, to its clean end. Raises what ended it otherwise."""
+        conn = ClientConnection()
+        conn.send(Login(user=self.user, ticket=self.ticket, position=self.position))
+        if self.ticket:
+            conn.send(Ping())  # its Pong stands behind everything that was accepted before
+        while not conn.ended:
+            sock.sendall(conn.data_to_send())
+            for event in conn.receive(sock.recv(65536)):
+                self.handle(conn, event)
+                if conn.welcome is not None:
+                    self.position = conn.position  # of what was handled, not of what has come
+
+    def handle(self, conn: ClientConnection, event: Event | Reply) -> None:
+        match event:
+            case Message(sender=self.user, content=content) if self.kept:
+                if content == self.kept[0]:  # accepted on an older connection
+                    self.kept.popleft()
+            case Reply(event=Welcome() as welcome):
+                self.user, self.pause = welcome.user, SHORTEST
+                if welcome.ticket != self.ticket:
+                    self.ticket = welcome.ticket
+                    self.speak(conn)
+            case Reply(event=Pong()) if self.ticket:
+                for line in self.kept:  # the replay is over, and these were not in it
+                    conn.send(Message(content=line))
+                if not self.kept:
+                    self.speak(conn)
+            case Reply(request=Message(), event=Ack()):
+                self.kept.popleft()
+                if not self.kept:
+                    self.speak(conn)
+            case Reply(request=Login(), event=Error(code=ErrorCode.HISTORY_GONE)):
+                self.unknown += self.kept
+                self.kept.clear()
+                self.ticket = self.position = 0
+                conn.send(Login(user=self.asked))
+            case Reply(request=Login(), event=Error(code=ErrorCode.USER_TAKEN)):
+                # Our own last connection, not yet missed by the server, or somebody else.
+                raise ConnectionLost("the name is taken")
+            case Reply(event=Error(code=code)):
+                raise Refused(f"the server says {code}")
+
+    def speak(self, conn: ClientConnection) -> None:
+        """The next lines, some at a time, so that nobody waits for whoever does not read."""
+        while self.lines and len(self.kept) < 16:
+            self.kept.append(self.lines.popleft())
+            conn.send(Message(content=self.kept[-1]))
+        if not self.kept:
+            conn.send(Logout())
+
+
+def main(user: str, host: str = "localhost", port: str = "3000") -> None:
+    speaker = Speaker(user, (line.rstrip("\n") for line in sys.stdin))
+    speaker.run(host, int(port))
+    for line in speaker.unknown:
+        print(f"perhaps said, perhaps not: {line}")
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except (EventError, Refused, OSError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")

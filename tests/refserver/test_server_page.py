@@ -1,0 +1,66 @@
+"""docs/server.md, the unit file and SECURITY.md say what the server has."""
+
+from __future__ import annotations
+
+import configparser
+import dataclasses
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from tools import make_server_page
+
+from refserver.cli import main, option_names
+from refserver.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = make_server_page.PAGE.read_text(encoding="utf-8")
+UNIT = ROOT / "packages/refserver/contrib/refserver.service"
+OPTIONS = {option_names(field)[0] for field in dataclasses.fields(Config)}
+
+
+def test_the_tables_are_as_the_code_has_them() -> None:
+    assert make_server_page.generate(PAGE) == PAGE
+
+
+@pytest.mark.parametrize("table", ["figures", "options"])
+def test_a_table_that_differs_is_found(table: str) -> None:
+    marker = f"<!-- generated: {table} -->\n"
+    assert PAGE.count(marker) == 1
+
+    assert make_server_page.generate(PAGE.replace(marker, f"{marker}stale\n")) == PAGE
+
+
+@pytest.mark.parametrize("text", [PAGE, (ROOT / "SECURITY.md").read_text(encoding="utf-8")])
+def test_every_option_that_is_named_is_there(text: str) -> None:
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
+
+    assert named - OPTIONS <= {"--no-presence"}
+    assert named & OPTIONS
+
+
+def unit() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(strict=False, interpolation=None, delimiters=("=",))
+    parser.optionxform = str  # type: ignore[method-assign, assignment]
+    parser.read_string(UNIT.read_text(encoding="utf-8"))
+    return parser
+
+
+def test_the_unit_starts_a_command_that_there_is() -> None:
+    program, *arguments = shlex.split(unit()["Service"]["ExecStart"])
+
+    assert Path(program).name == "refserver"
+    assert CliRunner().invoke(main, [*arguments, "--help"]).exit_code == 0
+
+
+def test_the_unit_grants_what_the_defaults_need() -> None:
+    service = unit()["Service"]
+
+    assert service["Type"] == "notify"
+    assert "HUP" in service["ExecReload"]
+    assert int(service["TimeoutStopSec"]) > Config().drain
+    assert int(service["LimitNOFILE"]) >= Config().connections + 64
+    families = set(service["RestrictAddressFamilies"].split())
+    assert families == {"AF_INET", "AF_INET6", "AF_UNIX"}
