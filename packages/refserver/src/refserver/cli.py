@@ -12,7 +12,7 @@ import dataclasses
 import errno
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NoReturn
 
@@ -142,7 +142,8 @@ def _options(command: Command) -> Command:
 @main.command(cls=GroupedCommand)
 @click.argument("at", metavar="[PORT]", required=False, type=click.IntRange(0, 65_535))
 @_options
-def serve(at: int | None, **settings: Any) -> None:
+@click.option("--mutant", metavar="NAME", help="Be wrong in one way, to try a conformance kit.")
+def serve(at: int | None, mutant: str | None, **settings: Any) -> None:
     """Serve on localhost:3000, or on PORT, until Ctrl-C.
 
     The first line on stdout says where; what happens goes to stderr. Each option can
@@ -163,6 +164,8 @@ def serve(at: int | None, **settings: Any) -> None:
 
     if at is not None:
         settings["port"] = at
+    if mutant is not None:
+        settings |= _broken(mutant)
     try:
         config = Config(**settings)
         logs.to_stderr(logging.WARNING if config.quiet else logging.INFO, config.log_format)
@@ -171,6 +174,16 @@ def serve(at: int | None, **settings: Any) -> None:
         fail(str(error))
     except OSError as error:
         fail(f"cannot listen on {settings['host']}:{settings['port']}: {_why(error)}")
+
+
+def _broken(name: str) -> Mapping[str, Any]:
+    """Break the server of this process; gives the settings that show it."""
+    from .mutants import MUTANTS  # nothing of them is loaded without the option
+
+    if name not in MUTANTS:
+        fail(f"no mutant {name!r}; there are {', '.join(MUTANTS)}")
+    MUTANTS[name].install()
+    return MUTANTS[name].settings
 
 
 @main.command()

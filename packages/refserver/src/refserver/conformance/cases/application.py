@@ -114,7 +114,9 @@ def not_to_the_author(t: Talk) -> None:
     ann = t.member()
     ann.send(raw.application(9, 0x80, b"mine"))
     ann.expect(e.ack(9))
-    ann.quiet()
+    ann.settle()
+    facts = [f for f in ann.seen if f.type in raw.APPLICATION and t.is_ours(f)]
+    t.check(not facts, "no fact of one's own", "one's own event")
 
 
 @section.case(

@@ -181,7 +181,7 @@ def logout_closed_in_stages(t: Talk) -> None:
 )
 def all_at_once(t: Talk) -> None:
     bob = t.member("bob")
-    leaving = t.members("ann", "cyd", "dan", "eve")
+    leaving = t.members("ann", "cyd", "dan")
     for conn in leaving:
         conn.send(raw.logout(9))
     for conn in leaving:

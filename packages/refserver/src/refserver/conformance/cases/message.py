@@ -65,7 +65,8 @@ def same_position(t: Talk) -> None:
 def not_to_the_author(t: Talk) -> None:
     ann = t.member()
     ann.said(t.text("hello"))
-    facts = [f for f in ann.settle() if f.type == raw.MESSAGE and t.is_ours(f)]
+    ann.settle()
+    facts = [f for f in ann.seen if f.type == raw.MESSAGE and t.is_ours(f)]
     t.check(not facts, "no fact of one's own", "one's own Message")
 
 

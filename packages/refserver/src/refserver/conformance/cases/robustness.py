@@ -112,6 +112,7 @@ def come_and_go(t: Talk) -> None:
     crowd = [t.connect(f"crowd{n}") for n in range(50)]
     for n, conn in enumerate(crowd):
         conn.send(raw.ping(1)) if n % 2 else conn.reset()
+    t.connect("barrier").settle()
     ann.said(t.text("still here"))
     bob.expect(e.message(ann.user, t.text("still here")))
 
@@ -128,8 +129,10 @@ def reset_inside_of_a_frame(t: Talk) -> None:
     ann, bob, cyd = t.members("ann", "bob", "cyd")
     cyd.send(raw.message(9, t.text("never"))[:20])
     cyd.reset()
-    ann.said(t.text("still here"))
-    bob.expect(e.message(ann.user, t.text("still here")))
+    for text in ("still here", "and still"):
+        t.connect("barrier").settle()
+        ann.said(t.text(text))
+        bob.expect(e.message(ann.user, t.text(text)))
 
 
 @section.case(

@@ -1,0 +1,23 @@
+"""Servers that are wrong in one way each, to prove that the conformance kit notices.
+
+Rule: a mutant breaks one rule by replacing methods when it is asked for; without
+`--mutant` nothing of this is even loaded. Mutants reach into private parts on purpose,
+and change with them.
+
+Layer: above `server`, below `cli`.
+"""
+
+from . import ending, incoming, presence, replying, resuming, saying
+from .registry import MUTANTS, Mutant, Patch
+
+__all__ = [
+    "MUTANTS",
+    "Mutant",
+    "Patch",
+    "ending",
+    "incoming",
+    "presence",
+    "replying",
+    "resuming",
+    "saying",
+]

@@ -1,0 +1,268 @@
+"""Mutants that are wrong about sizes, ends, time and load.
+
+Rule: limits, closing, clocks and turns are changed.
+
+Layer: above `registry`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from eventcodec import (
+    ErrorCode,
+    LeftReason,
+    Login,
+    Ping,
+    Pong,
+    ServerConnection,
+    Welcome,
+    encode,
+)
+
+from ..room import Room
+from ..server import Link, Server
+from ..session import NEVER, Session
+from .registry import Patch, mutant
+
+
+def limits(patch: Patch, before: int, after: Callable[[int], int]) -> None:
+    def made(original: Any, self: Any, **named: Any) -> None:
+        original(self, **named)
+        self._decoder.max_frame = before
+
+    def reply(original: Any, self: Any, request: Any, event: Any) -> bytes:
+        frame: bytes = original(self, request, event)
+        if isinstance(event, Welcome):
+            self._decoder.max_frame = after(event.max_frame)
+        return frame
+
+    patch.around(ServerConnection, "__init__", made)
+    patch.around(ServerConnection, "reply", reply)
+
+
+@mutant("one-limit-for-all", "before login the limit is that for members")
+def _(patch: Patch) -> None:
+    limits(patch, 65_536, lambda announced: announced)
+
+
+@mutant("limit-of-the-whole-frame", "limits are compared with the whole frame")
+def _(patch: Patch) -> None:
+    limits(patch, 4_092, lambda announced: announced - 4)
+
+
+@mutant("limit-not-announced", "a member may send more than max_frame")
+def _(patch: Patch) -> None:
+    limits(patch, 4_096, lambda announced: announced + 1_000)
+
+
+@mutant("limit-not-raised", "a member's limit stays 4,096")
+def _(patch: Patch) -> None:
+    limits(patch, 4_096, lambda announced: 4_000)
+
+
+@mutant("refused-login-raises-the-limit", "the limit is raised by any Login")
+def _(patch: Patch) -> None:
+    def login(original: Any, self: Any, login: Login, now: float) -> None:
+        self._conn._decoder.max_frame = 65_536
+        original(self, login, now)
+
+    patch.around(Session, "_login", login)
+
+
+@mutant("end-overtakes", "a client's end of stream overtakes what was sent before")
+def _(patch: Patch) -> None:
+    def work(original: Any, self: Any, link: Any, now: float) -> Any:
+        if link.eof and not link.session._ending:
+            link.session._finish(b"", LeftReason.LOST)
+            self.touched(link)
+        elif not link.eof and not hasattr(link, "late"):
+            link.late = True
+            self.loop.call_later(0.01, self.has_input, link)
+            return 0
+        if hasattr(link, "late"):
+            del link.late
+        return original(self, link, now)
+
+    patch.around(Server, "_work", work)
+
+
+@mutant("end-not-noticed", "a client's end of stream is not noticed")
+def _(patch: Patch) -> None:
+    patch.set(Session, "end_of_input", lambda self: None)
+
+
+@mutant("end-answered", "an end of stream inside of a frame is MALFORMED")
+def _(patch: Patch) -> None:
+    def end(original: Any, self: Any) -> None:
+        self.work(self._last_byte, 1 << 20)
+        if self._conn.held:
+            self.goodbye(ErrorCode.MALFORMED)
+        else:
+            original(self)
+
+    patch.around(Session, "end_of_input", end)
+
+
+@mutant("closed-at-once", "a connection is not closed in stages")
+def _(patch: Patch) -> None:
+    def updated(original: Any, self: Any, nbytes: int) -> None:
+        if self.close_by != NEVER:
+            self.transport.abort()
+        else:
+            original(self, nbytes)
+
+    patch.around(Link, "buffer_updated", updated)
+
+    def work(original: Any, self: Any, link: Any, *arguments: Any) -> Any:
+        made = original(self, link, *arguments)
+        if link.session._ending and len(getattr(link.session, "seen", b"")) > 20_000:
+            link.transport.abort()
+        return made
+
+    def receive(original: Any, self: Any, data: bytes, now: float) -> None:
+        self.seen = data
+        original(self, data, now)
+
+    patch.around(Session, "receive", receive)
+    patch.around(Server, "_work", work)
+
+
+@mutant("never-asks", "a silent member is not asked", needs=("heartbeat",), heartbeat=1)
+def _(patch: Patch) -> None:
+    def silence(original: Any, self: Any, now: float) -> None:
+        self._asked = True
+        original(self, now)
+
+    patch.around(Session, "_tick_silence", silence)
+
+
+@mutant("asks-again", "a silent member is asked again and again", needs=("heartbeat",), heartbeat=1)
+def _(patch: Patch) -> None:
+    def silence(original: Any, self: Any, now: float) -> None:
+        original(self, now)
+        if self._asked:
+            self._asked = False
+            self._last_byte = now
+
+    patch.around(Session, "_tick_silence", silence)
+
+
+@mutant("whole-frames-only", "only whole frames end a silence", needs=("heartbeat",), heartbeat=1)
+def _(patch: Patch) -> None:
+    def receive(original: Any, self: Any, data: bytes, now: float) -> None:
+        before, asked = self._last_byte, self._asked
+        original(self, data, now)
+        if len(data) < 16:
+            self._last_byte, self._asked = before, asked
+
+    patch.around(Session, "receive", receive)
+
+
+@mutant("pong-is-silence", "a Pong does not end a silence", needs=("heartbeat",), heartbeat=1)
+def _(patch: Patch) -> None:
+    def receive(original: Any, self: Any, data: bytes, now: float) -> None:
+        before, asked = self._last_byte, self._asked
+        original(self, data, now)
+        if len(data) == 16 and data[5] == Pong.type:
+            self._last_byte, self._asked = before, asked
+
+    patch.around(Session, "receive", receive)
+
+
+@mutant("timeout-told-as-evicted", "a timeout has reason 2", needs=("heartbeat",), heartbeat=1)
+def _(patch: Patch) -> None:
+    def goodbye(original: Any, self: Any, code: ErrorCode, *arguments: Any) -> None:
+        if code is ErrorCode.TIMEOUT and self.member is not None:
+            self._finish(self._conn.goodbye(code), LeftReason.EVICTED)
+        else:
+            original(self, code, *arguments)
+
+    patch.around(Session, "goodbye", goodbye)
+
+
+@mutant("asks-strangers", "who is not logged in is asked", needs=("heartbeat",), heartbeat=1)
+def _(patch: Patch) -> None:
+    def opened(original: Any, self: Any, link: Any) -> None:
+        original(self, link)
+
+        def ask() -> None:
+            if link.session.member is None:
+                link.session._put_first(encode(Ping(seq=1)))
+
+        self.loop.call_later(0.9, ask)
+
+    patch.around(Server, "opened", opened)
+
+
+@mutant(
+    "deadline-in-silence",
+    "who does not log in is ended without a word",
+    needs=("login-timeout",),
+    login_timeout=1.0,
+)
+def _(patch: Patch) -> None:
+    def goodbye(original: Any, self: Any, code: ErrorCode, *arguments: Any) -> None:
+        if code is ErrorCode.TIMEOUT and self.member is None:
+            self._finish(b"", LeftReason.LOST)
+        else:
+            original(self, code, *arguments)
+
+    patch.around(Session, "goodbye", goodbye)
+
+
+@mutant("waits-for-the-slowest", "nobody is served while one does not read")
+def _(patch: Patch) -> None:
+    def work(original: Any, self: Any, link: Any, *arguments: Any) -> Any:
+        if any(not each.writable and not each.closed for each in self._links):
+            self.loop.call_later(0.02, self.has_input, link)
+            return 0
+        return original(self, link, *arguments)
+
+    patch.around(Server, "_work", work)
+
+
+@mutant("skips-for-the-slow", "a slow member loses entries", needs=("evicts",), log_bytes=1 << 20)
+def _(patch: Patch) -> None:
+    def evict(self: Any) -> None:
+        self.cursor = self._log.end
+
+    patch.set(Session, "evict", evict)
+
+
+@mutant("deaf-for-ever", "who was not read for a while is never read again")
+def _(patch: Patch) -> None:
+    original: Any = vars(Session)["reading"].fget
+
+    def reading(self: Any) -> bool:
+        self.deafened = getattr(self, "deafened", False) or not original(self)
+        return not self.deafened
+
+    patch.set(Session, "reading", property(reading))
+
+
+@mutant("stops-in-silence", "at a stop nobody is told why", needs=("shutdown",))
+def _(patch: Patch) -> None:
+    def goodbye(original: Any, self: Any, code: ErrorCode, *arguments: Any) -> None:
+        if code is ErrorCode.SHUTTING_DOWN:
+            self._finish(b"", LeftReason.LOST)
+        else:
+            original(self, code, *arguments)
+
+    patch.around(Session, "goodbye", goodbye)
+
+
+@mutant("stop-told-as-departures", "at a stop everybody's Left is entered", needs=("shutdown",))
+def _(patch: Patch) -> None:
+    patch.set(Room, "shut", lambda self: None)
+
+
+@mutant("reset-ends-all", "a reset of one connection ends every connection")
+def _(patch: Patch) -> None:
+    def lost(original: Any, self: Any, exc: Exception | None) -> None:
+        original(self, exc)
+        for link in list(self.server._links) if exc is not None else ():
+            link.session.goodbye(ErrorCode.INTERNAL)
+
+    patch.around(Link, "connection_lost", lost)

@@ -1,0 +1,333 @@
+"""Mutants that answer wrongly: replies, errors, and the Welcome.
+
+Rule: a reply is changed when it is made, or where it is queued.
+
+Layer: above `registry`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from eventcodec import (
+    Ack,
+    ApplicationEvent,
+    Error,
+    ErrorCode,
+    Logout,
+    Message,
+    Ping,
+    Pong,
+    Refused,
+    Relayed,
+    ServerConnection,
+    Unknown,
+    Welcome,
+    encode,
+)
+
+from ..server import Server
+from ..session import Own, Session
+from .registry import Patch, mutant
+
+
+def on_reply(patch: Patch, change: Callable[[Any, Any, bytes], bytes]) -> None:
+    """Change the frames of replies: `change` gets the request, the event and its frame."""
+    no_short_road(patch)
+
+    def reply(original: Any, self: Any, request: Any, event: Any) -> bytes:
+        return change(request, event.with_seq(request.seq), original(self, request, event))
+
+    patch.around(ServerConnection, "reply", reply)
+
+
+def no_short_road(patch: Patch) -> None:
+    """Let messages be handled one by one, as events."""
+    patch.set(ServerConnection, "relay", lambda self, position, count: Relayed([], b""))
+
+
+def welcome_mutant(name: str, wrong: str, **change: Callable[[Any], Any]) -> None:
+    def changed(request: Any, event: Any, frame: bytes) -> bytes:
+        if not isinstance(event, Welcome):
+            return frame
+        values = {each: how(event) for each, how in change.items()}
+        return encode(replace(event, **values))
+
+    mutant(name, wrong)(lambda patch: on_reply(patch, changed))
+
+
+welcome_mutant("ticket-zero", "the ticket is 0", ticket=lambda event: 0)
+welcome_mutant("max-frame-zero", "max_frame is 100", max_frame=lambda event: 100)
+welcome_mutant(
+    "welcome-one-early",
+    "Welcome's position is one less than it is",
+    position=lambda event: max(0, event.position - 1),
+)
+welcome_mutant("name-cut", "the granted name is cut", user=lambda event: event.user[:8])
+
+
+@mutant("ack-without-position", "the Ack of a Message has position 0")
+def _(patch: Patch) -> None:
+    def changed(request: Any, event: Any, frame: bytes) -> bytes:
+        said = isinstance(request, Message | ApplicationEvent) and isinstance(event, Ack)
+        return encode(Ack(position=0, seq=event.seq)) if said else frame
+
+    on_reply(patch, changed)
+
+
+@mutant("ack-of-logout-zero", "the Ack of a Logout has position 0")
+def _(patch: Patch) -> None:
+    def changed(request: Any, event: Any, frame: bytes) -> bytes:
+        out = isinstance(request, Logout) and isinstance(event, Ack)
+        return encode(Ack(position=0, seq=event.seq)) if out else frame
+
+    on_reply(patch, changed)
+
+
+@mutant("reply-twice", "an unknown type is answered twice")
+def _(patch: Patch) -> None:
+    def changed(request: Any, event: Any, frame: bytes) -> bytes:
+        unknown = isinstance(event, Error) and event.code == ErrorCode.UNKNOWN_TYPE
+        return frame * 2 if unknown else frame
+
+    on_reply(patch, changed)
+
+
+@mutant("code-of-its-own", "LOGIN_REQUIRED has a number that nobody knows")
+def _(patch: Patch) -> None:
+    def changed(request: Any, event: Any, frame: bytes) -> bytes:
+        early = isinstance(event, Error) and event.code == ErrorCode.LOGIN_REQUIRED
+        return encode(Error(code=999, text="", seq=event.seq)) if early else frame
+
+    on_reply(patch, changed)
+
+
+@mutant("stray-byte-in-error", "an Error has a byte behind its text")
+def _(patch: Patch) -> None:
+    def changed(request: Any, event: Any, frame: bytes) -> bytes:
+        if not (isinstance(event, Error) and event.code == ErrorCode.UNKNOWN_TYPE):
+            return frame
+        return (len(frame) - 3).to_bytes(4, "big") + frame[4:] + b"\0"
+
+    on_reply(patch, changed)
+
+
+@mutant("reserved-in-acks", "an Ack has bits in reserved")
+def _(patch: Patch) -> None:
+    def changed(request: Any, event: Any, frame: bytes) -> bytes:
+        return frame[:6] + b"\0\1" + frame[8:] if isinstance(event, Ack) else frame
+
+    on_reply(patch, changed)
+
+
+@mutant("echo-in-error", "an Error before login repeats what was sent, whatever its size")
+def _(patch: Patch) -> None:
+    def changed(request: Any, event: Any, frame: bytes) -> bytes:
+        if isinstance(event, Error) and event.code == ErrorCode.LOGIN_REQUIRED:
+            return (5_000).to_bytes(4, "big") + frame[4:] + bytes(5_004 - len(frame))
+        return frame
+
+    on_reply(patch, changed)
+
+
+@mutant("fatal-under-a-seq", "a fatal error has seq 1")
+def _(patch: Patch) -> None:
+    def goodbye(original: Any, self: Any, *arguments: Any) -> bytes:
+        frame: bytes = original(self, *arguments)
+        return frame[:15] + b"\1" + frame[16:]
+
+    patch.around(ServerConnection, "goodbye", goodbye)
+
+
+@mutant("answered-in-its-version", "UNSUPPORTED_VERSION is written in version 2")
+def _(patch: Patch) -> None:
+    def goodbye(original: Any, self: Any, code: int, *arguments: Any) -> bytes:
+        frame: bytes = original(self, code, *arguments)
+        other = code == ErrorCode.UNSUPPORTED_VERSION
+        return frame[:4] + b"\2" + frame[5:] if other else frame
+
+    patch.around(ServerConnection, "goodbye", goodbye)
+
+
+def on_refused(patch: Patch, answer: Callable[[Any, Refused], bool]) -> None:
+    """Answer refused requests otherwise; `answer` says whether it did."""
+
+    def instead(original: Any, self: Any, request: Any, now: float) -> None:
+        if not (isinstance(request, Refused) and answer(self, request)):
+            original(self, request, now)
+
+    patch.around(Session, "_answer", instead)
+
+
+@mutant("unknown-type-ends", "an unknown type ends the connection")
+def _(patch: Patch) -> None:
+    def answer(self: Any, request: Refused) -> bool:
+        unknown = request.error.code == ErrorCode.UNKNOWN_TYPE
+        if unknown:
+            self.goodbye(ErrorCode.MALFORMED)
+        return unknown
+
+    on_refused(patch, answer)
+
+
+def refuse_as(self: Any, request: Refused, code: ErrorCode) -> None:
+    self._reply(self._conn.reply(request, Error(code=code)))
+
+
+@mutant("unknown-type-after-state", "before login an unknown type is LOGIN_REQUIRED")
+def _(patch: Patch) -> None:
+    def answer(self: Any, request: Refused) -> bool:
+        early = request.error.code == ErrorCode.UNKNOWN_TYPE and self.member is None
+        if early:
+            refuse_as(self, request, ErrorCode.LOGIN_REQUIRED)
+        return early
+
+    on_refused(patch, answer)
+
+
+@mutant("way-after-state", "before login what only servers send is LOGIN_REQUIRED")
+def _(patch: Patch) -> None:
+    def answer(self: Any, request: Refused) -> bool:
+        early = request.error.code == ErrorCode.UNEXPECTED_EVENT and self.member is None
+        if early:
+            refuse_as(self, request, ErrorCode.LOGIN_REQUIRED)
+        return early
+
+    on_refused(patch, answer)
+
+
+@mutant("early-request-ends", "a request before login ends the connection")
+def _(patch: Patch) -> None:
+    def answer(self: Any, request: Refused) -> bool:
+        early = request.error.code == ErrorCode.LOGIN_REQUIRED
+        if early:
+            self.goodbye(ErrorCode.MALFORMED)
+        return early
+
+    on_refused(patch, answer)
+
+
+@mutant("second-login-passed-over", "a member's Login is answered with an Ack")
+def _(patch: Patch) -> None:
+    def answer(self: Any, request: Refused) -> bool:
+        again = request.error.code == ErrorCode.ALREADY_LOGGED_IN
+        if again:
+            self._conn.reply(request, request.error)
+            self._reply(encode(Ack(position=0, seq=request.seq)))
+        return again
+
+    on_refused(patch, answer)
+
+
+@mutant("unexpected-passed-over", "what only servers send is passed over in silence")
+def _(patch: Patch) -> None:
+    def answer(self: Any, request: Refused) -> bool:
+        unexpected = request.error.code == ErrorCode.UNEXPECTED_EVENT
+        if unexpected:
+            self._conn.reply(request, request.error)
+        return unexpected
+
+    on_refused(patch, answer)
+
+
+@mutant("refused-takes-a-position", "a refused request of a member makes an entry")
+def _(patch: Patch) -> None:
+    def answer(self: Any, request: Refused) -> bool:
+        if self.member is not None and request.error.code == ErrorCode.UNKNOWN_TYPE:
+            body = encode(Unknown(type=0x0B, body=b"", seq=self._log.end + 1))
+            self._log.append(body)
+        return False
+
+    on_refused(patch, answer)
+
+
+@mutant("ping-refused-before-login", "a Ping before login is LOGIN_REQUIRED")
+def _(patch: Patch) -> None:
+    def instead(original: Any, self: Any, request: Any, now: float) -> None:
+        if isinstance(request, Ping) and self.member is None:
+            self._reply(self._conn.reply(request, Error(code=ErrorCode.LOGIN_REQUIRED)))
+        else:
+            original(self, request, now)
+
+    patch.around(Session, "_answer", instead)
+
+
+@mutant("greeting", "the server speaks first")
+def _(patch: Patch) -> None:
+    def opened(original: Any, self: Any, link: Any) -> None:
+        original(self, link)
+        link.session._put_first(encode(Ping(seq=1)))
+
+    patch.around(Server, "opened", opened)
+
+
+@mutant("replies-overtake", "replies are written before the entries that are due")
+def _(patch: Patch) -> None:
+    patch.around(Session, "_reply", lambda original, self, data: self._put_first(data))
+
+
+@mutant("entries-told-late", "entries are told a moment later, replies and errors at once")
+def _(patch: Patch) -> None:
+    def fan_out(original: Any, self: Any, start: int) -> None:
+        if hasattr(self, "late"):
+            self.late.cancel()  # else what is told late would take along what came since
+        self.late = self.loop.call_later(0.1, original, self, start)
+
+    patch.around(Server, "_fan_out", fan_out)
+    patch.around(Session, "_reply", lambda original, self, data: self._put_first(data))
+
+
+@mutant("goodbye-overtakes", "a fatal error throws away what is due")
+def _(patch: Patch) -> None:
+    def goodbye(original: Any, self: Any, *arguments: Any) -> None:
+        if not self._ending:
+            self._own.clear()
+            self._head.clear()
+            self.cursor = self._log.end
+        original(self, *arguments)
+
+    patch.around(Session, "goodbye", goodbye)
+
+
+@mutant("welcome-under-seq-one", "a Welcome has seq 1, whatever its Login had")
+def _(patch: Patch) -> None:
+    on_reply(
+        patch,
+        lambda request, event, frame: (
+            encode(event.with_seq(1)) if isinstance(event, Welcome) else frame
+        ),
+    )
+
+
+@mutant("pong-seq-of-6-bits", "only six bits of a Ping's seq come back")
+def _(patch: Patch) -> None:
+    on_reply(
+        patch,
+        lambda request, event, frame: (
+            encode(event.with_seq(event.seq & 0x3F or 1)) if isinstance(event, Pong) else frame
+        ),
+    )
+
+
+@mutant("word-after-logout", "the Ack of a Logout is not the last frame")
+def _(patch: Patch) -> None:
+    on_reply(
+        patch,
+        lambda request, event, frame: (
+            frame + encode(Pong(seq=event.seq)) if isinstance(request, Logout) else frame
+        ),
+    )
+
+
+@mutant("unknown-relayed", "an unknown type is refused, and told to the others")
+def _(patch: Patch) -> None:
+    def answer(self: Any, request: Refused) -> bool:
+        if self.member is not None and request.error.code == ErrorCode.UNKNOWN_TYPE:
+            before = self._log.end
+            self._log.append(encode(Unknown(type=0x0B, seq=before + 1)))
+            self._put(Own(before, before + 1, b""))
+        return False
+
+    on_refused(patch, answer)

@@ -1,0 +1,162 @@
+"""Mutants that tell wrongly what was said.
+
+Rule: the ways of a message are changed, never its reading.
+
+Layer: above `replying`.
+"""
+
+from __future__ import annotations
+
+import struct
+import unicodedata
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from eventcodec import (
+    Ack,
+    ApplicationEvent,
+    Message,
+    Relayed,
+    ServerConnection,
+    encode,
+)
+
+from ..session import Own, Session
+from .registry import Patch, mutant
+from .replying import no_short_road
+
+
+class Saying(NamedTuple):
+    """How a message is told; what a right server does unless a mutant says otherwise."""
+
+    sender: str
+    content: str
+    data: bytes
+    echo: bool = False
+
+
+def on_say(patch: Patch, change: Callable[[Any, Saying], Saying | None]) -> None:
+    """Tell messages otherwise; None: not at all."""
+    no_short_road(patch)
+
+    def say(original: Any, self: Any, said: Any) -> None:
+        told = change(
+            said,
+            Saying(self.member.user, getattr(said, "content", ""), getattr(said, "data", b"")),
+        )
+        if told is None:
+            self._reply(self._conn.reply(said, Ack(position=0)))
+            return
+        start = self._log.end
+        fact: Any = Message(content=told.content, sender=told.sender, seq=start + 1)
+        if isinstance(said, ApplicationEvent):
+            fact = ApplicationEvent(
+                type=said.type, data=told.data, sender=told.sender, seq=start + 1
+            )
+        frame = encode(fact)
+        position = self._log.append(frame)
+        ack = self._conn.reply(said, Ack(position=position))
+        self._put(Own(start, position, frame + ack if told.echo else ack))
+
+    patch.around(Session, "_say", say)
+
+
+def say_mutant(name: str, wrong: str, change: Callable[[Any, Saying], Saying | None]) -> None:
+    mutant(name, wrong)(lambda patch: on_say(patch, change))
+
+
+say_mutant("sender-left-empty", "facts have no sender", lambda s, t: t._replace(sender=""))
+say_mutant("echo-to-author", "the author gets its facts too", lambda s, t: t._replace(echo=True))
+say_mutant(
+    "text-normalised",
+    "text is normalised",
+    lambda s, t: t._replace(content=unicodedata.normalize("NFC", t.content)),
+)
+say_mutant(
+    "text-trimmed",
+    "spaces around a text are removed",
+    lambda s, t: t._replace(content=t.content.strip(" \r\n")),
+)
+say_mutant(
+    "mark-removed",
+    "a byte order mark is removed",
+    lambda s, t: t._replace(content=t.content.removeprefix("\ufeff")),
+)
+say_mutant(
+    "plane-cut",
+    "characters beyond the basic plane are replaced",
+    lambda s, t: t._replace(content="".join(c if c < "\U00010000" else "?" for c in t.content)),
+)
+say_mutant(
+    "empty-dropped",
+    "an empty message is acknowledged and not told",
+    lambda s, t: None if isinstance(s, Message) and not t.content else t,
+)
+say_mutant(
+    "data-as-text",
+    "an application event's data is made text",
+    lambda s, t: t._replace(data=t.data.decode("utf-8", "replace").encode()),
+)
+say_mutant(
+    "empty-data-dropped",
+    "an application event without data is not told",
+    lambda s, t: None if isinstance(s, ApplicationEvent) and not t.data else t,
+)
+say_mutant(
+    "long-text-cut",
+    "a text is cut at 60,000 characters",
+    lambda s, t: t._replace(content=t.content[:60_000]),
+)
+
+
+@mutant("entered-twice", "a message makes two entries")
+def _(patch: Patch) -> None:
+    no_short_road(patch)
+
+    def say(original: Any, self: Any, said: Any) -> None:
+        original(self, said)
+        own = self._own[-1]
+        frame = encode(Message(content=said.content, sender=self.member.user, seq=own.stop + 1))
+        self._log.append(frame)
+
+    def guarded(original: Any, self: Any, said: Any) -> None:
+        (say if isinstance(said, Message) and said.content else lambda o, s, m: o(s, m))(
+            original, self, said
+        )
+
+    patch.around(Session, "_say", guarded)
+
+
+@mutant("position-of-the-turn", "all Acks of one turn have the position of the last entry")
+def _(patch: Patch) -> None:
+    def relay(original: Any, self: Any, position: int, count: int) -> Relayed:
+        run = original(self, position, count)
+        last = struct.pack(">Q", position + len(run.facts) - 1)
+        acks = [run.acks[at : at + 16] + last for at in range(0, len(run.acks), 24)]
+        return Relayed(run.facts, b"".join(acks))
+
+    patch.around(ServerConnection, "relay", relay)
+
+
+@mutant("seq-of-the-request", "a fact keeps the seq of the request")
+def _(patch: Patch) -> None:
+    no_short_road(patch)
+
+    def say(original: Any, self: Any, said: Any) -> None:
+        start = self._log.end
+        fact = replace(said, sender=self.member.user) if isinstance(said, Message) else None
+        if fact is None:
+            original(self, said)
+            return
+        position = self._log.append(encode(fact))
+        self._put(Own(start, position, self._conn.reply(said, Ack(position=position))))
+
+    patch.around(Session, "_say", say)
+
+
+say_mutant(
+    "application-not-told",
+    "an application event is acknowledged and not told",
+    lambda s, t: None if isinstance(s, ApplicationEvent) else t,
+)

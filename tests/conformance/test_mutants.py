@@ -1,0 +1,102 @@
+"""Every mutant is noticed, by exactly the cases that the record names."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from click.testing import CliRunner
+from tests.conformance.mutating import cases_for, failing
+from tests.conformance.serving import serving
+from tools import make_matrix
+
+from refserver.cli import main
+from refserver.conformance.model import Verdict
+from refserver.mutants import MUTANTS, Mutant
+
+KILLS = make_matrix.recorded()
+EACH = pytest.mark.parametrize("mutant", list(MUTANTS.values()), ids=lambda mutant: mutant.name)
+
+UNPROVEN = {
+    "MSG-12": "two threads that wait for each other are not made by replacing methods",
+    "SLOW-05": "a server that holds replies without bound ends such a client for its stalling",
+}
+"""Cases that no mutant makes fail, each with the reason."""
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """What a broken server logs is not the test's."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def test_there_are_forty_mutants_at_least_and_each_is_recorded() -> None:
+    assert len(MUTANTS) >= 40
+    assert list(KILLS) == list(MUTANTS)
+
+
+def test_each_mutant_is_noticed() -> None:
+    assert [name for name, cases in KILLS.items() if not cases] == []
+
+
+def test_each_case_is_proved_by_a_mutant_or_says_why_not() -> None:
+    assert make_matrix.unproven(KILLS) == list(UNPROVEN)
+
+
+def test_the_page_shows_the_record() -> None:
+    drawn = make_matrix.PAGE.read_text(encoding="utf-8")
+
+    assert drawn == make_matrix.page(KILLS), "run python -m tools.make_matrix"
+
+
+WAITING = ("ALIVE", "SLOW", "STOP")
+
+
+def noticed() -> Iterator[pytest.ParameterSet]:
+    """Each mutant with one case that notices it, marked slow where that must wait."""
+    for name, mutant in MUTANTS.items():
+        quick = [id for id in KILLS[name] if not id.startswith(WAITING)]
+        marks = () if quick else (pytest.mark.slow,)
+        yield pytest.param(mutant, (quick or KILLS[name])[0], marks=marks, id=name)
+
+
+@pytest.mark.parametrize(("mutant", "case"), list(noticed()))
+def test_a_mutant_is_noticed_by_one_of_its_cases(mutant: Mutant, case: str) -> None:
+    assert failing(mutant, [case], timeout=0.3) == {case}
+
+
+@pytest.mark.slow
+@EACH
+def test_a_mutant_is_noticed_by_exactly_its_cases(mutant: Mutant) -> None:
+    assert failing(mutant, cases_for(mutant)) == set(KILLS[mutant.name])
+
+
+def test_a_mutant_is_served_and_noticed_from_the_command_line() -> None:
+    with serving("--mutant", "version-zero-accepted") as served:
+        results = served.run("VER-01", "VER-02")
+
+    assert [result.verdict for result in results] == [Verdict.PASSED, Verdict.FAILED]
+
+
+def test_a_mutant_that_does_not_exist_is_a_usage_error() -> None:
+    done = CliRunner().invoke(main, ["serve", "--mutant", "cosmic-ray"])
+
+    assert done.exit_code == 2
+    assert "version-zero-accepted" in done.stderr
+
+
+def test_without_the_option_nothing_of_the_mutants_is_loaded() -> None:
+    script = (
+        "import sys, refserver.cli, refserver.server; print('refserver.mutants' in sys.modules)"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.strip() == "False"

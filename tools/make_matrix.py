@@ -1,0 +1,91 @@
+"""Draw docs/conformance-matrix.md: which cases notice which mutant.
+
+Rule: `tests/conformance/kills.json` is the record, and the slow tests hold the kit to
+it; the page is made from it.
+
+    python -m tools.make_matrix            draw the page from the record
+    python -m tools.make_matrix --record   run every mutant first; takes minutes
+
+Layer: outside the packages, above both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from refserver.conformance.cases import SERVER_CASES
+from refserver.mutants import MUTANTS
+
+ROOT = Path(__file__).resolve().parent.parent
+RECORD = ROOT / "tests/conformance/kills.json"
+PAGE = ROOT / "docs/conformance-matrix.md"
+
+Kills = Mapping[str, list[str]]
+
+
+def recorded() -> dict[str, list[str]]:
+    """The cases that fail against each mutant, as they were recorded."""
+    kills: dict[str, list[str]] = json.loads(RECORD.read_text(encoding="utf-8"))
+    return kills
+
+
+def unproven(kills: Kills) -> list[str]:
+    """The cases that no mutant makes fail, in the catalogue's order."""
+    killing = {case for cases in kills.values() for case in cases}
+    return [case.id for case in SERVER_CASES if case.id not in killing]
+
+
+def page(kills: Kills) -> str:
+    """The page."""
+    return "\n".join(_lines(kills)) + "\n"
+
+
+def _lines(kills: Kills) -> Iterator[str]:
+    killers = {case.id: [name for name in kills if case.id in kills[name]] for case in SERVER_CASES}
+    yield "# Mutants and the cases that notice them"
+    yield ""
+    yield "Drawn by `python -m tools.make_matrix` from recorded runs; do not edit."
+    yield ""
+    yield f"`refserver serve --mutant NAME` is wrong in one way. Each of the {len(kills)} mutants"
+    yield "is noticed by exactly the cases beside it: so we know that these cases can fail."
+    yield ""
+    yield "| mutant | what it does | noticed by |"
+    yield "|---|---|---|"
+    for name, mutant in MUTANTS.items():
+        yield f"| `{name}` | {mutant.wrong} | {', '.join(kills[name])} |"
+    yield ""
+    yield "## By case"
+    yield ""
+    yield "| case | what is asked | noticed mutants |"
+    yield "|---|---|---|"
+    for case in SERVER_CASES:
+        names = ", ".join(f"`{name}`" for name in killers[case.id]) or "none yet"
+        yield f"| {case.id} | {case.title} | {names} |"
+    yield ""
+    left = unproven(kills)
+    yield f"{len(SERVER_CASES) - len(left)} of {len(SERVER_CASES)} cases are proved by a mutant."
+
+
+def record() -> None:
+    """Run every mutant against all cases."""
+    from tests.conformance.mutating import cases_for, failing
+
+    logging.disable(logging.CRITICAL)
+    kills = {}
+    for name, mutant in MUTANTS.items():
+        kills[name] = sorted(failing(mutant, cases_for(mutant)))
+        print(name, *kills[name], flush=True)
+    text = ",\n".join(f" {json.dumps(name)}: {json.dumps(ids)}" for name, ids in kills.items())
+    RECORD.write_text(f"{{\n{text}\n}}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--record", action="store_true", help="run every mutant first")
+    if parser.parse_args().record:
+        record()
+    PAGE.write_text(page(recorded()), encoding="utf-8")
