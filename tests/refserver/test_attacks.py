@@ -7,10 +7,16 @@ worse off.
 from __future__ import annotations
 
 import asyncio
+import socket
+from contextlib import suppress
 
 import pytest
-from tests.refserver.raw import MESSAGE, message
+from tests.refserver.raw import MESSAGE, message, ping
 from tests.refserver.stopped import Guest, hosting
+
+from refserver import server as refserver_server
+
+MIB = 1 << 20
 
 
 async def say(guest: Guest, *requests: bytes) -> None:
@@ -62,3 +68,28 @@ async def test_two_entries_as_long_as_the_log_in_one_turn_reach_everybody() -> N
         facts = await reader.frames(len(authors))
 
         assert [fact.seq for fact in facts] == [6, 7, 8, 9]
+
+
+# ---------------------------------------------------------------- memory
+
+
+@pytest.mark.proves("EP-7.2-2")
+async def test_who_waits_for_a_turn_is_not_read_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turns that were always full left the others unjudged, and read 64 KiB of each in each."""
+    async with hosting() as host:
+        guests = [await host.member() for _ in range(12)]
+        await host.pass_time()
+        monkeypatch.setattr(refserver_server, "TURN_SECONDS", -1.0)  # one client a turn
+
+        for guest in guests:
+            guest.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MIB)
+            with suppress(BlockingIOError):
+                for _ in range(64):
+                    guest.sock.send(ping(1) * 4_096)
+        most = 0
+        for _ in range(20):
+            await asyncio.sleep(0)
+            held = [link.session._conn.held for link in host.server._links]
+            most = max(most, *held)
+
+        assert 4_096 * 16 < most <= 2 * 65_536

@@ -116,6 +116,8 @@ class Link(asyncio.BufferedProtocol):
             return
         self.session.receive(bytes(self.buffer[:nbytes]), self.server.now())
         self.server.has_input(self)
+        if not self.session.reading:  # also where its turn is not yet
+            self.server.touched(self)
 
     def eof_received(self) -> bool:
         self.eof = True
