@@ -12,8 +12,10 @@ from contextlib import suppress
 
 import pytest
 from tests.refserver.raw import MESSAGE, message, ping
+from tests.refserver.seats import Hall
 from tests.refserver.stopped import Guest, hosting
 
+from eventcodec import Ping
 from refserver import server as refserver_server
 
 MIB = 1 << 20
@@ -71,6 +73,21 @@ async def test_two_entries_as_long_as_the_log_in_one_turn_reach_everybody() -> N
 
 
 # ---------------------------------------------------------------- memory
+
+
+@pytest.mark.proves("EP-7.2-2")
+def test_unread_replies_are_counted_with_what_they_cost_beside_their_bytes() -> None:
+    """4,096 Pongs are 64 KiB on the wire and were ten times that in memory."""
+    hall = Hall()
+    ann = hall.sit("ann")
+
+    ann.say(*[Ping(seq=1)] * 5_000)
+    ann.work()
+    unread = len(ann.hear())
+
+    assert 256 <= unread < 1_000
+    ann.work()
+    assert len(ann.hear()) == unread
 
 
 @pytest.mark.proves("EP-7.2-2")

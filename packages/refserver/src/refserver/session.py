@@ -48,6 +48,9 @@ Request = Login | Message | Logout | Ping | ApplicationEvent | Refused
 HELD = 65_536
 """Bytes of unjudged input, or of unread replies, at which a client is not read any more."""
 
+OWN_CHARGE = 150
+"""What a reply costs beside its bytes, in bytes: a Pong has 16 of them."""
+
 HELD_BEFORE_LOGIN = 1_024
 """The same for replies to somebody who is not logged in."""
 
@@ -113,7 +116,7 @@ class Session:
         self.cursor = 0  # the place in the log: the last entry that was taken
         self.follows = False  # a member to which nothing is due but the log
         self._start = 0  # where it came in, and what it was not given since
-        self._unread = 0  # bytes of replies in _head and _own
+        self._unread = 0  # bytes charged for the replies in _head and _own
         self._ending = False  # the last frame stands in _head or _own, or was taken
         self._verdict = NEVER  # when to say UNAUTHORIZED
         self._fresh = False  # something came, or became possible, since the last work
@@ -347,7 +350,7 @@ class Session:
         self.follows = False
         if own.data and own.start == own.stop:
             self._tally.replies += 1
-        self._unread += len(own.data)
+        self._unread += len(own.data) + OWN_CHARGE
         self._touched()
 
     def _count(self, code: int) -> None:
@@ -390,7 +393,7 @@ class Session:
             return self._from_log(own.start)
         self._own.popleft()
         self.cursor = own.stop
-        self._unread -= len(own.data)
+        self._unread -= len(own.data) + OWN_CHARGE
         return own.data
 
     def _from_log(self, stop: int | None = None) -> bytes:
