@@ -198,7 +198,8 @@ def test_what_is_no_report_is_not_merged(tmp_path: Path) -> None:
         ("HISTORY_GONE", "RESUME-09"),
         ("1", "00 01"),
         ("99", None),
-        ("EP-10.4-2", "no case for servers"),
+        ("EP-10.4-2", "PEER-CLOSE-06"),
+        ("EP-6.2-5", "no case: it binds codecs"),
     ],
 )
 def test_an_id_a_statement_or_a_code_is_explained(what: str, said: str | None) -> None:

@@ -3,7 +3,7 @@
 Rule: a section numbers its own cases; a number is never given twice, nor to something
 else later.
 
-Layer: above `talk`, below `cases`.
+Layer: above `model`, below the catalogues of cases.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterable
 
 from .model import Case, Level
 from .segmentation import Segmentation
-from .talk import Talk
 
 __all__ = ["ONCE", "Section", "in_order"]
 
-Script = Callable[[Talk], None]
+Script = Callable[..., None]
 ONCE = (Segmentation.WHOLE,)
 """For a case that cuts its bytes itself, sends very many, or waits for a clock."""
 

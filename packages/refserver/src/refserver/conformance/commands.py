@@ -1,4 +1,4 @@
-"""The kit's commands: check, report, explain.
+"""The kit's commands: check, peer, report, explain.
 
 Rule: results go to stdout, complaints to stderr, and the exit code never lies:
 0 as expected, 1 failed, 2 usage, 3 no case ran, 4 unreachable, 5 the kit's own error.
@@ -14,10 +14,8 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import click
 from rich.console import Console
@@ -25,22 +23,30 @@ from rich.console import Console
 from .cases import SERVER_CASES
 from .check import CAPABILITIES, ServerDriver, check, probe, resolve
 from .explain import explain
-from .model import Level, Report
+from .model import Report
+from .options import (
+    EXISTING,
+    Asked,
+    complaints,
+    exit_codes,
+    leave,
+    list_cases,
+    report_options,
+    suite_options,
+    write_reports,
+)
+from .peer.commands import peer_command
 from .reports import console as on_console
-from .reports import html, junit, machine, markdown
-from .segmentation import Segmentation
-from .suite import Exit, NotReached, Plan, UsageError, exit_code, expected_ids, select
+from .reports import machine
+from .suite import Exit, UsageError, exit_code
 from .talk import Identity, Setting
 
 __all__ = ["register"]
 
-EXIT_CODES = """Exit codes: 0 as expected, 1 a case failed, 2 usage, 3 no case ran,
-4 the server cannot be reached, 5 the kit's own error."""
-
 
 def register(group: click.Group) -> None:
     """Put the kit's commands into a group."""
-    for command in (check_command, report_group, explain_command):
+    for command in (check_command, peer_command, report_group, explain_command):
         group.add_command(command)
 
 
@@ -54,74 +60,9 @@ def parsed(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
     return host.strip("[]") or "localhost", int(port)
 
 
-@contextmanager
-def complaints() -> Iterator[None]:
-    """Turn what makes no sense, or cannot be reached, into one line and its exit code."""
-    try:
-        yield
-    except UsageError as error:
-        leave(Exit.USAGE, str(error))
-    except NotReached as error:
-        leave(Exit.UNREACHABLE, f"cannot reach {error}")
-
-
-def leave(code: Exit, reason: str) -> NoReturn:
-    click.echo(f"refserver: {reason}", err=True)
-    sys.exit(code)
-
-
-FILE = click.Path(dir_okay=False, path_type=Path)
-EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
-def report_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say where a report is written to."""
-    for name, text in (
-        ("markdown", "Write a summary in Markdown, for a CI's page."),
-        ("html", "Write one self-contained page."),
-        ("junit", "Write JUnit XML."),
-        ("json", "Write everything, to be kept and merged."),
-    ):
-        command = click.option(f"--{name}", f"{name}_file", type=FILE, metavar="FILE", help=text)(
-            command
-        )
-    return command
-
-
-def write_reports(report: Report, **files: Path | None) -> None:
-    writers = {"json": machine, "junit": junit, "html": html, "markdown": markdown}
-    for name, writer in writers.items():
-        path = files[f"{name}_file"]
-        if path is not None:
-            try:
-                writer.write(report, path)
-            except OSError as error:
-                leave(Exit.USAGE, f"cannot write {path}: {error.strerror}")
-
-
-@click.command("check", epilog=EXIT_CODES)
+@click.command("check", epilog=exit_codes("server"))
 @click.argument("address", metavar="HOST:PORT", callback=parsed, required=False)
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@click.option(
-    "--segmentation",
-    "cuts",
-    type=click.Choice(["all", *map(str, Segmentation)]),
-    default="all",
-    show_default=True,
-    help="How what is sent is cut into pieces.",
-)
-@click.option("--seed", type=click.IntRange(0), help="For the random cuts; shown, to run again.")
-@click.option("--level", type=click.Choice(["must", "should"]), help="Only cases of this level.")
-@click.option("--section", "sections", multiple=True, help="Only this section; may be repeated.")
-@click.option("--list", "listing", is_flag=True, help="List the cases instead of running them.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(0.05),
-    default=2.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long what must come is awaited.",
-)
 @click.option(
     "--can",
     "abilities",
@@ -145,33 +86,16 @@ def write_reports(report: Report, **files: Path | None) -> None:
 )
 @click.option("--pid", type=click.IntRange(2), help="The server's process: may be stopped at last.")
 @click.option("--stop-command", metavar="COMMAND", help="Stops the server at last.")
-@click.option(
-    "--expected-failures",
-    type=EXISTING,
-    metavar="FILE",
-    help="Ids, one a line, that are known to fail; who passes must be taken off.",
-)
-@click.option("--name", help="What the report calls the server.")
-@report_options
-@click.option("-v", "--verbose", is_flag=True, help="Tell passed cases too.")
+@suite_options
 def check_command(
+    asked: Asked,
     address: tuple[str, int] | None,
     ids: tuple[str, ...],
-    cuts: str,
-    seed: int | None,
-    level: str | None,
-    sections: tuple[str, ...],
-    listing: bool,
-    timeout: float,
     abilities: tuple[str, ...],
     inabilities: tuple[str, ...],
     credential_env: str | None,
     pid: int | None,
     stop_command: str | None,
-    expected_failures: Path | None,
-    name: str | None,
-    verbose: bool,
-    **files: Path | None,
 ) -> None:
     """Test a server: HOST:PORT, or :PORT on this machine, and which cases (FRAME-07, 'LOGIN-*').
 
@@ -183,56 +107,31 @@ def check_command(
       refserver check --list
     """
     with complaints():
-        chosen = None if level is None else Level(level.upper())
-        cases = select(SERVER_CASES, ids, level=chosen, sections=sections)
-        if listing:
-            return list_cases(cases)
+        if asked.listing:
+            return list_cases(asked.chosen(SERVER_CASES, ids))
         if address is None:
             raise UsageError("which server? HOST:PORT is missing")
         stop = stopping(pid, stop_command)
         identities = credentials(credential_env)
         declared = capabilities(abilities, inabilities, identities, stop)
+        plan = asked.plan(SERVER_CASES, ids, declared)
         setting = Setting(
-            address=resolve(*address, timeout),
-            timeout=timeout,
+            address=resolve(*address, asked.timeout),
+            timeout=asked.timeout,
             capabilities=declared,
             identities=identities,
             stop=stop,
-        )
-        text = "" if expected_failures is None else expected_failures.read_text("utf-8")
-        plan = Plan(
-            cases=cases,
-            segmentations=list(Segmentation) if cuts == "all" else [Segmentation(cuts)],
-            capabilities=setting.capabilities,
-            expected=expected_ids(text, SERVER_CASES),
         )
         host, port = address
         driver = ServerDriver(
             setting=setting,
             target=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
-            seed=secrets.randbelow(2**32) if seed is None else seed,
+            seed=asked.some_seed(),
             token=secrets.token_hex(3),
             options=repeated(abilities, inabilities, credential_env),
         )
-        run(plan, driver, name, verbose, files)
-
-
-def run(
-    plan: Plan, driver: ServerDriver, name: str | None, verbose: bool, files: dict[str, Path | None]
-) -> NoReturn:
-    console = Console()
-    name = name or probe(driver.setting, driver.token) or driver.target
-    with on_console.progress(console, len(list(plan))) as show:
-        report = check(plan, driver, name=name, on_result=show)
-    on_console.show(console, report, verbose=verbose)
-    write_reports(report, **files)
-    sys.exit(exit_code(report.results))
-
-
-def list_cases(cases: Sequence[object]) -> None:
-    for case in cases:
-        proves = ", ".join(getattr(case, "proves", ()))
-        click.echo(f"{getattr(case, 'id', '')}  {getattr(case, 'title', '')} ({proves})")
+        name = asked.name or probe(setting, driver.token) or driver.target
+        asked.run(plan, lambda show: check(plan, driver, name=name, on_result=show))
 
 
 def capabilities(

@@ -16,13 +16,14 @@ from eventcodec import ErrorCode
 from .annotate import annotate
 from .cases import SERVER_CASES
 from .model import Case
+from .peer.cases import CLIENT_CASES
 from .raw import error
 from .statements import statements
 from .suite import UsageError
 
 __all__ = ["explain"]
 
-CASES = {case.id: case for case in SERVER_CASES}
+CASES = {case.id: case for case in (*SERVER_CASES, *CLIENT_CASES)}
 
 
 def explain(what: str) -> Iterator[str]:
@@ -34,7 +35,9 @@ def explain(what: str) -> Iterator[str]:
         return _statement(asked)
     code = _code(asked)
     if code is None:
-        raise UsageError(f"{what!r} is no case, no statement and no code; see check --list")
+        raise UsageError(
+            f"{what!r} is no case, no statement and no code; see check --list and peer --list"
+        )
     return _error(code)
 
 
@@ -52,19 +55,22 @@ def _case(case: Case) -> Iterator[str]:
     yield f"  cause  usually: {case.cause}"
     for need in case.needs:
         yield f"  needs  {need}: {CASES[need].title}"
+    is_client = case in CLIENT_CASES
     for capability in case.capabilities:
-        yield f"  needs  a server that is declared to be or have: {capability}"
-    yield f"  bytes  refserver check HOST:PORT {case.id} -v"
+        subject = "client" if is_client else "server"
+        yield f"  needs  a {subject} that is declared to be or have: {capability}"
+    how = f"peer {case.id} -v -- COMMAND" if is_client else f"check HOST:PORT {case.id} -v"
+    yield f"  bytes  refserver {how}"
 
 
 def _statement(number: str) -> Iterator[str]:
     yield f"{number}: {statements()[number]}"
-    proving = [case for case in SERVER_CASES if number in case.proves]
+    proving = [case for case in CASES.values() if number in case.proves]
     for case in proving:
         yield f"  case   {case.id}: {case.title}"
         yield f"         usually: {case.cause}"
     if not proving:
-        yield "  no case for servers: it binds clients or codecs, or cannot be seen from outside"
+        yield "  no case: it binds codecs, or cannot be seen from outside"
 
 
 def _error(code: ErrorCode) -> Iterator[str]:
@@ -76,6 +82,6 @@ def _error(code: ErrorCode) -> Iterator[str]:
     yield "  bytes  as it is sent, with an empty text:"
     for piece in annotate(error(0 if code.fatal else 1, code)):
         yield f"         {piece.data.hex(' '):<24}  {piece.name} {piece.said}"
-    for case in SERVER_CASES:
+    for case in CASES.values():
         if code.name in case.title:
             yield f"  case   {case.id}: {case.title}; usually: {case.cause}"

@@ -1,0 +1,206 @@
+"""What both commands that test take and do: which cases, how they are cut, what is written.
+
+Rule: results go to stdout, complaints to stderr, and the exit code never lies:
+0 as expected, 1 failed, 2 usage, 3 no case ran, 4 unreachable, 5 the kit's own error.
+
+Layer: below `commands` and `peer.commands`.
+"""
+
+from __future__ import annotations
+
+import functools
+import secrets
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from rich.console import Console
+
+from .model import Case, Level, Report, Result
+from .reports import console as on_console
+from .reports import html, junit, machine, markdown
+from .segmentation import Segmentation
+from .suite import Exit, NotReached, Plan, UsageError, exit_code, expected_ids, select
+
+__all__ = [
+    "EXISTING",
+    "Asked",
+    "complaints",
+    "exit_codes",
+    "leave",
+    "list_cases",
+    "report_options",
+    "suite_options",
+    "write_reports",
+]
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
+Command = Callable[..., None]
+
+
+def exit_codes(subject: str) -> str:
+    """The exit codes, for the end of a command's help."""
+    return (
+        "Exit codes: 0 as expected, 1 a case failed, 2 usage, 3 no case ran, "
+        f"4 the {subject} cannot be reached, 5 the kit's own error."
+    )
+
+
+@contextmanager
+def complaints() -> Iterator[None]:
+    """Turn what makes no sense, or cannot be reached, into one line and its exit code."""
+    try:
+        yield
+    except UsageError as error:
+        leave(Exit.USAGE, str(error))
+    except NotReached as error:
+        leave(Exit.UNREACHABLE, f"cannot reach {error}")
+
+
+def leave(code: Exit, reason: str) -> NoReturn:
+    click.echo(f"refserver: {reason}", err=True)
+    sys.exit(code)
+
+
+def report_options(command: Command) -> Command:
+    """The options that say where a report is written to."""
+    for name, text in (
+        ("markdown", "Write a summary in Markdown, for a CI's page."),
+        ("html", "Write one self-contained page."),
+        ("junit", "Write JUnit XML."),
+        ("json", "Write everything, to be kept and merged."),
+    ):
+        command = click.option(f"--{name}", f"{name}_file", type=FILE, metavar="FILE", help=text)(
+            command
+        )
+    return command
+
+
+def write_reports(report: Report, **files: Path | None) -> None:
+    writers = {"json": machine, "junit": junit, "html": html, "markdown": markdown}
+    for name, writer in writers.items():
+        path = files[f"{name}_file"]
+        if path is not None:
+            try:
+                writer.write(report, path)
+            except OSError as error:
+                leave(Exit.USAGE, f"cannot write {path}: {error.strerror}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the options say, whatever is tested."""
+
+    cuts: str
+    seed: int | None
+    level: str | None
+    sections: tuple[str, ...]
+    listing: bool
+    timeout: float
+    expected_failures: Path | None
+    name: str | None
+    verbose: bool
+    json_file: Path | None
+    junit_file: Path | None
+    html_file: Path | None
+    markdown_file: Path | None
+
+    def some_seed(self) -> int:
+        """The seed that is asked for, or any."""
+        return secrets.randbelow(2**32) if self.seed is None else self.seed
+
+    def chosen(self, catalogue: Sequence[Case], ids: Sequence[str]) -> list[Case]:
+        """The cases that are asked for. Raises UsageError."""
+        level = None if self.level is None else Level(self.level.upper())
+        return select(catalogue, ids, level=level, sections=self.sections)
+
+    def plan(
+        self, catalogue: Sequence[Case], ids: Sequence[str], capabilities: frozenset[str]
+    ) -> Plan:
+        """What is to be run. Raises UsageError."""
+        known = self.expected_failures
+        return Plan(
+            cases=self.chosen(catalogue, ids),
+            segmentations=list(Segmentation) if self.cuts == "all" else [Segmentation(self.cuts)],
+            capabilities=capabilities,
+            expected=expected_ids("" if known is None else known.read_text("utf-8"), catalogue),
+        )
+
+    def run(self, plan: Plan, test: Callable[[Callable[[Result], None]], Report]) -> NoReturn:
+        """Run the test, tell and write what came of it, and leave with its exit code."""
+        console = Console()
+        with on_console.progress(console, len(list(plan))) as show:
+            report = test(show)
+        on_console.show(console, report, verbose=self.verbose)
+        write_reports(
+            report,
+            json_file=self.json_file,
+            junit_file=self.junit_file,
+            html_file=self.html_file,
+            markdown_file=self.markdown_file,
+        )
+        sys.exit(exit_code(report.results))
+
+
+def suite_options(command: Command) -> Command:
+    """The options of a command that tests; it gets them as one `asked`."""
+    names = [each.name for each in fields(Asked)]
+
+    @functools.wraps(command)
+    def gathered(**options: Any) -> None:
+        command(asked=Asked(**{name: options.pop(name) for name in names}), **options)
+
+    options: list[Callable[[Command], Command]] = [
+        click.option(
+            "--segmentation",
+            "cuts",
+            type=click.Choice(["all", *map(str, Segmentation)]),
+            default="all",
+            show_default=True,
+            help="How what is sent is cut into pieces.",
+        ),
+        click.option(
+            "--seed", type=click.IntRange(0), help="For the random cuts; shown, to run again."
+        ),
+        click.option(
+            "--level", type=click.Choice(["must", "should"]), help="Only cases of this level."
+        ),
+        click.option(
+            "--section", "sections", multiple=True, help="Only this section; may be repeated."
+        ),
+        click.option(
+            "--list", "listing", is_flag=True, help="List the cases instead of running them."
+        ),
+        click.option(
+            "--timeout",
+            type=click.FloatRange(0.05),
+            default=2.0,
+            show_default=True,
+            metavar="SECONDS",
+            help="How long what must come is awaited.",
+        ),
+        click.option(
+            "--expected-failures",
+            type=EXISTING,
+            metavar="FILE",
+            help="Ids, one a line, that are known to fail; who passes must be taken off.",
+        ),
+        click.option("--name", help="What the report calls the implementation."),
+        report_options,
+        click.option("-v", "--verbose", is_flag=True, help="Tell passed cases too."),
+    ]
+    whole: Command = gathered
+    for option in reversed(options):
+        whole = option(whole)
+    return whole
+
+
+def list_cases(cases: Sequence[Case]) -> None:
+    """A line for each case."""
+    for case in cases:
+        click.echo(f"{case.id}  {case.title} ({', '.join(case.proves)})")

@@ -1,0 +1,53 @@
+"""The catalogue of cases for clients, section by section.
+
+Rule: a case reads like the statement that it proves, and looks at nothing else. `t` is
+the scripted server; what it awaits comes from the client's connection or its stdout.
+
+Layer: above `peer`; below `run`.
+"""
+
+from __future__ import annotations
+
+from ...catalogue import in_order
+from ...model import Case
+from . import (
+    application,
+    closing,
+    errors,
+    facts,
+    framing,
+    header,
+    keepalive,
+    layout,
+    limits,
+    login,
+    replies,
+    requests,
+    resume,
+    text,
+    unknown,
+)
+
+__all__ = ["CLIENT_CASES"]
+
+SECTIONS = (
+    login,
+    keepalive,
+    framing,
+    header,
+    layout,
+    text,
+    facts,
+    requests,
+    replies,
+    errors,
+    limits,
+    unknown,
+    application,
+    closing,
+    resume,
+)
+
+CLIENT_CASES: tuple[Case, ...] = tuple(
+    in_order(case for module in SECTIONS for case in module.section.cases)
+)

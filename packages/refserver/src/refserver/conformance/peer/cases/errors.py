@@ -1,0 +1,100 @@
+"""Errors that end a connection, and those that do not. Sections 3.6 and 8."""
+
+from __future__ import annotations
+
+from ... import raw
+from ...catalogue import Section
+from ..peer import Peer
+
+section = Section("errors", "PEER-ERROR", needs=("PEER-LOGIN-01", "PEER-FACT-01"))
+
+
+@section.case(
+    1,
+    "goes on after an Error that answers a request",
+    "EP-3.6-3",
+    cause="every Error is taken for the end",
+    needs=("PEER-SAY-01", "PEER-PING-01"),
+)
+def not_fatal(t: Peer) -> None:
+    t.welcome()
+    t.order("event 128 00")
+    request = t.asked(128)
+    t.tell(raw.Frame(raw.error(request.seq, raw.UNKNOWN_TYPE, "no such type here")))
+    t.tell(t.message("bob", "still there?"))
+    t.settled()
+
+
+@section.case(
+    2,
+    "goes on after an Error with a request's seq, also where its code is a fatal one",
+    "EP-3.6-3",
+    cause="the end is told by the code, not by seq 0",
+    needs=("PEER-SAY-01", "PEER-PING-01"),
+)
+def fatal_code_as_reply(t: Peer) -> None:
+    t.welcome()
+    t.order("say hello")
+    request = t.asked(raw.MESSAGE)
+    t.tell(raw.Frame(raw.error(request.seq, raw.INTERNAL)), t.message("bob", "still there?"))
+    t.settled()
+
+
+@section.case(
+    3,
+    "takes a code that it does not know as it takes the others",
+    "EP-2.3-2",
+    "EP-3.6-3",
+    cause="an unknown code has no place in an enumeration",
+    needs=("PEER-SAY-01", "PEER-PING-01"),
+)
+def unknown_code(t: Peer) -> None:
+    t.welcome()
+    t.order("say hello")
+    request = t.asked(raw.MESSAGE)
+    t.tell(raw.Frame(raw.error(request.seq, 4711, "of a later version")))
+    t.settled()
+
+
+@section.case(
+    4,
+    "ends at seq 0, also where the code is not known",
+    "EP-3.6-3",
+    cause="an unknown code has no place in an enumeration",
+)
+def unknown_fatal_code(t: Peer) -> None:
+    t.welcome()
+    t.send(raw.error(0, 4711, "of a later version"))
+    t.finish()
+    t.ends("explained", code=4711)
+
+
+@section.case(
+    5,
+    "ends at seq 0, also where the code is not a fatal one: USER_TAKEN at a takeover",
+    "EP-3.6-3",
+    "EP-6.4-10",
+    cause="the end is told by the code, not by seq 0",
+)
+def taken_over(t: Peer) -> None:
+    t.welcome()
+    t.send(raw.error(0, raw.USER_TAKEN))
+    t.finish()
+    t.ends("explained", code=raw.USER_TAKEN)
+
+
+@section.case(
+    6,
+    "takes everything before the last Error, and nothing behind it",
+    "EP-3.6-3",
+    "EP-4.2-13",
+    "EP-8.2-3",
+    cause="an Error overtakes what was read before it, or reading goes on behind it",
+)
+def last_frame(t: Peer) -> None:
+    t.welcome()
+    facts = [t.message("bob", "one"), t.left("bob")]
+    t.send(*facts, raw.error(0, raw.SHUTTING_DOWN), t.message("bob", "behind the end"))
+    t.finish()
+    t.shows(*facts)
+    t.ends("explained", code=raw.SHUTTING_DOWN)

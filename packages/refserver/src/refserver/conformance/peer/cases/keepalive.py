@@ -1,0 +1,82 @@
+"""Pings, and silence. Sections 3.7 and 9."""
+
+from __future__ import annotations
+
+from ... import raw
+from ...catalogue import ONCE, Section
+from ..peer import Peer
+
+section = Section("keepalive", "PEER-PING", needs=("PEER-LOGIN-01",))
+
+
+@section.case(
+    1,
+    "answers a Ping with one Pong, with its seq and no body",
+    "EP-3.7-1",
+    "EP-3.7-2",
+    "EP-3.7-3",
+    cause="the Pong has a number of the client's, or the Ping is not answered at all",
+)
+def ping(t: Peer) -> None:
+    t.welcome()
+    t.send(raw.ping(7), raw.ping(9))
+    for seq in (7, 9):
+        pong = t.asked(raw.PONG)
+        t.check(pong.seq == seq, f"a Pong with seq {seq}", f"seq {pong.seq}")
+        t.check(not pong.body, "a Pong without a body", f"{len(pong.body)} bytes")
+
+
+@section.case(
+    2,
+    "answers every Ping while facts rush in, in order",
+    "EP-3.7-2",
+    "EP-3.7-3",
+    "EP-4.2-13",
+    cause="Pings are answered from the last one only, or when nothing else is to be read",
+    needs=("PEER-PING-01", "PEER-FACT-01"),
+)
+def ping_while_busy(t: Peer) -> None:
+    t.welcome()
+    facts = [t.message("bob", f"number {n}") for n in range(100)]
+    pings = [raw.ping(1000 + n) for n in range(100)]
+    t.send(*(frame for pair in zip(facts, pings, strict=True) for frame in pair))
+    for n in range(100):
+        t.answers(1000 + n)
+    t.shows(*facts)
+
+
+@section.case(
+    3,
+    "keeps the server's numbers of Pings apart from those of its own requests",
+    "EP-3.7-2",
+    "EP-4.2-11",
+    cause="a Ping's seq is looked up among one's own requests",
+    needs=("PEER-PING-01", "PEER-SAY-01"),
+)
+def own_numbers(t: Peer) -> None:
+    t.welcome()
+    t.order("say hello")
+    request = t.asked(raw.MESSAGE)
+    t.send(raw.ping(request.seq))
+    t.answers(request.seq)
+    t.tell(t.ack(request))
+    t.settled()
+
+
+@section.case(
+    4,
+    "says nothing, and stays, while the server is silent and has no heartbeat",
+    "EP-9.1-7",
+    cause="a silent server is left after a time of the client's own",
+    needs=("PEER-PING-01", "PEER-FACT-01"),
+    segmentations=ONCE,
+)
+def silence(t: Peer) -> None:
+    t.welcome(heartbeat=0)
+    frame = t.wire.next(t.soon())
+    is_ping = frame is None or frame.type == raw.PING
+    t.check(is_ping and not t.wire.ended, "silence, or a Ping", t.wire.ended or "another frame")
+    if frame is not None:
+        t.wire.answer(frame)
+    t.tell(t.message("bob", "good morning"))
+    t.settled()

@@ -1,0 +1,84 @@
+"""Text is strict UTF-8, and stays as it is. Sections 2.3 and 12."""
+
+from __future__ import annotations
+
+from ... import raw
+from ...catalogue import Section
+from ..peer import Peer
+
+section = Section("text", "PEER-TEXT", needs=("PEER-LOGIN-01", "PEER-FACT-01"))
+
+
+@section.case(
+    1,
+    "refuses a surrogate in a content as MALFORMED",
+    "EP-2.3-3",
+    cause="the decoder replaces what it cannot read",
+)
+def surrogate(t: Peer) -> None:
+    t.welcome()
+    t.refuses(raw.MALFORMED, t.message("bob", b"a\xed\xa0\x80b"))
+
+
+@section.case(
+    2,
+    "refuses an overlong form in a name as MALFORMED",
+    "EP-2.3-3",
+    cause="the decoder is a lenient one of its own",
+)
+def overlong(t: Peer) -> None:
+    t.welcome()
+    t.refuses(raw.MALFORMED, raw.frame(raw.JOINED, t.place + 1, raw.short(b"c\xc1\xa1t")))
+
+
+@section.case(
+    3,
+    "refuses a character that the end of the field cuts",
+    "EP-2.3-3",
+    cause="a decoder for streams waits for the rest",
+)
+def cut_character(t: Peer) -> None:
+    t.welcome()
+    t.refuses(raw.MALFORMED, t.message("bob", b"na\xc3"))
+
+
+@section.case(
+    4,
+    "refuses what is above U+10FFFF",
+    "EP-2.3-3",
+    cause="the decoder accepts any four bytes",
+)
+def too_high(t: Peer) -> None:
+    t.welcome()
+    t.refuses(raw.MALFORMED, t.message("bob", b"\xf4\x90\x80\x80"))
+
+
+@section.case(
+    5,
+    "keeps text as it came: no normalisation, no byte order mark taken off",
+    "EP-2.3-5",
+    cause="text goes through NFC, or a decoder that takes off U+FEFF",
+)
+def kept(t: Peer) -> None:
+    t.welcome()
+    t.tell(
+        t.message("bob", "\ufeffzoe\u0308 zo\u00eb \U0001d11e \u212b"),
+        t.message("bob", " outer spaces \r\n"),
+    )
+
+
+@section.case(
+    6,
+    "writes control characters of its peer escaped",
+    "EP-12-2",
+    cause="text is printed as it came, and a terminal would obey it",
+)
+def escaped(t: Peer) -> None:
+    t.welcome()
+    t.tell(t.message("bob", "\x1b[2J \x07 \x7f \x9b \u202e"))
+    bad = sorted({each for each in t.process.said.decode("utf-8") if _is_control(each)})
+    t.check(not bad, "no control character on stdout", ascii("".join(bad)))
+
+
+def _is_control(each: str) -> bool:
+    return each != "\n" and (each < " " or "\x7f" <= each <= "\x9f" or each == "\u202e")

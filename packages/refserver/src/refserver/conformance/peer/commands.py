@@ -1,0 +1,110 @@
+"""`refserver peer`: test a client, or look at its command step by step.
+
+Rule: what stands behind `--` is the client's command, as it is; nothing of it is read
+as an option of ours.
+
+Layer: the top of `peer`.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+
+import click
+
+from ..options import Asked, complaints, exit_codes, list_cases, suite_options
+from ..reports.console import ascii_only
+from ..segmentation import Segmentation
+from ..suite import Exit, NotReached, UsageError
+from ..talk import Setting
+from .cases import CLIENT_CASES
+from .doctor import examine
+from .peer import Peer, placed
+from .run import CAPABILITIES, LOOPBACK, ClientDriver, check_client
+
+__all__ = ["peer_command"]
+
+
+class BehindDashes(click.Command):
+    """A command whose arguments behind `--` are another program's."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own, dashes, command = args, False, []
+        if "--" in args:
+            at = args.index("--")
+            own, dashes, command = args[:at], True, args[at + 1 :]
+        ctx.meta[__name__] = command if dashes else []
+        return super().parse_args(ctx, own)
+
+
+@click.command("peer", cls=BehindDashes, epilog=exit_codes("client's command"))
+@click.argument("ids", nargs=-1, metavar="[ID]... -- COMMAND {host} {port}")
+@click.option("--doctor", is_flag=True, help="Check the command itself, step by step.")
+@click.option(
+    "--can",
+    "abilities",
+    type=click.Choice(list(CAPABILITIES)),
+    multiple=True,
+    help="Declare what the client can: "
+    + "; ".join(f"{name}: {text}" for name, text in CAPABILITIES.items())
+    + ".",
+)
+@suite_options
+@click.pass_context
+def peer_command(
+    ctx: click.Context, asked: Asked, ids: tuple[str, ...], doctor: bool, abilities: tuple[str, ...]
+) -> None:
+    """Test a client: its COMMAND is run once for each case, against a scripted server.
+
+    {host} and {port} in COMMAND become the server's address. What the client must do,
+    and say on its stdout, is a page of the documentation; --doctor checks it.
+
+    \b
+    Examples:
+      refserver peer --doctor -- ./client {host} {port}
+      refserver peer -- ./client {host} {port}
+      refserver peer 'PEER-FRAME-*' --segmentation bytewise -- node client.mjs {host} {port}
+      refserver peer --can resume --html report.html -- ./client {host} {port}
+      refserver peer --list
+    """
+    with complaints():
+        if asked.listing:
+            return list_cases(asked.chosen(CLIENT_CASES, ids))
+        command: list[str] = ctx.meta[__name__]
+        if not command:
+            raise UsageError("which client? behind -- stands its command")
+        placed(command, *LOOPBACK)
+        if shutil.which(command[0]) is None:
+            raise NotReached(f"{command[0]}: no such command")
+        declared = frozenset(abilities)
+        setting = Setting(address=LOOPBACK, timeout=asked.timeout, capabilities=declared)
+        if doctor:
+            return diagnose(Peer(setting, Segmentation.WHOLE, "", command))
+        driver = ClientDriver(
+            command=command,
+            setting=setting,
+            seed=asked.some_seed(),
+            options=[word for each in abilities for word in ("--can", each)],
+        )
+        plan = asked.plan(CLIENT_CASES, ids, declared)
+        name = asked.name or shlex.join(command)
+        asked.run(plan, lambda show: check_client(plan, driver, name=name, on_result=show))
+
+
+def diagnose(peer: Peer) -> None:
+    """Tell each step of the contract, and leave."""
+    fault = ""
+    try:
+        for number, finding in enumerate(examine(peer), 1):
+            fault = ascii_only(finding.fault)
+            click.echo(f"{number:3} {'ok     ' if not fault else 'FAILED '} {finding.title}")
+            if fault:
+                click.echo(f"            {fault}")
+                click.echo(f"            What to do: {finding.advice}.")
+    finally:
+        peer.close()
+    if not fault:
+        click.echo("The command keeps the contract; now test the client: leave --doctor out.")
+    sys.exit(Exit.FAILED if fault else Exit.AS_EXPECTED)

@@ -1,0 +1,87 @@
+"""One attempt of a case against a client's command, and a whole run.
+
+Rule: every attempt is a new process and a new listening socket, so that nothing is
+left from the one before.
+
+Layer: above the cases, below `commands`.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from ..model import Case, Report, Result, Run
+from ..segmentation import Segmentation
+from ..suite import Attempt, CaseFailed, Plan, run_suite
+from ..talk import Setting
+from .peer import Peer
+from .process import Process, Program
+
+__all__ = ["CAPABILITIES", "LOOPBACK", "ClientDriver", "check_client"]
+
+LOOPBACK = ("127.0.0.1", 0)
+CAPABILITIES = {"resume": "resumes its session when its connection is lost"}
+"""What may be declared about a client, and what it means."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientDriver:
+    """Makes attempts against one command."""
+
+    command: Sequence[str]
+    setting: Setting
+    seed: int
+    options: Sequence[str] = ()
+    """What a command line must repeat to run a case again."""
+    start: Callable[[Sequence[str]], Program] = Process
+    """What makes a running client of the words of its command."""
+
+    def attempt(self, case: Case, segmentation: Segmentation) -> Attempt:
+        """Run the command once, against the case's server."""
+        seed = f"{self.seed}/{case.id}/{segmentation}"
+        peer = Peer(self.setting, segmentation, seed, self.command, self.start)
+        fault = None
+        try:
+            case.script(peer)
+        except CaseFailed as failed:
+            fault = failed
+        finally:
+            peer.close()
+        return Attempt(fault=fault, steps=peer.evidence)
+
+    def rerun(self, case: Case, segmentation: Segmentation) -> str:
+        """The command line that runs only this."""
+        words = ["refserver", "peer", case.id, "--segmentation", str(segmentation)]
+        words += ["--seed", str(self.seed), *self.options, "--", *self.command]
+        return shlex.join(words)
+
+
+def check_client(
+    plan: Plan,
+    driver: ClientDriver,
+    *,
+    name: str,
+    on_result: Callable[[Result], None] = lambda result: None,
+) -> Report:
+    """Run the plan against the driver's command; gives the report of it."""
+    started = datetime.now(UTC)
+    start = time.monotonic()
+    results = run_suite(plan, driver, on_result)
+    run = Run(
+        implementation=name,
+        subject="client",
+        target=shlex.join(driver.command),
+        started=started.isoformat(timespec="seconds"),
+        seconds=time.monotonic() - start,
+        seed=driver.seed,
+        segmentations=tuple(plan.segmentations),
+        capabilities=tuple(sorted(plan.capabilities)),
+        kit=version("refserver"),
+        results=tuple(results),
+    )
+    return Report.of(plan.cases, run)

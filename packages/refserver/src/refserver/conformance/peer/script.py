@@ -1,0 +1,221 @@
+"""The scripted server: one listening socket, and what it says and awaits as it is told.
+
+Rule: nothing here sleeps; what must come is awaited until a deadline. Who wrote the
+client, and where it runs, is no matter of these classes.
+
+Layer: above `talk`, below `peer`.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from random import Random
+
+from .. import raw
+from ..annotate import named, summary
+from ..model import Direction
+from ..raw import Frame
+from ..segmentation import Segmentation
+from ..talk import Conn, Setting, Talk
+
+__all__ = ["PLACE", "TICKET", "Script", "Wire"]
+
+PLACE = 40
+"""`Welcome.position`: neither the first nor the last of anything."""
+TICKET = 0x7EA5_E1DE_C0DE_CAFE
+START = 10.0
+"""Seconds that a program may take to start, or another that tests it to come to it."""
+QUIET = 0.4
+"""Seconds of silence, where silence itself is what is looked at."""
+
+
+class Wire(Conn):
+    """The server's end of the client's connection."""
+
+    def __init__(self, script: Script, who: str, sock: socket.socket) -> None:
+        super().__init__(script, who, sock)
+        self._script = script
+
+    def _wait(self, deadline: float, events: int) -> bool:
+        return self._script.wait(deadline, self._sock.fileno(), events)
+
+    def _write(self, data: bytes) -> None:
+        left = self.write_some(data, self.talk.timeout)
+        # It may have closed meanwhile, and what it said before is still to be read.
+        while left and not self.ended and self._wait(time.monotonic(), select.POLLIN):
+            self._read()
+        if left and not self.ended:
+            raise self.talk.fail("the client takes what is sent", f"{left} bytes not taken")
+
+    def drop(self) -> None:
+        """Close at once."""
+        self._sock.close()
+
+
+class Script(Talk):
+    """A server that knows nothing but what it is told to do, and the next position."""
+
+    def __init__(
+        self, setting: Setting, segmentation: Segmentation = Segmentation.WHOLE, seed: str = ""
+    ) -> None:
+        super().__init__(setting, segmentation, Random(seed), "")
+        self.secrets.add(TICKET.to_bytes(8, "big"))
+        self._listener = socket.create_server(setting.address)
+        self.address: tuple[str, int] = self._listener.getsockname()[:2]
+        self.place = PLACE
+        """The last position that was given."""
+        self._wires: list[Wire] = []
+
+    @property
+    def wire(self) -> Wire:
+        """The client's newest connection."""
+        return self._wires[-1]
+
+    def close(self) -> None:
+        """End everything at once."""
+        for wire in self._wires:
+            wire.drop()
+        self._listener.close()
+
+    def wait(self, deadline: float, fd: int, events: int) -> bool:
+        """Wait until `fd` is ready; False at the deadline."""
+        poll = select.poll()
+        poll.register(fd, events)
+        return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+
+    def why_not(self, otherwise: str) -> str:
+        """What is known of a client that does not do what it is to do."""
+        return otherwise
+
+    def check(self, holds: bool, expected: str, actual: object) -> None:
+        super().check(holds, expected, actual if isinstance(actual, str) else ascii(actual))
+
+    def deadline(self) -> float:
+        """Until when something must come that is awaited from now on."""
+        return time.monotonic() + self.timeout
+
+    def soon(self) -> float:
+        """A deadline for what may come, and most often does not."""
+        return time.monotonic() + min(QUIET, self.timeout)
+
+    # ------------------------------------------------------------- the client comes in
+
+    def accept(self) -> None:
+        """Await a connection; from now on it is the one that is spoken on."""
+        patience = self.timeout if self._wires else max(START, self.timeout)
+        if not self.wait(time.monotonic() + patience, self._listener.fileno(), select.POLLIN):
+            raise self.fail("the client connects", self.why_not("nobody came in time"))
+        sock, _ = self._listener.accept()
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        number = len(self._wires) + 1
+        self._wires.append(Wire(self, "client" if number == 1 else f"client {number}", sock))
+        self.step(self.wire.who, Direction.NOTE, note="connected")
+
+    def login(self) -> Frame:
+        """Await a connection and the Login on it."""
+        self.accept()
+        return self.asked(raw.LOGIN)
+
+    def welcome(
+        self,
+        *,
+        user: str = "ann",
+        position: int = PLACE,
+        max_frame: int = 65_536,
+        heartbeat: int = 0,
+    ) -> Frame:
+        """Await a connection and its Login, and let it in; gives the Welcome."""
+        frame = self.welcome_to(
+            self.login(), user=user, position=position, max_frame=max_frame, heartbeat=heartbeat
+        )
+        self.tell(frame)
+        return frame
+
+    def welcome_to(
+        self,
+        login: Frame,
+        *,
+        user: str = "ann",
+        position: int = PLACE,
+        max_frame: int = 65_536,
+        heartbeat: int = 0,
+    ) -> Frame:
+        """The Welcome to a Login, not sent yet."""
+        self.place = position
+        numbers = (TICKET, position, max_frame, heartbeat)
+        return Frame(raw.welcome(login.seq, user, *numbers, server="refserver peer"))
+
+    # ------------------------------------------------------------- frames in their place
+
+    def _next(self) -> int:
+        self.place += 1
+        return self.place
+
+    def message(self, sender: str, content: bytes | str) -> Frame:
+        """The next entry, a Message."""
+        return Frame(raw.message(self._next(), content, sender))
+
+    def application(self, type: int, sender: str, data: bytes) -> Frame:
+        """The next entry, an application event."""
+        return Frame(raw.application(self._next(), type, data, sender))
+
+    def joined(self, user: str) -> Frame:
+        """The next entry: somebody comes in."""
+        return Frame(raw.joined(self._next(), user))
+
+    def left(self, user: str, reason: int = raw.LEFT_REASON) -> Frame:
+        """The next entry: somebody leaves."""
+        return Frame(raw.left(self._next(), user, reason))
+
+    def ack(self, request: Frame, position: int | None = None) -> Frame:
+        """The Ack of a request, whose entry is the next unless told otherwise."""
+        return Frame(raw.ack(request.seq, self._next() if position is None else position))
+
+    # ------------------------------------------------------------- to the client
+
+    def send(self, *frames: Frame | bytes) -> None:
+        """Send, cut as the segmentation says."""
+        self.wire.send(*map(_bytes, frames))
+
+    def send_whole(self, *frames: Frame | bytes) -> None:
+        """Send in one piece, whatever the segmentation."""
+        self.wire.send_piece(b"".join(map(_bytes, frames)))
+
+    def tell(self, *frames: Frame) -> None:
+        """Send what the client is to hand on to its user."""
+        self.send(*frames)
+
+    def finish(self) -> None:
+        """End the server's stream."""
+        self.wire.half_close()
+
+    # ------------------------------------------------------------- from the client
+
+    def asked(self, type: int) -> Frame:
+        """Await a frame of this type; a Ping that is not awaited is answered."""
+        deadline = self.deadline()
+        while True:
+            frame = self.wire.next(deadline)
+            if frame is not None and frame.type == raw.PING != type:
+                self.wire.answer(frame)
+                continue
+            if frame is None or frame.type != type:
+                raise self.fail(f"a {named(type)} from the client", self._instead(frame))
+            return frame
+
+    def _instead(self, frame: Frame | None) -> str:
+        if frame is not None:
+            return summary(frame.raw)
+        return self.why_not(self.wire.ended or "nothing came in time")
+
+    def answers(self, seq: int) -> None:
+        """Await the Pong to a Ping of the server's."""
+        pong = self.asked(raw.PONG)
+        self.check(pong.seq == seq, f"a Pong with seq {seq}", f"seq {pong.seq}")
+
+
+def _bytes(frame: Frame | bytes) -> bytes:
+    return frame.raw if isinstance(frame, Frame) else frame

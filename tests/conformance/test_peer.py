@@ -1,0 +1,358 @@
+"""Testing clients: the catalogue, the contract's lines, the command and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import shlex
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from tests.conformance import faulty_client
+
+from refserver.conformance import raw
+from refserver.conformance.commands import register
+from refserver.conformance.model import Case, Level
+from refserver.conformance.peer import doctor
+from refserver.conformance.peer.cases import CLIENT_CASES, SECTIONS
+from refserver.conformance.peer.lines import differs, line_of, parsed
+from refserver.conformance.peer.process import Process
+from refserver.conformance.peer.run import CAPABILITIES
+from refserver.conformance.raw import Frame
+from refserver.conformance.statements import statements
+from refserver.conformance.suite import CaseFailed, Exit, NotReached
+
+EACH = pytest.mark.parametrize("case", CLIENT_CASES, ids=lambda case: case.id)
+CLIENT = [sys.executable, "-S", "-E", str(Path(faulty_client.__file__)), "{host}", "{port}"]
+WHOLE = ("--segmentation", "whole", "--seed", "7")
+
+
+@click.group()
+def group() -> None:
+    """A command line."""
+
+
+register(group)
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(group, ["peer", *words])
+
+
+def python(program: str) -> list[str]:
+    return [sys.executable, "-S", "-E", "-c", program, "{host}", "{port}"]
+
+
+# ---------------------------------------------------------------- the catalogue
+
+
+def test_there_are_many_cases_under_ids_of_their_own() -> None:
+    ids = [case.id for case in CLIENT_CASES]
+
+    assert len(ids) == len(set(ids)) >= 90
+
+
+def test_no_section_is_left_out() -> None:
+    assert {case.section for case in CLIENT_CASES} == {each.section.name for each in SECTIONS}
+    assert len(CLIENT_CASES) == sum(len(each.section.cases) for each in SECTIONS)
+
+
+@EACH
+def test_a_case_names_statements_that_exist_and_a_usual_cause(case: Case) -> None:
+    assert case.proves
+    assert all(number in statements() for number in case.proves)
+    assert case.cause
+    assert re.fullmatch(r"[a-z].*[^.]", case.title)
+
+
+@EACH
+def test_a_case_stands_behind_what_it_needs(case: Case) -> None:
+    ids = [each.id for each in CLIENT_CASES]
+
+    assert all(ids.index(need) < ids.index(case.id) for need in case.needs)
+
+
+@EACH
+def test_a_case_needs_only_what_can_be_declared(case: Case) -> None:
+    assert set(case.capabilities) <= set(CAPABILITIES)
+
+
+@EACH
+def test_a_must_case_proves_a_must(case: Case) -> None:
+    proved = " ".join(statements()[number] for number in case.proves)
+
+    assert case.level is Level.SHOULD or "MUST" in proved or "MAY" in proved
+
+
+# ---------------------------------------------------------------- the lines
+
+
+@pytest.mark.parametrize(
+    ("frame", "line"),
+    [
+        (
+            raw.welcome(1, "ann", 9, 40, 4096, 20, "x"),
+            {
+                "event": "Welcome",
+                "seq": "1",
+                "user": "ann",
+                "position": "40",
+                "max_frame": 4096,
+                "heartbeat": 20,
+                "server": "x",
+            },
+        ),
+        (
+            raw.message(41, "hi", "bob"),
+            {"event": "Message", "seq": "41", "sender": "bob", "content": "hi"},
+        ),
+        (raw.left(42, "bob", 77), {"event": "Left", "seq": "42", "user": "bob", "reason": 1}),
+        (raw.joined(42, "bob"), {"event": "Joined", "seq": "42", "user": "bob"}),
+        (
+            raw.application(43, 200, b"\0\xff", "bob"),
+            {
+                "event": "ApplicationEvent",
+                "seq": "43",
+                "type": 200,
+                "sender": "bob",
+                "data": "00ff",
+            },
+        ),
+        (raw.ack(2, 44), {"event": "Ack", "seq": "2", "position": "44"}),
+        (raw.error(2, 13, "for people"), {"event": "Error", "seq": "2", "code": 13}),
+        (raw.pong(3), {"event": "Pong", "seq": "3"}),
+        (raw.frame(11, 5, b"\xca\xfe"), {"event": "Unknown", "type": 11, "body": "cafe"}),
+    ],
+)
+def test_a_frame_has_one_line(frame: bytes, line: dict[str, object]) -> None:
+    assert line_of(Frame(frame)) == line
+
+
+def test_a_line_may_say_more_but_nothing_else() -> None:
+    wanted = {"event": "Ack", "position": "44"}
+
+    assert not differs({"event": "Ack", "position": "44", "more": 1}, wanted)
+    assert not differs({"event": "Ack", "position": 44}, wanted)
+    assert differs({"event": "Ack", "position": "45"}, wanted)
+    assert differs({"event": "Ack", "position": True}, {"position": "True"})
+    assert differs({"event": "Ack"}, wanted)
+
+
+@pytest.mark.parametrize("line", [b"", b"{", b"[]", b"{}", b'{"event": 1}', b"\xff", b"[" * 9999])
+def test_what_is_no_line_of_the_contract_is_told(line: bytes) -> None:
+    with pytest.raises(CaseFailed, match="JSON"):
+        parsed(line)
+
+
+# ---------------------------------------------------------------- the process
+
+
+def test_a_process_that_floods_its_output_does_not_block() -> None:
+    process = Process(python("import sys\nfor n in range(30000): print(n)\nsys.stderr.write('e')"))
+    try:
+        assert process.exit_code(time.monotonic() + 30) == 0
+        assert list(process.lines)[-1] == b"29999"
+        assert process.errors == b"e"
+    finally:
+        process.end()
+
+
+def test_the_last_line_needs_no_line_end() -> None:
+    process = Process(python("import sys; sys.stdout.write('a\\nb')"))
+    try:
+        assert process.exit_code(time.monotonic() + 30) == 0
+        assert list(process.lines) == [b"a", b"b"]
+    finally:
+        process.end()
+
+
+def test_what_it_started_ends_with_it() -> None:
+    process = Process(
+        python(
+            "import subprocess, sys\n"
+            "child = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)\n"
+            "print(child.pid, flush=True)\n"
+            "child.wait()\n"
+        )
+    )
+    while not process.lines:
+        assert process.wait(time.monotonic() + 30) is not None
+    child = os.pidfd_open(int(process.lines[0]))
+
+    process.end()
+
+    with os.fdopen(child):
+        ended, _, _ = select.select([child], [], [], 30)
+    assert ended
+
+
+def test_a_command_that_is_not_there_is_not_reached() -> None:
+    with pytest.raises(NotReached, match="No such file"):
+        Process(["/nowhere/client", "{port}"])
+
+
+# ---------------------------------------------------------------- the command
+
+
+def test_what_passes_is_0(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    words = ["PEER-LOGIN-*", "PEER-RESUME-01", "--can", "resume", "--name", "mine"]
+
+    done = run(*words, *WHOLE, "--json", str(report), "--", *CLIENT)
+
+    assert done.exit_code == Exit.AS_EXPECTED, done.output
+    assert "mine: 9 passed" in done.stdout
+    told = json.loads(report.read_text())
+    assert told["runs"][0]["subject"] == "client"
+
+
+def test_what_fails_is_1_and_says_how_to_run_it_again() -> None:
+    done = run("PEER-FACT-04", *WHOLE, "--", *CLIENT, "doubles-pass")
+
+    assert done.exit_code == Exit.FAILED
+    command = shlex.join([*CLIENT, "doubles-pass"])
+    assert f"refserver peer PEER-FACT-04 {' '.join(WHOLE)} -- {command}" in done.stdout
+    assert "the client ends the connection" in done.stdout
+    assert "EP-5.2-6" in done.stdout
+
+
+def test_what_is_not_declared_is_unsupported_and_alone_it_is_3() -> None:
+    done = run("PEER-RESUME-01", *WHOLE, "--", *CLIENT)
+
+    assert done.exit_code == Exit.NO_CASE_RAN
+    assert "1 unsupported" in done.stdout
+
+
+def test_an_expected_failure_is_as_expected_until_it_passes(tmp_path: Path) -> None:
+    known = tmp_path / "known"
+    known.write_text("PEER-FACT-04\n")
+    words = ["PEER-FACT-04", *WHOLE, "--expected-failures", str(known), "--", *CLIENT]
+
+    assert run(*words, "doubles-pass").exit_code == Exit.AS_EXPECTED
+    assert run(*words).exit_code == Exit.FAILED
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["PEER-LOGIN-01"],
+        ["PEER-LOGIN-01", "--"],
+        ["PEER-NONE-01", "--", *CLIENT],
+        ["FRAME-01", "--", *CLIENT],
+        ["--section", "nothing", "--", *CLIENT],
+        ["--", "client", "without", "an", "address"],
+        ["--doctor", "--", "client", "without", "an", "address"],
+    ],
+)
+def test_what_makes_no_sense_is_2(words: list[str]) -> None:
+    assert run(*words).exit_code == Exit.USAGE
+
+
+@pytest.mark.parametrize("words", [["--"], ["--doctor", "--"]])
+def test_a_command_that_cannot_be_started_is_4(words: list[str]) -> None:
+    assert run(*words, "/nowhere/client", "{port}").exit_code == Exit.UNREACHABLE
+
+
+def test_options_behind_the_dashes_are_the_clients() -> None:
+    done = run("PEER-LOGIN-01", *WHOLE, "--", *CLIENT, "--help")
+
+    assert done.exit_code == Exit.AS_EXPECTED
+    assert "1 passed" in done.stdout
+
+
+def test_the_cases_can_be_listed_without_a_client() -> None:
+    done = run("--list", "--level", "should")
+
+    assert done.exit_code == 0
+    assert "PEER-SAY-06" in done.stdout and "PEER-SAY-01" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("program", "actual"),
+    [
+        ("print('hello')", "ended with status 0"),
+        ("import sys; sys.exit('it does not work')", "status 1; its stderr ends: 'it does not"),
+        ("import os; os.kill(os.getpid(), 9)", "status -9"),
+    ],
+)
+def test_a_command_that_does_not_even_connect_says_why(program: str, actual: str) -> None:
+    done = run("PEER-LOGIN-01", *WHOLE, "--", *python(program))
+
+    assert done.exit_code == Exit.FAILED
+    assert actual in done.stdout
+
+
+def test_a_case_is_explained_like_those_for_servers() -> None:
+    done = CliRunner().invoke(group, ["explain", "peer-resume-05"])
+
+    assert done.exit_code == 0
+    assert "EP-6.4-16" in done.stdout
+    assert "refserver peer PEER-RESUME-05" in done.stdout
+    assert "a client that is declared" in done.stdout
+
+
+# ---------------------------------------------------------------- the doctor
+
+
+def test_the_doctor_is_content_with_a_right_command() -> None:
+    done = run("--doctor", "--", *CLIENT)
+
+    assert done.exit_code == Exit.AS_EXPECTED, done.output
+    assert done.stdout.count(" ok ") == len(doctor.STEPS)
+
+
+LOGIN = "b'\\0\\0\\0\\x22\\1\\1\\0\\0' + bytes(7) + b'\\1\\3ann' + bytes(18)"
+CONNECTED = "import socket, sys\nsock = socket.create_connection((sys.argv[1], int(sys.argv[2])))\n"
+
+
+@pytest.mark.parametrize(
+    ("program", "step"),
+    [
+        ("pass", "the command connects"),
+        (CONNECTED, "it logs in as ann"),
+        (CONNECTED + f"sock.sendall({LOGIN}); sock.recv(999)", "it tells the Welcome on stdout"),
+        (
+            CONNECTED + f"sock.sendall({LOGIN}); sock.recv(999); print('Welcome!', flush=True)",
+            "it tells the Welcome on stdout",
+        ),
+    ],
+)
+def test_the_doctor_names_the_first_step_that_fails_and_what_to_do(program: str, step: str) -> None:
+    done = run("--doctor", "--timeout", "5", "--", *python(program))
+
+    assert done.exit_code == Exit.FAILED
+    assert f"FAILED  {step}" in done.stdout
+    assert done.stdout.splitlines()[-1].strip().startswith("What to do: ")
+
+
+@pytest.mark.parametrize(
+    ("fault", "step"),
+    [
+        ("left-untold", ""),
+        ("short-login", "it logs in as ann"),
+        ("strips-text", ""),
+        ("trims", ""),
+        ("data-has-length", "it follows an order: event"),
+        ("logout-is-loss", "it tells how its connection ended"),
+        ("waits-for-eof", ""),
+    ],
+)
+def test_the_doctor_looks_at_the_contract_and_not_at_the_protocol(fault: str, step: str) -> None:
+    done = run("--doctor", "--", *CLIENT, fault)
+
+    failed = re.findall(r"FAILED  (.*)", done.stdout)
+    assert failed == ([step] if step else [])
+
+
+def test_no_client_is_left_behind() -> None:
+    run("PEER-LOGIN-01", *WHOLE, "--", *python(CONNECTED + "sock.recv(9); input()"))
+
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
