@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SPECIFICATION = Path("docs/protocol.md")
 PAGE = Path("docs/requirements.md")
 VECTORS = Path("packages/eventcodec/src/eventcodec/vectors")
-CASES = Path("packages/refserver/src/refserver/conformance/cases")
+CASES = Path("packages/refserver/src/refserver/conformance")
 UNPROVED = Path("tests/project/not_yet_proved.txt")
 
 # A codec cannot find these: their vectors prove nothing until a server is tested with them.
@@ -92,20 +92,25 @@ def proofs(root: Path = ROOT) -> list[Proof]:
     )
     cases = (
         proof
-        for file in (root / CASES).rglob("*.py")
+        for file in (root / CASES).rglob("cases/*.py")
         for proof in proofs_of_cases(ast.parse(file.read_bytes()))
     )
     return sorted({*marked, *proofs_of_vectors(root), *cases})
 
 
-def proofs_of_cases(tree: ast.AST) -> Iterator[Proof]:
-    """What conformance cases prove: calls with `proves=("EP-…", …)`, named by `id` or first."""
-    for node in ast.walk(tree):
-        given = {each.arg: each.value for each in getattr(node, "keywords", ())}
-        if isinstance(node, ast.Call) and "proves" in given:
-            case = given["id"] if "id" in given else node.args[0]
-            for number in REFERENCE.findall(ast.unparse(given["proves"])):
-                yield Proof(number, f"conformance: {ast.literal_eval(case)}")
+def proofs_of_cases(tree: ast.Module) -> Iterator[Proof]:
+    """What conformance cases prove: the numbers in `@section.case(1, "…", "EP-…", …)`.
+
+    A case is named by the prefix of its module's `Section("framing", "FRAME")` and by its number.
+    """
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    sections = [call for call in calls if ast.unparse(call.func) == "Section"]
+    for call in calls:
+        if ast.unparse(call.func).endswith(".case"):
+            prefix = ast.literal_eval(sections[0].args[1])
+            case = f"{prefix}-{ast.literal_eval(call.args[0]):02}"
+            for number in REFERENCE.findall(" ".join(map(ast.unparse, call.args))):
+                yield Proof(number, f"conformance: {case}")
 
 
 def proofs_of_vectors(root: Path) -> Iterator[Proof]:

@@ -35,10 +35,12 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
 # ---------------------------------------------------------------- options
 
 
+@pytest.mark.proves("EP-4.1-2")
 def test_without_arguments_the_defaults_are_served(served: list[Config]) -> None:
     assert invoke().exit_code == 0
 
     assert served == [Config()]
+    assert served[0].port == 3000
 
 
 @pytest.mark.parametrize(

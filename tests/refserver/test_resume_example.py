@@ -133,6 +133,7 @@ def test_each_line_is_said_once_and_in_order_wherever_the_connection_is_cut(
             assert speaker.unknown == []
 
 
+@pytest.mark.proves("EP-9.3-1", "EP-9.3-2")
 def test_it_waits_longer_after_each_failure_and_begins_anew_after_a_welcome(
     server: Running, example: ModuleType
 ) -> None:

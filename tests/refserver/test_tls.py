@@ -95,6 +95,7 @@ def test_no_certificate_names_nobody() -> None:
 # ---------------------------------------------------------------- who gets in
 
 
+@pytest.mark.proves("EP-4.1-1")
 def test_a_member_over_tls(authority: Authority, tmp_path: Path) -> None:
     with (
         running(tmp_path, *tls(authority)) as server,
