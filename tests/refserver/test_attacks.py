@@ -7,7 +7,9 @@ worse off.
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
+import weakref
 from contextlib import suppress
 
 import pytest
@@ -110,3 +112,28 @@ async def test_who_waits_for_a_turn_is_not_read_meanwhile(monkeypatch: pytest.Mo
             most = max(most, *held)
 
         assert 4_096 * 16 < most <= 2 * 65_536
+
+
+async def test_who_comes_and_goes_leaves_nothing_behind() -> None:
+    """A deadline far away kept the connection whose it was, and all that belonged to it."""
+    async with hosting(heartbeat=60_000, login_timeout=60_000.0) as host:
+        gone: list[weakref.ref[object]] = []
+        for _ in range(300):
+            guest = await host.member("ann")
+            gone += map(weakref.ref, host.server._links)
+            guest.close()
+            await host.pass_time()
+        gc.collect()
+
+        assert sum(link() is not None for link in gone) < 100
+
+
+async def test_deadlines_that_move_leave_nothing_behind() -> None:
+    """Each time that the rate limit slowed a client, its far deadline was noted once more."""
+    async with hosting(rate=1.0, heartbeat=60_000) as host:
+        guest = await host.member()
+        for number in range(200):
+            await guest.send(ping(1 + number))
+            await host.pass_time(1.0)
+
+        assert len(host.server._timers) < 100
