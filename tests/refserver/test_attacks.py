@@ -17,7 +17,7 @@ from tests.refserver.raw import MESSAGE, message, ping
 from tests.refserver.seats import Hall
 from tests.refserver.stopped import Guest, hosting
 
-from eventcodec import Ping
+from eventcodec import Message, Ping, Pong, decode, encode
 from refserver import server as refserver_server
 
 MIB = 1 << 20
@@ -137,3 +137,24 @@ async def test_deadlines_that_move_leave_nothing_behind() -> None:
             await host.pass_time(1.0)
 
         assert len(host.server._timers) < 100
+
+
+def test_a_long_entry_is_shared_also_by_those_who_read_something_of_their_own_first() -> None:
+    """Joined to a Pong, an entry of 16 MiB was copied for each member that had asked."""
+    hall = Hall(max_frame=2 * MIB, presence=False)
+    readers, author = [hall.sit("ann"), hall.sit("bob")], hall.sit("cat")
+    for reader in readers:
+        reader.say(Ping(seq=2))
+        reader.work()
+    author.ask(Message(content="x" * MIB, seq=2))
+
+    pieces = []
+    for reader in readers:
+        assert reader.session.take() == encode(Pong(seq=2))
+        piece = reader.session.take()
+        assert isinstance(piece, memoryview)
+        pieces.append(piece)
+
+    assert pieces[0].obj is pieces[1].obj
+    rest = b"".join(iter(readers[0].session.take, b""))
+    assert decode(bytes(pieces[0]) + rest) == Message(content="x" * MIB, sender="cat", seq=1)

@@ -370,10 +370,13 @@ class Session:
             piece = self._next()
             if not piece and not self._own:
                 break
+            if pieces and len(piece) > SEGMENT:  # joined, it would be a copy for each member
+                self._rest = memoryview(piece)
+                break
             pieces.append(piece)
             size += len(piece)
         private = self._own or self._head or self._ending or self.member is None
-        self.follows = not private
+        self.follows = not private and self._rest is None
         return self._cut(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def _next(self) -> bytes | memoryview:
