@@ -26,7 +26,6 @@ SPECIFICATION = Path("docs/protocol.md")
 PAGE = Path("docs/requirements.md")
 VECTORS = Path("packages/eventcodec/src/eventcodec/vectors")
 CASES = Path("packages/refserver/src/refserver/conformance")
-UNPROVED = Path("tests/project/not_yet_proved.txt")
 
 # A codec cannot find these: their vectors prove nothing until a server is tested with them.
 JUDGED_BY_A_ROOM = ("BAD_USER", "HISTORY_GONE")
@@ -145,32 +144,19 @@ def faults(root: Path = ROOT) -> list[str]:
     known = statements((root / SPECIFICATION).read_text(encoding="utf-8"))
     proved = proofs(root)
     with_test = {proof.statement for proof in proved}
-    waiting = set((root / UNPROVED).read_text().split()) if (root / UNPROVED).exists() else set()
     stale = (root / PAGE).read_text(encoding="utf-8") != page(known, proved)
     return [
         *(f"{p.test} names {p.statement}, unknown" for p in proved if p.statement not in known),
-        *(f"{number} has no test" for number in known if number not in with_test | waiting),
-        *(f"{number} is proved: take it off {UNPROVED}" for number in sorted(waiting & with_test)),
-        *(
-            f"{number} is unknown: take it off {UNPROVED}"
-            for number in sorted(waiting - set(known))
-        ),
+        *(f"{number} has no test" for number in known if number not in with_test),
         *([f"{PAGE} is stale: run python tools/manifest.py"] if stale else []),
     ]
 
 
 def write(root: Path = ROOT) -> None:
-    """Write the page, and take what is proved off the list of what is not."""
+    """Write the page."""
     known = statements((root / SPECIFICATION).read_text(encoding="utf-8"))
     proved = proofs(root)
     (root / PAGE).write_text(page(known, proved), encoding="utf-8")
-    if (root / UNPROVED).exists():
-        with_test = {proof.statement for proof in proved}
-        waiting = set((root / UNPROVED).read_text().split()) - with_test
-        left = [number for number in known if number in waiting]
-        (root / UNPROVED).write_text("".join(f"{number}\n" for number in left))
-        if not left:
-            (root / UNPROVED).unlink()
 
 
 def main(arguments: list[str] | None = None) -> int:

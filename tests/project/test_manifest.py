@@ -1,7 +1,6 @@
 """Each statement of the specification has a test, and each test names a known statement.
 
-Rule: a statement may be without test only while it is listed in not_yet_proved.txt,
-and the list may only shrink.
+Rule: there is no statement without a test, and no list of exceptions.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ def test_it_is(): ...
 """
 
 
-def project(root: Path, *, tests: str = PROVING, unproved: str | None = None) -> Path:
+def project(root: Path, *, tests: str = PROVING) -> Path:
     """A small project with a fresh page."""
     for folder in ("docs", "tests/project", manifest.VECTORS):
         (root / folder).mkdir(parents=True)
@@ -37,8 +36,6 @@ def project(root: Path, *, tests: str = PROVING, unproved: str | None = None) ->
         (root / manifest.VECTORS / f"{kind}.json").write_text('{"vectors": []}')
     (root / manifest.SPECIFICATION).write_text(SPECIFICATION)
     (root / "tests" / "test_it.py").write_text(tests)
-    if unproved is not None:
-        (root / manifest.UNPROVED).write_text(unproved)
     known = manifest.statements(SPECIFICATION)
     (root / manifest.PAGE).write_text(manifest.page(known, manifest.proofs(root)))
     return root
@@ -95,21 +92,6 @@ def test_a_statement_without_test_is_found(tmp_path: Path) -> None:
     assert manifest.faults(root) == ["EP-1.1-2 has no test"]
 
 
-def test_a_statement_may_wait_on_the_list(tmp_path: Path) -> None:
-    root = project(tmp_path, tests=PROVING.replace(', "EP-1.1-2"', ""), unproved="EP-1.1-2\n")
-
-    assert manifest.faults(root) == []
-
-
-@pytest.mark.parametrize("listed", ["EP-1.1-2", "EP-9.9-9"])
-def test_the_list_holds_nothing_that_is_proved_or_unknown(tmp_path: Path, listed: str) -> None:
-    root = project(tmp_path, unproved=f"{listed}\n")
-
-    (fault,) = manifest.faults(root)
-
-    assert fault.startswith(listed)
-
-
 def test_a_test_that_names_an_unknown_number_is_found(tmp_path: Path) -> None:
     root = project(tmp_path, tests=PROVING.replace('"EP-1.1-1"', '"EP-1.1-1", "EP-9.9-9"'))
 
@@ -125,24 +107,6 @@ def test_a_stale_page_is_found_and_written_anew(tmp_path: Path) -> None:
 
     assert str(manifest.PAGE) in fault
     assert manifest.faults(root) == []
-
-
-def test_writing_takes_what_is_proved_off_the_list(tmp_path: Path) -> None:
-    root = project(
-        tmp_path, tests=PROVING.replace(', "EP-1.1-2"', ""), unproved="EP-1.1-1\nEP-1.1-2\n"
-    )
-
-    manifest.write(root)
-
-    assert (root / manifest.UNPROVED).read_text() == "EP-1.1-2\n"
-
-
-def test_an_empty_list_is_gone(tmp_path: Path) -> None:
-    root = project(tmp_path, unproved="EP-1.1-1\n")
-
-    manifest.write(root)
-
-    assert not (root / manifest.UNPROVED).exists()
 
 
 @pytest.mark.parametrize(
