@@ -235,7 +235,11 @@ class Server:
         """Listen; gives the port. Raises OSError where that is not possible, or Unusable."""
         addresses = resolve(self.config.host)
         self.config.check_exposure(addresses)
-        return self._listeners.open(addresses, self.config.port)
+        port = self._listeners.open(addresses, self.config.port)
+        if self.most < self.config.connections:
+            limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+            note("descriptors", limit=limit, connections=self.most)
+        return port
 
     # ------------------------------------------------------------- admission
 

@@ -1,0 +1,79 @@
+"""No clock judges a client while the server does not read from it."""
+
+from __future__ import annotations
+
+import resource
+from typing import Any
+
+import pytest
+from tests.refserver.seats import Hall
+from tests.refserver.stopped import hosting
+
+from eventcodec import Ack, Error, Left, Login, Message, Welcome, encode
+
+
+@pytest.mark.proves("EP-9.1-6")
+def test_the_time_to_log_in_stands_still_while_the_server_does_not_read() -> None:
+    hall = Hall(login_timeout=5)
+    stranger = hall.sit()
+
+    hall.now += 4
+    stranger.session.deaf(hall.now)
+    hall.now += 60
+    assert stranger.tick() == []
+    stranger.session.hears(hall.now)
+    hall.now += 0.5
+    assert stranger.tick() == []
+    hall.now += 0.5
+
+    assert [type(event) for event in stranger.tick()] == [Error]
+
+
+def test_who_waits_for_its_turn_to_log_in_is_not_read_and_gets_in() -> None:
+    hall = Hall(login_timeout=5, login_at=lambda now: max(now, 1_060.0))
+    stranger = hall.sit()
+
+    assert stranger.ask(Login(user="ann", seq=1)) == []
+    assert not stranger.session.reading
+    stranger.session.deaf(hall.now)
+    hall.now = 1_060.0
+
+    assert [type(event) for event in stranger.tick()] == [Welcome]
+    assert stranger.session.reading
+
+
+@pytest.mark.proves("EP-9.1-6", "EP-10.3-3")
+def test_what_came_before_the_end_of_a_stream_is_answered_however_long_it_takes() -> None:
+    hall = Hall(rate=1, heartbeat=20)
+    ann, bob = hall.sit("ann"), hall.sit("bob")
+    hall.now += 10
+    ann.hear()
+    ann.say(b"".join(encode(Message(content="x", seq=n)) for n in range(2, 102)))
+    ann.session.end_of_input()
+    ann.work()
+
+    answers = ann.hear()
+    for _ in range(110):
+        hall.now += 1
+        answers += ann.tick()
+
+    assert [event.seq for event in answers if isinstance(event, Ack)] == [*range(2, 102)]
+    assert not [event for event in answers if isinstance(event, Error)]
+    assert isinstance(bob.hear()[-1], Left)
+
+
+@pytest.mark.parametrize(("limit", "warned"), [(128, 1), (4096, 0), (resource.RLIM_INFINITY, 0)])
+async def test_a_limit_of_descriptors_that_is_too_low_is_said_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, limit: int, warned: int
+) -> None:
+    noted: list[dict[str, Any]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (limit, limit))
+    monkeypatch.setattr(
+        "refserver.server.note",
+        lambda kind, **fields: noted.append(fields) if kind == "descriptors" else None,
+    )
+
+    async with hosting(connections=1024) as host:
+        assert host.server.most == (64 if warned else 1024)
+
+    assert noted == [{"limit": limit, "connections": 64}] * warned
