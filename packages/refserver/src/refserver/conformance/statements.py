@@ -24,5 +24,5 @@ def statements() -> Mapping[str, str]:
     >>> statements()["EP-2.2-1"]
     'A sender MUST write `version` 1.'
     """
-    text = files(__package__).joinpath("statements.json").read_text(encoding="utf-8")
+    text = files("refserver.conformance").joinpath("statements.json").read_text(encoding="utf-8")
     return MappingProxyType(json.loads(text))
