@@ -50,7 +50,16 @@ PORT = 3000
 CREDENTIAL = "REFSERVER_CREDENTIAL"
 IN_FLIGHT = 64
 """Requests without a reply at a time: neither side then fills up while the other waits."""
-FIELDS: tuple[str, ...] = ("position", "event", "type", "sender", "user", "content", "data", "reason")
+FIELDS: tuple[str, ...] = (
+    "position",
+    "event",
+    "type",
+    "sender",
+    "user",
+    "content",
+    "data",
+    "reason",
+)
 """What a template of `tail` may name."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
