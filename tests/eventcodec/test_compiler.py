@@ -353,3 +353,15 @@ def test_an_event_without_a_number_has_no_frame(kind: type[Event]) -> None:
         encode(event)
 
     assert caught.value.field == "seq"
+
+
+@pytest.mark.parametrize("data", [b"", b"\x01", b"\x02", b"\x01\x00"])
+def test_a_field_may_have_the_name_of_anything_that_python_has_built_in(data: bytes) -> None:
+    @application_event(0x91)
+    class Odd(ApplicationEvent):
+        ValueError: bool = field(wire.Flag)
+
+    event = Codec([Odd]).decode(encode(ApplicationEvent(type=0x91, data=data, seq=1)))
+
+    assert isinstance(event, ApplicationEvent) and event.data == data
+    assert (event.fault is None) == (type(event) is Odd) == (data == b"\x01")

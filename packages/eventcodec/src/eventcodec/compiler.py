@@ -206,6 +206,7 @@ def _straight_line(
         "_Draft": draft_of(event),
         "_Event": event,
         "_Faults": (struct_error, IndexError, ValueError),
+        "_Misfit": ValueError,
         "_explain": explain,
         "_len": len,
         "_parts": parts,
@@ -316,14 +317,14 @@ def _field_lines(runs: Sequence[Sequence[Part]], names: dict[str, Any]) -> Itera
         elif subcon.count is None:
             whole = True
             yield f"if {at} > _stop:"
-            yield "    raise ValueError"
+            yield "    raise _Misfit"
             yield f"{run[0].name} = _data[{at}:_stop]{_DECODE[subcon.text]}"
         else:
             yield from _counted_lines(run[0].name, subcon, index, at, names)
         at = f"_end{index}"
     if not whole:
         yield f"if {at} != _stop:"
-        yield "    raise ValueError"
+        yield "    raise _Misfit"
 
 
 def _event_lines(parts: Sequence[Part]) -> Iterator[str]:
@@ -347,7 +348,7 @@ def _fixed_lines(run: Sequence[Part], index: int, at: str, names: dict[str, Any]
     for part in run:
         if isinstance(part.subcon, wire.Boolean):
             yield f"if {part.name} > 1:"
-            yield "    raise ValueError"
+            yield "    raise _Misfit"
             yield f"{part.name} = {part.name} == 1"
 
 
