@@ -134,6 +134,12 @@ def test_a_wrong_value_is_a_usage_error(served: list[Config]) -> None:
         (["--tokens", "/missing/tokens"], "cannot read /missing/tokens"),
         (["--tls-cert", "/missing/cert"], "cannot read /missing/cert"),
         (["--host", "no.such.host.invalid"], "cannot listen on no.such.host.invalid:0"),
+        (["--host", "two..dots"], "--host: no machine can have such a name"),
+        (["--rate", "nan"], "--rate: nan is no number to count to"),
+        (["--rate", "inf"], "--rate: inf is no number to count to"),
+        (["--drain", "nan"], "--drain: nan is no number to count to"),
+        (["--server-name", "x" * 256], "--server-name: 256 bytes, and 255 is the most"),
+        (["--server-name", "\udcff"], "--server-name: has a surrogate"),
     ],
 )
 def test_a_server_that_cannot_run_says_why_in_one_line(arguments: list[str], reason: str) -> None:

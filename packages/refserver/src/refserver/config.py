@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from eventcodec import LocalError, Welcome
 from eventcodec.limits import MAX_FRAME, MAX_FRAME_BEFORE_WELCOME, MAX_FRAME_CEILING
 
 __all__ = ["Config", "Unusable", "is_loopback", "option"]
@@ -280,6 +282,25 @@ class Config:
         for needs in ("tls_key", "tls_ca"):
             if getattr(self, needs) and not self.tls_cert:
                 raise Unusable(f"--{needs.replace('_', '-')} needs --tls-cert")
+        self._check_numbers()
+        self._check_name()
+
+    def _check_numbers(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise Unusable(
+                    f"--{field.name.replace('_', '-')}: {value} is no number to count to"
+                )
+
+    def _check_name(self) -> None:
+        """What no Welcome can carry would end every login."""
+        try:
+            Welcome(
+                user="", ticket=1, position=0, max_frame=0, heartbeat=0, server=self.server_name
+            )
+        except LocalError as error:
+            raise Unusable(f"--server-name: {error.reason}") from None
 
     def check_exposure(self, addresses: Iterable[str]) -> None:
         """Raise Unusable where strangers could come in, or listen in, at these addresses."""

@@ -15,6 +15,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
+from .config import Unusable
 from .logs import note
 
 __all__ = ["Listeners", "resolve"]
@@ -77,11 +78,17 @@ class Listeners:
 
 
 def resolve(host: str) -> list[str]:
-    """The addresses to listen on: of `localhost` 127.0.0.1 and, where there is one, ::1."""
+    """The addresses to listen on: of `localhost` 127.0.0.1 and, where there is one, ::1.
+
+    Raises OSError, or Unusable for what is no name of a host.
+    """
     if host != "localhost":
-        infos = socket.getaddrinfo(
-            host or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
+        try:
+            infos = socket.getaddrinfo(
+                host or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
+        except UnicodeError:  # a part of it is empty, too long, or has no form in DNS
+            raise Unusable("--host: no machine can have such a name") from None
         return list(dict.fromkeys(str(info[4][0]) for info in infos))
     with suppress(OSError):
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
