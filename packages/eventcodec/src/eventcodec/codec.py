@@ -189,6 +189,8 @@ def encode(event: Event) -> bytes:
     try:
         return event.compiled.encode(event)
     except AttributeError as error:
+        if hasattr(type(event), "compiled"):
+            raise
         raise LocalError(f"{type(event).__name__} is no event of the wire") from error
     except struct.error as error:
         raise LocalError(f"the frame would be longer than {ANY_FRAME} bytes") from error
