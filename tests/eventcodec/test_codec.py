@@ -139,6 +139,7 @@ def test_a_frame_above_the_limit_is_too_large(limit: int, good: bool) -> None:
         CODEC.decode(PING, limit=limit)
 
     assert caught.value.code is ErrorCode.FRAME_TOO_LARGE
+    assert (caught.value.field, caught.value.offset) == ("length", 0)
 
 
 FAULTS = [
