@@ -43,7 +43,10 @@ class Running:
 
 @contextmanager
 def running(tmp_path: Path, *arguments: str, **environment: str) -> Iterator[Running]:
-    """A server on a free port, with these arguments; killed at the end if it still runs."""
+    """A server on a free port, with these arguments; stopped at the end if it still runs.
+
+    Stopped and not killed, so that what it ran is counted; killed where it does not stop.
+    """
     log = tmp_path / "server.log"
     command = [str(REFSERVER), "serve", "--port", "0", *arguments]
     with (
@@ -63,7 +66,11 @@ def running(tmp_path: Path, *arguments: str, **environment: str) -> Iterator[Run
             assert found, f"{first!r}, stderr: {log.read_text()}"
             yield Running(process, int(found[1]), log)
         finally:
-            process.kill()
+            process.terminate()
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def refused(*arguments: str, **environment: str) -> tuple[int, str]:
