@@ -1,0 +1,30 @@
+"""Every promise of docs/guarantees.md names a test that there is.
+
+Rule: a promise without a test that can fail is not made.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+ROWS = re.findall(r"^\| [A-Z].* \| (.+) \|$", PAGE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("named", ROWS)
+def test_a_promise_names_its_test(named: str) -> None:
+    found = re.fullmatch(r"`(.+\.py)::(\w+)`", named)
+
+    assert found is not None
+    tree = ast.parse((ROOT / "tests" / found[1]).read_bytes())
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    assert found[2] in {node.name for node in tree.body if isinstance(node, functions)}
+
+
+def test_there_are_promises() -> None:
+    assert len(ROWS) > 20
