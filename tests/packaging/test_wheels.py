@@ -23,7 +23,7 @@ def wheel(package: str) -> zipfile.ZipFile:
 
 def sources(package: str) -> set[str]:
     root = ROOT / "packages" / package / "src"
-    files = (path for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    files = (file for file in root.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
     return {path.relative_to(root).as_posix() for path in files}
 
 
