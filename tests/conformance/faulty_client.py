@@ -9,10 +9,12 @@ It runs in a thread of the tests, thousands of times.
 from __future__ import annotations
 
 import json
+import select
 import socket
 import struct
 import sys
 from collections import deque
+from collections.abc import Callable
 from typing import Any, BinaryIO, NoReturn
 
 LOGIN, MESSAGE, LOGOUT, ACK, ERROR, PING, PONG, WELCOME, JOINED, LEFT = range(1, 11)
@@ -42,6 +44,11 @@ LAYOUTS = {
 }
 
 
+SILENCE = 0.2
+"""Seconds, where this is a program. In tests whoever starts it says what silence is."""
+Wait = Callable[[socket.socket], bool]
+
+
 class Fault(Exception):
     """The server broke a rule."""
 
@@ -51,11 +58,15 @@ class End(Exception):
 
 
 class Client:
-    """One session; `fault` is what this client does wrong."""
+    """One session; `fault` is what this client does wrong.
 
-    def __init__(self, host: str, port: int, fault: str, out: BinaryIO) -> None:
+    `wait` comes back with True when there is something to read, with False at a silence.
+    """
+
+    def __init__(self, host: str, port: int, fault: str, out: BinaryIO, wait: Wait) -> None:
         self.address = (host, port)
         self.out = out
+        self.wait = wait
         self.fault = fault
         self.user, self.ticket, self.position = "ann", 0, 0
         self.resumes = False
@@ -98,13 +109,15 @@ class Client:
         if self.replaying and not self.has("resume-without-ping"):
             self.ask(PING, b"")
 
+    def receive(self) -> bytes:
+        while not self.wait(self.sock):
+            if self.has("leaves-in-silence") and self.place >= 0:
+                self.end("lost")
+        return self.sock.recv(65_536)
+
     def read(self) -> None:
-        if self.has("leaves-in-silence") and self.place >= 0:
-            self.sock.settimeout(0.15)
         try:
-            data = self.sock.recv(65_536)
-        except TimeoutError:
-            self.end("lost")
+            data = self.receive()
         except OSError:
             if self.has("crashes-at-reset"):
                 raise
@@ -130,7 +143,7 @@ class Client:
         except Fault as fault:
             if self.has("keeps-open") and fault.args[0] == UNSUPPORTED_VERSION:
                 self.tell({"event": "End", "how": "fault", "code": fault.args[0]})
-                self.sock.recv(1)
+                self.receive()
             wrong = {"code": 1} if self.has("tells-wrong-code") else {"code": fault.args[0]}
             self.end("fault", **wrong)
 
@@ -382,7 +395,7 @@ class Client:
             while self.take():
                 pass
         if self.has("waits-after-error"):
-            while self.sock.recv(65_536):
+            while self.receive():
                 pass
         if code == 13 and self.has("comes-back"):
             self.sock.close()
@@ -438,7 +451,7 @@ class Client:
     def act(self, type: int, asked: int, fields: dict[str, Any]) -> None:
         if type == ACK and asked == LOGOUT:
             if self.has("waits-for-eof"):
-                while self.sock.recv(65_536):
+                while self.receive():
                     pass
             self.end("lost" if self.has("logout-is-loss") else "clean")
         if type == ERROR and asked == LOGIN:
@@ -490,9 +503,13 @@ class Client:
     started = False
 
 
-def play(host: str, port: int, fault: str, out: BinaryIO) -> None:
+def waited(sock: socket.socket) -> bool:
+    return bool(select.select([sock], [], [], SILENCE)[0])
+
+
+def play(host: str, port: int, fault: str, out: BinaryIO, wait: Wait = waited) -> None:
     """Be this client, over as many connections as it makes."""
-    client = Client(host, port, fault, out)
+    client = Client(host, port, fault, out, wait)
     while client.run() == "lost" and client.resumes:
         pass  # a client waits here, EP-9.3-1; this one is run too often for that
 

@@ -16,6 +16,8 @@ from refserver.conformance.segmentation import Segmentation
 from refserver.conformance.suite import Plan, run_suite, select
 from refserver.conformance.talk import Setting
 
+PATIENCE = 20.0
+"""Seconds until what must come is missed; where it comes they cost nothing."""
 DECLARED = frozenset(name for name, (on, _) in CAPABILITIES.items() if on) | {"any-name"}
 
 
@@ -26,7 +28,7 @@ class Served:
     port: int
     pid: int
 
-    def driver(self, *, can: frozenset[str] = DECLARED, timeout: float = 2.0) -> ServerDriver:
+    def driver(self, *, can: frozenset[str] = DECLARED, timeout: float = PATIENCE) -> ServerDriver:
         setting = Setting(address=("127.0.0.1", self.port), timeout=timeout, capabilities=can)
         token = f"t{Random().randrange(16**6):06x}"
         return ServerDriver(setting=setting, target=f"localhost:{self.port}", seed=7, token=token)
@@ -36,7 +38,7 @@ class Served:
         *ids: str,
         segmentations: tuple[Segmentation, ...] = (Segmentation.WHOLE,),
         can: frozenset[str] = DECLARED,
-        timeout: float = 2.0,
+        timeout: float = PATIENCE,
     ) -> list[Result]:
         """The results of these cases against the server."""
         cases = select(SERVER_CASES, ids)

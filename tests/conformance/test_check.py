@@ -54,7 +54,7 @@ def test_silence_is_noticed_and_ended() -> None:
     can = DECLARED | {"heartbeat", "login-timeout"}
 
     with (
-        serving("--heartbeat", "1", "--login-timeout", "2") as served,
+        serving("--heartbeat", "2", "--login-timeout", "6") as served,
         ThreadPoolExecutor(len(waiting)) as pool,  # each waits, none disturbs another
     ):
         runs = list(pool.map(lambda id: served.run(id, can=can), waiting))

@@ -28,6 +28,7 @@ def group() -> None:
 
 register(group)
 WHOLE = ("--segmentation", "whole", "--seed", "7")
+PATIENT = ("--timeout", "20")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def run(*words: str) -> Result:
 
 
 def run_check(server: Served, *words: str) -> Result:
-    return run("check", f"localhost:{server.port}", *words, *WHOLE)
+    return run("check", f"localhost:{server.port}", *words, *WHOLE, *PATIENT)
 
 
 def broken(monkeypatch: pytest.MonkeyPatch, outcome: Exception) -> None:

@@ -55,8 +55,8 @@ def test_the_page_shows_the_record() -> None:
 
 
 WAITING = ("ALIVE", "SLOW", "STOP")
-RACING = ("closed-at-once",)
-"""Whether the reset overtakes the last bytes is for the kernel to say."""
+RACING = ("closed-at-once", "end-overtakes", "entries-told-late")
+"""Their wrong shows only where something else comes soon: no machine promises that."""
 
 
 def noticed() -> Iterator[pytest.ParameterSet]:

@@ -31,6 +31,8 @@ from refserver.conformance.suite import CaseFailed, Exit, NotReached
 EACH = pytest.mark.parametrize("case", CLIENT_CASES, ids=lambda case: case.id)
 CLIENT = [sys.executable, "-S", "-E", str(Path(faulty_client.__file__)), "{host}", "{port}"]
 WHOLE = ("--segmentation", "whole", "--seed", "7")
+PATIENT = ("--timeout", "20")
+"""Where what is awaited comes: it costs nothing there."""
 
 
 @click.group()
@@ -42,7 +44,7 @@ register(group)
 
 
 def run(*words: str) -> Result:
-    return CliRunner().invoke(group, ["peer", *words])
+    return CliRunner().invoke(group, ["peer", *PATIENT, *words])
 
 
 def python(program: str) -> list[str]:
@@ -352,7 +354,9 @@ def test_the_doctor_looks_at_the_contract_and_not_at_the_protocol(fault: str, st
 
 
 def test_no_client_is_left_behind() -> None:
-    run("PEER-LOGIN-01", *WHOLE, "--", *python(CONNECTED + "sock.recv(9); input()"))
+    silent = python(CONNECTED + "sock.recv(9); input()")
+
+    run("PEER-LOGIN-01", *WHOLE, "--timeout", "0.3", "--", *silent)
 
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)

@@ -1,8 +1,15 @@
-"""A client in a thread instead of a process, for tests that run thousands of them."""
+"""A client in a thread instead of a process, for tests that run thousands of them.
+
+Rule: no verdict depends on how fast the machine is. A deadline of the kit's passes only
+while the client waits for something to read and there is nothing: as long as it is at
+work, the kit goes on waiting. A deadline that has passed so is what a silence is.
+"""
 
 from __future__ import annotations
 
 import os
+import select
+import socket
 import threading
 import time
 import traceback
@@ -11,16 +18,23 @@ from typing import BinaryIO
 
 from refserver.conformance.peer.process import Program
 
-Play = Callable[[str, int, str, BinaryIO], None]
+Play = Callable[[str, int, str, BinaryIO, Callable[[socket.socket], bool]], None]
+
+GLANCE = 0.01
+"""Seconds between two looks at a client that is at work."""
+PATIENCE = 60.0
+"""Seconds that a client may be at work; then it hangs."""
 
 
 class InThread(Program):
-    """`play` is called with the host, the port, the rest of the command, and its stdout."""
+    """`play` gets the host, the port, the rest of the command, its stdout, and `_input`."""
 
     def __init__(self, play: Play, words: Sequence[str]) -> None:
         out, self._in = os.pipe()
         super().__init__(out)
         self._status = 0
+        self._heard, self._silence = os.pipe()
+        self._waits_at: int | None = None
         host, port, *rest = words
         arguments = (play, host, int(port), " ".join(rest))
         self._thread = threading.Thread(target=self._run, args=arguments, daemon=True)
@@ -29,17 +43,56 @@ class InThread(Program):
     def _run(self, play: Play, host: str, port: int, rest: str) -> None:
         with open(self._in, "wb", buffering=0) as stdout:
             try:
-                play(host, port, rest, stdout)
+                play(host, port, rest, stdout, self._input)
             except BaseException:
                 # As a process would: the end of its stdout, a traceback and a status.
                 self.errors = traceback.format_exc().encode()
                 self._status = 1
 
+    def _input(self, sock: socket.socket) -> bool:
+        """For the client: wait until there is something to read; False at a silence."""
+        self._waits_at = sock.fileno()
+        ready = _readable(self._waits_at, self._heard, timeout=None)
+        self._waits_at = None
+        if self._heard in ready:
+            os.read(self._heard, 1)
+            return False
+        return True
+
+    def _rests(self) -> bool:
+        """Whether the client can do nothing before it gets something to read."""
+        at = self._waits_at
+        return not self.talking or (
+            at is not None and not _readable(at, timeout=0) and self._waits_at == at
+        )
+
+    def wait(self, deadline: float, fd: int = -1, events: int = 0) -> bool | None:
+        hangs = time.monotonic() + PATIENCE
+        rests = False
+        while (ready := super().wait(deadline, fd, events)) is None:
+            now = time.monotonic()
+            if rests or now > hangs:
+                os.write(self._silence, b"\0")
+                return None
+            # What it did before it came to rest is still to be looked at.
+            rests = self._rests()
+            deadline = now if rests else now + GLANCE
+        return ready
+
     def _ended(self, deadline: float) -> int | None:
-        self._thread.join(max(0.0, deadline - time.monotonic()))
+        # The end of its stdout was the last that it did.
+        self._thread.join(PATIENCE)
         return None if self._thread.is_alive() else self._status
 
     def end(self) -> None:
         # Its connections are closed: a client that reads finds the end.
-        self._thread.join(1.0)
-        os.close(self._out)
+        self._thread.join(PATIENCE)
+        for fd in (self._out, self._heard, self._silence):
+            os.close(fd)
+
+
+def _readable(*fds: int, timeout: float | None) -> set[int]:
+    poll = select.poll()
+    for fd in fds:
+        poll.register(fd, select.POLLIN)
+    return {fd for fd, _ in poll.poll(timeout)}

@@ -16,6 +16,13 @@ SLACK = 0.9
 """Part of an interval that must have passed: clocks and networks are not exact."""
 
 
+def member_since(t: Talk) -> tuple[Conn, float]:
+    """A member, and a time that is not later than its last byte, however slow anybody is."""
+    conn, start = t.connect(), t.now
+    conn.login()
+    return conn, start
+
+
 def awaited(conn: Conn, expectation: e.Expectation, seconds: float) -> float:
     """Await what must come within so many seconds more than the timeout; gives when it came."""
     conn.expect_by(expectation, time.monotonic() + seconds + conn.talk.timeout)
@@ -31,8 +38,7 @@ def awaited(conn: Conn, expectation: e.Expectation, seconds: float) -> float:
     segmentations=ONCE,
 )
 def asked(t: Talk) -> None:
-    ann = t.member()
-    start = t.now
+    ann, start = member_since(t)
     came = awaited(ann, e.question(), ann.heartbeat)
     t.check(
         came - start >= SLACK * ann.heartbeat,
@@ -52,9 +58,8 @@ def asked(t: Talk) -> None:
     segmentations=ONCE,
 )
 def timed_out(t: Talk) -> None:
-    ann = t.member()
+    ann, start = member_since(t)
     ann.answers = False
-    start = t.now
     came = awaited(ann, e.fatal(raw.TIMEOUT), 2 * ann.heartbeat)
     asked = [frame for frame in ann.seen if frame.type == raw.PING]
     t.check(came - start >= SLACK * 2 * ann.heartbeat, "after two heartbeats", "earlier")
