@@ -339,10 +339,14 @@ class Client:
         self.place = self.position = fields["position"]
         self.started = False
         self.allowed = 65_536 if self.has("usual-limit") else fields["max_frame"]
+        if self.has("allowed-4096-at-least"):
+            self.allowed = max(self.allowed, 4_096)
         self.limit = self.allowed + (0 if self.has("no-allowance") else 255)
         if self.has("hard-limit"):
             self.limit = 70_000
-        self.user, self.ticket = fields["user"], fields["ticket"]
+        self.user = fields["user"]
+        if not (self.ticket and self.has("first-ticket")):
+            self.ticket = fields["ticket"]
         if self.has("drops-behind-welcome"):
             self.buffer = b""
         if self.has("own-name"):

@@ -342,6 +342,34 @@ def test_a_resume_goes_on_where_it_asked_for(position: int, good: bool) -> None:
         assert client.welcome is None
 
 
+@pytest.mark.proves("EP-3.8-5", "EP-3.8-6")
+def test_a_welcome_with_wrong_numbers_is_obeyed_and_ends_nothing() -> None:
+    client = ClientConnection()
+    login = client.send(Login(ticket=7, position=1))
+    odd = Welcome(user="", ticket=0, position=1, max_frame=20, heartbeat=0, seq=login.seq)
+
+    assert list(client.receive(encode(odd))) == [Reply(login, odd)]
+
+    assert client.ticket == 0
+    client.send(Message(content="x" * 7))
+    with pytest.raises(LocalError):
+        client.send(Message(content="x" * 8))
+
+
+@pytest.mark.proves("EP-9.1-8")
+def test_a_client_may_ask_whether_the_server_is_there_before_it_knows_the_heartbeat() -> None:
+    client = ClientConnection()
+    first = client.send(Ping())
+    client.send(Login(user="ann"))
+    second = client.send(Ping())
+
+    heard = list(client.receive(encode(Pong(seq=first.seq))))
+    assert heard == [Reply(first, Pong(seq=first.seq))]
+    list(client.receive(encode(welcome(seq=2)) + encode(Pong(seq=second.seq))))
+
+    assert client.outstanding == ()
+
+
 @pytest.mark.proves("EP-3.8-4")
 def test_what_the_welcome_says_is_kept_also_after_the_end() -> None:
     client = ClientConnection()
@@ -410,18 +438,19 @@ def test_after_a_refused_login_another_may_be_sent() -> None:
 # ---------------------------------------------------------------- limits
 
 
-@pytest.mark.proves("EP-7.1-5")
+@pytest.mark.proves("EP-7.1-5", "EP-7.1-6")
 @pytest.mark.parametrize(
     ("make", "most"),
     [
         (ClientConnection, MAX_FRAME_BEFORE_WELCOME + SENDER_ALLOWANCE),
         (settled, MAX_FRAME + SENDER_ALLOWANCE),
         (lambda: settled(max_frame=4_096), 4_096 + SENDER_ALLOWANCE),
+        (lambda: settled(max_frame=100), 4_096 + SENDER_ALLOWANCE),
         (lambda: settled(max_frame=2**32 - 1), 16 * 2**20 + SENDER_ALLOWANCE),
         (lambda: settled(ClientConnection(max_frame=5_000)), 5_000),
         (lambda: ClientConnection(max_frame=300), 300),
     ],
-    ids=["before the Welcome", "default", "least", "ceiling", "own cap", "own cap, before"],
+    ids=["before the Welcome", "default", "least", "less", "ceiling", "own cap", "own cap, before"],
 )
 def test_a_client_reads_what_the_server_may_send_and_no_more(
     make: Callable[[], ClientConnection], most: int

@@ -90,7 +90,7 @@ def test_a_great_length_is_refused_at_once_and_nothing_of_its_body_held(
         assert reader.held == 0
 
 
-@pytest.mark.proves("EP-7.2-1")
+@pytest.mark.proves("EP-7.2-1", "EP-7.2-4")
 def test_an_announced_body_takes_no_memory_before_it_comes() -> None:
     """C1."""
     decoder = Decoder(Limits(max_frame=2**32 - 1))

@@ -124,8 +124,8 @@ def steps(session: str) -> Iterator[tuple[str, bytes]]:
         yield direction, bytes.fromhex("".join(line[1:] for line in lines))
 
 
-def test_there_are_two_sessions() -> None:
-    assert len(SESSIONS) == 2
+def test_there_are_three_sessions() -> None:
+    assert len(SESSIONS) == 3
 
 
 def play(client: ClientConnection, session: str) -> None:
@@ -141,18 +141,22 @@ def play(client: ClientConnection, session: str) -> None:
             assert received == ([] if isinstance(event, Ping) else [event])
 
 
-@pytest.mark.parametrize("session", SESSIONS, ids=["fresh", "resumed"])
-def test_a_client_sends_and_takes_the_session_as_printed(session: str) -> None:
+@pytest.mark.parametrize(
+    ("session", "position"),
+    list(zip(SESSIONS, (7, 7, 2), strict=True)),
+    ids=["fresh", "resumed", "refused"],
+)
+def test_a_client_sends_and_takes_the_session_as_printed(session: str, position: int) -> None:
     client = ClientConnection()
 
     play(client, session)
 
-    assert client.position == 7
+    assert client.position == position
     assert client.outstanding == ()
     assert client.ended == (session == SESSIONS[0])
 
 
-@pytest.mark.parametrize("session", SESSIONS, ids=["fresh", "resumed"])
+@pytest.mark.parametrize("session", SESSIONS, ids=["fresh", "resumed", "refused"])
 def test_a_server_answers_the_session_as_printed(session: str) -> None:
     server = ServerConnection()
     sent = b"".join(frame for direction, frame in steps(session) if direction == ">")

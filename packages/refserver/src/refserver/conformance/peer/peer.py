@@ -79,6 +79,15 @@ class Peer(Script):
         """Give an order, and await that the client has seen it."""
         self.tell(self.message(KIT, text))
 
+    def goes_on_or_refuses(self, frame: Frame) -> bool:
+        """What was sent may be told, or ended with as a fault: whether the client goes on."""
+        line = self.line()
+        if line["event"] == END:
+            self.check(line.get("how") == "fault", "it goes on, or tells a fault", told(line))
+            return False
+        self.check(not differs(line, line_of(frame)), told(line_of(frame)), told(line))
+        return True
+
     def settled(self) -> None:
         """The client is there, and has sent and said nothing but what was awaited."""
         self.send(raw.ping(PROBE))

@@ -20,11 +20,12 @@ from ..raw import Frame
 from ..segmentation import Segmentation
 from ..talk import Conn, Setting, Talk
 
-__all__ = ["PLACE", "TICKET", "Script", "Wire"]
+__all__ = ["OTHER_TICKET", "PLACE", "TICKET", "Script", "Wire"]
 
 PLACE = 40
 """`Welcome.position`: neither the first nor the last of anything."""
 TICKET = 0x7EA5_E1DE_C0DE_CAFE
+OTHER_TICKET = 0x5ECD_7EA5_E1DE_CAFE
 START = 10.0
 """Seconds that a program may take to start, or another that tests it to come to it."""
 QUIET = 0.4
@@ -61,7 +62,7 @@ class Script(Talk):
         self, setting: Setting, segmentation: Segmentation = Segmentation.WHOLE, seed: str = ""
     ) -> None:
         super().__init__(setting, segmentation, Random(seed), "")
-        self.secrets.add(TICKET.to_bytes(8, "big"))
+        self.secrets |= {each.to_bytes(8, "big") for each in (TICKET, OTHER_TICKET)}
         self._listener = socket.create_server(setting.address)
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
         self.place = PLACE
@@ -139,13 +140,14 @@ class Script(Talk):
         login: Frame,
         *,
         user: str = "ann",
+        ticket: int = TICKET,
         position: int = PLACE,
         max_frame: int = 65_536,
         heartbeat: int = 0,
     ) -> Frame:
         """The Welcome to a Login, not sent yet."""
         self.place = position
-        numbers = (TICKET, position, max_frame, heartbeat)
+        numbers = (ticket, position, max_frame, heartbeat)
         return Frame(raw.welcome(login.seq, user, *numbers, server="refserver peer"))
 
     # ------------------------------------------------------------- frames in their place

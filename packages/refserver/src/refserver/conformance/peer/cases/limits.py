@@ -81,14 +81,14 @@ def more(t: Peer) -> None:
 
 @section.case(
     6,
-    "refuses a length above 4,096 before the Welcome",
+    "refuses a length of 4,352 before the Welcome",
     "EP-2.1-4",
-    "EP-7.1-5",
+    "EP-7.1-6",
     cause="the limit of later is there from the start",
 )
 def before_welcome(t: Peer) -> None:
     t.login()
-    t.refuses(raw.FRAME_TOO_LARGE, (8_192).to_bytes(4, "big"), probe=False)
+    t.refuses(raw.FRAME_TOO_LARGE, (4_096 + 256).to_bytes(4, "big"), probe=False)
 
 
 @section.case(
@@ -100,7 +100,27 @@ def before_welcome(t: Peer) -> None:
 )
 def sends_no_more(t: Peer) -> None:
     t.welcome(max_frame=4_096)
-    text = "x" * 4_084  # one more than fits behind an empty sender
+    _sends_at_most(t, 4_096)
+
+
+@section.case(
+    8,
+    "sends no length above a max_frame that is too small, or ends the connection",
+    "EP-3.8-5",
+    "EP-3.8-6",
+    "EP-7.1-2",
+    cause="4,096 is taken for granted",
+    needs=("PEER-SAY-01", "PEER-PING-01", "PEER-LIMIT-07"),
+)
+def obeys_less(t: Peer) -> None:
+    welcome = t.welcome_to(t.login(), max_frame=1_000)
+    t.send(welcome)
+    if t.goes_on_or_refuses(welcome):
+        _sends_at_most(t, 1_000)
+
+
+def _sends_at_most(t: Peer, limit: int) -> None:
+    text = "x" * (limit - 12)  # one more than fits behind an empty sender
     t.order(f"say {text}")
     t.send(raw.ping(PROBE))
     frame = t.wire.next(t.soon())
@@ -108,5 +128,5 @@ def sends_no_more(t: Peer) -> None:
         t.wire.answer(frame)
         frame = t.wire.next(t.soon())
     # It may split or refuse what it cannot send, or end; it may not send it.
-    too_long = frame is not None and frame.length > 4_096
-    t.check(not too_long, "no length above 4096", f"length {frame.length if frame else 0}")
+    too_long = frame is not None and frame.length > limit
+    t.check(not too_long, f"no length above {limit}", f"length {frame.length if frame else 0}")

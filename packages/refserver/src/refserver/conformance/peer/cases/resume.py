@@ -7,7 +7,7 @@ from ...catalogue import Section
 from ...model import Level
 from ...raw import Frame
 from ..peer import KIT, Peer
-from ..script import TICKET
+from ..script import OTHER_TICKET, TICKET
 
 section = Section("resume", "PEER-RESUME", needs=("PEER-LOGIN-01", "PEER-FACT-01", "PEER-SAY-01"))
 RESUMES = ("resume",)
@@ -141,3 +141,23 @@ def taken_over(t: Peer) -> None:
     t.send(raw.error(0, raw.USER_TAKEN))
     t.finish()
     t.ends("explained", code=raw.USER_TAKEN)
+
+
+@section.case(
+    8,
+    "resumes with the ticket of its latest Welcome, or ends where that is another one",
+    "EP-3.8-5",
+    "EP-3.8-6",
+    cause="only the first ticket is kept",
+    capabilities=RESUMES,
+    needs=("PEER-RESUME-01", "PEER-RESUME-02"),
+)
+def another_ticket(t: Peer) -> None:
+    place = _broken(t)
+    welcome = t.welcome_to(t.login(), ticket=OTHER_TICKET, position=place)
+    t.send(welcome)
+    if t.goes_on_or_refuses(welcome):
+        t.wire.half_close()
+        t.tells_end("lost")
+        ticket = t.login().number("ticket")
+        t.check(ticket == OTHER_TICKET, "the ticket of the latest Welcome", "another ticket")
