@@ -9,10 +9,12 @@ import select
 import shlex
 import sys
 import time
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import click
 import pytest
+import xmlschema
 from click.testing import CliRunner, Result
 from tests.conformance import faulty_client
 
@@ -25,6 +27,7 @@ from refserver.conformance.peer.lines import differs, line_of, parsed
 from refserver.conformance.peer.process import Process
 from refserver.conformance.peer.run import CAPABILITIES
 from refserver.conformance.raw import Frame
+from refserver.conformance.reports import console
 from refserver.conformance.statements import statements
 from refserver.conformance.suite import CaseFailed, Exit, NotReached
 
@@ -360,3 +363,32 @@ def test_no_client_is_left_behind() -> None:
 
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+@pytest.mark.parametrize(("fault", "code"), [("", Exit.AS_EXPECTED), ("own-name", Exit.FAILED)])
+def test_junit_of_a_client_is_valid(tmp_path: Path, fault: str, code: Exit) -> None:
+    written = tmp_path / "junit.xml"
+    schema = xmlschema.XMLSchema(Path(__file__).with_name("junit.xsd"))
+
+    done = run("PEER-LOGIN-*", *WHOLE, "--junit", str(written), "--", *CLIENT, fault)
+
+    assert done.exit_code == code, done.output
+    schema.validate(ET.parse(written))
+    ids = [case.id for case in CLIENT_CASES if case.id.startswith("PEER-LOGIN")]
+    told = [case.attrib["name"].split()[0] for case in ET.parse(written).iter("testcase")]
+    assert told == ids
+
+
+def test_reports_are_written_though_nobody_reads_to_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `refserver peer ... | head` does."""
+    written = tmp_path / "report.json"
+
+    def closed(*args: object, **options: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(console, "show", closed)
+    run("PEER-LOGIN-01", *WHOLE, "--json", str(written), "--", *CLIENT)
+
+    assert written.exists()

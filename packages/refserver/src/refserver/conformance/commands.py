@@ -60,7 +60,7 @@ def parsed(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
     return host.strip("[]") or "localhost", int(port)
 
 
-@click.command("check", epilog=exit_codes("server"))
+@click.command("check", epilog=exit_codes("the server cannot be reached"))
 @click.argument("address", metavar="HOST:PORT", callback=parsed, required=False)
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option(
@@ -211,8 +211,8 @@ def merge_command(reports: tuple[Path, ...], verbose: bool, **files: Path | None
             leave(Exit.USAGE, f"{path}: {error}")
         merged = report if merged is None else merged.merged(report)
     assert merged is not None, "click asks for one at least"
-    on_console.show(Console(), merged, verbose=verbose)
     write_reports(merged, **files)
+    on_console.show(Console(), merged, verbose=verbose)
     sys.exit(exit_code(merged.results))
 
 

@@ -43,11 +43,11 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 Command = Callable[..., None]
 
 
-def exit_codes(subject: str) -> str:
+def exit_codes(unreached: str) -> str:
     """The exit codes, for the end of a command's help."""
     return (
         "Exit codes: 0 as expected, 1 a case failed, 2 usage, 3 no case ran, "
-        f"4 the {subject} cannot be reached, 5 the kit's own error."
+        f"4 {unreached}, 5 the kit's own error."
     )
 
 
@@ -136,7 +136,7 @@ class Asked:
         console = Console()
         with on_console.progress(console, len(list(plan))) as show:
             report = test(show)
-        on_console.show(console, report, verbose=self.verbose)
+        # The files first: whoever reads only the beginning of stdout ends us while we tell.
         write_reports(
             report,
             json_file=self.json_file,
@@ -144,6 +144,7 @@ class Asked:
             html_file=self.html_file,
             markdown_file=self.markdown_file,
         )
+        on_console.show(console, report, verbose=self.verbose)
         sys.exit(exit_code(report.results))
 
 

@@ -39,7 +39,7 @@ class BehindDashes(click.Command):
         return super().parse_args(ctx, own)
 
 
-@click.command("peer", cls=BehindDashes, epilog=exit_codes("client's command"))
+@click.command("peer", cls=BehindDashes, epilog=exit_codes("the command cannot be started"))
 @click.argument("ids", nargs=-1, metavar="[ID]... -- COMMAND {host} {port}")
 @click.option("--doctor", is_flag=True, help="Check the command itself, step by step.")
 @click.option(
