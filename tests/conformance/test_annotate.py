@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventcodec import Error, Left, Login, Message, Welcome, encode
+from eventcodec.dissect import dissect
 from refserver.conformance.annotate import annotate, summary
 
 
@@ -60,6 +61,16 @@ def test_credentials_and_tickets_are_not_said(event: Login | Welcome) -> None:
 
     assert "hidden" in said
     assert "7777" not in said and "sesame" not in said
+
+
+def test_the_header_has_the_fields_that_dissect_shows() -> None:
+    frame = encode(Message(content="hi", seq=2))
+
+    (dissected,) = dissect(frame).frames
+
+    assert [(piece.name, piece.offset, piece.data) for piece in annotate(frame)] == [
+        (row.name, row.offset, row.data) for row in dissected.rows if row.size
+    ]
 
 
 def test_several_frames_follow_each_other() -> None:

@@ -38,7 +38,7 @@ def test_what_a_peer_sent_is_escaped() -> None:
 def test_each_implementation_has_a_column_and_each_case_a_row() -> None:
     page = html.rendered(REPORT)
 
-    assert len(re.findall('<tr[^>]* data-case=', page)) == len(IDS)
+    assert len(re.findall("<tr[^>]* data-case=", page)) == len(IDS)
     assert page.count('class="badge not-run"') == len(IDS) - 1
 
 

@@ -1,7 +1,7 @@
 """Bytes with the names of their fields, also where they are no frame.
 
-Rule: layouts come from eventcodec's declarations; what does not fit is shown as it
-is and never raises.
+Rule: layouts come from eventcodec's declarations, the header's from its `dissect`; what
+does not fit is shown as it is and never raises.
 
 Layer: above eventcodec's public face alone.
 """
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from eventcodec import STANDARD_EVENTS, ApplicationEvent, ErrorCode, Event, wire
+from eventcodec.dissect import HEADER_PARTS
 from eventcodec.limits import HEADER_SIZE, LENGTH_SIZE
 
 __all__ = ["Piece", "annotate", "named", "summary"]
@@ -20,6 +21,17 @@ _NUMBERS = {id(wire.U8): 1, id(wire.U16): 2, id(wire.U32): 4, id(wire.U64): 8}
 _PREFIXED = {id(wire.ShortText): 1, id(wire.Bytes16): 2}
 _BY_TYPE: dict[int, type[Event]] = {event.type: event for event in STANDARD_EVENTS}
 _SECRET = ("credential", "ticket")
+
+
+def _header() -> Iterator[tuple[str, slice]]:
+    at = 0
+    for part in HEADER_PARTS:
+        yield part.name, slice(at, at + part.subcon.size)
+        at += part.subcon.size
+
+
+_HEADER = dict(_header())
+"""Where each field of the header stands in a frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +76,16 @@ def annotate(data: bytes) -> list[Piece]:
 
 
 def _frame(frame: bytes, start: int) -> Iterator[Piece]:
-    header = (("length", 4), ("version", 1), ("type", 1), ("reserved", 2), ("seq", 8))
-    at = 0
-    for name, size in header:
-        field = frame[at : at + size]
+    for name, place in _HEADER.items():
+        field = frame[place]
         if field:
             number = int.from_bytes(field, "big")
             said = named(number) if name == "type" else str(number)
-            cut = "" if len(field) == size else " (cut)"
-            yield Piece(start + at, field, name, said + cut, "header")
-        at += size
+            cut = "" if len(field) == place.stop - place.start else " (cut)"
+            yield Piece(start + place.start, field, name, said + cut, "header")
     if len(frame) > HEADER_SIZE:
-        yield from _body(frame[HEADER_SIZE:], class_of(frame[5]), start + HEADER_SIZE)
+        event = class_of(int.from_bytes(frame[_HEADER["type"]], "big"))
+        yield from _body(frame[HEADER_SIZE:], event, start + HEADER_SIZE)
 
 
 def _body(body: bytes, event: type[Event] | None, start: int) -> Iterator[Piece]:
@@ -123,6 +133,6 @@ def summary(frame: bytes) -> str:
     if len(frame) < HEADER_SIZE:
         return f"{len(frame)} bytes of a header"
     pieces = list(_frame(frame, 0))
-    seq = int.from_bytes(frame[8:16], "big")
     body = ", ".join(f"{each.name} {each.said}" for each in pieces if each.kind != "header")
-    return f"{named(frame[5])} seq {seq}" + (f" ({body})" if body else "")
+    said = {each.name: each.said for each in pieces if each.kind == "header"}
+    return f"{said['type']} seq {said['seq']}" + (f" ({body})" if body else "")

@@ -16,6 +16,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from eventcodec.dissect import HEADER_PARTS
+
 from ..annotate import Piece, annotate, summary
 from ..model import Direction, Report, Result, Run, Step, Verdict
 from ..suite import worst
@@ -25,7 +27,7 @@ __all__ = ["rendered", "write"]
 
 SHOWN_BYTES = 192
 SHOWN_STEPS = 60
-COLOURED = ("length", "version", "type", "reserved", "seq")
+COLOURED = frozenset(part.name for part in HEADER_PARTS)
 
 
 def write(report: Report, path: Path) -> None:
