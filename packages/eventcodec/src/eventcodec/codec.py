@@ -10,10 +10,11 @@ Layer: above `events`, below `decoder`.
 from __future__ import annotations
 
 import struct
+import sys
+from array import array
 from collections.abc import Callable, Iterable
 from copy import copy
 from functools import cached_property, lru_cache
-from itertools import repeat
 from struct import Struct
 from typing import NamedTuple
 
@@ -207,11 +208,10 @@ class Relayed(NamedTuple):
 
 _MESSAGE = word_of(Message.type)
 _ACK = word_of(Ack.type)
-_ACK_LENGTH = MIN_LENGTH + 8
+_ACK_WORDS = (MIN_LENGTH + 8) << 32 | _ACK  # length, version and type: the first of three
 _LEAST_RELAYED = MIN_LENGTH + 1
 _RELAYED_WORDS = frozenset(word_of(type) for type in (Message.type, *APPLICATION_TYPES))
 _request = Struct(">IIQB").unpack_from
-_pack_ack = Struct(">IIQQ").pack
 
 assert [part.name for part in Message.parts] == ["sender", "content"]
 assert [part.name for part in ApplicationEvent.parts] == ["sender", "data"]
@@ -256,8 +256,18 @@ def relay(
         note(seq)
         position += 1
         at = stop
-    acks = map(_pack_ack, repeat(_ACK_LENGTH), repeat(_ACK), seqs, range(first, position))
-    return Relayed(facts, b"".join(acks)), at
+    return Relayed(facts, _acks(seqs, first)), at
+
+
+def _acks(seqs: list[int], position: int) -> bytes:
+    """The Acks of these requests, entered from `position` on: a third of the cost of one by one."""
+    many = len(seqs)
+    words = array("Q", (_ACK_WORDS,)) * (3 * many)
+    words[1::3] = array("Q", seqs)
+    words[2::3] = array("Q", range(position, position + many))
+    if sys.byteorder == "little":
+        words.byteswap()
+    return words.tobytes()
 
 
 @lru_cache(maxsize=MAX_SHORT_TEXT + 1)

@@ -74,6 +74,8 @@ class Decoder:
     @property
     def _untaken(self) -> int:
         """Bytes of the events that were made already, ahead of whoever takes them."""
+        if not length_hint(self._made):
+            return 0
         return sum(len(encode(event)) for event in copy(self._made))
 
     def receive(self, data: bytes) -> Iterator[Event]:
