@@ -13,7 +13,7 @@ import secrets
 import sys
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import accumulate, count
 from typing import Generic, TypeVar
@@ -90,15 +90,13 @@ class Log:
         self.extend([frame])
         return self.end
 
-    def extend(self, frames: Iterable[bytes]) -> None:
+    def extend(self, frames: Collection[bytes]) -> None:
         """Enter frames that are numbered from `end` + 1 on."""
-        before = len(self._entries)
-        self._entries.extend(frames)
-        sizes = map(len, self._entries[before:])
-        totals = accumulate(sizes, initial=self.total)
+        totals = accumulate(map(len, frames), initial=self.total)
         next(totals)
-        self._ends.extend(totals)
-        self.end += len(self._entries) - before
+        self._entries += frames
+        self._ends += totals
+        self.end += len(frames)
         self._segments.clear()
         self._trim()
 

@@ -117,9 +117,13 @@ class Session:
         self.follows = False  # a member to which nothing is due but the log
         self._start = 0  # where it came in, and what it was not given since
         self._unread = 0  # bytes charged for the replies in _head and _own
+        self._most_unread = HELD_BEFORE_LOGIN
+        # Room for the longest frame: who stops reading inside of one waits for ever.
+        self._most_held = max(HELD, LENGTH_SIZE + config.max_frame)
         self._ending = False  # the last frame stands in _head or _own, or was taken
         self._verdict = NEVER  # when to say UNAUTHORIZED
         self._fresh = False  # something came, or became possible, since the last work
+        self._eof = False
         self._login_by = now + config.login_timeout
         self._last_byte = now
         self._pinged = 0
@@ -151,7 +155,7 @@ class Session:
         self._deaf = min(self._deaf, self._last_byte)
         if not self._ending:
             self._requests = self._conn.receive(b"")
-            self._fresh = True
+            self._fresh = self._eof = True
 
     @property
     def reading(self) -> bool:
@@ -164,11 +168,6 @@ class Session:
         )
 
     @property
-    def _most_held(self) -> int:
-        """Room for the longest frame: who stops reading inside of one waits for ever."""
-        return max(HELD, LENGTH_SIZE + self._config.max_frame)
-
-    @property
     def ready(self) -> bool:
         """Whether `work` could do something now."""
         return (
@@ -177,10 +176,6 @@ class Session:
             and self._verdict == NEVER
             and self._unread < self._most_unread
         )
-
-    @property
-    def _most_unread(self) -> int:
-        return HELD_BEFORE_LOGIN if self.member is None else HELD
 
     def work(self, now: float, frames: int) -> int:
         """Judge and carry out up to so many frames of what came; gives the entries made."""
@@ -209,6 +204,7 @@ class Session:
             start = log.end
             log.extend(run.facts)
             self._put(Own(start, log.end, run.acks))
+            self._fresh = self._conn.held > 0 or self._eof  # mostly: that was all
             return len(run.facts)
         request = self._postponed or next(self._requests)
         self._postponed = None
@@ -317,6 +313,7 @@ class Session:
             server=self._config.server_name,
         )
         self._start = self.cursor
+        self._most_unread = HELD
         self._tally.logins += 1
         self._put_first(self._conn.reply(login, welcome))
         note("login", user=self.member.user, peer=self.peer.address, position=self.cursor)
@@ -526,24 +523,25 @@ class Session:
     @property
     def due(self) -> float:
         """When `tick` has something to do, if nothing happens before."""
-        moments = [self._slowed, self._stuck + self._patience]
-        if not self._ending:
-            moments.append(self._verdict)
-            if self._is_judged:
-                moments += self._deadlines()
-        return min(moments)
+        due = min(self._slowed, self._stuck + self._patience)
+        if self._ending:
+            return due
+        if not self._is_judged:
+            return min(due, self._verdict)
+        return min(due, self._began + self._config.frame_timeout, self._silent_until)
 
     @property
     def _is_judged(self) -> bool:
         """Whether it is the client's turn: not while the server does not read. EP-9.1-6."""
         return self._deaf == NEVER and self._verdict == NEVER
 
-    def _deadlines(self) -> Iterator[float]:
-        yield self._began + self._config.frame_timeout
+    @property
+    def _silent_until(self) -> float:
+        """When the client has to be in, or to be asked whether it is there, or to be gone."""
         if self.member is None:
-            yield self._login_by
-        elif self._config.heartbeat:
-            yield self._last_byte + (2 if self._asked else 1) * self._config.heartbeat
+            return self._login_by
+        heartbeat = self._config.heartbeat or NEVER
+        return self._last_byte + (2 if self._asked else 1) * heartbeat
 
     def tick(self, now: float) -> None:
         """Do what is due by now."""
