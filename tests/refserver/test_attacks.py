@@ -11,14 +11,16 @@ import gc
 import socket
 import weakref
 from contextlib import suppress
+from itertools import groupby
 
 import pytest
-from tests.refserver.raw import MESSAGE, message, ping
+from tests.refserver.raw import MESSAGE, login, message, ping
 from tests.refserver.seats import Hall
 from tests.refserver.stopped import Guest, hosting
 
 from eventcodec import Message, Ping, Pong, decode, encode
 from refserver import server as refserver_server
+from refserver.server import Link
 
 MIB = 1 << 20
 
@@ -112,6 +114,37 @@ async def test_who_waits_for_a_turn_is_not_read_meanwhile(monkeypatch: pytest.Mo
             most = max(most, *held)
 
         assert 4_096 * 16 < most <= 2 * 65_536
+
+
+async def test_those_who_replay_a_long_history_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each was given all that its socket took, megabytes, while everybody else waited."""
+    given: list[Link] = []
+    write = Link.write
+
+    def noting(link: Link, data: bytes | memoryview) -> None:
+        given.append(link)
+        write(link, data)
+
+    async with hosting(presence=False) as host:
+        ann = await host.member("ann")
+        absent = {name: await host.guest() for name in ("first", "second")}
+        tickets = {name: (await guest.join(name)).ticket for name, guest in absent.items()}
+        for guest in absent.values():
+            guest.close()
+        for seq in range(2, 42):
+            await say(ann, message(b"x" * 60_000, seq=seq))
+        most = host.server._pieces
+        monkeypatch.setattr(Link, "write", noting)
+
+        again = [await host.guest() for _ in absent]
+        await host.pass_time()
+        for guest, (name, ticket) in zip(again, tickets.items(), strict=True):
+            guest.sock.send(login(name, ticket=ticket, position=0))
+        await asyncio.gather(*(guest.frames(1 + 40) for guest in again))
+
+        runs = [len(list(run)) for _, run in groupby(given)]
+        assert sum(runs) > 2 * most
+        assert max(runs) <= most
 
 
 async def test_who_comes_and_goes_leaves_nothing_behind() -> None:

@@ -44,6 +44,18 @@ def broken(name: str, user: str) -> Callable[..., Any]:
     return method
 
 
+def broken_due(original: property) -> Callable[[Session], float]:
+    """The deadline of a session, that cannot be asked of eve."""
+
+    def due(self: Session) -> float:
+        if self.member is not None and self.member.user == "eve":
+            raise Bug(SECRET)
+        due: float = original.fget(self)  # type: ignore[misc]
+        return due
+
+    return due
+
+
 async def others_go_on(host: Host, ann: Guest, bob: Guest) -> None:
     await ann.heard()
     await bob.heard()
@@ -82,6 +94,26 @@ async def test_a_bug_while_something_is_written_ends_this_connection(
             while True:
                 await eve.frame()
         assert noted == ["Bug", "Bug"]
+        await others_go_on(host, ann, bob)
+
+
+@pytest.mark.parametrize("where", ["goodbye", "due"])
+async def test_a_bug_on_the_way_to_the_end_ends_this_connection(
+    where: str, monkeypatch: pytest.MonkeyPatch, noted: list[str]
+) -> None:
+    async with hosting() as host:
+        ann, eve, bob = [await host.member(name) for name in ("ann", "eve", "bob")]
+        monkeypatch.setattr(Session, "work", broken("work", "eve"))
+        original = getattr(Session, where)
+        bug = broken(where, "eve") if where == "goodbye" else property(broken_due(original))
+        monkeypatch.setattr(Session, where, bug)
+
+        await eve.send(ping(1))
+
+        with pytest.raises((EOFError, ConnectionError)):
+            while True:
+                await eve.frame()
+        assert noted[:2] == ["Bug", "Bug"]
         await others_go_on(host, ann, bob)
 
 

@@ -18,7 +18,7 @@ import signal
 import socket
 import sys
 import termios
-from collections import deque
+from collections import OrderedDict, deque
 from functools import partial
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -33,7 +33,7 @@ from .listening import Listeners, resolve
 from .logs import failure, note
 from .metrics import Tally, Values
 from .room import SEGMENT, Room
-from .session import NEVER, Peer, Session
+from .session import HELD, NEVER, Peer, Session
 from .supervisor import tell
 from .tls import Tls, common_name
 
@@ -57,7 +57,6 @@ RESERVED_DESCRIPTORS = 64
 """Kept free below the limit: for the listeners, files, and connections that are closing."""
 BUFFER = 65_536
 BUFFER_BEFORE_LOGIN = 4_096
-
 
 Handshake = asyncio.Task[tuple[asyncio.BaseTransport, asyncio.BaseProtocol]]
 
@@ -110,7 +109,7 @@ class Link(asyncio.BufferedProtocol):
         if self.close_by != NEVER:
             self.discarded += nbytes
             if self.discarded > self.server.config.close_bytes:
-                self.transport.abort()
+                self.abort()
             return
         self.session.receive(bytes(self.buffer[:nbytes]), self.server.now())
         self.server.has_input(self)
@@ -151,6 +150,11 @@ class Link(asyncio.BufferedProtocol):
         """End it when all is written. A TLS transport that is closed twice cannot be aborted."""
         if not self.transport.is_closing():
             self.transport.close()
+
+    def abort(self) -> None:
+        """End it at once, whatever the client still has to read."""
+        self.writable = False
+        self.transport.abort()
 
     def pause_writing(self) -> None:
         self.writable = False
@@ -207,10 +211,12 @@ class Server:
         self._handshakes: dict[Link, Handshake] = {}
         self._leaving: dict[Link, None] = {}  # those that are not counted any more
         self._input: deque[Link] = deque()
-        self._touched: dict[Link, None] = {}
+        self._touched: OrderedDict[Link, None] = OrderedDict()  # in rotation
         self._flushed = 0
         self.room.log.spare(self._flushed)
         self._flushed_bytes = 0
+        # Writes to one member in a turn: what a turn may enter, so whoever keeps up can.
+        self._pieces = 2 + (TURN_BYTES + max(HELD, config.max_frame)) // SEGMENT
         self._seen = 0  # the end of the log in the turn before
         self._turn_is_due = False
         self._timers: list[tuple[float, int, Link]] = []
@@ -312,9 +318,9 @@ class Server:
             self._gate.leave(link.address)
 
     def _end(self, link: Link) -> None:
-        """End a connection at once, whatever its client still has to read."""
+        """End a connection at once, also in its handshake."""
         if link in self._links:
-            link.transport.abort()
+            link.abort()
         else:
             self._handshakes[link].cancel()
 
@@ -416,10 +422,13 @@ class Server:
         """What one client made us do went wrong: it costs this client, and nobody else."""
         failure(error)
         if link.failed or link.session.finished:
-            link.transport.abort()
-        else:
-            link.failed = True
+            link.abort()
+            return
+        link.failed = True
+        try:
             link.session.goodbye(ErrorCode.INTERNAL)
+        except Exception as another:
+            self._failed(link, another)
 
     def _flush(self) -> None:
         """One write for each member that the log has something for.
@@ -444,10 +453,16 @@ class Server:
         self._flush_touched()
 
     def _flush_touched(self) -> None:
-        while self._touched:
-            link, _ = self._touched.popitem()
+        """Give each what it has of its own, within its pieces; who has more has it next turn."""
+        for _ in range(len(self._touched)):
+            link, _ = self._touched.popitem(last=False)
             self._give(link)
-            self._settle(link)
+            try:
+                self._settle(link)
+            except Exception as error:
+                self._failed(link, error)
+        if self._touched:
+            self._need_turn()
 
     def _fan_out(self, start: int) -> None:
         """The same bytes for all who stand at `start`, what is theirs for the others."""
@@ -480,11 +495,12 @@ class Server:
     def _give(self, link: Link) -> None:
         take = link.session.take
         try:
-            while link.writable:
-                data = take()
+            for _ in range(self._pieces):
+                data = link.writable and take()
                 if not data:
                     return
                 link.write(data)
+            self._touched[link] = None  # for the next turn
         except Exception as error:
             self._failed(link, error)
 
@@ -521,7 +537,7 @@ class Server:
             if link.half_closes:
                 transport.write_eof()
         except OSError:
-            transport.abort()  # the client has reset the connection
+            link.abort()  # the client has reset the connection
             return
         link.moved()
         if not transport.is_reading():
@@ -582,7 +598,7 @@ class Server:
             link.session.stuck(now)
         link.session.tick(now)
         if link.session.hopeless:
-            link.transport.abort()
+            link.abort()
             return
         if link.session.ready:
             self.has_input(link)
@@ -594,7 +610,7 @@ class Server:
             link.close_by = now + self.config.close_timeout
             self.watch(link)
         elif link.half_closes or link.transport.is_closing():
-            link.transport.abort()
+            link.abort()
         else:
             link.close()
 
