@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,18 @@ def test_a_signal_ends_it_with_goodbyes_and_code_0(tmp_path: Path, number: int) 
         assert [failed(frame) for frame in ann.rest()] == [Failed(0, SHUTTING_DOWN)]
         ann.sock.close()
         assert server.wait() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_that_come_while_it_ends_change_nothing(tmp_path: Path, number: int) -> None:
+    with running(tmp_path) as server:
+        code = None
+        while code is None:
+            server.signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                code = server.process.wait(timeout=0.001)
+
+        assert code == 0
 
 
 def test_its_first_line_says_where_it_listens(server: Running) -> None:

@@ -58,6 +58,8 @@ RESERVED_DESCRIPTORS = 64
 BUFFER = 65_536
 BUFFER_BEFORE_LOGIN = 4_096
 
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+
 Handshake = asyncio.Task[tuple[asyncio.BaseTransport, asyncio.BaseProtocol]]
 
 
@@ -708,7 +710,7 @@ async def serve(config: Config) -> None:
         else:
             server.abort()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOPPING:
         loop.add_signal_handler(number, on_signal)
     loop.add_signal_handler(signal.SIGHUP, server.reload)
     host = f"[{config.host}]" if ":" in config.host else config.host
@@ -718,6 +720,8 @@ async def serve(config: Config) -> None:
     if exposition is not None:
         exposition.close()
     note("stopped")
+    # From here on a signal would end us by itself, as if something had gone wrong.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
 
 
 async def expose(server: Server, port: int) -> Exposition:
