@@ -361,6 +361,7 @@ class Unknown(_Numbered):
     """A frame of a type that this version does not know; encodes to the same bytes.
 
     Types 0x00 and 0x0B to 0x7F. It has no position: a newer protocol gave it its meaning.
+    `dataclasses.replace` must be given the `type` again, which is not a field of the class.
     """
 
     body: bytes = field(Rest)
@@ -387,8 +388,14 @@ class ApplicationEvent(_Application):
     What arrives and does not fit its declared class comes as the general one, with the
     misfit in `fault`, and never ends a connection. EP-3.11-5.
 
-    >>> ApplicationEvent(type=0x80, data=b"up")
+    `dataclasses.replace` knows what is declared with `field`, and so neither `type` nor
+    `data` of the general one; they are given again. Classes derived from it need not.
+
+    >>> up = ApplicationEvent(type=0x80, data=b"up")
+    >>> up
     ApplicationEvent(seq=0, type=0x80, sender='', data=b'up')
+    >>> dataclasses.replace(up, sender="ann", type=up.type, data=up.data)
+    ApplicationEvent(seq=0, type=0x80, sender='ann', data=b'up')
     """
 
     sender: str = field(ShortText, default="")
