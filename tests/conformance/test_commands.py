@@ -193,6 +193,9 @@ def test_what_is_no_report_is_not_merged(tmp_path: Path) -> None:
     [
         ("FRAME-07", "EP-2.1-6 A frame that the end of the stream cuts short"),
         ("frame-07", "usually: what is left in the buffer"),
+        ("FRAME-01", "00 00 00 00                 length 0"),
+        ("FRAME-07", "ann: shut down the sending side"),
+        ("PEER-HEAD-01", "02                          version 2"),
         ("EP-4.2-1", "case   REPLY-01"),
         ("EP-9.9-9", None),
         ("13", "13 USER_TAKEN: somebody has this name"),

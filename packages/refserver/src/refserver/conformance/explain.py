@@ -1,9 +1,9 @@
 """What is behind a case's id, a statement's number or an error's code.
 
-Rule: nothing is said here that does not stand in the specification, the catalogue or
-eventcodec.
+Rule: nothing is said here that does not stand in the specification, the catalogue, its
+examples or eventcodec.
 
-Layer: above `cases`, below `commands`.
+Layer: above `cases` and `examples`, below `commands`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from collections.abc import Iterator
 
 from eventcodec import ErrorCode
 
-from .annotate import annotate
+from .annotate import Piece, annotate
 from .cases import SERVER_CASES
-from .model import Case
+from .examples import example
+from .model import Case, Direction, Step
 from .peer.cases import CLIENT_CASES
 from .raw import error
 from .statements import statements
@@ -23,6 +24,8 @@ from .suite import UsageError
 
 __all__ = ["explain"]
 
+SHOWN = 8
+"""Bytes of a field in one line."""
 CASES = {case.id: case for case in (*SERVER_CASES, *CLIENT_CASES)}
 
 
@@ -59,8 +62,28 @@ def _case(case: Case) -> Iterator[str]:
     for capability in case.capabilities:
         subject = "client" if is_client else "server"
         yield f"  needs  a {subject} that is declared to be or have: {capability}"
+    steps = example(case.id)
+    if steps:
+        yield "  bytes  what the case sends, for example; positions and names differ each time:"
+    for step in steps:
+        yield from _step(step, "to the " if is_client else "")
     how = f"peer {case.id} -v -- COMMAND" if is_client else f"check HOST:PORT {case.id} -v"
-    yield f"  bytes  refserver {how}"
+    yield f"  run    refserver {how}"
+
+
+def _step(step: Step, way: str) -> Iterator[str]:
+    if step.direction is Direction.NOTE:
+        yield f"         {step.who}: {step.note}"
+        return
+    yield f"         {way}{step.who}, {step.size} bytes:"
+    yield from map(_piece, annotate(step.data))
+    if step.size > len(step.data):
+        yield f"         … {step.size - len(step.data)} bytes"
+
+
+def _piece(piece: Piece) -> str:
+    shown = piece.data[:SHOWN].hex(" ") + (" …" if len(piece.data) > SHOWN else "")
+    return f"         {shown:<26}  {piece.name} {piece.said}"
 
 
 def _statement(number: str) -> Iterator[str]:
@@ -80,8 +103,7 @@ def _error(code: ErrorCode) -> Iterator[str]:
         if re.search(rf"\b{code.name}\b", text):
             yield f"  rule   {number} {text}"
     yield "  bytes  as it is sent, with an empty text:"
-    for piece in annotate(error(0 if code.fatal else 1, code)):
-        yield f"         {piece.data.hex(' '):<24}  {piece.name} {piece.said}"
+    yield from map(_piece, annotate(error(0 if code.fatal else 1, code)))
     for case in CASES.values():
         if code.name in case.title:
             yield f"  case   {case.id}: {case.title}; usually: {case.cause}"

@@ -28,8 +28,9 @@ from .raw import Frame
 from .segmentation import Segmentation
 from .suite import CaseFailed, NotReached
 
-__all__ = ["Conn", "Identity", "Setting", "Talk"]
+__all__ = ["HALF_CLOSED", "RESET", "Conn", "Identity", "Setting", "Talk"]
 
+HALF_CLOSED, RESET = "shut down the sending side", "reset the connection"
 KEPT = 512
 """Bytes of one step that go into a report."""
 FIRST, LAST = 40, 160
@@ -257,7 +258,7 @@ class Conn:
     def half_close(self, *, quietly: bool = False) -> None:
         """End one's own stream."""
         if not quietly:
-            self.talk.step(self.who, Direction.NOTE, note="shut down the sending side")
+            self.talk.step(self.who, Direction.NOTE, note=HALF_CLOSED)
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError as error:
@@ -266,7 +267,7 @@ class Conn:
 
     def reset(self) -> None:
         """Break the connection: the server gets a TCP reset."""
-        self.talk.step(self.who, Direction.NOTE, note="reset the connection")
+        self.talk.step(self.who, Direction.NOTE, note=RESET)
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._sock.close()
         self.ended = "reset by the kit"

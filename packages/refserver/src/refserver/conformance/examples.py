@@ -1,0 +1,43 @@
+"""What each case sends, for those who ask without running it.
+
+Rule: `examples.json` is recorded by `python -m tools.make_examples`, and never edited.
+
+Layer: above `model`.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from .model import Direction, Step
+from .talk import HALF_CLOSED, RESET
+
+__all__ = ["NOTED", "example"]
+
+NOTED = (HALF_CLOSED, RESET)
+"""What a kit does on a connection beside sending bytes."""
+
+
+def example(id: str) -> tuple[Step, ...]:
+    """What the kit sent when this case was run, in order; empty where that was not recorded.
+
+    Of many bytes the first only; `size` says how many there were.
+    """
+    return tuple(map(_step, _examples().get(id, ())))
+
+
+@cache
+def _examples() -> dict[str, list[dict[str, Any]]]:
+    text = files("refserver.conformance").joinpath("examples.json").read_text(encoding="utf-8")
+    found: dict[str, list[dict[str, Any]]] = json.loads(text)
+    return found
+
+
+def _step(said: dict[str, Any]) -> Step:
+    if "note" in said:
+        return Step(at=0.0, who=said["who"], direction=Direction.NOTE, note=said["note"])
+    data = bytes.fromhex(said["data"])
+    return Step(at=0.0, who=said["who"], direction=Direction.SENT, data=data, size=said["size"])

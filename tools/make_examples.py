@@ -1,0 +1,123 @@
+"""Write down what each conformance case sends, for `refserver explain`.
+
+Rule: nothing is made up: every case is run once, against the reference server or the
+client of the kit's own tests, without a fault, and what the kit sent then is the example.
+
+    python -m tools.make_examples
+
+Layer: outside the packages; needs both of them.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from refserver.conformance.cases import SERVER_CASES
+from refserver.conformance.examples import NOTED
+from refserver.conformance.model import Case, Direction, Step
+from refserver.conformance.peer.cases import CLIENT_CASES
+from refserver.conformance.peer.run import LOOPBACK, ClientDriver
+from refserver.conformance.segmentation import Segmentation
+from refserver.conformance.talk import Setting, Talk
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = ROOT / "packages/refserver/src/refserver/conformance/examples.json"
+CLIENT = [sys.executable, str(ROOT / "tests/conformance/faulty_client.py"), "{host}", "{port}"]
+PATIENCE = 20.0
+BYTES, STEPS = 96, 10
+"""What is kept of one step, and how many of a case: an example, not evidence."""
+
+Example = list[dict[str, Any]]
+
+
+def example(steps: Iterable[Step]) -> Example:
+    """What the kit did: the bytes it sent, and where it ended its own stream."""
+    done = [
+        step
+        for step in steps
+        if step.who != "canary" and (step.direction is Direction.SENT or step.note in NOTED)
+    ]
+    kept: Example = [
+        {"who": step.who, "data": step.data[:BYTES].hex(), "size": step.size}
+        if step.direction is Direction.SENT
+        else {"who": step.who, "note": step.note}
+        for step in done[:STEPS]
+    ]
+    return kept + ([{"who": "kit", "note": "and so on"}] if len(done) > STEPS else [])
+
+
+@contextmanager
+def served(*options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    command = [sys.executable, "-m", "refserver", "serve", "--port", "0", "--quiet", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process, int(process.stdout.readline().rpartition(":")[2])
+        finally:
+            process.terminate()
+
+
+def of_server_cases(cases: Iterable[Case], *options: str) -> dict[str, Example]:
+    """The examples of these cases, all against one server."""
+    found = {}
+    with served(*options) as (process, port):
+        for case in cases:
+            setting = Setting(
+                address=("127.0.0.1", port),
+                timeout=PATIENCE,
+                capabilities=frozenset(case.capabilities),
+                stop=process.terminate,
+            )
+            talk = Talk(setting, Segmentation.WHOLE, Random(case.id), "1")
+            try:
+                case.script(talk)
+            finally:
+                talk.close()
+            found[case.id] = example(talk.evidence)
+    return found
+
+
+def of_client_cases(cases: Iterable[Case]) -> dict[str, Example]:
+    setting = Setting(address=LOOPBACK, timeout=PATIENCE, capabilities=frozenset({"resume"}))
+    driver = ClientDriver(command=CLIENT, setting=setting, seed=7)
+    found = {}
+    for case in cases:
+        attempt = driver.attempt(case, Segmentation.WHOLE)
+        if attempt.fault is not None:
+            raise attempt.fault
+        found[case.id] = example(attempt.steps)
+    return found
+
+
+def rendered(found: dict[str, Example]) -> str:
+    order = [case.id for case in (*SERVER_CASES, *CLIENT_CASES) if case.id in found]
+    lines = (f" {json.dumps(id)}: {json.dumps(found[id])}" for id in order)
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def every() -> dict[str, Example]:
+    """The examples of all cases but those that need credentials."""
+    waiting = {"heartbeat", "login-timeout"}
+    apart = waiting | {"no-presence", "credentials", "shutdown"}
+    needs = {case.id: set(case.capabilities) for case in SERVER_CASES}
+    found = of_server_cases([c for c in SERVER_CASES if not needs[c.id] & apart])
+    waits = [c for c in SERVER_CASES if needs[c.id] & waiting]
+    found |= of_server_cases(waits, "--heartbeat", "2", "--login-timeout", "6")
+    found |= of_server_cases(
+        [c for c in SERVER_CASES if "no-presence" in needs[c.id]], "--no-presence"
+    )
+    for case in SERVER_CASES:
+        if "shutdown" in needs[case.id]:
+            found |= of_server_cases([case])
+    return found | of_client_cases(CLIENT_CASES)
+
+
+if __name__ == "__main__":
+    TARGET.write_text(rendered(every()), encoding="utf-8")
