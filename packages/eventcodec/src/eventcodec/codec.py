@@ -10,8 +10,6 @@ Layer: above `events`, below `decoder`.
 from __future__ import annotations
 
 import struct
-import sys
-from array import array
 from collections.abc import Callable, Iterable
 from copy import copy
 from functools import cached_property, lru_cache
@@ -208,7 +206,7 @@ class Relayed(NamedTuple):
 
 _MESSAGE = word_of(Message.type)
 _ACK = word_of(Ack.type)
-_ACK_WORDS = (MIN_LENGTH + 8) << 32 | _ACK  # length, version and type: the first of three
+_ACK_LENGTH = MIN_LENGTH + 8
 _LEAST_RELAYED = MIN_LENGTH + 1
 _RELAYED_WORDS = frozenset(word_of(type) for type in (Message.type, *APPLICATION_TYPES))
 _request = Struct(">IIQB").unpack_from
@@ -262,12 +260,10 @@ def relay(
 def _acks(seqs: list[int], position: int) -> bytes:
     """The Acks of these requests, entered from `position` on: a third of the cost of one by one."""
     many = len(seqs)
-    words = array("Q", (_ACK_WORDS,)) * (3 * many)
-    words[1::3] = array("Q", seqs)
-    words[2::3] = array("Q", range(position, position + many))
-    if sys.byteorder == "little":
-        words.byteswap()
-    return words.tobytes()
+    fields = [_ACK_LENGTH, _ACK, 0, 0] * many
+    fields[2::4] = seqs
+    fields[3::4] = range(position, position + many)
+    return struct.pack(">" + "IIQQ" * many, *fields)
 
 
 @lru_cache(maxsize=MAX_SHORT_TEXT + 1)
