@@ -94,7 +94,7 @@ def test_a_mutant_that_does_not_exist_is_a_usage_error() -> None:
 
 def test_without_the_option_nothing_of_the_mutants_is_loaded() -> None:
     script = (
-        "import sys, refserver.cli, refserver.server; print('refserver.mutants' in sys.modules)"
+        "import sys, refserver.cli, refserver.service; print('refserver.mutants' in sys.modules)"
     )
 
     done = subprocess.run(

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from tests.refserver.running import client, member, refused, running
 
-import refserver.server
+import refserver.service
 from refserver.auth import Tokens
 from refserver.cli import main, option_names
 from refserver.config import Config
@@ -28,7 +28,7 @@ def invoke(*arguments: str, **environment: str) -> Any:
 def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     """The settings that a server would have run with."""
     configs: list[Config] = []
-    monkeypatch.setattr(refserver.server, "run", configs.append)
+    monkeypatch.setattr(refserver.service, "run", configs.append)
     return configs
 
 

@@ -16,7 +16,7 @@ from tests.refserver.running import PATIENCE, Running, member, refused, running
 from tests.refserver.stopped import hosting
 
 from eventcodec import Error, Logout, Message, Ping
-from refserver import server as server_module
+from refserver import service
 from refserver.cli import main
 from refserver.config import Unusable
 from refserver.exposition import ASKERS, REQUEST, Exposition
@@ -223,7 +223,7 @@ async def test_without_the_extra_the_option_says_what_to_install(
 
     async with hosting() as host:
         with pytest.raises(Unusable, match=r"refserver\[metrics\]"):
-            await server_module.expose(host.server, 0)
+            await service.expose(host.server, 0)
 
 
 # ---------------------------------------------------------------- for people

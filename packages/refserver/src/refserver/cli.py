@@ -160,7 +160,7 @@ def serve(at: int | None, mutant: str | None, **settings: Any) -> None:
       refserver 4000 --no-presence
       refserver --tokens tokens.txt --tls-cert cert.pem --tls-key key.pem --host 0.0.0.0
     """
-    from .server import run
+    from .service import run
 
     if at is not None:
         settings["port"] = at

@@ -1,10 +1,10 @@
-"""Sockets, signals and the clock, for sessions that know none of them.
+"""Sockets and the clock, for sessions that know neither.
 
 Rule: this module moves bytes and time and decides nothing about the protocol. In
 one turn of the loop it lets every client that has input work, then gives every
 member one write.
 
-Layer: the top but `cli`; the only module with transports.
+Layer: below `service`; the only module with transports.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import fcntl
 import logging
 import os
 import resource
-import signal
 import socket
 import sys
 import termios
@@ -22,11 +21,10 @@ from collections import OrderedDict, deque
 from functools import partial
 from heapq import heapify, heappop, heappush
 from itertools import count
-from typing import TYPE_CHECKING, Any
 
 from eventcodec import ErrorCode
 
-from .auth import Auth, OpenDoor, door
+from .auth import Auth, OpenDoor
 from .config import Config, Unusable
 from .gate import Gate
 from .listening import Listeners, resolve
@@ -34,13 +32,9 @@ from .logs import failure, note
 from .metrics import Tally, Values
 from .room import SEGMENT, Room
 from .session import HELD, NEVER, Peer, Session
-from .supervisor import tell
 from .tls import Tls, common_name
 
-if TYPE_CHECKING:
-    from .exposition import Exposition
-
-__all__ = ["Server", "run"]
+__all__ = ["Link", "Server"]
 
 FRAMES = 256
 """Frames of one client in one turn; then the next client has its turn."""
@@ -57,8 +51,6 @@ RESERVED_DESCRIPTORS = 64
 """Kept free below the limit: for the listeners, files, and connections that are closing."""
 BUFFER = 65_536
 BUFFER_BEFORE_LOGIN = 4_096
-
-STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 Handshake = asyncio.Task[tuple[asyncio.BaseTransport, asyncio.BaseProtocol]]
 
@@ -692,63 +684,3 @@ def unacknowledged(sock: socket.socket) -> int:
         return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
     except (OSError, ValueError):  # not known on this system; closed by now
         return 0
-
-
-async def serve(config: Config) -> None:
-    """Serve until SIGINT or SIGTERM: the first two drain, the third ends at once."""
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(on_unhandled)
-    server = Server(config, door(config), Tls(config) if config.tls_cert else None)
-    exposition = None if config.metrics is None else await expose(server, config.metrics)
-    port = server.start()
-    signals = count(1)
-
-    def on_signal() -> None:
-        tell("STOPPING=1")
-        if next(signals) < 3:
-            server.stop()
-        else:
-            server.abort()
-
-    for number in STOPPING:
-        loop.add_signal_handler(number, on_signal)
-    loop.add_signal_handler(signal.SIGHUP, server.reload)
-    host = f"[{config.host}]" if ":" in config.host else config.host
-    print(f"listening on {host}:{port}", flush=True)
-    tell("READY=1")
-    await server.ended.wait()
-    if exposition is not None:
-        exposition.close()
-    note("stopped")
-    # From here on a signal would end us by itself, as if something had gone wrong.
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-
-
-async def expose(server: Server, port: int) -> Exposition:
-    """Give the server's figures on this port. Raises OSError or Unusable."""
-    try:
-        from .exposition import Exposition
-    except ImportError:
-        raise Unusable("--metrics needs prometheus-client: install refserver[metrics]") from None
-    exposition = Exposition(server.figures)
-    try:
-        chosen = await exposition.open(port)
-    except OSError as error:
-        raise Unusable(f"--metrics cannot listen on port {port}: {error.strerror}") from None
-    note("metrics", url=f"http://127.0.0.1:{chosen}/metrics")
-    server.probe(server.now())
-    return exposition
-
-
-def on_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """What nobody has caught: a line of the log."""
-    error = context.get("exception")
-    if isinstance(error, BaseException):
-        failure(error)
-    else:
-        note("internal", level=logging.ERROR, error=context.get("message"))
-
-
-def run(config: Config) -> None:
-    """Serve in this thread. Raises OSError or Unusable where it cannot begin."""
-    asyncio.run(serve(config))
