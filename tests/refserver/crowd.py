@@ -35,10 +35,13 @@ POSITION = struct.Struct(">Q")
 @contextmanager
 def crowd(port: int, count: int) -> Iterator[list[Client]]:
     """So many connections."""
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    with ExitStack() as stack:
-        yield [stack.enter_context(Client(port)) for _ in range(count)]
+    try:
+        with ExitStack() as stack:
+            yield [stack.enter_context(Client(port)) for _ in range(count)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (usual, most))
 
 
 def drip(clients: Sequence[Client], data: bytes, every: float) -> Iterator[list[Failed]]:

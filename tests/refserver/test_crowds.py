@@ -102,7 +102,7 @@ def test_those_who_drip_are_ended_and_others_log_in_meanwhile(
     with running(tmp_path, *options, dev=False) as server, crowd(server.port, count) as clients:
         came = time.monotonic()
         ends = []
-        for ended in drip(clients, LOGIN, every=timeout / 10):
+        for ended in drip(clients, LOGIN, every=timeout / 5):
             ends += ended
             began = time.monotonic()
             with Client(server.port) as ann:
@@ -111,7 +111,7 @@ def test_those_who_drip_are_ended_and_others_log_in_meanwhile(
         lasted = time.monotonic() - came
 
     assert ends == [Failed(0, TIMEOUT)] * count
-    print(f"{count} at {10 / timeout:.0f} byte/s: gone {lasted:.2f} s after the last came in")
+    print(f"{count} at {5 / timeout:.0f} byte/s: gone {lasted:.2f} s after the last came in")
     print(f"slowest login meanwhile {slowest * 1000:.0f} ms")
     if count == 1_000:
         assert slowest <= 0.25
