@@ -44,6 +44,10 @@ TURN_SECONDS = 0.02
 TURN_BYTES = 1 << 20
 """Bytes entered in one turn, which the log holds beyond its capacity until they are given out."""
 
+POLLS = 8
+"""How often the loop is polled for more before the log is given out: a bound on who waits, for
+authors that send one message after the other bring one with each poll."""
+
 TIMERS = 64
 """Deadlines that may have moved, or be those of links that are gone, beside two a link."""
 
@@ -212,6 +216,7 @@ class Server:
         # Writes to one member in a turn: what a turn may enter, so whoever keeps up can.
         self._pieces = 2 + (TURN_BYTES + max(HELD, config.max_frame)) // SEGMENT
         self._seen = 0  # the end of the log in the turn before
+        self._polls = 0
         self._turn_is_due = False
         self._timers: list[tuple[float, int, Link]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -429,18 +434,19 @@ class Server:
 
         Those with something of their own come first: while the others are written to, the
         authors read their Acks and write on, and the next turn finds more to do at once.
-        The log is given out when the loop had nothing more, or one write is full: a write
+        The log is given out when a poll brought nothing more, or one write is full: a write
         costs what ten entries cost, so few and large ones win.
         """
         self._flush_touched()
         log = self.room.log
         if log.end == self._flushed:
             return
-        if log.end != self._seen and log.total - self._flushed_bytes < SEGMENT:
-            self._seen = log.end
+        grown, self._seen = log.end != self._seen, log.end
+        if grown and self._polls < POLLS and log.total - self._flushed_bytes < SEGMENT:
+            self._polls += 1
             self._poll()
             return
-        start = self._flushed
+        start, self._polls = self._flushed, 0
         self._flushed, self._flushed_bytes = log.end, log.total
         self._fan_out(start)
         log.spare(self._flushed)
