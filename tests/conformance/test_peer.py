@@ -262,7 +262,9 @@ def test_what_makes_no_sense_is_2(words: list[str]) -> None:
 
 @pytest.mark.parametrize("words", [["--"], ["--doctor", "--"]])
 def test_a_command_that_cannot_be_started_is_4(words: list[str]) -> None:
-    assert run(*words, "/nowhere/client", "{port}").exit_code == Exit.UNREACHABLE
+    nowhere = run(*words, "/nowhere/client", "{port}")
+    assert nowhere.exit_code == Exit.UNREACHABLE
+    assert "cannot start /nowhere/client" in nowhere.output
 
 
 def test_options_behind_the_dashes_are_the_clients() -> None:

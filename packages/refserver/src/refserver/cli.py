@@ -54,7 +54,7 @@ class DefaultsToServe(click.Group):
             code = run()
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else "refserver"
-            fail(f"{error.format_message()} Try {command} --help.")
+            fail(f"{error.format_message().rstrip('.')}. Try {command} --help.")
         except click.ClickException as error:
             fail(error.format_message())
         except click.Abort:

@@ -40,7 +40,7 @@ def resolve(host: str, port: int, timeout: float) -> tuple[str, int]:
     try:
         infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise NotReached(f"{host}: {error.strerror}") from error
+        raise NotReached(f"cannot reach {host}: {error.strerror}") from error
     for family, kind, proto, _, address in infos:
         with socket.socket(family, kind, proto) as sock:
             sock.settimeout(timeout)
@@ -50,7 +50,7 @@ def resolve(host: str, port: int, timeout: float) -> tuple[str, int]:
                 reason = error.strerror or str(error)
                 continue
             return str(address[0]), int(address[1])
-    raise NotReached(f"{host}:{port}: {reason}")
+    raise NotReached(f"cannot reach {host}:{port}: {reason}")
 
 
 def probe(setting: Setting, token: str) -> str:

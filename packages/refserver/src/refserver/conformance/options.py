@@ -59,7 +59,7 @@ def complaints() -> Iterator[None]:
     except UsageError as error:
         leave(Exit.USAGE, str(error))
     except NotReached as error:
-        leave(Exit.UNREACHABLE, f"cannot reach {error}")
+        leave(Exit.UNREACHABLE, str(error))
 
 
 def leave(code: Exit, reason: str) -> NoReturn:

@@ -77,7 +77,7 @@ def peer_command(
             raise UsageError("which client? behind -- stands its command")
         placed(command, *LOOPBACK)
         if shutil.which(command[0]) is None:
-            raise NotReached(f"{command[0]}: no such command")
+            raise NotReached(f"cannot start {command[0]}: no such command")
         declared = frozenset(abilities)
         setting = Setting(address=LOOPBACK, timeout=asked.timeout, capabilities=declared)
         if doctor:

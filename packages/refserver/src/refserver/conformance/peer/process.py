@@ -100,7 +100,7 @@ class Process(Program):
                 start_new_session=True,
             )
         except OSError as error:
-            raise NotReached(f"{words[0]}: {error.strerror}") from error
+            raise NotReached(f"cannot start {words[0]}: {error.strerror}") from error
         assert self._popen.stdout is not None and self._popen.stderr is not None
         super().__init__(self._popen.stdout.fileno(), self._popen.stderr.fileno())
 
