@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import accumulate
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,6 +25,7 @@ from tests.eventcodec.streams import (
 )
 
 from eventcodec import (
+    ClientConnection,
     ConnectionLost,
     Decoder,
     ErrorCode,
@@ -34,6 +36,7 @@ from eventcodec import (
     Ping,
     ProtocolError,
     RemoteError,
+    ServerConnection,
     encode,
 )
 from eventcodec.limits import HEADER_SIZE, LENGTH_SIZE
@@ -424,3 +427,32 @@ def test_nothing_is_relayed_before_what_came_first_was_taken() -> None:
 
     assert relayed.facts == []
     assert [type(event) for event in events] == [Ping, Message]
+
+
+@pytest.mark.parametrize("wrong", [None, 5, "text"])
+@pytest.mark.parametrize("begun", [0, 2])
+@pytest.mark.parametrize("make", [Decoder, ClientConnection, ServerConnection])
+def test_what_is_no_bytes_is_refused_and_changes_nothing(make: Any, begun: int, wrong: Any) -> None:
+    """None is what some readers give for "nothing now": it is not the end of the stream."""
+    one, other = make(), make()
+    if begun:
+        for end in (one, other):
+            assert told(end, BROKEN[:begun]) == []
+
+    with pytest.raises(TypeError):
+        one.receive(wrong)
+
+    assert told(one, BROKEN[begun:]) == told(other, BROKEN[begun:]) != []
+
+
+BROKEN = bytes(4)
+
+
+def told(end: Any, stream: bytes) -> list[object]:
+    """What it says of a stream: events, and the error with its place."""
+    found: list[object] = []
+    try:
+        found.extend(end.receive(stream))
+    except ProtocolError as error:
+        found.append((error.code, error.offset))
+    return found

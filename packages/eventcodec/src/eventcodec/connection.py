@@ -157,11 +157,11 @@ class ClientConnection:
         ConnectionLost, or ProtocolError for what the server did wrong. A Ping is answered
         in `data_to_send` and not given. EP-4.4, EP-10.
         """
-        if not data:
-            self._eof = True
         if self._clean:
             return iter(())
-        return self._received(self._decoder.receive(data))
+        events = self._decoder.receive(data)
+        self._eof |= not data
+        return self._received(events)
 
     def _received(self, events: Iterator[Event]) -> Iterator[Received]:
         try:
@@ -304,9 +304,9 @@ class ServerConnection:
         """
         if self._state is State.ENDED:
             return iter(())
-        if not data:
-            self._eof = True
-        return self._requests(self._decoder.receive(data))
+        events = self._decoder.receive(data)
+        self._eof |= not data
+        return self._requests(events)
 
     def _requests(self, events: Iterator[Event]) -> Iterator[Request]:
         while self._state is not State.ENDED:

@@ -87,14 +87,16 @@ class Decoder:
         later iterator, and what comes after it is not kept. Raises LocalError for data
         behind the end. EP-2.1-5, EP-2.1-6, EP-8.3-5.
         """
+        ended = len(data) == 0  # a TypeError for None, which some readers give for "not now"
         if self._error is None:
-            if self._eof and data:
+            if self._eof and not ended:
                 raise LocalError("data behind the end of the stream")
-            if not data:
+            if ended:
                 self._eof = True
             elif self._at == len(self._data) and not self._later:
+                whole = bytes(data)
                 self._before += self._at
-                self._data, self._at = bytes(data), 0
+                self._data, self._at = whole, 0
             else:
                 self._later += data
         return self._events()
