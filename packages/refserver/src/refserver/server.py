@@ -140,9 +140,13 @@ class Link(asyncio.BufferedProtocol):
         except OSError:  # over TLS always: there is no such descriptor
             taken = 0
         if taken != size:
-            self.transport.write(data[taken:])
-            if self.transport.is_closing():  # the client is gone: asyncio logs any more of it
-                self.writable = False
+            self.pass_on(data[taken:])
+
+    def pass_on(self, rest: bytes | memoryview) -> None:
+        """Have the transport write what the socket did not take."""
+        self.transport.write(rest)
+        if self.transport.is_closing():  # the client is gone: asyncio logs any more of it
+            self.writable = False
 
     def close(self) -> None:
         """End it when all is written. A TLS transport that is closed twice cannot be aborted."""
@@ -470,27 +474,26 @@ class Server:
         data, behind = log.segment(start) if log.holds(start) else (b"", start)
         if len(data) > SEGMENT:
             behind = start  # each takes it piece by piece
-        size, write, others = len(data), os.write, 0
+        size, write, alike = len(data), os.write, 0
+        here = start if behind != start else -1  # nobody's place
         for link in self._links:
             session = link.session
-            if not link.writable:
-                others += 1
-                if session.behind:
-                    session.evict()
-            elif session.cursor != start or not session.follows or behind == start:
-                others += 1
-                self._give(link)
-            else:
+            if session.cursor == here and session.follows and link.writable:
+                alike += 1
                 session.cursor = behind
                 try:  # as in Link.write; its call is a twentieth of a short write
                     taken = write(link.descriptor, data)
                 except OSError:
                     taken = 0
                 if taken != size:
-                    link.transport.write(data[taken:])
-                if behind != log.end:
-                    self._give(link)
-        self.tally.bytes_out += size * (len(self._links) - others)
+                    link.pass_on(data[taken:])
+            elif link.writable:
+                self._give(link)
+            elif session.behind:
+                session.evict()
+        self.tally.bytes_out += size * alike
+        if alike and behind != log.end:
+            self._fan_out(behind)
 
     def _give(self, link: Link) -> None:
         take = link.session.take
