@@ -114,9 +114,11 @@ def test_no_case_is_no_pass_and_runs_nothing() -> None:
 
 
 def test_no_answer_at_all_says_so() -> None:
-    report = check(ONE, (sys.executable, "-c", ""), timeout=60)
+    report = check([*ONE, *ONE], (sys.executable, "-c", ""), timeout=60)
 
-    assert list(report.as_text())[-1] == "no case ran: the program answered nothing"
+    told = list(report.as_text())
+    assert told[-1] == "no case ran: the program answered nothing"
+    assert sum(line.startswith("WRONG") for line in told) == 1
 
 
 def test_a_failure_shows_all_that_is_needed_to_mend_it() -> None:

@@ -85,12 +85,14 @@ class Report:
     def as_text(self, options: Sequence[str] = ()) -> Iterator[str]:
         """Lines for a terminal. `options` are repeated in the lines that ask one case again."""
         yield from self._summary()
-        for outcome in self.wrong[:MOST_SHOWN]:
+        # Of a program that says nothing one question tells as much as many.
+        most = MOST_SHOWN if self.answered else 1
+        for outcome in self.wrong[:most]:
             yield ""
             yield from self._failure(outcome, options)
         yield ""
-        if len(self.wrong) > MOST_SHOWN:
-            yield f"{len(self.wrong) - MOST_SHOWN} more are wrong; --json has them all"
+        if len(self.wrong) > most:
+            yield f"{len(self.wrong) - most} more are wrong; --json has them all"
         if not self.asked:
             yield "no case ran: no vector matches"
         elif not self.answered:
