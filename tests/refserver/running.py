@@ -1,7 +1,7 @@
 """A real server process, started as a user starts it, and clients with plain sockets.
 
-Rule: whatever is started here ends here, and what the server wrote to stderr is at hand
-when a test fails.
+Rule: whatever is started here ends here, without an error that nobody handled, and what
+the server wrote to stderr is at hand when a test fails.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ from eventcodec import ClientConnection, Event, EventError, Login, Reply
 
 REFSERVER = Path(sys.executable).with_name("refserver")
 PATIENCE = 30.0
+UNHANDLED = re.compile(
+    r"\binternal\b|Traceback|Exception ignored|never (retrieved|awaited)|Warning:"
+)
+"""What Python, asyncio and the server itself write of an error that nobody handled."""
 
 
 class Running:
@@ -71,6 +75,7 @@ def running(tmp_path: Path, *arguments: str, **environment: str) -> Iterator[Run
                 process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
+        assert not UNHANDLED.search(log.read_text())
 
 
 def refused(*arguments: str, **environment: str) -> tuple[int, str]:
