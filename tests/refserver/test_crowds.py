@@ -7,11 +7,11 @@ Rule: the ordinary forms count and have no clock of their own; the full ones, wi
 from __future__ import annotations
 
 import multiprocessing
-import os
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from tests.refserver.crowd import GO, crowd, drip, keep_quiet, talk
@@ -123,8 +123,7 @@ def test_those_who_drip_are_ended_and_others_log_in_meanwhile(
 
 def processor_time(server: Running) -> float:
     """Seconds that the process has computed."""
-    fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return int(Path(f"/proc/{server.pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 @pytest.mark.parametrize(
@@ -235,21 +234,43 @@ def position_of(entry: Frame) -> int:
     return acked(entry) if entry.type == ACK else entry.seq
 
 
+@pytest.mark.proves("EP-7.2-3", "EP-5.2-1")
 @pytest.mark.parametrize(
     ("members", "talkers", "says", "most"),
     [
         (10, 1, 1_000, None),
         (10, 10, 100, None),
         pytest.param(200, 1, 10_000, 0.05, marks=pytest.mark.slow),
+        pytest.param(200, 200, 500, 0.25, marks=pytest.mark.slow),
     ],
-    ids=["one", "all", "one full"],
+    ids=["one", "all", "one full", "many full"],
 )
 def test_nobody_waits_long_while_others_talk_and_all_read_it_in_order(
     tmp_path: Path, members: int, talkers: int, says: int, most: float | None
 ) -> None:
+    wait, computed = longest_wait(tmp_path, members, talkers, says)
+
+    print(f"{talkers} of {members} said {says} each: worst ping {wait * 1000:.0f} ms,")
+    print(f"{computed * 1000:.0f} ms of the server's processor time at most")
+    if most:
+        assert computed <= most
+
+
+class Wait(NamedTuple):
+    """How long an answer took, and how much of that the server computed.
+
+    What else the machine has to do makes only the first longer.
+    """
+
+    lasted: float
+    computed: float
+
+
+def longest_wait(folder: Path, members: int, talkers: int, says: int) -> Wait:
+    """The worst that somebody waits for a Pong while so much is said; all must read it."""
     context = multiprocessing.get_context("spawn")
     with (
-        running(tmp_path, *room_for(members), "--heartbeat", "0", dev=False) as server,
+        running(folder, *room_for(members), "--heartbeat", "0", dev=False) as server,
         Bystander(server.port, "bob") as bob,
         ProcessPoolExecutor(1, context) as elsewhere,
     ):
@@ -258,40 +279,34 @@ def test_nobody_waits_long_while_others_talk_and_all_read_it_in_order(
         bob.send(message(GO, 1))
         start = acked(bob.frame())
 
-        waits, stream = ask_until(bob, done)
+        waits, stream = ask_until(bob, done, server)
 
         assert done.result() == talkers * says
+    facts = [fact for fact in stream if fact.type == MESSAGE]
+    assert [fact.seq for fact in facts] == list(range(start + 1, start + 1 + talkers * says))
     said_by: dict[str, list[int]] = {}
-    positions = []
-    for fact in stream:
-        if fact.type == MESSAGE:
-            positions.append(fact.seq)
-            user, content = said(fact)
-            said_by.setdefault(user, []).append(int(content))
-    assert positions == list(range(start + 1, start + 1 + talkers * says))
+    for user, content in map(said, facts):
+        said_by.setdefault(user, []).append(int(content))
     assert list(said_by.values()) == [list(range(says))] * talkers
-    print(f"{talkers} of {members} said {says} each: worst of {len(waits)} pings")
-    print(f"{max(waits) * 1000:.0f} ms, deliveries in order {talkers * says * (members + 1)}")
-    if most is not None:
-        assert max(waits) <= most
+    return Wait(*map(max, zip(*waits, strict=True)))
 
 
-def ask_until(client: Client, done: Future[int]) -> tuple[list[float], list[Frame]]:
-    """Ping without a pause until that is done: how long each answer took, and all that came.
+def ask_until(client: Client, done: Future[int], server: Running) -> tuple[list[Wait], list[Frame]]:
+    """Ping without a pause until that is done: each wait for an answer, and all that came.
 
     An answer is searched for and the frames are cut later: what that costs is not the server's.
     """
     stream = bytearray()
-    waits: list[float] = []
+    waits: list[Wait] = []
     while not (waits and done.done()):
         seq = len(waits) + 2
         answer, seen = frame(PONG, seq), len(stream)
-        began = time.perf_counter()
+        began, computed = time.perf_counter(), processor_time(server)
         client.send(ping(seq))
         while stream.find(answer, max(0, seen - len(answer))) < 0:
             seen = len(stream)
             data = client.sock.recv(1 << 20)
             assert data
             stream += data
-        waits.append(time.perf_counter() - began)
+        waits.append(Wait(time.perf_counter() - began, processor_time(server) - computed))
     return waits, list(Frames().receive(bytes(stream)))
