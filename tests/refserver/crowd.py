@@ -6,8 +6,10 @@ that millions of frames cost seconds.
 
 from __future__ import annotations
 
+import os
 import resource
 import selectors
+import signal
 import struct
 import time
 from collections.abc import Iterator, Sequence
@@ -29,6 +31,7 @@ from tests.refserver.raw import (
 GO = b"<go>"
 """What starts the talking."""
 CHUNK = 1 << 18
+BOTH = selectors.EVENT_READ | selectors.EVENT_WRITE
 POSITION = struct.Struct(">Q")
 
 
@@ -118,8 +121,12 @@ class Talker:
         return go
 
 
-def talk(port: int, members: int, talkers: int, says: int) -> int:
-    """Let so many of the members talk; the entries that every member has read, in order."""
+def talk(port: int, server: int, members: int, talkers: int, says: int) -> int:
+    """Let so many of the members talk; the entries that every member has read, in order.
+
+    The server's process stands still until all have said what their sockets take: so it is
+    at once.
+    """
     with crowd(port, members) as clients, selectors.DefaultSelector() as selector:
         everybody = [
             Talker(client, says if number < talkers else 0) for number, client in enumerate(clients)
@@ -128,13 +135,19 @@ def talk(port: int, members: int, talkers: int, says: int) -> int:
             selector.register(one.sock, selectors.EVENT_READ, one)
         start = everybody[-1].place
         end = start + 1 + talkers * says
+        silent = True
         while any(one.place < end for one in everybody):
             ready = selector.select(DEADLINE)
             assert ready, "nothing comes any more"
             for key, events in ready:
                 one = key.data
-                if events & selectors.EVENT_READ and one.read():
-                    selector.modify(one.sock, selectors.EVENT_READ | selectors.EVENT_WRITE, one)
+                if events & selectors.EVENT_READ and one.read() and silent:
+                    silent = False
+                    os.kill(server, signal.SIGSTOP)
+                    for each in everybody:
+                        if each.write():
+                            selector.modify(each.sock, BOTH, each)
+                    os.kill(server, signal.SIGCONT)
                 if events & selectors.EVENT_WRITE and not one.write():
                     selector.modify(one.sock, selectors.EVENT_READ, one)
         return end - start - 1
