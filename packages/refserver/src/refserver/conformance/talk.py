@@ -182,7 +182,7 @@ class Talk:
     def check(self, holds: bool, expected: str, actual: object) -> None:
         """Raise CaseFailed unless it holds."""
         if not holds:
-            raise CaseFailed((expected,), str(actual))
+            raise CaseFailed((expected,), actual if isinstance(actual, str) else ascii(actual))
 
 
 class Conn:
@@ -231,8 +231,11 @@ class Conn:
 
     def _write(self, data: bytes) -> None:
         left = self.write_some(data, self.talk.timeout)
+        # The peer may have closed meanwhile, and what it said before is still to be read.
+        while left and not self.ended and self._wait(time.monotonic(), select.POLLIN):
+            self._read()
         if left and not self.ended:
-            raise self.talk.fail("the server takes what is sent", f"{left} bytes not taken")
+            raise self.talk.fail("what is sent is taken", f"{left} bytes not taken")
 
     def write_some(self, data: bytes, timeout: float, *, reading: bool = True) -> int:
         """Write, reading meanwhile; gives how many bytes were not taken for so long."""

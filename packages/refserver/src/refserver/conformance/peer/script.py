@@ -42,14 +42,6 @@ class Wire(Conn):
     def _wait(self, deadline: float, events: int) -> bool:
         return self._script.wait(deadline, self._sock.fileno(), events)
 
-    def _write(self, data: bytes) -> None:
-        left = self.write_some(data, self.talk.timeout)
-        # It may have closed meanwhile, and what it said before is still to be read.
-        while left and not self.ended and self._wait(time.monotonic(), select.POLLIN):
-            self._read()
-        if left and not self.ended:
-            raise self.talk.fail("the client takes what is sent", f"{left} bytes not taken")
-
     def drop(self) -> None:
         """Close at once."""
         self._sock.close()
@@ -89,9 +81,6 @@ class Script(Talk):
     def why_not(self, otherwise: str) -> str:
         """What is known of a client that does not do what it is to do."""
         return otherwise
-
-    def check(self, holds: bool, expected: str, actual: object) -> None:
-        super().check(holds, expected, actual if isinstance(actual, str) else ascii(actual))
 
     def deadline(self) -> float:
         """Until when something must come that is awaited from now on."""
