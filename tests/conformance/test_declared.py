@@ -1,0 +1,116 @@
+"""What is said on the command line about a server: who may log in, and what stops it.
+
+The cases behind these options need a server that asks for credentials, or one that may
+end: real processes on both sides.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.refserver.process import PATIENCE, REFSERVER, Running, running
+
+from refserver.auth import new_token
+from refserver.conformance.suite import Exit
+
+USERS = ("ann", "bob", "cyd", "dan")
+VARIABLE = "MEMBERS_OF_THE_KIT"
+
+
+class Checked:
+    """What `refserver check` made of a server."""
+
+    def __init__(self, server: Running, folder: Path, *words: str, environment: str = "") -> None:
+        report = folder / "report.json"
+        command = [str(REFSERVER), "check", f"localhost:{server.port}", "--timeout", "20"]
+        command += ["--segmentation", "whole", "--json", str(report), *words]
+        self.done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            env={**os.environ, VARIABLE: environment},
+        )
+        self.report = report.read_text()
+        results: list[dict[str, Any]] = json.loads(self.report)["runs"][0]["results"]
+        self.verdicts = {each["case"]: each["verdict"] for each in results}
+
+
+@contextmanager
+def guarded(folder: Path) -> Iterator[tuple[Running, str]]:
+    """A server with four users; and who they are, as the kit is told."""
+    made = {user: new_token(user) for user in USERS}
+    tokens = folder / "tokens"
+    tokens.write_text("".join(f"{line}\n" for _, line in made.values()))
+    with running(folder, "--tokens", str(tokens)) as server:
+        yield server, " ".join(f"{user}:{secret}" for user, (secret, _) in made.items())
+
+
+def test_with_credentials_every_case_about_logging_in_is_run(tmp_path: Path) -> None:
+    with guarded(tmp_path) as (server, members):
+        checked = Checked(
+            server, tmp_path, "LOGIN-*", "--credential-env", VARIABLE, environment=members
+        )
+
+    assert checked.done.returncode == Exit.AS_EXPECTED, checked.done.stdout
+    assert {checked.verdicts[f"LOGIN-{n}"] for n in range(24, 29)} == {"passed"}
+    assert set(Counter(checked.verdicts.values())) == {"passed", "unsupported"}
+
+
+def test_no_credential_stands_in_what_the_kit_writes(tmp_path: Path) -> None:
+    with guarded(tmp_path) as (server, members):
+        checked = Checked(
+            server, tmp_path, "LOGIN-01", "--credential-env", VARIABLE, environment=members
+        )
+
+    written = checked.report + checked.done.stdout + checked.done.stderr
+    secrets = [pair.partition(":")[2] for pair in members.split()]
+    assert not any(each in written or each.encode().hex() in written for each in secrets)
+
+
+def test_a_credential_that_is_not_good_fails(tmp_path: Path) -> None:
+    with guarded(tmp_path) as (server, _):
+        checked = Checked(
+            server, tmp_path, "LOGIN-01", "--credential-env", VARIABLE, environment="ann:wrong"
+        )
+
+    assert checked.done.returncode == Exit.FAILED
+    assert checked.verdicts == {"LOGIN-01": "failed"}
+
+
+@pytest.mark.parametrize("option", ["--pid", "--stop-command"])
+def test_a_server_that_may_be_stopped_is_stopped_at_last(option: str, tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        how = str(server.pid) if option == "--pid" else f"kill -TERM {server.pid}"
+        server.stopping = True
+
+        checked = Checked(server, tmp_path, "STOP-*", "FRAME-01", option, how)
+
+        assert server.wait() == 0
+    assert checked.done.returncode == Exit.AS_EXPECTED, checked.done.stdout
+    assert checked.verdicts == {"FRAME-01": "passed", "STOP-01": "passed"}
+    assert list(checked.verdicts)[-1] == "STOP-01"
+
+
+def test_a_stop_command_that_stops_nothing_fails(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        checked = Checked(server, tmp_path, "STOP-01", "--stop-command", "true", "--timeout", "0.3")
+
+    assert checked.done.returncode == Exit.FAILED
+    assert checked.verdicts == {"STOP-01": "failed"}
+
+
+def test_without_the_options_their_cases_are_unsupported(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        checked = Checked(server, tmp_path, "LOGIN-24", "STOP-01")
+
+    assert checked.done.returncode == Exit.NO_CASE_RAN
+    assert set(checked.verdicts.values()) == {"unsupported"}
