@@ -24,9 +24,7 @@ def listener() -> Iterator[socket.socket]:
 
 
 def talk_to(listener: socket.socket, timeout: float = 20.0) -> Talk:
-    setting = Setting(
-        address=listener.getsockname()[:2], timeout=timeout, capabilities=frozenset()
-    )
+    setting = Setting(address=listener.getsockname()[:2], timeout=timeout, capabilities=frozenset())
     return Talk(setting, Segmentation.WHOLE, Random(7), "t")
 
 

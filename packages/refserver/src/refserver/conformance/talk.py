@@ -259,7 +259,8 @@ class Conn:
         return len(view)
 
     def half_close(self, *, quietly: bool = False) -> None:
-        """End one's own stream."""
+        """End one's own stream; nothing is answered from now on."""
+        self.answers = False
         if not quietly:
             self.talk.step(self.who, Direction.NOTE, note=HALF_CLOSED)
         try:

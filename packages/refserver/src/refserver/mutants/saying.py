@@ -22,6 +22,7 @@ from eventcodec import (
     encode,
 )
 
+from ..server import Link
 from ..session import Own, Session
 from .registry import Patch, mutant
 from .replying import no_short_road
@@ -160,3 +161,18 @@ say_mutant(
     "an application event is acknowledged and not told",
     lambda s, t: None if isinstance(s, ApplicationEvent) else t,
 )
+
+
+@mutant("one-at-a-time", "who speaks before the last speaker did something else is not heard")
+def _(patch: Patch) -> None:
+    def updated(original: Any, self: Any, nbytes: int) -> None:
+        server = self.server
+        floor = getattr(server, "floor", None)
+        speaks = self.session.member is not None and self.buffer[5] == Message.type
+        if speaks and floor not in (None, self) and not floor.closed:
+            return
+        if speaks or floor is self:
+            server.floor = self if speaks else None
+        original(self, nbytes)
+
+    patch.around(Link, "buffer_updated", updated)
