@@ -1,9 +1,9 @@
-"""Draw docs/conformance-matrix.md: which cases notice which mutant.
+"""Draw docs/conformance-matrix.md, and that for clients: which cases notice which mutant.
 
-Rule: `tests/conformance/kills.json` is the record, and the slow tests hold the kit to
-it; the page is made from it.
+Rule: `kills.json` and `client_kills.json` in tests/conformance are the record, and the
+tests hold the kit to it; the pages are made from it.
 
-    python -m tools.make_matrix                  draw the page from the record
+    python -m tools.make_matrix                  draw the pages from the record
     python -m tools.make_matrix --record         run every mutant first; takes minutes
     python -m tools.make_matrix --record NAME... run only these first
 
@@ -15,15 +15,19 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from refserver.conformance.cases import SERVER_CASES
+from refserver.conformance.model import Case
+from refserver.conformance.peer.cases import CLIENT_CASES
 from refserver.mutants import MUTANTS
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = ROOT / "tests/conformance/kills.json"
 PAGE = ROOT / "docs/conformance-matrix.md"
+CLIENT_RECORD = ROOT / "tests/conformance/client_kills.json"
+CLIENT_PAGE = ROOT / "docs/conformance-matrix-clients.md"
 
 UNPROVEN = {
     "SLOW-05": "none: tried with servers that read on without end, which it notices at times; one "
@@ -34,9 +38,9 @@ UNPROVEN = {
 Kills = Mapping[str, list[str]]
 
 
-def recorded() -> dict[str, list[str]]:
+def recorded(record: Path = RECORD) -> dict[str, list[str]]:
     """The cases that fail against each mutant, as they were recorded."""
-    kills: dict[str, list[str]] = json.loads(RECORD.read_text(encoding="utf-8"))
+    kills: dict[str, list[str]] = json.loads(record.read_text(encoding="utf-8"))
     return kills
 
 
@@ -51,8 +55,12 @@ def page(kills: Kills) -> str:
     return "\n".join(_lines(kills)) + "\n"
 
 
+def client_page(kills: Kills) -> str:
+    """The page about clients."""
+    return "\n".join(_client_lines(kills)) + "\n"
+
+
 def _lines(kills: Kills) -> Iterator[str]:
-    killers = {case.id: [name for name in kills if case.id in kills[name]] for case in SERVER_CASES}
     yield "# Mutants and the cases that notice them"
     yield ""
     yield "Drawn by `python -m tools.make_matrix` from recorded runs; do not edit."
@@ -65,16 +73,38 @@ def _lines(kills: Kills) -> Iterator[str]:
     for name, mutant in MUTANTS.items():
         yield f"| `{name}` | {mutant.wrong} | {', '.join(kills[name])} |"
     yield ""
+    yield from _by_case(SERVER_CASES, kills, "mutant")
+
+
+def _client_lines(kills: Kills) -> Iterator[str]:
+    yield "# Faults of clients and the cases that notice them"
+    yield ""
+    yield "Drawn by `python -m tools.make_matrix` from the record of the tests; do not edit."
+    yield ""
+    yield f"The kit's own tests have a client with {len(kills)} faults that are switched on one by"
+    yield "one. Each is noticed by exactly the cases beside it: so we know that these cases can"
+    yield "fail. What builds upon a case that fails is inconclusive, and stands not here."
+    yield ""
+    yield "| fault | noticed by |"
+    yield "|---|---|"
+    for name, cases in kills.items():
+        yield f"| `{name}` | {', '.join(cases)} |"
+    yield ""
+    yield from _by_case(CLIENT_CASES, kills, "fault")
+
+
+def _by_case(cases: Sequence[Case], kills: Kills, wrong: str) -> Iterator[str]:
     yield "## By case"
     yield ""
-    yield "| case | what is asked | noticed mutants |"
+    yield f"| case | what is asked | noticed {wrong}s |"
     yield "|---|---|---|"
-    for case in SERVER_CASES:
-        names = ", ".join(f"`{name}`" for name in killers[case.id])
+    proved = 0
+    for case in cases:
+        names = ", ".join(f"`{name}`" for name in kills if case.id in kills[name])
         yield f"| {case.id} | {case.title} | {names or UNPROVEN.get(case.id, 'none yet')} |"
+        proved += bool(names)
     yield ""
-    left = unproven(kills)
-    yield f"{len(SERVER_CASES) - len(left)} of {len(SERVER_CASES)} cases are proved by a mutant."
+    yield f"{proved} of {len(cases)} cases are proved by a {wrong}."
 
 
 def record(names: Collection[str]) -> None:
@@ -98,3 +128,4 @@ if __name__ == "__main__":
     if asked.record is not None:
         record(asked.record)
     PAGE.write_text(page(recorded()), encoding="utf-8")
+    CLIENT_PAGE.write_text(client_page(recorded(CLIENT_RECORD)), encoding="utf-8")
