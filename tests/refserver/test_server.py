@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import socket
 
 import pytest
 from tests.refserver.raw import (
@@ -79,6 +80,14 @@ async def test_a_silent_member_is_pinged_and_then_gone() -> None:
             (PING, b""),
             (LEFT, short("ann") + b"\1"),
         }
+
+
+async def test_a_small_write_does_not_wait_until_the_one_before_is_acknowledged() -> None:
+    async with hosting() as host:
+        await host.member("ann")
+        [link] = host.server._links
+
+        assert link.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 # ---------------------------------------------------------------- the end of a connection

@@ -169,7 +169,9 @@ def test_those_who_stall_are_evicted_at_their_limit_and_the_others_miss_nothing(
 
 @pytest.mark.slow
 @pytest.mark.timeout(1_800)
-@pytest.mark.parametrize(("readers", "stalled"), [(199, 1)], ids=["1 of 200"])
+@pytest.mark.parametrize(
+    ("readers", "stalled"), [(199, 1), (100, 1_000)], ids=["1 of 200", "1000 of 1100"]
+)
 def test_those_who_stall_cost_the_others_no_time(
     tmp_path: Path, readers: int, stalled: int
 ) -> None:

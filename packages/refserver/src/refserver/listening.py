@@ -107,6 +107,8 @@ def listen(addresses: list[str], port: int) -> list[socket.socket]:
                 family = socket.AF_INET6 if ":" in address else socket.AF_INET
                 sock = socket.create_server((address, chosen), family=family, backlog=BACKLOG)
                 sock.setblocking(False)
+                # What is accepted inherits it; asyncio sets it only where `proto` says TCP.
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 sockets.append(sock)
                 chosen = sock.getsockname()[1]
             return sockets

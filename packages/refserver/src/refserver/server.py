@@ -476,6 +476,7 @@ class Server:
             behind = start  # each takes it piece by piece
         size, write, alike = len(data), os.write, 0
         here = start if behind != start else -1  # nobody's place
+        oldest = log.first - 1  # only who stands before it may be `behind`, which costs more
         for link in self._links:
             session = link.session
             if session.cursor == here and session.follows and link.writable:
@@ -489,7 +490,7 @@ class Server:
                     link.pass_on(data[taken:])
             elif link.writable:
                 self._give(link)
-            elif session.behind:
+            elif session.cursor < oldest and session.behind:
                 session.evict()
         self.tally.bytes_out += size * alike
         if alike and behind != log.end:
