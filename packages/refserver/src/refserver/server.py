@@ -38,6 +38,8 @@ __all__ = ["Link", "Server"]
 
 FRAMES = 256
 """Frames of one client in one turn; then the next client has its turn."""
+FEWEST_FRAMES = 8
+"""So many in a turn at least where many wait, and each has a share, so that a round is short."""
 DELIVERIES = 200_000
 """Entries times members in one turn: below 20 ms of work, and few turns for many messages."""
 TURN_SECONDS = 0.02
@@ -47,6 +49,9 @@ TURN_BYTES = 1 << 20
 POLLS = 8
 """How often the loop is polled for more before the log is given out: a bound on who waits, for
 authors that send one message after the other bring one with each poll."""
+VAIN_POLLS = 2
+"""So many that bring nothing, one after the other, end the polling: an author that was sent its
+Ack needs as long as two of them to send its next message."""
 
 TIMERS = 64
 """Deadlines that may have moved, or be those of links that are gone, beside two a link."""
@@ -220,7 +225,8 @@ class Server:
         # Writes to one member in a turn: what a turn may enter, so whoever keeps up can.
         self._pieces = 2 + (TURN_BYTES + max(HELD, config.max_frame)) // SEGMENT
         self._seen = 0  # the end of the log in the turn before
-        self._polls = 0
+        self._polls = 0  # since the log was given out
+        self._vain = 0  # those of them that brought nothing, one after the other
         self._turn_is_due = False
         self._timers: list[tuple[float, int, Link]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -391,10 +397,12 @@ class Server:
         now = self.now()
         log = self.room.log
         deliveries, bytes_before = DELIVERIES, log.total
-        for _ in range(len(self._input)):
+        readers, waiting = len(self.room.members) + 1, len(self._input)
+        frames = min(FRAMES, max(FEWEST_FRAMES, DELIVERIES // (readers * max(1, waiting))))
+        for _ in range(waiting):
             link = self._input.popleft()
             link.waiting = False
-            deliveries -= self._work(link, now) * (len(self.room.members) + 1)
+            deliveries -= self._work(link, now, frames) * readers
             if log.total - bytes_before > TURN_BYTES:
                 break
             if deliveries <= 0 or self.now() - now > TURN_SECONDS:
@@ -403,10 +411,10 @@ class Server:
         if self._input:
             self._need_turn()
 
-    def _work(self, link: Link, now: float) -> int:
+    def _work(self, link: Link, now: float, frames: int = FRAMES) -> int:
         session = link.session
         try:
-            made = session.work(now, FRAMES)
+            made = session.work(now, frames)
         except Exception as error:
             self._failed(link, error)
             made = 1
@@ -438,16 +446,19 @@ class Server:
 
         Those with something of their own come first: while the others are written to, the
         authors read their Acks and write on, and the next turn finds more to do at once.
-        The log is given out when a poll brought nothing more, or one write is full: a write
+        The log is given out when polls brought nothing more, or one write is full: a write
         costs what ten entries cost, so few and large ones win.
         """
         self._flush_touched()
         log = self.room.log
         if log.end == self._flushed:
             return
-        grown, self._seen = log.end != self._seen, log.end
-        if grown and self._polls < POLLS and log.total - self._flushed_bytes < SEGMENT:
+        if log.end != self._seen:
+            self._seen, self._vain = log.end, 0
+        patient = self._vain < VAIN_POLLS and self._polls < POLLS
+        if patient and log.total - self._flushed_bytes < SEGMENT:
             self._polls += 1
+            self._vain += 1
             self._poll()
             return
         start, self._polls = self._flushed, 0

@@ -73,7 +73,7 @@ def _(patch: Patch) -> None:
 
 @mutant("end-overtakes", "a client's end of stream overtakes what was sent before")
 def _(patch: Patch) -> None:
-    def work(original: Any, self: Any, link: Any, now: float) -> Any:
+    def work(original: Any, self: Any, link: Any, *arguments: Any) -> Any:
         if link.eof and not link.session._ending:
             link.session._finish(b"", LeftReason.LOST)
             self.touched(link)
@@ -83,7 +83,7 @@ def _(patch: Patch) -> None:
             return 0
         if hasattr(link, "late"):
             del link.late
-        return original(self, link, now)
+        return original(self, link, *arguments)
 
     patch.around(Server, "_work", work)
 
