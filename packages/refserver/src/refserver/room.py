@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import sys
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -142,11 +142,17 @@ class Log:
 
     def _trim(self) -> None:
         excess = self.size - self.capacity
+        head, ends = self._head, self._ends
         last = min(len(self._entries) - 1, self._spared + 1 - self._base)
-        while excess > 0 and self._head < last:
-            excess -= len(self._entries[self._head]) + ENTRY_CHARGE
-            self._entries[self._head] = b""  # its place goes later, its bytes now
-            self._head += 1
+        if excess > 0 and head < last:
+            before = ends[head] - len(self._entries[head])
+            behind = range(head + 1, min(last, head + 1 + excess // ENTRY_CHARGE))
+            freed = bisect_left(
+                behind, excess, key=lambda at: ends[at - 1] - before + ENTRY_CHARGE * (at - head)
+            )
+            self._head += freed + 1
+            # Their places go later, their bytes now.
+            self._entries[head : self._head] = [b""] * (freed + 1)
         if self._head > 1024 and self._head * 2 > len(self._entries):
             del self._entries[: self._head]
             del self._ends[: self._head]
