@@ -131,7 +131,7 @@ def processor_time(server: Running) -> float:
     [
         (500, 0, 0.0, 0.0),
         pytest.param(10_000, 0, 10.0, 0.03, marks=pytest.mark.slow),
-        pytest.param(10_000, 20, 20.0, 0.1, marks=pytest.mark.slow),
+        pytest.param(10_000, 20, 20.0, 0.03, marks=pytest.mark.slow),
     ],
     ids=["short", "full", "full with pings"],
 )

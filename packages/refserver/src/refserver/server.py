@@ -21,6 +21,7 @@ from collections import OrderedDict, deque
 from functools import partial
 from heapq import heapify, heappop, heappush
 from itertools import count
+from math import ceil
 
 from eventcodec import ErrorCode
 
@@ -52,6 +53,11 @@ authors that send one message after the other bring one with each poll."""
 VAIN_POLLS = 2
 """So many that bring nothing, one after the other, end the polling: an author that was sent its
 Ack needs as long as two of them to send its next message."""
+
+FAR = 1.0
+"""Seconds: deadlines that are not nearer come together,"""
+GRID = 8
+"""at so many moments a second. Alone, each heartbeat costs four rounds of the loop."""
 
 TIMERS = 64
 """Deadlines that may have moved, or be those of links that are gone, beside two a link."""
@@ -570,13 +576,19 @@ class Server:
     def watch(self, link: Link) -> None:
         """See to it that the link is looked at when its next deadline comes."""
         due = min(link.close_by, link.session.due)
-        if due < link.due:
+        if due < link.due and (due := self._together(due)) < link.due:
             link.due = due
             heappush(self._timers, (due, next(self._ids), link))
             if len(self._timers) > 2 * len(self._links) + TIMERS:
                 self._sweep()
             if self._timers[0][2] is link:
                 self._arm()
+
+    def _together(self, due: float) -> float:
+        """One moment for many deadlines that are far away, so that they are one turn's work."""
+        if due - self.now() < FAR:
+            return due
+        return ceil(due * GRID) / GRID
 
     def _sweep(self) -> None:
         """Forget deadlines that have moved, and with them the links that are gone."""
