@@ -358,13 +358,15 @@ def test_the_doctor_looks_at_the_contract_and_not_at_the_protocol(fault: str, st
     assert failed == ([step] if step else [])
 
 
-def test_no_client_is_left_behind() -> None:
-    silent = python(CONNECTED + "sock.recv(9); input()")
+def test_no_client_is_left_behind(tmp_path: Path) -> None:
+    born = tmp_path / "pid"
+    note = f"import os, pathlib; pathlib.Path({str(born)!r}).write_text(str(os.getpid())); "
+    silent = python(note + CONNECTED + "sock.recv(9); input()")
 
     run("PEER-LOGIN-01", *WHOLE, "--timeout", "0.3", "--", *silent)
 
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(born.read_text()), 0)
 
 
 @pytest.mark.parametrize(("fault", "code"), [("", Exit.AS_EXPECTED), ("own-name", Exit.FAILED)])
