@@ -307,7 +307,7 @@ def stop_under_load(server: Running, ann: Client, readers: list[Client], seconds
         read = [pool.submit(client.rest) for client in readers]
         while not replies.done() and sent < 2_000 * (seconds + PATIENCE):
             try:
-                ann.send(*(message(bytes(1_000), sent + n + 1) for n in range(20)))
+                ann.send(*(message(bytes(4_000), sent + n + 1) for n in range(20)))
             except (ConnectionResetError, BrokenPipeError):
                 break  # it went on behind the end for longer than the server bears
             sent += 20
