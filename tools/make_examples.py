@@ -15,11 +15,13 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from refserver.conformance.cases import SERVER_CASES
+from refserver.conformance.commands import stop_process
 from refserver.conformance.examples import NOTED
 from refserver.conformance.model import Case, Direction, Step
 from refserver.conformance.peer.cases import CLIENT_CASES
@@ -73,7 +75,7 @@ def of_server_cases(cases: Iterable[Case], *options: str) -> dict[str, Example]:
                 address=("127.0.0.1", port),
                 timeout=PATIENCE,
                 capabilities=frozenset(case.capabilities),
-                stop=process.terminate,
+                stop=partial(stop_process, process.pid),
             )
             talk = Talk(setting, Segmentation.WHOLE, Random(case.id), "1")
             try:

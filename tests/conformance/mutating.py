@@ -58,9 +58,10 @@ class Here:
     loop: asyncio.AbstractEventLoop
     server: Server
 
-    def stop(self) -> None:
+    def stop(self) -> str:
         """Let it shut down in good order."""
         self.loop.call_soon_threadsafe(self.server.stop)
+        return ""
 
     def come_round(self) -> None:
         """Wait until it has done what it could do by now, or has ended."""

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from tests.refserver.process import PATIENCE, REFSERVER, Running, running
 
 from refserver.auth import new_token
+from refserver.cli import main
 from refserver.conformance.suite import Exit
 
 USERS = ("ann", "bob", "cyd", "dan")
@@ -106,6 +108,22 @@ def test_a_stop_command_that_stops_nothing_fails(tmp_path: Path) -> None:
 
     assert checked.done.returncode == Exit.FAILED
     assert checked.verdicts == {"STOP-01": "failed"}
+
+
+def test_a_stop_command_that_fails_says_so(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        checked = Checked(server, tmp_path, "STOP-01", "--stop-command", "false")
+
+    assert checked.done.returncode == Exit.FAILED
+    assert "the stop command ended with code 1" in checked.done.stdout
+
+
+@pytest.mark.parametrize("command", ["no-such-program now", ""])
+def test_a_stop_command_that_is_no_program_is_a_usage_error(command: str) -> None:
+    done = CliRunner().invoke(main, ["check", ":1", "STOP-01", "--stop-command", command])
+
+    assert done.exit_code == Exit.USAGE
+    assert "--stop-command: there is no program" in done.stderr
 
 
 def test_without_the_options_their_cases_are_unsupported(tmp_path: Path) -> None:

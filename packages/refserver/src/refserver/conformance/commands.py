@@ -11,10 +11,12 @@ from __future__ import annotations
 import os
 import secrets
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -138,7 +140,7 @@ def capabilities(
     abilities: Sequence[str],
     inabilities: Sequence[str],
     identities: Sequence[Identity],
-    stop: Callable[[], None] | None,
+    stop: Callable[[], str] | None,
 ) -> frozenset[str]:
     """All that is declared about the server."""
     both = set(abilities) & set(inabilities)
@@ -170,21 +172,34 @@ def credentials(variable: str | None) -> tuple[Identity, ...]:
     return tuple(Identity(name, credential.encode()) for name, _, credential in pairs)
 
 
-def stopping(pid: int | None, command: str | None) -> Callable[[], None] | None:
-    """What makes the server shut down, if anything was given that does."""
+def stopping(pid: int | None, command: str | None) -> Callable[[], str] | None:
+    """What makes the server shut down, if anything was given; it gives what went wrong, or ""."""
     if pid is not None and command is not None:
         raise UsageError("--pid or --stop-command, one of them")
     if pid is not None:
-        process = pid
-        return lambda: os.kill(process, signal.SIGTERM)
+        return partial(stop_process, pid)
     if command is not None:
         words = shlex.split(command)
-
-        def run_command() -> None:
-            subprocess.run(words, check=True, stdout=subprocess.DEVNULL, timeout=60)
-
-        return run_command
+        if not words or shutil.which(words[0]) is None:
+            raise UsageError(f"--stop-command: there is no program in {command!r}")
+        return partial(run_to_stop, words)
     return None
+
+
+def stop_process(pid: int) -> str:
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except OSError as error:
+        return f"process {pid}: {error.strerror}"
+    return ""
+
+
+def run_to_stop(words: list[str]) -> str:
+    try:
+        done = subprocess.run(words, stdout=subprocess.DEVNULL, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return f"the stop command ended with code {done.returncode}" if done.returncode else ""
 
 
 @click.group("report")

@@ -56,8 +56,8 @@ class Setting:
     capabilities: frozenset[str]
     identities: tuple[Identity, ...] = ()
     """Who may log in, where not everybody may."""
-    stop: Callable[[], None] | None = None
-    """Makes the server shut down."""
+    stop: Callable[[], str] | None = None
+    """Makes the server shut down; gives what went wrong, or "" where nothing did."""
 
 
 class Talk:

@@ -32,7 +32,8 @@ def stops(t: Talk) -> None:
     for n in range(20):
         ann.said(t.text(f"line {n}"))
     assert t.setting.stop is not None, "the capability is declared with the means"
-    t.setting.stop()
+    wrong = t.setting.stop()
+    t.check(not wrong, "a server that is told to stop", wrong)
     bob.expect(*(e.message(ann.user, t.text(f"line {n}")) for n in range(20)))
     for conn in (ann, bob, stranger):
         conn.ends(raw.SHUTTING_DOWN)
