@@ -471,7 +471,8 @@ class Server:
         self._flushed, self._flushed_bytes = log.end, log.total
         self._fan_out(start)
         log.spare(self._flushed)
-        self._flush_touched()
+        if self._touched:
+            self._need_turn()
 
     def _flush_touched(self) -> None:
         """Give each what it has of its own, within its pieces; who has more has it next turn."""
@@ -505,10 +506,11 @@ class Server:
                     taken = 0
                 if taken != size:
                     link.pass_on(data[taken:])
-            elif link.writable:
+            elif not link.writable:
+                if session.cursor < oldest and session.behind:
+                    session.evict()
+            elif link not in self._touched:  # it had its pieces in this turn already
                 self._give(link)
-            elif session.cursor < oldest and session.behind:
-                session.evict()
         self.tally.bytes_out += size * alike
         if alike and behind != log.end:
             self._fan_out(behind)
