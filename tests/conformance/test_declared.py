@@ -118,12 +118,12 @@ def test_a_stop_command_that_fails_says_so(tmp_path: Path) -> None:
     assert "the stop command ended with code 1" in checked.done.stdout
 
 
-@pytest.mark.parametrize("command", ["no-such-program now", ""])
+@pytest.mark.parametrize("command", ["no-such-program now", "", "'unbalanced"])
 def test_a_stop_command_that_is_no_program_is_a_usage_error(command: str) -> None:
     done = CliRunner().invoke(main, ["check", ":1", "STOP-01", "--stop-command", command])
 
     assert done.exit_code == Exit.USAGE
-    assert "--stop-command: there is no program" in done.stderr
+    assert "--stop-command: " in done.stderr
 
 
 def test_without_the_options_their_cases_are_unsupported(tmp_path: Path) -> None:

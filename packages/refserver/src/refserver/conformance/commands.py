@@ -179,7 +179,10 @@ def stopping(pid: int | None, command: str | None) -> Callable[[], str] | None:
     if pid is not None:
         return partial(stop_process, pid)
     if command is not None:
-        words = shlex.split(command)
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            raise UsageError(f"--stop-command: {error}") from None
         if not words or shutil.which(words[0]) is None:
             raise UsageError(f"--stop-command: there is no program in {command!r}")
         return partial(run_to_stop, words)
