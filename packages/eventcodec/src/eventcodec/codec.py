@@ -258,7 +258,7 @@ def relay(
 
 
 def _acks(seqs: list[int], position: int) -> bytes:
-    """The Acks of these requests, entered from `position` on: a third of the cost of one by one."""
+    """The Acks of these requests, entered from `position` on, in one pack."""
     many = len(seqs)
     fields = [_ACK_LENGTH, _ACK, 0, 0] * many
     fields[2::4] = seqs
