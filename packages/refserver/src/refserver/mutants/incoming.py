@@ -269,11 +269,17 @@ for _name, _wrong, _patterns in (
         replaced(*_patterns),
     )
 
+
+def _user_mended(body: bytes) -> bytes:
+    size, behind = body[:1], 1 + body[0]
+    return size + body[1:behind].replace(b"\xff", b"?") + body[behind:]
+
+
 body_mutant(
     "user-any-bytes",
     "a user that is no UTF-8 is made one",
     {Login.type},
-    lambda h, b: b.replace(b"\xff", b"?") if b[:1] != b"\xff" and b[1:4] == b"ann" else b,
+    lambda h, b: _user_mended(b) if b[1:4] == b"ann" else b,
 )
 body_mutant(
     "sender-any-bytes",

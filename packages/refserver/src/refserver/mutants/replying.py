@@ -263,9 +263,13 @@ def _(patch: Patch) -> None:
     patch.around(Server, "opened", opened)
 
 
-@mutant("replies-overtake", "replies are written before the entries that are due")
+@mutant("replies-overtake", "replies are written before Acks and replies that are due")
 def _(patch: Patch) -> None:
-    patch.around(Session, "_reply", lambda original, self, data: self._put_first(data))
+    def reply(original: Any, self: Any, data: bytes) -> None:
+        # Only before what is its own: whether others' entries are still due is the machine's to say.
+        self._put_first(data) if self._own else original(self, data)
+
+    patch.around(Session, "_reply", reply)
 
 
 @mutant("entries-told-late", "entries are told a moment later, replies and errors at once")
