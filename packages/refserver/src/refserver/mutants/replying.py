@@ -266,7 +266,7 @@ def _(patch: Patch) -> None:
 @mutant("replies-overtake", "replies are written before Acks and replies that are due")
 def _(patch: Patch) -> None:
     def reply(original: Any, self: Any, data: bytes) -> None:
-        # Only before what is its own: whether others' entries are still due is the machine's to say.
+        # Only before its own: whether others' entries are still due is the machine's to say.
         self._put_first(data) if self._own else original(self, data)
 
     patch.around(Session, "_reply", reply)
