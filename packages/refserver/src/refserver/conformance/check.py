@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import shlex
 import socket
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from random import Random
 
-from .model import Case, Report, Result, Run
+from .model import Case, Report, Result
 from .segmentation import Segmentation
-from .suite import Attempt, CaseFailed, NotReached, Plan, UsageError, run_suite
+from .suite import Attempt, CaseFailed, NotReached, Plan, UsageError, report_of
 from .talk import Setting, Talk
 
 __all__ = ["CAPABILITIES", "ServerDriver", "check", "probe", "resolve"]
@@ -111,22 +108,15 @@ def check(
     for case in plan.cases:
         if unknown := set(case.capabilities) - KNOWN:
             raise UsageError(f"{case.id} needs {sorted(unknown)}, which nobody can declare")
-    started = datetime.now(UTC)
-    start = time.monotonic()
-    results = run_suite(plan, driver, on_result)
-    run = Run(
-        implementation=name,
+    return report_of(
+        plan,
+        driver,
+        name=name,
         subject="server",
         target=driver.target,
-        started=started.isoformat(timespec="seconds"),
-        seconds=time.monotonic() - start,
         seed=driver.seed,
-        segmentations=tuple(plan.segmentations),
-        capabilities=tuple(sorted(plan.capabilities)),
-        kit=version("refserver"),
-        results=tuple(results),
+        on_result=on_result,
     )
-    return Report.of(plan.cases, run)
 
 
 KNOWN = {*CAPABILITIES, "no-presence", "any-name", "credentials", "shutdown"}

@@ -14,10 +14,12 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import IntEnum
+from importlib.metadata import version
 from typing import Protocol
 
-from .model import Case, Level, Result, Step, Verdict
+from .model import Case, Level, Report, Result, Run, Step, Verdict
 from .segmentation import Segmentation
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "UsageError",
     "exit_code",
     "expected_ids",
+    "report_of",
     "run_suite",
     "select",
     "worst",
@@ -189,6 +192,35 @@ def run_suite(
         results.append(result)
         on_result(result)
     return _stale(results, plan.expected)
+
+
+def report_of(
+    plan: Plan,
+    driver: Driver,
+    *,
+    name: str,
+    subject: str,
+    target: str,
+    seed: int,
+    on_result: Callable[[Result], None] = lambda result: None,
+) -> Report:
+    """Run the plan, and tell what it was and what came of it."""
+    started = datetime.now(UTC)
+    start = time.monotonic()
+    results = run_suite(plan, driver, on_result)
+    run = Run(
+        implementation=name,
+        subject=subject,
+        target=target,
+        started=started.isoformat(timespec="seconds"),
+        seconds=time.monotonic() - start,
+        seed=seed,
+        segmentations=tuple(plan.segmentations),
+        capabilities=tuple(sorted(plan.capabilities)),
+        kit=version("refserver"),
+        results=tuple(results),
+    )
+    return Report.of(plan.cases, run)
 
 
 def _blocked(

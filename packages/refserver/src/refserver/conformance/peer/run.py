@@ -9,15 +9,12 @@ Layer: above the cases, below `commands`.
 from __future__ import annotations
 
 import shlex
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 
-from ..model import Case, Report, Result, Run
+from ..model import Case, Report, Result
 from ..segmentation import Segmentation
-from ..suite import Attempt, CaseFailed, Plan, run_suite
+from ..suite import Attempt, CaseFailed, Plan, report_of
 from ..talk import Setting
 from .peer import Peer
 from .process import Process, Program
@@ -69,19 +66,12 @@ def check_client(
     on_result: Callable[[Result], None] = lambda result: None,
 ) -> Report:
     """Run the plan against the driver's command; gives the report of it."""
-    started = datetime.now(UTC)
-    start = time.monotonic()
-    results = run_suite(plan, driver, on_result)
-    run = Run(
-        implementation=name,
+    return report_of(
+        plan,
+        driver,
+        name=name,
         subject="client",
         target=shlex.join(driver.command),
-        started=started.isoformat(timespec="seconds"),
-        seconds=time.monotonic() - start,
         seed=driver.seed,
-        segmentations=tuple(plan.segmentations),
-        capabilities=tuple(sorted(plan.capabilities)),
-        kit=version("refserver"),
-        results=tuple(results),
+        on_result=on_result,
     )
-    return Report.of(plan.cases, run)
