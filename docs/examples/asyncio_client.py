@@ -1,7 +1,8 @@
 """Chat from the terminal, with asyncio: asyncio_client.py USER [HOST PORT]
 
 One task reads the keyboard, one the connection. The end of the keyboard's input
-becomes a `Logout`, and its `Ack` ends the program.
+becomes a `Logout`, and its `Ack` ends the program. asyncio reads terminals and pipes, so
+for the lines of a file: cat lines | asyncio_client.py ann
 """
 
 import asyncio
@@ -47,6 +48,6 @@ async def main(user: str, host: str = "localhost", port: str = "3000") -> None:
 if __name__ == "__main__":
     try:
         asyncio.run(main(*sys.argv[1:]))
-    except* (EventError, OSError) as errors:
+    except* (EventError, OSError, ValueError) as errors:
         print(*map(repr, errors.exceptions), sep="\n", file=sys.stderr)
         sys.exit(1)

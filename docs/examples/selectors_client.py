@@ -19,7 +19,7 @@ def main(user: str, host: str = "localhost", port: str = "3000") -> None:
 
     with socket.create_connection((host, int(port))) as sock:
         sock.setblocking(False)
-        selector = selectors.DefaultSelector()
+        selector = selectors.SelectSelector()  # takes a file for keyboard, as epoll does not
         selector.register(sock, selectors.EVENT_READ)
         selector.register(sys.stdin, selectors.EVENT_READ)
 
@@ -31,7 +31,8 @@ def main(user: str, host: str = "localhost", port: str = "3000") -> None:
 
             if sys.stdin in ready:
                 chunk = os.read(0, 65536)
-                *lines, typed = (typed + chunk).split(b"\n")
+                end = b"\n" if typed and not chunk else b""  # the last line may lack it
+                *lines, typed = (typed + chunk + end).split(b"\n")
                 for line in lines:
                     conn.send(Message(content=line.decode(errors="replace")))
                 if not chunk:

@@ -69,12 +69,13 @@ def test_every_example_is_run_here() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} == {*CLIENTS, *elsewhere}
 
 
+@pytest.mark.parametrize("end", ["\n", ""], ids=["ended", "open"])
 @pytest.mark.parametrize("example", CLIENTS)
-def test_an_example_says_its_lines_and_leaves(example: str, port: int) -> None:
+def test_an_example_says_its_lines_and_leaves(example: str, end: str, port: int) -> None:
     with member(port, "bob") as bob:
         done = subprocess.run(
             command(example, "ann", "localhost", str(port)),
-            input="hello\ngrüße\n",
+            input=f"hello\ngrüße{end}",
             capture_output=True,
             text=True,
             encoding="utf-8",
@@ -87,6 +88,27 @@ def test_an_example_says_its_lines_and_leaves(example: str, port: int) -> None:
         assert [e.content for e in seen if isinstance(e, Message)] == ["hello", "grüße"]
         assert [e.sender for e in seen if isinstance(e, Message)] == ["ann", "ann"]
         assert [e.why for e in seen if isinstance(e, Left)] == [LeftReason.LEFT]
+
+
+@pytest.mark.parametrize("example", CLIENTS)
+def test_an_example_reads_a_file_or_refuses_it_in_one_line(
+    example: str, port: int, tmp_path: Path
+) -> None:
+    (tmp_path / "lines").write_text("hello\n")
+    with (tmp_path / "lines").open() as lines:
+        done = subprocess.run(
+            command(example, "ann", "localhost", str(port)),
+            stdin=lines,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+
+    if example == "asyncio_client.py":
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+        assert "pipes" in done.stderr
+    else:
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 @contextmanager
