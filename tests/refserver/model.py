@@ -487,6 +487,6 @@ class Life:
         assert {member.session for member in self.room.members.values()} == present
 
 
-def live(seed: int, steps: int, seen: Counter[str]) -> None:
+def live(random: Random, steps: int, seen: Counter[str]) -> None:
     """One life; `seen` counts what happened in it."""
-    Life(Random(seed), seen).live(steps)
+    Life(random, seen).live(steps)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.refserver.model import live
 
 STEPS = 200
@@ -28,7 +31,7 @@ def run(rooms: int) -> None:
     seen: Counter[str] = Counter()
     for seed in range(rooms):
         try:
-            live(seed, STEPS, seen)
+            live(Random(seed), STEPS, seen)
         except AssertionError as failure:
             failure.add_note(f"room {seed}")
             raise
@@ -37,6 +40,12 @@ def run(rooms: int) -> None:
 
 def test_every_connection_reads_the_log_from_its_place_on() -> None:
     run(500)
+
+
+@given(random=st.randoms(use_true_random=False), steps=st.integers(0, 60))
+def test_no_short_life_is_found_in_which_one_does_not(random: Random, steps: int) -> None:
+    """Hypothesis decides what happens, and shortens the life that goes wrong."""
+    live(random, steps, Counter())
 
 
 @pytest.mark.slow
