@@ -6,7 +6,9 @@ are equal only if nobody could tell the readings apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import socket
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from random import Random
 from typing import NamedTuple
@@ -68,6 +70,34 @@ def cut_at_random(data: bytes) -> Chunks:
 
 
 EACH_CHUNKING = pytest.mark.parametrize("chunking", [whole, byte_by_byte, cut_at_random])
+
+
+def in_memory(chunks: Chunks) -> Iterator[bytes]:
+    """The pieces as they were cut."""
+    return iter(chunks)
+
+
+def over_tcp(chunks: Chunks) -> Iterator[bytes]:
+    """The pieces as a connection carries them: each sent alone, read as they come."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        ThreadPoolExecutor(1) as thread,
+        socket.create_connection(server.getsockname()) as reader,
+    ):
+        thread.submit(_send, server.accept()[0], chunks)
+        while data := reader.recv(65_536):
+            yield data
+
+
+def _send(sock: socket.socket, chunks: Chunks) -> None:
+    with sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for chunk in chunks:
+            sock.sendall(chunk)
+
+
+Carrier = Callable[[Chunks], Iterator[bytes]]
+EACH_CARRIER = pytest.mark.parametrize("carrier", [in_memory, over_tcp])
 
 
 class Fault(NamedTuple):

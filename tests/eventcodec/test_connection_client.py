@@ -14,8 +14,10 @@ from tests.eventcodec.conversations import Conversation, conversations
 from tests.eventcodec.declared import CODEC, Moved
 from tests.eventcodec.mutations import mutate
 from tests.eventcodec.streams import (
+    EACH_CARRIER,
     EACH_CHUNKING,
     END_OF_STREAM,
+    Carrier,
     Chunking,
     Fault,
     asking,
@@ -103,14 +105,17 @@ def awaiting(case: Case) -> ClientConnection:
 
 @EACH_CASE_TO_CLIENT
 @EACH_CHUNKING
+@EACH_CARRIER
 @pytest.mark.proves("EP-2.1-5", "EP-3.6-3", "EP-3.7-3", "EP-3.8-4", "EP-3.12-4", "EP-7.1-5")
-def test_a_client_takes_each_event_in_any_chunks(case: Case, chunking: Chunking) -> None:
+def test_a_client_takes_each_event_in_any_chunks(
+    case: Case, chunking: Chunking, carrier: Carrier
+) -> None:
     client = awaiting(case)
     outstanding = client.outstanding
     behind = encode(Unknown(type=0x42, seq=1))
     last = Way.LAST in case.ways
 
-    outcome = listen(client, chunking(case.frame + behind))
+    outcome = listen(client, carrier(chunking(case.frame + behind)))
 
     event: object = case.event
     if Way.REPLY in case.ways:
@@ -327,7 +332,7 @@ def test_what_is_no_entry_moves_no_place() -> None:
     assert client.position == 6
 
 
-@pytest.mark.proves("EP-6.4-2", "EP-5.2-6")
+@pytest.mark.proves("EP-6.4-2", "EP-5.2-6", "EP-6.4-16")
 @pytest.mark.parametrize(("position", "good"), [(7, True), (6, False), (8, False), (0, False)])
 def test_a_resume_goes_on_where_it_asked_for(position: int, good: bool) -> None:
     client = ClientConnection()

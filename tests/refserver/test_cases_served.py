@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from tests.eventcodec.cases import EACH_CASE_TO_SERVER, Case
 from tests.eventcodec.declared import CODEC
-from tests.eventcodec.streams import Chunking, byte_by_byte, cut_at_random, whole
+from tests.eventcodec.streams import EACH_CHUNKING, Chunking
 from tests.refserver.process import Running
 from tests.refserver.raw import DEADLINE, PING, Client, Frame
 
@@ -37,7 +37,6 @@ from eventcodec import (
     encode,
 )
 
-EACH_CHUNKING = pytest.mark.parametrize("chunking", [whole, byte_by_byte, cut_at_random])
 BARRIER = 777
 
 
