@@ -53,6 +53,7 @@ from eventcodec.limits import (
 )
 
 HELLO = Message(content="hello")
+LAST = [*(code for code in ErrorCode if code.fatal), ErrorCode.USER_TAKEN]
 
 
 # ---------------------------------------------------------------- every event
@@ -278,17 +279,28 @@ def test_after_its_last_frame_a_server_drops_what_comes(goodbye: bool) -> None:
 
 
 @pytest.mark.proves("EP-8.2-1", "EP-8.2-6", "EP-2.2-1", "EP-11-3")
-@pytest.mark.parametrize("code", [*ErrorCode, 999])
-def test_a_goodbye_is_an_error_with_seq_0_in_version_1(code: int) -> None:
+@pytest.mark.parametrize("code", LAST)
+def test_a_goodbye_is_an_error_with_seq_0_in_version_1(code: ErrorCode) -> None:
     plain, said = ServerConnection(), ServerConnection()
 
     frame = plain.goodbye(code)
     with_text = said.goodbye(code, "see you")
 
-    known = ErrorCode.known(code)
-    assert decode(frame) == Error(code=code, text="" if known is None else known.meaning)
+    assert decode(frame) == Error(code=code, text=code.meaning)
     assert decode(with_text) == Error(code=code, text="see you")
     assert (frame[LENGTH_SIZE], frame[8:HEADER_SIZE]) == (1, bytes(8))
+
+
+@pytest.mark.proves("EP-8.1-1", "EP-8.2-2")
+@pytest.mark.parametrize("code", [*(code for code in ErrorCode if code not in LAST), 999])
+def test_a_goodbye_with_a_code_that_ends_nothing_is_refused(code: ErrorCode) -> None:
+    server = ServerConnection()
+
+    with pytest.raises(LocalError) as caught:
+        server.goodbye(code)
+
+    assert caught.value.field == "code"
+    assert server.state is State.NEW
 
 
 @pytest.mark.proves("EP-10.3-3", "EP-2.1-6")

@@ -18,6 +18,7 @@ from eventcodec import (
     STANDARD_EVENTS,
     Ack,
     ApplicationEvent,
+    Codec,
     Error,
     Event,
     Fact,
@@ -75,6 +76,10 @@ def test_a_class_whose_events_have_their_own_types_has_none(event: type[Event]) 
 def test_an_event_is_frozen(event: Event) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         event.seq = 9  # type: ignore[misc]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        event.sequence = 9  # type: ignore[attr-defined]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        del event.sequence  # type: ignore[attr-defined]
 
     assert not hasattr(event, "__dict__")
 
@@ -354,3 +359,25 @@ def test_a_field_can_be_kept_out_of_repr() -> None:
         key: str = field(wire.ShortText, repr=False)
 
     assert repr(Unlocked(door=1, key="sesame")).endswith("(seq=0, sender='', door=1)")
+
+
+def test_what_is_kept_out_of_repr_is_not_in_that_of_a_misfit() -> None:
+    @application_event(0x80)
+    class Unlocked(ApplicationEvent):
+        key: str = field(wire.ShortText, repr=False)
+
+    sent = ApplicationEvent(type=0x80, sender="ann", data=b"\xffsesame", seq=1)
+
+    misfit = Codec([Unlocked]).decode(encode(sent))
+
+    assert misfit == sent
+    assert "sesame" not in repr(misfit)
+    assert "fault=ProtocolError" in repr(misfit)
+
+
+def test_an_application_event_must_derive_from_the_general_one() -> None:
+    class Moved:
+        x: int = field(wire.I32)
+
+    with pytest.raises(LocalError, match="Moved"):
+        application_event(0x80)(Moved)  # type: ignore[type-var]

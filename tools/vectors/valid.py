@@ -280,7 +280,7 @@ def presence() -> Iterator[Vector]:
         return valid(id, description, "Left", user=user, reason=reason, **travel)
 
     yield left("lost", "Left because its connection was lost", reason=1)
-    yield left("evicted", "Left because the server put it out", reason=2)
+    yield left("evicted", "Left because it did not keep up", reason=2)
     for reason in (3, 127, 128, 255):
         yield left(
             f"reason-{reason}",

@@ -167,7 +167,7 @@ def decode(frame: bytes) -> Event:
 
     `encode(decode(frame)) == frame` for every frame that is accepted. `frame` begins
     with its four bytes of length and ends with its body. Raises ProtocolError, whose
-    `offset` counts from the frame's first byte.
+    `offset` counts from the frame's first byte. EP-8.3-4.
 
     >>> decode(bytes.fromhex("00000012 0102 0000 0000000000000007 00 68656c6c6f"))
     Message(seq=7, sender='', content='hello')
@@ -180,7 +180,7 @@ def encode(event: Event) -> bytes:
 
     `decode(encode(event)) == event`. Raises LocalError for an event without a number
     (only an `Error` that ends the connection has seq 0), for one that would be longer
-    than a length can say, and for what is an event of no kind.
+    than a length can say, and for what is an event of no kind. EP-2.1-1, EP-2.2-7.
 
     >>> encode(Message(content="hi", seq=7)).hex()
     '0000000f010200000000000000000007006869'

@@ -4,7 +4,7 @@ Rule: these classes know the order of things (whose turn, which reply to which
 request, which position comes next) and nothing else; bytes are the decoder's,
 sockets and clocks are the caller's.
 
-Layer: the top, above `states`.
+Layer: above `states`; what a client or a server is written on.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ class ClientConnection:
         self._requests: deque[Event] = deque()
         self._turns: set[type[Event]] = set()  # Login, Logout: those on their way
         self._out: list[bytes] = []
-        self.position = 0
-        self.welcome: Welcome | None = None
+        self._position = 0
+        self._welcome: Welcome | None = None
 
     @property
     def state(self) -> State:
@@ -103,14 +103,28 @@ class ClientConnection:
         return self._state is State.ENDED
 
     @property
+    def position(self) -> int:
+        """One's place in the log: the last entry that was given, as a fact or as an Ack.
+
+        What a resume goes on behind, with `ticket`; also after the end. It counts an event
+        in the instant before the iterator of `receive` gives it. 0 before the Welcome. EP-6.4-2.
+        """
+        return self._position
+
+    @property
+    def welcome(self) -> Welcome | None:
+        """What the server said when it let one in; None before. Also after the end."""
+        return self._welcome
+
+    @property
     def user(self) -> str:
         """The name that the server gave; empty before the Welcome."""
-        return "" if self.welcome is None else self.welcome.user
+        return "" if self._welcome is None else self._welcome.user
 
     @property
     def ticket(self) -> int:
         """What resumes this session on another connection; 0 before the Welcome."""
-        return 0 if self.welcome is None else self.welcome.ticket
+        return 0 if self._welcome is None else self._welcome.ticket
 
     @property
     def outstanding(self) -> tuple[Event, ...]:
@@ -123,6 +137,7 @@ class ClientConnection:
         One may send on without waiting for replies. Raises LocalError, and nothing is
         sent, for an event that a client may not send now, for one with a sender, and for
         a frame above what the server reads: 4,096 bytes of `length` until its Welcome came.
+        EP-4.2-4, EP-4.2-5, EP-4.4-3 to EP-4.4-5, EP-7.1-1, EP-7.1-2.
         """
         state = self._sending()
         if kind_of(request.type) not in SENDABLE[state]:
@@ -131,9 +146,9 @@ class ClientConnection:
             raise LocalError("the server fills it in", field="sender")
         numbered = request.with_seq(self._last_seq + 1)
         frame = encode(numbered)
-        most = MAX_FRAME_BEFORE_WELCOME if self.welcome is None else self.welcome.max_frame
+        most = MAX_FRAME_BEFORE_WELCOME if self._welcome is None else self._welcome.max_frame
         if len(frame) - 4 > most:
-            hint = "; more may be allowed after the Welcome" if self.welcome is None else ""
+            hint = "; more may be allowed after the Welcome" if self._welcome is None else ""
             raise LocalError(f"{len(frame) - 4} bytes of length, and {most} is the most{hint}")
         self._last_seq += 1
         self._requests.append(numbered)
@@ -155,7 +170,7 @@ class ClientConnection:
         first: facts, replies with their requests, unknown events. Then the iterator ends,
         or raises what ended the connection, now and in every later call: RemoteError,
         ConnectionLost, or ProtocolError for what the server did wrong. A Ping is answered
-        in `data_to_send` and not given. EP-4.4, EP-10.
+        in `data_to_send` and not given. EP-4.2-11 to EP-4.2-13, EP-10.1-2, EP-10.3-1.
         """
         if self._clean:
             return iter(())
@@ -166,9 +181,9 @@ class ClientConnection:
     def _received(self, events: Iterator[Event]) -> Iterator[Received]:
         try:
             for event in events:
-                position = self.position + 1
+                position = self._position + 1
                 if event.seq == position and event.__class__ in self._facts:
-                    self.position = position
+                    self._position = position
                     yield event  # type: ignore[misc]
                     continue
                 received = self._other(event)
@@ -196,7 +211,7 @@ class ClientConnection:
             number = ErrorCode.known(event.code) or event.code
             raise self._decoder.fail(RemoteError(number, event.text))
         if isinstance(event, Fact):
-            raise self._broken(event, f"{event.seq} follows {self.position}", field="seq")
+            raise self._broken(event, f"{event.seq} follows {self._position}", field="seq")
         assert isinstance(event, Welcome | Ack | Pong | Error)
         return self._reply(event)
 
@@ -207,9 +222,9 @@ class ClientConnection:
         if not isinstance(event, Error) and event.type != REPLIES[kind_of(request.type)]:
             raise self._broken(event, f"no reply to {type(request).__name__}")
         if isinstance(event, Ack) and event.position:
-            if event.position != self.position + 1:
-                raise self._broken(event, f"{event.position} follows {self.position}", "position")
-            self.position = event.position
+            if event.position != self._position + 1:
+                raise self._broken(event, f"{event.position} follows {self._position}", "position")
+            self._position = event.position
         if isinstance(event, Welcome):
             self._enter(event, request)
         elif isinstance(request, Logout) and isinstance(event, Ack):
@@ -224,8 +239,8 @@ class ClientConnection:
             raise self._broken(
                 welcome, f"{welcome.position}, and {login.position} was asked for", "position"
             )
-        self.welcome = welcome
-        self.position = welcome.position
+        self._welcome = welcome
+        self._position = welcome.position
         self._state = State.MEMBER
         self._facts = self._every_fact
         announced = max(welcome.max_frame, MAX_FRAME_BEFORE_WELCOME) + SENDER_ALLOWANCE
@@ -300,7 +315,8 @@ class ServerConnection:
         `Refused` those that the protocol refuses; Pongs are taken in silence. Raises
         ProtocolError, whose code is what to say `goodbye` with; ConnectionLost at the end
         of the stream; LocalError where the last request has no reply yet. After the last
-        frame was made (Ack of a Logout, `goodbye`) all that comes is dropped. EP-4.3, EP-8.3.
+        frame was made (Ack of a Logout, `goodbye`) all that comes is dropped. EP-4.2-6, EP-4.3-1 to
+        EP-4.3-6, EP-8.3-1.
         """
         if self._state is State.ENDED:
             return iter(())
@@ -351,7 +367,7 @@ class ServerConnection:
         `Welcome` makes the client a member and sets what it may send to its `max_frame`; the
         `Ack` of a Logout is the last frame. Raises LocalError where `request` is not the one
         to be answered, where `event` is no answer to it, and for an Error whose code ends
-        connections: that is a `goodbye`.
+        connections: that is a `goodbye`. EP-4.2-2, EP-4.2-10, EP-7.1-3, EP-10.1-1.
         """
         if request is not self._open:
             raise LocalError("this request is not the one to be answered")
@@ -371,17 +387,18 @@ class ServerConnection:
             self._end()
         return frame
 
-    def goodbye(self, code: int, text: str | None = None) -> bytes:
+    def goodbye(self, code: ErrorCode, text: str | None = None) -> bytes:
         """The last frame: an `Error` with seq 0. What comes after it is dropped.
 
-        Without `text` a known code says what it means. Raises LocalError after the last frame.
+        Without `text` it says what the code means. Raises LocalError after the last frame, and
+        for a code that ends no connection: the fatal ones do, and at a takeover USER_TAKEN.
+        EP-8.1-1, EP-8.2-1 to EP-8.2-3.
         """
         if self._state is State.ENDED:
             raise LocalError("the last frame was made already")
-        if text is None:
-            known = ErrorCode.known(code)
-            text = "" if known is None else known.meaning
-        frame = encode(Error(code=code, text=text))
+        if code not in _LAST:
+            raise LocalError("ends no connection; reply to the request", field="code")
+        frame = encode(Error(code=code, text=code.meaning if text is None else text))
         self._end()
         return frame
 
@@ -392,3 +409,4 @@ class ServerConnection:
 
 
 _FATAL = frozenset(code for code in ErrorCode if code.fatal)
+_LAST = _FATAL | {ErrorCode.USER_TAKEN}

@@ -2,7 +2,7 @@
 
 Rule: an error says whose fault it is by its class, what the peer is told by its
 `code`, and the facts as attributes; no byte of the peer's stands in a message.
-Anything else that comes out of this package is a bug.
+Whatever a peer sends and an event holds, anything else that comes out is a bug.
 
 Layer: the ground, beside `limits`. Imports nothing of this package.
 """
@@ -61,8 +61,10 @@ class ErrorCode(IntEnum):
     @classmethod
     def known(cls, number: int) -> ErrorCode | None:
         """The code of this number, or None where this version does not know it."""
-        code = cls._value2member_map_.get(number)
-        return code if isinstance(code, cls) else None
+        try:
+            return cls(number)
+        except ValueError:
+            return None
 
 
 _ABOUT = {

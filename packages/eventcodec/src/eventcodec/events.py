@@ -57,7 +57,7 @@ def field(subcon: Any, *, default: Any = dataclasses.MISSING, repr: bool = True)
     """Declare a field of an event: what it is made of on the wire, and its default.
 
     `subcon` is a word of `eventcodec.wire`, or any subcon of construct's own. With
-    `repr` false the value never shows in a `repr`.
+    `repr` false the value never shows in a `repr`, also not in that of a misfit.
 
     >>> from eventcodec import ApplicationEvent, application_event, field, wire
     >>> @application_event(0x80)
@@ -114,6 +114,7 @@ def _declare(
         event = dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)(
             declared
         )
+        event.__setattr__ = event.__delattr__ = _refuse  # type: ignore[method-assign,assignment]
         fields = dataclasses.fields(event)[1:]
         event.parts = tuple(map(_part, fields))
         if number is not None:
@@ -125,6 +126,11 @@ def _declare(
         return event
 
     return declare
+
+
+def _refuse(event: Event, name: str, value: object = None) -> None:
+    """In place of the dataclass's own, which with slots fails for a name that is no field."""
+    raise dataclasses.FrozenInstanceError(f"cannot change {name!r}: an event is frozen")
 
 
 def _part(each: dataclasses.Field[Any]) -> Part:
@@ -186,10 +192,13 @@ class Event:
     def __repr__(self) -> str:
         values = (
             f"{name}={self.type:#04x}" if name == "type" else f"{name}={getattr(self, name)!r}"
-            for name in self._names
+            for name in self._told()
             if name not in self._secret
         )
         return f"{self.__class__.__qualname__}({', '.join(values)})"
+
+    def _told(self) -> tuple[str, ...]:
+        return self._names
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (self.__class__, _state(self))
@@ -225,7 +234,7 @@ class Login(Event):
     """Ask to come in. Answered by `Welcome`, or by an `Error`.
 
     Fresh with ticket 0 and position 0; with those of an earlier session it resumes
-    there. `repr` shows neither credential nor ticket. EP-6.1, EP-6.4.
+    there. `repr` shows neither credential nor ticket. EP-6.1-2, EP-6.4-2.
 
     >>> Login(user="ann", credential=b"secret")
     Login(seq=0, user='ann', position=0)
@@ -325,9 +334,9 @@ class LeftReason(IntEnum):
     LEFT = 0
     """It logged out."""
     LOST = 1
-    """Its connection ended."""
+    """Its connection ended, whoever ended it."""
     EVICTED = 2
-    """The server ended its connection."""
+    """The server ended its connection because it did not keep up. EP-5.4-4."""
 
 
 @_declare(0x0A)
@@ -345,9 +354,11 @@ class Left(Fact):
 
     @property
     def why(self) -> LeftReason:
-        """The reason; a number that this version does not know reads as LOST."""
-        known = self.reason in LeftReason._value2member_map_
-        return LeftReason(self.reason) if known else LeftReason.LOST
+        """The reason; a number that this version does not know reads as LOST. EP-3.10-2."""
+        try:
+            return LeftReason(self.reason)
+        except ValueError:
+            return LeftReason.LOST
 
 
 class _Numbered(Event):
@@ -361,6 +372,7 @@ class Unknown(_Numbered):
     """A frame of a type that this version does not know; encodes to the same bytes.
 
     Types 0x00 and 0x0B to 0x7F. It has no position: a newer protocol gave it its meaning.
+    EP-3.12-2 to EP-3.12-4.
     `dataclasses.replace` must be given the `type` again, which is not a field of the class.
     """
 
@@ -377,6 +389,12 @@ class _Application(Fact, _Numbered):
 
     data: bytes
     fault: ProtocolError | None
+
+    def _told(self) -> tuple[str, ...]:
+        """A misfit tells its fault in place of its data: those may hold what its class hides."""
+        if self.fault is None:
+            return self._names
+        return tuple("fault" if name == "data" else name for name in self._names)
 
 
 @_declare()
@@ -431,7 +449,7 @@ def application_event(number: int) -> Callable[[type[A]], type[A]]:
 
     The class has `sender` in front of its own fields, and `data`, its own part of the
     body as bytes. Give it to a `Codec` to have it decoded. Raises LocalError for a
-    number or a field name that is not free.
+    number or a field name that is not free, and for a class that is no ApplicationEvent.
 
     >>> from eventcodec import ApplicationEvent, application_event, field, wire
     >>> @application_event(0x80)
@@ -443,6 +461,8 @@ def application_event(number: int) -> Callable[[type[A]], type[A]]:
     """
 
     def declare(declared: type[A]) -> type[A]:
+        if not issubclass(declared, ApplicationEvent):
+            raise LocalError(f"{declared.__name__} does not derive from ApplicationEvent")
         own = declared.__annotations__
         for name in own:
             if name.startswith("_") or name in dir(ApplicationEvent):
