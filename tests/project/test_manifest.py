@@ -79,6 +79,16 @@ def test_every_number_named_anywhere_is_known() -> None:
     assert {pair for pair in unknown if pair[1] not in example} == set()
 
 
+def test_no_docstring_names_a_whole_section_in_place_of_statements() -> None:
+    numbered = re.compile(r"\bEP-[\d.-]*\d")
+
+    code = [file for file in SOURCES if file.suffix == ".py" and "packages" in file.parts]
+
+    found = {(file, each) for file in code for each in numbered.findall(file.read_text("utf-8"))}
+    assert found
+    assert [pair for pair in found if not manifest.REFERENCE.fullmatch(pair[1])] == []
+
+
 # ---------------------------------------------------------------- the tool itself
 
 
