@@ -31,7 +31,13 @@ from eventcodec import (
 )
 
 SHORTEST, LONGEST = 0.5, 30.0  # seconds between two attempts
-FINAL = {ErrorCode.UNAUTHORIZED, ErrorCode.USER_TAKEN}  # trying again would change nothing
+FINAL = {  # trying again would change nothing
+    ErrorCode.UNAUTHORIZED,
+    ErrorCode.USER_TAKEN,
+    ErrorCode.MALFORMED,
+    ErrorCode.FRAME_TOO_LARGE,
+    ErrorCode.UNSUPPORTED_VERSION,
+}
 
 
 class Refused(Exception):
@@ -42,7 +48,9 @@ class Speaker:
     """One session over as many connections as it takes.
 
     `kept` are the lines that were sent and may not have been accepted, `unknown` those of
-    which nobody will ever know. `wait` and `jitter` are for tests.
+    which nobody will ever know. `settled` says that what came before this connection is known,
+    `refused` that the server has said of `kept` that it was not accepted. `wait` and `jitter`
+    are for tests.
     """
 
     def __init__(
@@ -58,6 +66,7 @@ class Speaker:
         self.unknown: list[str] = []
         self.ticket = 0
         self.position = 0
+        self.settled = self.refused = False
         self.pause = SHORTEST
         self._wait = wait
         self._jitter = jitter
@@ -72,6 +81,8 @@ class Speaker:
             except RemoteError as error:
                 if error.code in FINAL:
                     raise Refused(str(error)) from error
+                # EP-8.2-4: what has no reply by now had no effect, and never will.
+                self.refused |= self.settled and error.code != ErrorCode.SLOW_CONSUMER
             except (ConnectionLost, OSError):
                 pass
             self._wait(self.pause * (0.5 + self._jitter() / 2))
@@ -80,6 +91,7 @@ class Speaker:
     def converse(self, sock: socket.socket) -> None:
         """One connection, to its clean end. Raises what ended it otherwise."""
         conn = ClientConnection()
+        self.settled = False
         conn.send(Login(user=self.user, ticket=self.ticket, position=self.position))
         if self.ticket:
             conn.send(Ping())  # its Pong stands behind everything that was accepted before
@@ -99,19 +111,17 @@ class Speaker:
                 self.user, self.pause = welcome.user, SHORTEST
                 if welcome.ticket != self.ticket:
                     self.ticket = welcome.ticket
-                    self.speak(conn)
+                    self.go_on(conn)
             case Reply(event=Pong()) if self.ticket:
-                for line in self.kept:  # the replay is over, and these were not in it
-                    conn.send(Message(content=line))
-                if not self.kept:
-                    self.speak(conn)
+                self.go_on(conn)  # the replay is over, and what is kept was not in it
             case Reply(request=Message(), event=Ack()):
                 self.kept.popleft()
                 if not self.kept:
                     self.speak(conn)
             case Reply(request=Login(), event=Error(code=ErrorCode.HISTORY_GONE)):
-                self.unknown += self.kept
-                self.kept.clear()
+                if not self.refused:
+                    self.unknown += self.kept
+                    self.kept.clear()
                 self.ticket = self.position = 0
                 conn.send(Login(user=self.asked))
             case Reply(request=Login(), event=Error(code=ErrorCode.USER_TAKEN)):
@@ -119,6 +129,14 @@ class Speaker:
                 raise ConnectionLost("the name is taken")
             case Reply(event=Error(code=code)):
                 raise Refused(f"the server says {code}")
+
+    def go_on(self, conn: ClientConnection) -> None:
+        """Say again what was not accepted, then the next."""
+        self.settled, self.refused = True, False
+        for line in self.kept:
+            conn.send(Message(content=line))
+        if not self.kept:
+            self.speak(conn)
 
     def speak(self, conn: ClientConnection) -> None:
         """The next lines, some at a time, so that nobody waits for whoever does not read."""

@@ -332,6 +332,26 @@ def test_what_is_no_entry_moves_no_place() -> None:
     assert client.position == 6
 
 
+@pytest.mark.proves("EP-4.2-14", "EP-3.6-3")
+@pytest.mark.parametrize(
+    "breach",
+    [
+        Ack(position=0, seq=2),
+        Error(code=ErrorCode.TIMEOUT, seq=2),
+        Message(content="hi", seq=2),
+    ],
+    ids=["an entry without a number", "a fatal code in a reply", "a fact of nobody's"],
+)
+def test_a_breach_after_which_nothing_is_unclear_does_not_end_the_connection(breach: Event) -> None:
+    client = settled()
+    client.send(HELLO)
+
+    heard = list(client.receive(encode(breach) + encode(Ping(seq=1))))
+
+    assert len(heard) == 1
+    assert not client.ended
+
+
 @pytest.mark.proves("EP-6.4-2", "EP-5.2-6", "EP-6.4-16")
 @pytest.mark.parametrize(("position", "good"), [(7, True), (6, False), (8, False), (0, False)])
 def test_a_resume_goes_on_where_it_asked_for(position: int, good: bool) -> None:

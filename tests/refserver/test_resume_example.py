@@ -9,6 +9,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +19,19 @@ import pytest
 from tests.refserver.process import Running
 from tests.refserver.running import PATIENCE, Client, member, running
 
-from eventcodec import ErrorCode, Left, LeftReason, Message
+from eventcodec import (
+    Ack,
+    Error,
+    ErrorCode,
+    Event,
+    Left,
+    LeftReason,
+    Message,
+    Pong,
+    ProtocolError,
+    ServerConnection,
+    Welcome,
+)
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "resume.py"
 LINES = ["one", "two", "two", "three", "", "grüße", *(str(n) for n in range(30))]
@@ -101,6 +114,34 @@ def cutter(server: Running, cuts: list[int], **how: bool) -> Iterator[int]:
         yield proxy.port
     finally:
         proxy.close()
+
+
+@contextmanager
+def scripted(*connections: list[Event | ErrorCode]) -> Iterator[int]:
+    """A server that gives these replies, one list a connection; a code is the last frame."""
+
+    def serve(listener: socket.socket) -> None:
+        for answers in map(deque, connections):
+            sock, _ = listener.accept()
+            conn = ServerConnection()
+            with sock:
+                while answers and (data := sock.recv(65_536)):
+                    for request in conn.receive(data):
+                        answer = answers.popleft()
+                        if isinstance(answer, ErrorCode):
+                            sock.sendall(conn.goodbye(answer))
+                        else:
+                            sock.sendall(conn.reply(request, answer))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as thread:
+        listener.settimeout(PATIENCE)
+        served = thread.submit(serve, listener)
+        yield int(listener.getsockname()[1])
+        served.result(PATIENCE)
+
+
+def welcome(ticket: int) -> Welcome:
+    return Welcome(user="ann", ticket=ticket, position=0, max_frame=4_096, heartbeat=0)
 
 
 def heard(bob: Client, user: str) -> list[str]:
@@ -188,6 +229,48 @@ def test_who_is_not_let_in_does_not_come_again(tmp_path: Path, example: ModuleTy
 
     cause: Any = caught.value.__cause__
     assert cause.code == ErrorCode.UNAUTHORIZED
+
+
+@pytest.mark.proves("EP-9.3-4")
+@pytest.mark.parametrize("code", ["MALFORMED", "FRAME_TOO_LARGE", "UNSUPPORTED_VERSION"])
+def test_what_would_go_wrong_again_is_not_tried_again(code: str, example: ModuleType) -> None:
+    waits: list[float] = []
+    speaker = example.Speaker("ann", ["hello"], wait=waits.append)
+
+    with scripted([ErrorCode[code]]) as port, pytest.raises(example.Refused):
+        speaker.run("127.0.0.1", port)
+
+    assert waits == []
+
+
+@pytest.mark.proves("EP-9.3-4")
+def test_after_a_servers_fault_it_does_not_come_again(example: ModuleType) -> None:
+    waits: list[float] = []
+    speaker = example.Speaker("ann", ["hello"], wait=waits.append)
+    out_of_order = Ack(position=7)
+
+    with scripted([welcome(1), out_of_order]) as port, pytest.raises(ProtocolError):
+        speaker.run("127.0.0.1", port)
+
+    assert waits == []
+
+
+@pytest.mark.proves("EP-8.2-4")
+@pytest.mark.parametrize(
+    ("code", "said", "unknown"),
+    [(ErrorCode.SHUTTING_DOWN, [1], []), (ErrorCode.SLOW_CONSUMER, [], ["hello"])],
+)
+def test_what_the_last_error_says_was_not_accepted_is_said_after_a_restart(
+    code: ErrorCode, said: list[int], unknown: list[str], example: ModuleType
+) -> None:
+    gone = Error(code=ErrorCode.HISTORY_GONE)
+    acks: list[Event | ErrorCode] = [Ack(position=position) for position in said]
+    speaker = example.Speaker("ann", ["hello"], wait=lambda seconds: None)
+
+    with scripted([welcome(1), code], [gone, Pong(), welcome(2), *acks, Ack()]) as port:
+        speaker.run("127.0.0.1", port)
+
+    assert speaker.unknown == unknown
 
 
 def test_it_runs_as_a_program(server: Running) -> None:
