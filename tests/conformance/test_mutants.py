@@ -49,7 +49,7 @@ def test_the_page_shows_the_record() -> None:
 
 
 WAITING = ("ALIVE", "SLOW", "STOP")
-RACING = ("closed-at-once", "end-overtakes", "entries-told-late")
+RACING = ("end-overtakes", "entries-told-late")
 """Their wrong shows only where something else comes soon: no machine promises that."""
 
 

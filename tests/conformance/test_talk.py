@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Iterator
 from random import Random
 
@@ -62,3 +63,18 @@ def test_bytes_can_be_what_came_instead(listener: socket.socket) -> None:
         talk.check(False, "the name ann", b"b\xf6b")
 
     assert caught.value.actual == r"b'b\xf6b'"
+
+
+def test_a_reset_that_only_the_writer_notices_is_no_end_in_stages(listener: socket.socket) -> None:
+    talk = talk_to(listener)
+    conn = talk.connect()
+    server, _ = listener.accept()
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    server.close()
+    conn.send_piece(raw.ping(1))
+
+    with pytest.raises(CaseFailed) as caught:
+        conn.ends_unbroken()
+
+    assert caught.value.expected == ("no reset",)
+    talk.close()

@@ -194,6 +194,8 @@ class Conn:
         self.seen: list[Frame] = []
         self.ended = ""
         """How the stream ended, empty while it has not."""
+        self.broken = ""
+        """What went wrong where the connection was reset, in reading or in writing."""
         self.welcome: Frame | None = None
         self._sock = sock
         self._buffer = bytearray()
@@ -252,7 +254,8 @@ class Conn:
                 continue
             except OSError as error:
                 # The server ended the connection while we wrote: what it said is still to read.
-                self.talk.step(self.who, Direction.NOTE, note=f"sending: {error.strerror}")
+                self.broken = f"sending: {error.strerror}"
+                self.talk.step(self.who, Direction.NOTE, note=self.broken)
                 break
             view = view[sent:]
             deadline = time.monotonic() + timeout
@@ -374,6 +377,11 @@ class Conn:
         if came:
             raise CaseFailed(("nothing",), summary(came[0].raw))
 
+    def ends_unbroken(self) -> None:
+        """Await the end of the stream: a reset, whichever side of ours notices it, is none."""
+        self.expect(e.END)
+        self.talk.check(not self.broken, "no reset", self.broken)
+
     def nothing_more(self) -> None:
         """The end comes, and nothing of this case before it."""
         self._expect(e.END, self.deadline())
@@ -432,7 +440,8 @@ class Conn:
         except BlockingIOError:
             return
         except OSError as error:
-            self._end(f"the connection failed: {error.strerror}")
+            self.broken = f"the connection failed: {error.strerror}"
+            self._end(self.broken)
             return
         if not data:
             self._end("the end of the stream")

@@ -7,6 +7,8 @@ Layer: above `registry`.
 
 from __future__ import annotations
 
+import socket
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +25,7 @@ from eventcodec import (
 
 from ..room import Room
 from ..server import Link, Server
-from ..session import NEVER, Session
+from ..session import Session
 from .registry import Patch, mutant
 
 
@@ -107,26 +109,15 @@ def _(patch: Patch) -> None:
 
 @mutant("closed-at-once", "a connection is not closed in stages")
 def _(patch: Patch) -> None:
-    def updated(original: Any, self: Any, nbytes: int) -> None:
-        if self.close_by != NEVER:
-            self.transport.abort()
-        else:
-            original(self, nbytes)
+    def close(original: Any, self: Any, link: Any) -> None:
+        if link.eof:
+            original(self, link)
+            return
+        # As where a socket is closed with unread input, without a race for the input.
+        link.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        link.abort()
 
-    patch.around(Link, "buffer_updated", updated)
-
-    def work(original: Any, self: Any, link: Any, *arguments: Any) -> Any:
-        made = original(self, link, *arguments)
-        if link.session._ending and len(getattr(link.session, "seen", b"")) > 20_000:
-            link.transport.abort()
-        return made
-
-    def receive(original: Any, self: Any, data: bytes, now: float) -> None:
-        self.seen = data
-        original(self, data, now)
-
-    patch.around(Session, "receive", receive)
-    patch.around(Server, "_work", work)
+    patch.around(Server, "_close", close)
 
 
 @mutant("never-asks", "a silent member is not asked", needs=("heartbeat",), heartbeat=1)
