@@ -46,6 +46,8 @@ async def main(user: str, host: str = "localhost", port: str = "3000") -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) not in (2, 4):
+        sys.exit(f"usage: {sys.argv[0]} USER [HOST PORT]")
     try:
         asyncio.run(main(*sys.argv[1:]))
     except* (EventError, OSError, ValueError) as errors:

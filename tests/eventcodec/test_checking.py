@@ -117,8 +117,7 @@ def test_no_answer_at_all_says_so() -> None:
     report = check([*ONE, *ONE], (sys.executable, "-c", ""), timeout=60)
 
     told = list(report.as_text())
-    assert told[-1] == "no case ran: the program answered nothing"
-    assert sum(line.startswith("WRONG") for line in told) == 1
+    assert told == ["no case ran: the program answered nothing"]
 
 
 def test_a_failure_shows_all_that_is_needed_to_mend_it() -> None:

@@ -453,6 +453,12 @@ def test_a_good_frame_gets_no_hint(vector: vectors.Valid) -> None:
     assert dissect(vector.frame).hint is None
 
 
+def test_a_guess_that_makes_a_number_of_other_bytes_is_no_hint() -> None:
+    reserved = bytes.fromhex("00000012 0102 0001 0000000000000007 00 68656c6c6f")
+
+    assert dissect(reserved).hint is None
+
+
 def test_noise_gets_no_hint() -> None:
     for data in (bytes.fromhex("ffffffff"), bytes.fromhex("80818283a0b0"), b"\xde\xad\xbe\xef" * 9):
         dissection = dissect(data)

@@ -141,6 +141,14 @@ def test_a_chat_prints_what_others_say(example: str, port: int) -> None:
         assert chat.wait(timeout=30) == 0
 
 
+@pytest.mark.parametrize("example", [*CLIENTS, "resume.py"])
+def test_an_example_without_a_user_says_how_it_is_used(example: str) -> None:
+    done = subprocess.run(command(example), input="", capture_output=True, text=True, timeout=30)
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [f"usage: {EXAMPLES / example} USER [HOST PORT]"]
+
+
 @pytest.mark.parametrize("example", CLIENTS)
 def test_an_example_without_a_server_fails_in_one_line(example: str) -> None:
     with socket.socket() as bound:  # bound, but not listening

@@ -84,20 +84,20 @@ class Report:
 
     def as_text(self, options: Sequence[str] = ()) -> Iterator[str]:
         """Lines for a terminal. `options` are repeated in the lines that ask one case again."""
+        if not self.asked:
+            yield "no case ran: no vector matches"
+            return
+        if not self.answered:
+            yield f"no case ran: {self.end or 'the program answered nothing'}"
+            return
         yield from self._summary()
-        # Of a program that says nothing one question tells as much as many.
-        most = MOST_SHOWN if self.answered else 1
-        for outcome in self.wrong[:most]:
+        for outcome in self.wrong[:MOST_SHOWN]:
             yield ""
             yield from self._failure(outcome, options)
         yield ""
-        if len(self.wrong) > most:
-            yield f"{len(self.wrong) - most} more are wrong; --json has them all"
-        if not self.asked:
-            yield "no case ran: no vector matches"
-        elif not self.answered:
-            yield f"no case ran: {self.end or 'the program answered nothing'}"
-        elif self.end is not None:
+        if len(self.wrong) > MOST_SHOWN:
+            yield f"{len(self.wrong) - MOST_SHOWN} more are wrong; --json has them all"
+        if self.end is not None:
             yield f"the program failed: {self.end}"
         else:
             yield "passed" if self.passed else "failed"

@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from fnmatch import fnmatchcase
+from importlib.metadata import version
 from importlib.resources import files
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
@@ -155,6 +156,8 @@ def _opened(args: argparse.Namespace) -> AbstractContextManager[BufferedIOBase]:
     if getattr(args, "hex", None) is not None:
         return BytesIO(args.hex)
     if args.file == "-":
+        if sys.stdin.isatty():
+            _complain("reading from the terminal, up to its end (Ctrl-D)")
         return nullcontext(sys.stdin.buffer)  # type: ignore[arg-type]
     try:
         return open(args.file, "rb")
@@ -295,7 +298,7 @@ def _hex(text: str) -> bytes:
     try:
         return bytes.fromhex(text)
     except ValueError:
-        raise argparse.ArgumentTypeError("not hex") from None
+        raise argparse.ArgumentTypeError("not pairs of hex digits; no 0x, no commas") from None
 
 
 def _max_frame(text: str) -> int:
@@ -321,6 +324,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Tools for Event Protocol 1.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"eventcodec {version('eventcodec')}"
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 

@@ -93,6 +93,9 @@ LENGTHS: tuple[tuple[str, Repair], ...] = (
 """Lengths that are wrong, and the frame that they were to be the length of."""
 
 
+PLAUSIBLE_SEQ = 2**32
+"""A greater number is made of other bytes: that guess puts them where they do not belong."""
+
 _LEAST_EDITED = LENGTH_SIZE + 8  # a header with a short seq
 
 
@@ -163,8 +166,10 @@ def _explains(repair: Repair, data: bytes, codec: Codec, limit: int) -> bool:
         return False
     rest, taken = mended
     try:
-        codec.decode(LENGTH.pack(len(rest)) + rest, limit=limit)
+        event = codec.decode(LENGTH.pack(len(rest)) + rest, limit=limit)
     except ProtocolError:
+        return False
+    if event.seq > PLAUSIBLE_SEQ:
         return False
     if taken == len(data):
         return True
