@@ -15,7 +15,7 @@ import sys
 import click
 
 from ..options import Asked, complaints, exit_codes, list_cases, suite_options
-from ..reports.console import ascii_only
+from ..reports.phrases import ascii_only
 from ..segmentation import Segmentation
 from ..suite import Exit, NotReached, UsageError
 from ..talk import Setting

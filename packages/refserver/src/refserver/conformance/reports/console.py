@@ -17,9 +17,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from ..annotate import annotate, summary
+from ..annotate import annotate
 from ..model import Direction, Report, Result, Run, Step, Verdict
-from ..suite import worst
+from .phrases import DIFFERS, ascii_only, blocked, counts, differing, outcome, some, step_said
 
 __all__ = ["COLOURS", "Show", "progress", "show"]
 
@@ -101,14 +101,9 @@ def _show_result(console: Console, case: dict[str, Any], result: Result) -> None
 
 
 def _show_inconclusive(console: Console, run: Run) -> None:
-    """One line for each reason: a broken foundation takes many cases along."""
-    blocked: dict[str, list[str]] = {}
-    for result in run.results:
-        if result.verdict is Verdict.INCONCLUSIVE:
-            blocked.setdefault(result.reason, []).append(result.case)
-    for reason, ids in blocked.items():
-        some = ", ".join(dict.fromkeys(ids[:6])) + (", …" if len(ids) > 6 else "")
-        _print(console, f"INCONCLUSIVE {reason}: {some}", style=COLOURS[Verdict.INCONCLUSIVE])
+    """One line for each reason."""
+    for reason, ids in blocked(run).items():
+        _print(console, f"INCONCLUSIVE {reason}: {some(ids)}", style=COLOURS[Verdict.INCONCLUSIVE])
 
 
 def _show_steps(console: Console, steps: tuple[Step, ...]) -> None:
@@ -116,13 +111,9 @@ def _show_steps(console: Console, steps: tuple[Step, ...]) -> None:
         _print(console, f"… {len(steps) - LAST_STEPS} steps before", 2, "dim")
     for step in steps[-LAST_STEPS:]:
         arrow = {Direction.SENT: "->", Direction.RECEIVED: "<-", Direction.NOTE: "--"}
-        if step.direction is Direction.RECEIVED and step.data:
-            said = summary(step.data)
-        else:
-            said = step.note
         size = f" [{step.size} bytes]" if step.size else ""
         stamp = f"{step.at * 1000:9.1f} ms {step.who:<8} {arrow[step.direction]}"
-        _print(console, f"{stamp} {ascii_only(said)}{size}", 2, "cyan")
+        _print(console, f"{stamp} {step_said(step)}{size}", 2, "cyan")
         if step.direction is not Direction.NOTE:
             _show_bytes(console, step.data)
 
@@ -138,39 +129,18 @@ def _show_bytes(console: Console, data: bytes) -> None:
 
 
 def _show_summary(console: Console, run: Run) -> None:
-    verdicts = [result.verdict for result in run.results]
-    counts = ", ".join(
-        f"[{COLOURS[each]}]{verdicts.count(each)} {each}[/]" for each in Verdict if each in verdicts
-    )
+    counted = counts(result.verdict for result in run.results)
+    told = ", ".join(f"[{COLOURS[each]}]{count} {each}[/]" for each, count in counted.items())
     cases = {result.case for result in run.results}
     name = escape(ascii_only(run.implementation))
     console.print(
-        f"{name}: {counts or 'nothing'} "
+        f"{name}: {told or 'nothing'} "
         f"[dim]({len(cases)} cases, {len(run.results)} results, {run.seconds:.1f} s, "
         f"seed {run.seed})[/]",
         highlight=False,
         soft_wrap=True,
     )
-    differing = _differing(run)
-    if differing:
-        _print(console, f"differs between segmentations (EP-2.1-5): {', '.join(differing)}", 2)
-    if not any(verdict.ran for verdict in verdicts):
-        _print(console, "no case ran", 2, "bold red")
-    elif worst(verdicts).bad:
-        _print(console, "not as expected", 2, "bold red")
-
-
-def _differing(run: Run) -> list[str]:
-    """Cases that pass in one segmentation and fail in another."""
-    told: dict[str, set[Verdict]] = {}
-    for result in run.results:
-        if result.verdict in (Verdict.PASSED, Verdict.FAILED):
-            told.setdefault(result.case, set()).add(result.verdict)
-    return [case for case, verdicts in told.items() if len(verdicts) > 1]
-
-
-def ascii_only(text: str) -> str:
-    """Text of a peer's making, safe for a terminal. EP-12-2."""
-    return "".join(
-        each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text
-    )
+    if ids := differing(run):
+        _print(console, f"{DIFFERS}: {', '.join(ids)}", 2)
+    if outcome(run) != "as expected":
+        _print(console, outcome(run), 2, "bold red")

@@ -18,10 +18,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from eventcodec.dissect import HEADER_PARTS
 
-from ..annotate import Piece, annotate, summary
-from ..model import Direction, Report, Result, Run, Step, Verdict
+from ..annotate import Piece, annotate
+from ..model import Report, Result, Run, Step, Verdict
 from ..suite import worst
-from .console import ascii_only
+from .phrases import ascii_only, step_said
 
 __all__ = ["rendered", "write"]
 
@@ -99,13 +99,12 @@ def _results(results: list[Result]) -> Iterator[dict[str, Any]]:
 
 
 def _step(step: Step) -> dict[str, Any]:
-    received = step.direction is Direction.RECEIVED
     shown = step.data[:SHOWN_BYTES]
     return {
         "at": f"{step.at * 1000:.1f} ms",
         "who": step.who,
         "direction": {">": "sent", "<": "received", "-": "note"}[step.direction],
-        "said": summary(step.data) if received and step.data else ascii_only(step.note),
+        "said": step_said(step),
         "pieces": [_piece(piece) for piece in annotate(shown)],
         "more": step.size - len(shown),
     }
