@@ -6,11 +6,14 @@ import io
 import json
 import logging
 import re
+import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.refserver.running import member, running
 
 from refserver import logs
 from refserver.logs import LINES, LOG, AsJson, OneLine, Sparing, failure, note, to_stderr
@@ -181,3 +184,29 @@ def test_every_form_of_the_option_is_known() -> None:
     from refserver.config import LOG_FORMATS
 
     assert set(logs.FORMATS) == set(LOG_FORMATS)
+
+
+# ---------------------------------------------------------------- the options, of a real process
+
+
+def test_where_json_is_asked_for_every_line_of_a_server_is_an_object(tmp_path: Path) -> None:
+    with running(tmp_path, "--log-format", "json") as server:
+        with member(server.port, "ann"):
+            pass
+        server.stop()
+
+    records = [json.loads(line) for line in server.log.splitlines()]
+    assert {"login", "left", "stopped"} <= {record["event"] for record in records}
+
+
+def test_a_quiet_server_writes_what_goes_wrong_and_nothing_else(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens.txt"
+    tokens.touch()
+    with running(tmp_path, "--quiet", "--tokens", str(tokens)) as server:
+        tokens.unlink()
+        server.process.send_signal(signal.SIGHUP)
+        while " ERROR reload " not in server.log:
+            assert server.process.poll() is None
+        server.stop()
+
+    assert " INFO " not in server.log  # that it stops is one
