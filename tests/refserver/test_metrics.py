@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
+from tests.refserver.conftest import Authority
 from tests.refserver.raw import login, message, ping
 from tests.refserver.running import PATIENCE, Running, member, refused, running
 from tests.refserver.stopped import hosting
@@ -118,6 +119,28 @@ async def test_the_lag_of_the_loop_is_the_worst_of_the_last_seconds() -> None:
         assert host.server.figures()["loop_lag_seconds"] == 0.0
 
 
+async def test_the_lag_is_measured_from_when_the_figures_are_served() -> None:
+    async with hosting() as host:
+        exposition = await service.expose(host.server, 0)
+        await host.pass_time(1.25)
+        exposition.close()
+
+        assert host.server.figures()["loop_lag_seconds"] == 0.25
+
+
+def test_who_is_silent_in_a_handshake_is_counted_as_such(
+    authority: Authority, tmp_path: Path
+) -> None:
+    certificate = str(authority.issue())
+    with (
+        running(tmp_path, "--metrics", "0", "--tls-cert", certificate) as server,
+        socket.create_connection(("127.0.0.1", server.port)),
+    ):
+        connections = fetch(metrics_of(server))["connections"]
+
+    assert connections == {"handshake": 1, "new": 0, "member": 0, "closing": 0}
+
+
 async def test_the_server_knows_every_figure_and_no_other() -> None:
     async with hosting() as host:
         values = host.server.figures()
@@ -193,6 +216,15 @@ def test_who_asks_strangely_gets_nothing_and_harms_nobody(tmp_path: Path) -> Non
 
         assert not isinstance(ann.ask(Ping()), Error)
         assert " ERROR " not in server.log
+
+
+def test_the_figures_are_given_on_one_address_of_loopback_alone(tmp_path: Path) -> None:
+    with running(tmp_path, "--metrics", "0") as server:
+        port = metrics_of(server)
+
+        with socket.socket() as sock:
+            assert sock.connect_ex(("127.0.0.2", port)) != 0  # stands for all other addresses
+        assert fetch(port)["logins"] == {"": 0}
 
 
 def test_the_figures_are_still_there_while_the_server_drains(tmp_path: Path) -> None:
