@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from eventcodec.limits import MAX_FRAME_BEFORE_WELCOME
 from refserver.config import Config, Unusable, is_loopback
+from refserver.server import RESERVED_DESCRIPTORS
 
 FIELDS = dataclasses.fields(Config)
 LOOPBACK = ["127.0.0.1", "::1"]
@@ -15,6 +17,53 @@ BEYOND = ["0.0.0.0", "::", "192.0.2.1", "2001:db8::1", "fe80::1%eth0"]
 TLS: dict[str, Any] = {"tls_cert": "cert.pem"}
 TOKENS: dict[str, Any] = {"tokens": "tokens.txt"}
 CERTIFICATES = {**TLS, "tls_ca": "ca.pem"}
+KIB, MIB = 1024, 1024 * 1024
+
+DEFAULTS = {
+    "host": "localhost",
+    "port": 3000,
+    "tokens": "",
+    "tls_cert": "",
+    "tls_key": "",
+    "tls_ca": "",
+    "allow_plaintext": False,
+    "presence": True,
+    "log_bytes": 16 * MIB,
+    "server_name": "refserver",
+    "max_frame": 64 * KIB,
+    "rate": 0.0,
+    "connections": 1024,
+    "newcomers": 256,
+    "address_share": 0.25,
+    "logins": 20.0,
+    "closing": 64,
+    "login_timeout": 5.0,
+    "heartbeat": 20,
+    "frame_timeout": 30.0,
+    "stalled": 10.0,
+    "close_timeout": 2.0,
+    "close_bytes": 256 * KIB,
+    "drain": 10.0,
+    "metrics": None,
+    "log_format": "text",
+    "quiet": False,
+}
+"""What users were told: a default that changes is a change for them."""
+
+
+def test_the_defaults_are_those_that_were_agreed() -> None:
+    assert dataclasses.asdict(Config()) == DEFAULTS
+
+
+def test_frames_may_be_as_long_as_was_agreed() -> None:
+    (max_frame,) = (field for field in FIELDS if field.name == "max_frame")
+
+    assert (max_frame.metadata["least"], max_frame.metadata["most"]) == (4 * KIB, 16 * MIB)
+    assert MAX_FRAME_BEFORE_WELCOME == 4 * KIB  # what a stranger's may be
+
+
+def test_so_many_descriptors_are_left_as_was_agreed() -> None:
+    assert RESERVED_DESCRIPTORS == 64
 
 
 @pytest.mark.parametrize("field", [pytest.param(field, id=field.name) for field in FIELDS])
