@@ -18,6 +18,44 @@ from refserver.config import Config
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = make_server_page.PAGE.read_text(encoding="utf-8")
 UNIT = ROOT / "packages/refserver/contrib/refserver.service"
+HARDENED = {
+    "it is nobody, and can become nobody else": (
+        "DynamicUser=yes",
+        "UMask=0077",
+        "CapabilityBoundingSet=",
+        "AmbientCapabilities=",
+        "NoNewPrivileges=yes",
+        "RestrictSUIDSGID=yes",
+        "RestrictNamespaces=yes",
+    ),
+    "it writes nothing, and sees nobody else's files, devices or processes": (
+        "ProtectSystem=strict",
+        "ProtectHome=yes",
+        "PrivateTmp=yes",
+        "PrivateDevices=yes",
+        "ProtectProc=invisible",
+        "ProcSubset=pid",
+        "RemoveIPC=yes",
+    ),
+    "it changes nothing about the machine": (
+        "ProtectClock=yes",
+        "ProtectHostname=yes",
+        "ProtectControlGroups=yes",
+        "ProtectKernelLogs=yes",
+        "ProtectKernelModules=yes",
+        "ProtectKernelTunables=yes",
+        "RestrictRealtime=yes",
+    ),
+    "it runs its own code only, and of the kernel what a service needs": (
+        "MemoryDenyWriteExecute=yes",
+        "LockPersonality=yes",
+        "SystemCallArchitectures=native",
+        "SystemCallFilter=@system-service",
+        "SystemCallFilter=~@privileged @resources",
+    ),
+    "it cannot eat the machine": ("MemoryMax=1G", "TasksMax=8"),
+}
+"""What the unit takes away, by what it is for."""
 OPTIONS = {option_names(field)[0] for field in dataclasses.fields(Config)}
 
 
@@ -64,3 +102,8 @@ def test_the_unit_grants_what_the_defaults_need() -> None:
     assert int(service["LimitNOFILE"]) >= Config().connections + 64
     families = set(service["RestrictAddressFamilies"].split())
     assert families == {"AF_INET", "AF_INET6", "AF_UNIX"}
+
+
+@pytest.mark.parametrize("line", [line for lines in HARDENED.values() for line in lines])
+def test_the_unit_takes_away_what_the_server_does_not_need(line: str) -> None:
+    assert line in UNIT.read_text(encoding="utf-8").splitlines()
