@@ -79,7 +79,20 @@ def test_an_expected_failure_does_not_block_what_builds_upon_it() -> None:
 
     results = run(Scripted(FRAME_01=[FAULT, FAULT]), ONE, second, expected=["FRAME-01"])
 
-    assert verdicts(results) == [Verdict.EXPECTED_FAILURE, Verdict.INCONCLUSIVE]
+    assert verdicts(results) == [Verdict.EXPECTED_FAILURE, Verdict.PASSED]
+    assert exit_code(results) is Exit.AS_EXPECTED
+
+
+def test_what_fails_with_an_expected_failure_needs_a_line_of_its_own() -> None:
+    second = a_case("FRAME-02", needs=("FRAME-01",))
+    outcomes = {"FRAME_01": [FAULT, FAULT], "FRAME_02": [FAULT, FAULT]}
+
+    alone = run(Scripted(**outcomes), ONE, second, expected=["FRAME-01"])
+    both = run(Scripted(**outcomes), ONE, second, expected=["FRAME-01", "FRAME-02"])
+
+    assert exit_code(alone) is Exit.FAILED
+    assert verdicts(both) == [Verdict.EXPECTED_FAILURE] * 2
+    assert exit_code(both) is Exit.AS_EXPECTED
 
 
 def test_unsupported_is_only_what_was_not_declared() -> None:

@@ -36,7 +36,7 @@ class Verdict(StrEnum):
     UNSUPPORTED = "unsupported"
     """Not run: it needs a capability that was not declared."""
     EXPECTED_FAILURE = "expected-failure"
-    """Failed, and the list of expected failures says so."""
+    """Failed, and the list of expected failures says so: what builds upon it is run."""
     INCONCLUSIVE = "inconclusive"
     """Not run: a case that it builds upon failed, or nobody answers any more."""
     UNSTABLE = "unstable"

@@ -187,8 +187,8 @@ def run_suite(
                 gone = f"not reached any more since {case.id}"
                 fault = CaseFailed(("the implementation can be reached",), str(error))
                 result = _result(case, segmentation, driver, Attempt(fault=fault), 0.0)
-        verdicts[case.id, segmentation] = result.verdict
         result = _as_expected(result, plan.expected)
+        verdicts[case.id, segmentation] = result.verdict
         results.append(result)
         on_result(result)
     return _stale(results, plan.expected)
