@@ -20,6 +20,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from refserver.conformance.annotate import Begun
 from refserver.conformance.cases import SERVER_CASES
 from refserver.conformance.commands import stop_process
 from refserver.conformance.examples import NOTED
@@ -46,13 +47,19 @@ def example(steps: Iterable[Step]) -> Example:
         for step in steps
         if step.who != "canary" and (step.direction is Direction.SENT or step.note in NOTED)
     ]
-    kept: Example = [
-        {"who": step.who, "data": step.data[:BYTES].hex(), "size": step.size}
-        if step.direction is Direction.SENT
-        else {"who": step.who, "note": step.note}
-        for step in done[:STEPS]
-    ]
+    kept = [_told(step) for step in done[:STEPS]]
     return kept + ([{"who": "kit", "note": "and so on"}] if len(done) > STEPS else [])
+
+
+def _told(step: Step) -> dict[str, Any]:
+    if step.direction is Direction.NOTE:
+        return {"who": step.who, "note": step.note}
+    said = {"who": step.who} | _beginning(step)
+    return said | ({"begun": _beginning(step.begun)} if step.begun.size else {})
+
+
+def _beginning(run: Step | Begun) -> dict[str, Any]:
+    return {"data": run.data[:BYTES].hex(), "size": run.size}
 
 
 @contextmanager

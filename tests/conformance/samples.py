@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from refserver.conformance.annotate import Begun
 from refserver.conformance.model import (
     Case,
     Direction,
@@ -47,6 +48,14 @@ def a_result(verdict: Verdict = Verdict.PASSED, case: str = "FRAME-01") -> Resul
         steps=(
             Step(at=0.0, who="ann", direction=Direction.NOTE, note="connected"),
             Step(at=0.001, who="ann", direction=Direction.SENT, data=b"\0\0\0\x0b", size=4),
+            Step(
+                at=0.0015,
+                who="ann",
+                direction=Direction.SENT,
+                data=b"\x01\x02",
+                size=2,
+                begun=Begun(b"\0\0\0\x0c", 4),
+            ),
             Step(at=0.002, who="ann", direction=Direction.RECEIVED, data=ERROR, size=len(ERROR)),
         ),
     )

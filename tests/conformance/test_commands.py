@@ -196,6 +196,8 @@ def test_what_is_no_report_is_not_merged(tmp_path: Path) -> None:
         ("FRAME-01", "00 00 00 00                 length 0"),
         ("FRAME-07", "ann: shut down the sending side"),
         ("PEER-HEAD-01", "02                          version 2"),
+        ("FRAG-03", "00 00 00 00 09              seq (continued) 9"),
+        ("PEER-FRAME-02", "(continued)"),
         ("EP-4.2-1", "case   REPLY-01"),
         ("EP-9.9-9", None),
         ("13", "13 USER_TAKEN: somebody has this name"),

@@ -37,7 +37,6 @@ def _examples() -> dict[str, list[dict[str, Any]]]:
 
 
 def _step(said: dict[str, Any]) -> Step:
-    if "note" in said:
-        return Step(at=0.0, who=said["who"], direction=Direction.NOTE, note=said["note"])
-    data = bytes.fromhex(said["data"])
-    return Step(at=0.0, who=said["who"], direction=Direction.SENT, data=data, size=said["size"])
+    direction = Direction.NOTE if "note" in said else Direction.SENT
+    unsaid = {"at": 0.0, "direction": direction, "data": "", "size": 0, "note": ""}
+    return Step.from_json(unsaid | said)

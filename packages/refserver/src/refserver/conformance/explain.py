@@ -76,7 +76,7 @@ def _step(step: Step, way: str) -> Iterator[str]:
         yield f"         {step.who}: {step.note}"
         return
     yield f"         {way}{step.who}, {step.size} bytes:"
-    yield from map(_piece, annotate(step.data))
+    yield from map(_piece, annotate(step.data, step.begun))
     if step.size > len(step.data):
         yield f"         … {step.size - len(step.data)} bytes"
 

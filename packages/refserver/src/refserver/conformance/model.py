@@ -3,7 +3,7 @@
 Rule: everything that a report says stands in a `Report`; it goes to JSON and comes
 back without loss, so that reports can be merged and drawn anywhere, later.
 
-Layer: the ground of the kit, beside `statements`.
+Layer: above `annotate`, `segmentation` and `statements`, the ground of the kit.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from .annotate import NOTHING, Begun
 from .segmentation import Segmentation
 from .statements import statements
 
@@ -114,7 +115,8 @@ class Direction(StrEnum):
 class Step:
     """Something that happened on one of a case's connections; `at` in seconds from its start.
 
-    `data` may be the beginning only; `size` says how many bytes there were.
+    `data` may be the beginning only; `size` says how many bytes there were. `begun` is what
+    came before, in this direction, of the frame that `data` goes on with.
     """
 
     at: float
@@ -123,9 +125,10 @@ class Step:
     data: bytes = b""
     size: int = 0
     note: str = ""
+    begun: Begun = NOTHING
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        said = {
             "at": round(self.at, 6),
             "who": self.who,
             "direction": str(self.direction),
@@ -133,9 +136,13 @@ class Step:
             "size": self.size,
             "note": self.note,
         }
+        if self.begun.size:
+            said["begun"] = {"data": self.begun.data.hex(), "size": self.begun.size}
+        return said
 
     @classmethod
     def from_json(cls, said: dict[str, Any]) -> Step:
+        begun = said.get("begun", {"data": "", "size": 0})
         return cls(
             at=said["at"],
             who=said["who"],
@@ -143,6 +150,7 @@ class Step:
             data=bytes.fromhex(said["data"]),
             size=said["size"],
             note=said["note"],
+            begun=Begun(bytes.fromhex(begun["data"]), begun["size"]),
         )
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from . import expect as e
 from . import raw
-from .annotate import summary
+from .annotate import NOTHING, Begun, summaries, summary
 from .expect import Expectation, Lane
 from .model import Direction, Step
 from .raw import Frame
@@ -158,12 +158,28 @@ class Talk:
     def now(self) -> float:
         return time.monotonic() - self._start
 
-    def step(self, who: str, direction: Direction, data: bytes = b"", note: str = "") -> None:
-        shown = data[:KEPT]
+    def step(
+        self,
+        who: str,
+        direction: Direction,
+        data: bytes = b"",
+        note: str = "",
+        begun: Begun = NOTHING,
+    ) -> None:
+        before = len(begun.data)
+        shown = begun.data + data[:KEPT]
         for secret in self.secrets:
             shown = shown.replace(secret, b"*" * len(secret))
         self.steps.append(
-            Step(at=self.now, who=who, direction=direction, data=shown, size=len(data), note=note)
+            Step(
+                at=self.now,
+                who=who,
+                direction=direction,
+                data=shown[before:],
+                size=len(data),
+                note=note,
+                begun=Begun(shown[:before], begun.size),
+            )
         )
 
     @property
@@ -201,6 +217,7 @@ class Conn:
         self._buffer = bytearray()
         self._frames: deque[Frame] = deque()
         self._seq = 0
+        self._begun = NOTHING  # of what is sent; what comes is told frame by frame
         self.recording = True
         self.answers = True
         """Whether a Ping of the server's is answered."""
@@ -229,7 +246,8 @@ class Conn:
         self._write(data)
 
     def _note(self, data: bytes) -> None:
-        self.talk.step(self.who, Direction.SENT, data, _summaries(data))
+        self.talk.step(self.who, Direction.SENT, data, summaries(data, self._begun), self._begun)
+        self._begun = self._begun.after(data)
 
     def _write(self, data: bytes) -> None:
         left = self.write_some(data, self.talk.timeout)
@@ -480,18 +498,6 @@ class Conn:
 def entries(frames: Iterable[Frame]) -> list[int]:
     """The positions that these frames give, in their order."""
     return [frame.entry for frame in frames if frame.entry]
-
-
-def _summaries(data: bytes) -> str:
-    """What is sent, frame by frame, as far as it is frames."""
-    told: list[str] = []
-    at = 0
-    while at < len(data) and len(told) < 4:
-        length = int.from_bytes(data[at : at + 4], "big")
-        size = length + 4 if length >= 12 else len(data)
-        told.append(summary(data[at : at + size]))
-        at += size
-    return "; ".join(told) + (f"; … {len(data) - at} bytes" if at < len(data) else "")
 
 
 def _family(address: tuple[str, int]) -> Any:

@@ -115,17 +115,17 @@ def _show_steps(console: Console, steps: tuple[Step, ...]) -> None:
         stamp = f"{step.at * 1000:9.1f} ms {step.who:<8} {arrow[step.direction]}"
         _print(console, f"{stamp} {step_said(step)}{size}", 2, "cyan")
         if step.direction is not Direction.NOTE:
-            _show_bytes(console, step.data)
+            _show_bytes(console, step)
 
 
-def _show_bytes(console: Console, data: bytes) -> None:
-    pieces = annotate(data)
+def _show_bytes(console: Console, step: Step) -> None:
+    pieces = annotate(step.data, step.begun)
     for piece in pieces[:LINES_OF_BYTES]:
         more = " …" if len(piece.data) > 8 else ""
         shown = piece.data[:8].hex(" ") + more
         _print(console, f"{piece.offset:6} {shown:<26} {piece.name} {piece.said}", 4, "dim")
     if len(pieces) > LINES_OF_BYTES:
-        _print(console, f"       … {len(data) - pieces[LINES_OF_BYTES].offset} bytes", 4, "dim")
+        _print(console, f"       … {step.size - pieces[LINES_OF_BYTES].offset} bytes", 4, "dim")
 
 
 def _show_summary(console: Console, run: Run) -> None:
