@@ -15,8 +15,10 @@ from tests.conformance.serving import Served, serving
 
 from refserver.conformance import check
 from refserver.conformance.cases import SERVER_CASES
-from refserver.conformance.commands import register
+from refserver.conformance.commands import check_command, register
 from refserver.conformance.model import Verdict
+from refserver.conformance.options import Aside, repeated
+from refserver.conformance.peer.commands import peer_command
 from refserver.conformance.reports import machine
 from refserver.conformance.suite import Attempt, CaseFailed, Exit
 
@@ -70,7 +72,44 @@ def test_what_fails_is_1(server: Served, monkeypatch: pytest.MonkeyPatch) -> Non
 
     assert done.exit_code == Exit.FAILED
     again = f"refserver check localhost:{server.port} FRAME-01 --segmentation whole --seed 7"
+    again += " --timeout 20.0"
     assert again in done.stdout
+
+
+def options_with_a_say() -> Iterator[pytest.ParameterSet]:
+    """Each option of the commands that test but those that are declared to be aside."""
+    for command in (check_command, peer_command):
+        for option in command.params:
+            if isinstance(option, click.Option) and not isinstance(option, Aside):
+                yield pytest.param(command, option, id=f"{command.name} {option.opts[0]}")
+
+
+@pytest.mark.parametrize(("command", "option"), list(options_with_a_say()))
+def test_each_option_that_changes_a_verdict_is_repeated(
+    command: click.Command, option: click.Option
+) -> None:
+    values = {"choice": "resume", "integer range": "7", "float range": "7.5", "text": "true"}
+    value = values.get(option.type.name, __file__)
+    ctx = command.make_context("it", [option.opts[0], value])
+
+    with ctx:
+        assert repeated(ctx) == (option.opts[0], value)
+
+
+def test_what_was_not_asked_for_is_not_repeated() -> None:
+    ctx = check_command.make_context("check", [":3000", "FRAME-01", "--name", "mine", "-v"])
+
+    with ctx:
+        assert repeated(ctx) == ()
+
+
+def test_the_rerun_line_of_a_client_has_its_options_before_its_command(tmp_path: Path) -> None:
+    words = ["--timeout", "0.5", "--json", str(tmp_path / "r"), "--", "true", "{port}"]
+
+    run("peer", "PEER-LOGIN-01", *WHOLE, *words)
+
+    (result,) = machine.read(tmp_path / "r").results
+    assert result.rerun.endswith("--seed 7 --timeout 0.5 -- true '{port}'")
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def check_command(
             target=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
             seed=asked.some_seed(),
             token=secrets.token_hex(3),
-            options=repeated(abilities, inabilities, credential_env),
+            options=asked.again,
         )
         name = asked.name or probe(setting, driver.token) or driver.target
         asked.run(plan, lambda show: check(plan, driver, name=name, on_result=show))
@@ -152,14 +152,6 @@ def capabilities(
     declared |= {"no-presence"} if "presence" in inabilities else set()
     declared |= {"shutdown"} if stop is not None else set()
     return frozenset(declared)
-
-
-def repeated(
-    abilities: Sequence[str], inabilities: Sequence[str], credential_env: str | None
-) -> list[str]:
-    words = [word for each in abilities for word in ("--can", each)]
-    words += [word for each in inabilities for word in ("--cannot", each)]
-    return words + (["--credential-env", credential_env] if credential_env else [])
 
 
 def credentials(variable: str | None) -> tuple[Identity, ...]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 
 from .model import Case, Level, Report, Result
@@ -28,11 +29,14 @@ from .suite import Exit, NotReached, Plan, UsageError, exit_code, expected_ids, 
 
 __all__ = [
     "EXISTING",
+    "Aside",
     "Asked",
+    "aside",
     "complaints",
     "exit_codes",
     "leave",
     "list_cases",
+    "repeated",
     "report_options",
     "suite_options",
     "write_reports",
@@ -67,6 +71,33 @@ def leave(code: Exit, reason: str) -> NoReturn:
     sys.exit(code)
 
 
+class Aside(click.Option):
+    """An option on which no verdict hangs, or that each rerun line has of its own."""
+
+
+aside = functools.partial(click.option, cls=Aside)
+
+
+def repeated(ctx: click.Context) -> tuple[str, ...]:
+    """The words of a command line that are in every rerun line: all but what is aside."""
+    return tuple(
+        word
+        for option in ctx.command.params
+        if isinstance(option, click.Option) and not isinstance(option, Aside)
+        for value in _given(ctx, option)
+        for word in (option.opts[0], str(value))
+    )
+
+
+def _given(ctx: click.Context, option: click.Option) -> Sequence[object]:
+    """The values that were given, none where the default is meant."""
+    assert option.name is not None, "click has named it"
+    if ctx.get_parameter_source(option.name) is ParameterSource.DEFAULT:
+        return ()
+    value = ctx.params[option.name]
+    return value if option.multiple else (value,)
+
+
 def report_options(command: Command) -> Command:
     """The options that say where a report is written to."""
     for name, text in (
@@ -75,9 +106,7 @@ def report_options(command: Command) -> Command:
         ("junit", "Write JUnit XML."),
         ("json", "Write everything, to be kept and merged."),
     ):
-        command = click.option(f"--{name}", f"{name}_file", type=FILE, metavar="FILE", help=text)(
-            command
-        )
+        command = aside(f"--{name}", f"{name}_file", type=FILE, metavar="FILE", help=text)(command)
     return command
 
 
@@ -109,6 +138,8 @@ class Asked:
     junit_file: Path | None
     html_file: Path | None
     markdown_file: Path | None
+    again: tuple[str, ...]
+    """The words that a command line must repeat to run a case again."""
 
     def some_seed(self) -> int:
         """The seed that is asked for, or any."""
@@ -150,14 +181,16 @@ class Asked:
 
 def suite_options(command: Command) -> Command:
     """The options of a command that tests; it gets them as one `asked`."""
-    names = [each.name for each in fields(Asked)]
+    names = [each.name for each in fields(Asked) if each.name != "again"]
 
     @functools.wraps(command)
     def gathered(**options: Any) -> None:
-        command(asked=Asked(**{name: options.pop(name) for name in names}), **options)
+        told = {name: options.pop(name) for name in names}
+        again = repeated(click.get_current_context())
+        command(asked=Asked(**told, again=again), **options)
 
     options: list[Callable[[Command], Command]] = [
-        click.option(
+        aside(
             "--segmentation",
             "cuts",
             type=click.Choice(["all", *map(str, Segmentation)]),
@@ -165,18 +198,10 @@ def suite_options(command: Command) -> Command:
             show_default=True,
             help="How what is sent is cut into pieces.",
         ),
-        click.option(
-            "--seed", type=click.IntRange(0), help="For the random cuts; shown, to run again."
-        ),
-        click.option(
-            "--level", type=click.Choice(["must", "should"]), help="Only cases of this level."
-        ),
-        click.option(
-            "--section", "sections", multiple=True, help="Only this section; may be repeated."
-        ),
-        click.option(
-            "--list", "listing", is_flag=True, help="List the cases instead of running them."
-        ),
+        aside("--seed", type=click.IntRange(0), help="For the random cuts; shown, to run again."),
+        aside("--level", type=click.Choice(["must", "should"]), help="Only cases of this level."),
+        aside("--section", "sections", multiple=True, help="Only this section; may be repeated."),
+        aside("--list", "listing", is_flag=True, help="List the cases instead of running them."),
         click.option(
             "--timeout",
             type=click.FloatRange(0.05),
@@ -191,9 +216,9 @@ def suite_options(command: Command) -> Command:
             metavar="FILE",
             help="Ids, one a line, that are known to fail; who passes must be taken off.",
         ),
-        click.option("--name", help="What the report calls the implementation."),
+        aside("--name", help="What the report calls the implementation."),
         report_options,
-        click.option("-v", "--verbose", is_flag=True, help="Tell passed cases too."),
+        aside("-v", "--verbose", is_flag=True, help="Tell passed cases too."),
     ]
     whole: Command = gathered
     for option in reversed(options):

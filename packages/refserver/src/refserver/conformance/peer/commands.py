@@ -14,7 +14,7 @@ import sys
 
 import click
 
-from ..options import Asked, complaints, exit_codes, list_cases, suite_options
+from ..options import Asked, aside, complaints, exit_codes, list_cases, suite_options
 from ..reports.phrases import ascii_only
 from ..segmentation import Segmentation
 from ..suite import Exit, NotReached, UsageError
@@ -41,7 +41,7 @@ class BehindDashes(click.Command):
 
 @click.command("peer", cls=BehindDashes, epilog=exit_codes("the command cannot be started"))
 @click.argument("ids", nargs=-1, metavar="[ID]... -- COMMAND {host} {port}")
-@click.option("--doctor", is_flag=True, help="Check the command itself, step by step.")
+@aside("--doctor", is_flag=True, help="Check the command itself, step by step.")
 @click.option(
     "--can",
     "abilities",
@@ -86,7 +86,7 @@ def peer_command(
             command=command,
             setting=setting,
             seed=asked.some_seed(),
-            options=[word for each in abilities for word in ("--can", each)],
+            options=asked.again,
         )
         plan = asked.plan(CLIENT_CASES, ids, declared)
         name = asked.name or shlex.join(command)
