@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from refserver.conformance import expect as e
 from refserver.conformance import raw
 from refserver.conformance.segmentation import Segmentation
 from refserver.conformance.suite import CaseFailed
@@ -77,4 +78,19 @@ def test_a_reset_that_only_the_writer_notices_is_no_end_in_stages(listener: sock
         conn.ends_unbroken()
 
     assert caught.value.expected == ("no reset",)
+    talk.close()
+
+
+def test_each_acceptable_outcome_is_told_by_itself(listener: socket.socket) -> None:
+    talk = talk_to(listener)
+    conn = talk.connect()
+    server, _ = listener.accept()
+    with server:
+        server.sendall(raw.pong(1))
+
+    with pytest.raises(CaseFailed) as caught:
+        conn.expect(e.either(e.welcome(1), e.error(raw.BAD_USER, 1), e.END))
+
+    wanted = ("Welcome seq 1", "Error BAD_USER seq 1", "the end of the stream")
+    assert caught.value.expected == wanted
     talk.close()

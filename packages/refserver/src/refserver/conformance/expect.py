@@ -44,9 +44,9 @@ class Lane(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """`says` in words what is awaited; `fits` knows it; None is the end of the stream."""
+    """`says` in words what is awaited, any one of it; `fits` knows it; None is the end."""
 
-    says: str
+    says: tuple[str, ...]
     fits: Callable[[Frame | None], bool]
     lane: Lane = Lane.REPLY
     about: Callable[[Frame], bool] = lambda frame: True
@@ -57,7 +57,7 @@ def _reply(says: str, type: int, seq: int, fits: Callable[[Frame], bool]) -> Exp
     def is_it(frame: Frame | None) -> bool:
         return frame is not None and frame.type == type and frame.seq == seq and fits(frame)
 
-    return Expectation(f"{says} seq {seq}", is_it)
+    return Expectation((f"{says} seq {seq}",), is_it)
 
 
 def welcome(seq: int = 1) -> Expectation:
@@ -90,14 +90,14 @@ def question() -> Expectation:
     def is_it(frame: Frame | None) -> bool:
         return frame is not None and frame.type == raw.PING and not frame.body
 
-    return Expectation("a Ping", is_it)
+    return Expectation(("a Ping",), is_it)
 
 
 def _end(frame: Frame | None) -> bool:
     return frame is None
 
 
-END = Expectation("the end of the stream", _end)
+END = Expectation(("the end of the stream",), _end)
 
 
 def end() -> Expectation:
@@ -107,7 +107,7 @@ def end() -> Expectation:
 def either(*all: Expectation) -> Expectation:
     """Any of several."""
     return Expectation(
-        " or ".join(each.says for each in all),
+        tuple(says for each in all for says in each.says),
         lambda frame: any(each.fits(frame) for each in all),
         all[0].lane,
         all[0].about,
@@ -140,7 +140,7 @@ def application(
             and position in (None, frame.seq)
         )
 
-    return Expectation(f"{name} of {sender}, {shown}{where}", is_it, Lane.FACT)
+    return Expectation((f"{name} of {sender}, {shown}{where}",), is_it, Lane.FACT)
 
 
 def _presence(type: int, user: str, says: str, reason: int | None) -> Expectation:
@@ -155,7 +155,7 @@ def _presence(type: int, user: str, says: str, reason: int | None) -> Expectatio
     def about(frame: Frame) -> bool:
         return frame.type == type and frame.body[1 : 1 + len(user.encode())] == user.encode()
 
-    return Expectation(says, is_it, Lane.PRESENCE, about)
+    return Expectation((says,), is_it, Lane.PRESENCE, about)
 
 
 def joined(user: str) -> Expectation:

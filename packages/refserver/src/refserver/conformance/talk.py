@@ -195,10 +195,11 @@ class Talk:
     def fail(self, expected: str, actual: str) -> CaseFailed:
         return CaseFailed((expected,), actual)
 
-    def check(self, holds: bool, expected: str, actual: object) -> None:
+    def check(self, holds: bool, expected: str | tuple[str, ...], actual: object) -> None:
         """Raise CaseFailed unless it holds."""
         if not holds:
-            raise CaseFailed((expected,), actual if isinstance(actual, str) else ascii(actual))
+            any_of = (expected,) if isinstance(expected, str) else expected
+            raise CaseFailed(any_of, actual if isinstance(actual, str) else ascii(actual))
 
 
 class Conn:
@@ -387,7 +388,7 @@ class Conn:
             if wanted.fits(frame):
                 return self.seen[start:-1]
             if frame is None:
-                raise CaseFailed((wanted.says,), self.ended or "nothing more came")
+                raise CaseFailed(wanted.says, self.ended or "nothing more came")
 
     def quiet(self) -> None:
         """Nothing comes for this connection but what strangers do: proved by a Ping."""
@@ -420,13 +421,13 @@ class Conn:
         while True:
             frame = self.next(deadline)
             if frame is None and not self.ended:
-                raise CaseFailed((wanted.says,), "nothing came in time")
+                raise CaseFailed(wanted.says, "nothing came in time")
             if wanted.fits(frame):
                 return frame
             if frame is None:
-                raise CaseFailed((wanted.says,), self.ended)
+                raise CaseFailed(wanted.says, self.ended)
             if not self._passes(frame, wanted):
-                raise CaseFailed((wanted.says,), summary(frame.raw))
+                raise CaseFailed(wanted.says, summary(frame.raw))
 
     def _passes(self, frame: Frame, wanted: Expectation) -> bool:
         """Whether this frame may come before what is wanted."""

@@ -88,7 +88,7 @@ def no_gap(t: Talk) -> None:
     if last is not None and e.pong(5).fits(last):
         t.check(found[-1:] >= [said], f"{said} before the Pong", f"{found[-1:]}")
     else:
-        t.check(bool(bob.ended), "everything, or the end", "neither")
+        t.check(bool(bob.ended), ("everything", "the end"), "neither")
 
 
 @section.case(
@@ -121,7 +121,7 @@ def bounded_replies(t: Talk) -> None:
     untaken = ann.write_some(raw.ping(1) * (1 << 20), 0.3, reading=False)
     t.check(
         untaken > 0,
-        "the server stops reading, or ends the connection",
+        ("the server stops reading", "it ends the connection"),
         "16 MiB of Pings taken, and no Pong was read",
     )
 

@@ -146,6 +146,6 @@ def examine(peer: Peer) -> Iterator[Finding]:
         try:
             step.look(peer)
         except CaseFailed as fault:
-            yield Finding(step.title, f"expected {fault.expected[0]}; {fault.actual}", step.advice)
+            yield Finding(step.title, str(fault), step.advice)
             return
         yield Finding(step.title)

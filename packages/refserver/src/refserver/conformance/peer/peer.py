@@ -83,7 +83,7 @@ class Peer(Script):
         """What was sent may be told, or ended with as a fault: whether the client goes on."""
         line = self.line()
         if line["event"] == END:
-            self.check(line.get("how") == "fault", "it goes on, or tells a fault", told(line))
+            self.check(line.get("how") == "fault", ("it goes on", "it tells a fault"), told(line))
             return False
         self.check(not differs(line, line_of(frame)), told(line_of(frame)), told(line))
         return True
@@ -168,13 +168,12 @@ class Peer(Script):
 
     def tells_end(self, *how: str, code: int = 0) -> None:
         """Await the line that tells how the connection ended."""
-        wanted = f"the client tells its end: {' or '.join(how)}" + (
-            f", code {code}" if code else ""
-        )
+        with_code = f", code {code}" if code else ""
+        wanted = tuple(f"the client tells its end: {each}{with_code}" for each in how)
         try:
             line = self.line()
         except CaseFailed as fault:
-            raise CaseFailed((wanted,), fault.actual) from fault
+            raise CaseFailed(wanted, fault.actual) from fault
         fits = line["event"] == END and line.get("how") in how
         # A client need not know a code for a server's fault; a wrong one it may not tell.
         if code and (line.get("code") or "explained" in how):
