@@ -16,7 +16,7 @@ from contextlib import suppress
 import pytest
 from tests.refserver.raw import MESSAGE, login, message, ping
 from tests.refserver.seats import Hall
-from tests.refserver.stopped import Guest, hosting
+from tests.refserver.stopped import Guest, Host, hosting
 
 from eventcodec import Message, Ping, Pong, decode, encode
 from refserver import server as refserver_server
@@ -197,3 +197,101 @@ def test_a_long_entry_is_shared_also_by_those_who_read_something_of_their_own_fi
     assert pieces[0].obj is pieces[1].obj
     rest = b"".join(iter(readers[0].session.take, b""))
     assert decode(bytes(pieces[0]) + rest) == Message(content="x" * MIB, sender="cat", seq=1)
+
+
+# ---------------------------------------------------------------- those who are gone, and do not go
+
+
+@pytest.mark.proves("EP-7.2-2")
+async def test_of_who_is_gone_nothing_is_held() -> None:
+    """A session outlived its connection in the timer's list, with the frame that it had begun."""
+    async with hosting() as host:
+        ann = await host.member("ann")
+        session = next(iter(host.server._links)).session
+        await ann.send(message(b"x" * 60_000, seq=2)[:-1])
+        await host.pass_time()
+        assert session._conn.held > 60_000
+
+        ann.reset()
+        await host.pass_time()
+
+        assert session._conn.held == 0
+        assert session.member not in host.server.room.members.values()
+
+
+@pytest.mark.proves("EP-7.2-2")
+async def test_of_a_stranger_one_frame_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was 64 KiB, as of a member: one turn answers fewer Pings than one read brings."""
+    async with hosting(newcomers=100) as host:
+        guests = [await host.guest() for _ in range(12)]
+        await host.pass_time()
+        monkeypatch.setattr(refserver_server, "TURN_SECONDS", -1.0)  # one client a turn
+
+        for guest in guests:
+            with suppress(BlockingIOError):
+                guest.sock.send(ping(1) * 4_096)
+        most = 0
+        for _ in range(40):
+            await asyncio.sleep(0)
+            most = max(most, *(link.session._conn.held for link in host.server._links))
+
+        assert 0 < most <= 2 * 4_100
+
+
+@pytest.mark.proves("EP-10.3-3")
+@pytest.mark.parametrize("count", [100, 3_500])
+async def test_what_was_read_before_a_client_closed_is_carried_out(count: int) -> None:
+    """Where its unread replies held up its requests, those were forgotten with it."""
+    async with hosting(presence=False) as host:
+        ann, bob = await host.member("ann"), await host.member("bob")
+        data = message(b"x", seq=2) * count
+
+        assert ann.sock.send(data) == len(data)
+        ann.close()
+        await host.pass_time()
+
+        facts = await bob.heard()
+        assert [fact.seq for fact in facts] == list(range(1, count + 1))
+
+
+async def stuck(host: Host, receive_buffer: int) -> tuple[Guest, Link]:
+    """A member that reads nothing, and for which the kernel takes no more."""
+    slow = await host.member("slow", receive_buffer=receive_buffer)
+    await host.pass_time()
+    (link,) = host.server._links
+    ann = await host.member("ann")
+    seq = 2
+    while link.writable:
+        for _ in range(50):
+            await say(ann, message(b"x" * 4_000, seq))
+            seq += 1
+    return slow, link
+
+
+async def test_who_ends_the_stream_and_takes_nothing_is_not_waited_for() -> None:
+    """Over TLS asyncio closes at the client's end, and waits for what is written for ever."""
+    async with hosting(close_timeout=2.0, stalled=10.0, heartbeat=0, presence=False) as host:
+        slow, link = await stuck(host, receive_buffer=4_096)
+        link.half_closes = False  # as over TLS
+
+        slow.end()
+        for _ in range(4):
+            await host.pass_time(2.0)
+
+        assert link not in host.server._links
+
+
+async def test_who_was_evicted_and_takes_a_little_now_and_then_is_gone_in_the_end() -> None:
+    """Each byte that it took gave it as much time again, and it kept its place for ever."""
+    settings = {"log_bytes": 65_536, "heartbeat": 0, "presence": False}
+    async with hosting(close_timeout=2.0, stalled=10.0, **settings) as host:
+        slow, link = await stuck(host, receive_buffer=65_536)
+        await host.pass_time()
+        assert "slow" not in host.server.room.members
+
+        for _ in range(10):
+            with suppress(OSError):
+                await slow.frames(40)
+            await host.pass_time(1.5)
+
+        assert link not in host.server._links

@@ -121,11 +121,21 @@ async def test_the_lag_of_the_loop_is_the_worst_of_the_last_seconds() -> None:
 
 async def test_the_lag_is_measured_from_when_the_figures_are_served() -> None:
     async with hosting() as host:
-        exposition = await service.expose(host.server, 0)
+        exposition = service.expose(host.server, 0)
         await host.pass_time(1.25)
         exposition.close()
 
         assert host.server.figures()["loop_lag_seconds"] == 0.25
+
+
+def test_who_asks_nothing_is_no_error_when_the_server_stops(tmp_path: Path) -> None:
+    with (
+        running(tmp_path, "--metrics", "0") as server,
+        socket.create_connection(("127.0.0.1", metrics_of(server))),
+    ):
+        fetch(metrics_of(server))
+
+        assert server.stop() == 0
 
 
 def test_who_is_silent_in_a_handshake_is_counted_as_such(
@@ -255,7 +265,7 @@ async def test_without_the_extra_the_option_says_what_to_install(
 
     async with hosting() as host:
         with pytest.raises(Unusable, match=r"refserver\[metrics\]"):
-            await service.expose(host.server, 0)
+            service.expose(host.server, 0)
 
 
 # ---------------------------------------------------------------- for people

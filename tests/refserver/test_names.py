@@ -49,6 +49,10 @@ def test_a_listed_code_point_is_refused_wherever_it_stands(point: int, at: str) 
     assert names.fault_of(at.format(chr(point))) is not None
 
 
+def test_what_no_frame_can_carry_is_no_name() -> None:
+    assert names.fault_of("\udcff") == "is not well-formed text"
+
+
 @pytest.mark.proves("EP-6.2-2")
 @pytest.mark.parametrize(
     "name",

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -173,3 +174,21 @@ def test_a_session_that_is_cut_anywhere_changes_nothing_for_others(
     assert comings == goings
     assert ends == "reset" or len(comings) == len(session) - len(login("ann")) + 1
     assert {said(fact)[1] for fact in facts if fact.type not in (JOINED, LEFT)} <= {b"hi", b"x"}
+
+
+def test_a_signal_behind_the_end_does_not_end_it_otherwise() -> None:
+    """A SIGHUP that came while the interpreter ended was an exit by signal."""
+    script = """
+import os, signal
+from refserver import service
+from refserver.config import Config
+
+service.tell = lambda state: state == "READY=1" and os.kill(os.getpid(), signal.SIGTERM)
+service.run(Config(port=0))
+for number in (*service.STOPPING, signal.SIGHUP):
+    os.kill(os.getpid(), number)
+"""
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=30)
+
+    assert done.returncode == 0, done.stderr

@@ -224,6 +224,7 @@ def test_a_goodbye_is_said_once() -> None:
 
     ann.session.goodbye(ErrorCode.TIMEOUT)
     ann.session.goodbye(ErrorCode.SHUTTING_DOWN)
-    ann.session.lost()
 
     assert [code_of(event) for event in ann.hear()] == [(0, ErrorCode.TIMEOUT)]
+    ann.session.lost()
+    assert ann.hear() == []

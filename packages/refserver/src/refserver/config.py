@@ -22,6 +22,7 @@ __all__ = ["Config", "Unusable", "is_loopback", "option"]
 
 KIB = 1024
 MIB = 1024 * KIB
+A_DAY = 86_400
 
 WHERE = "Where it listens"
 WHO = "Who may come in"
@@ -146,7 +147,8 @@ class Config:
     )
     rate: float = option(
         0.0,
-        "most requests a second of one member, slowed above it and never dropped; 0: no limit",
+        "most requests a second of one member, slowed above it, none dropped while it is "
+        "connected; 0: no limit",
         group=SIZES,
         unit="N",
         reason="people test with this server, and a limit would be a surprise",
@@ -202,6 +204,7 @@ class Config:
         unit="SECONDS",
         reason="a login is one round trip; a silent stranger costs a descriptor",
         least=0.01,
+        most=A_DAY,
     )
     heartbeat: int = option(
         20,
@@ -219,6 +222,7 @@ class Config:
         unit="SECONDS",
         reason="64 KiB over the slowest link that anybody uses",
         least=0.01,
+        most=A_DAY,
     )
     stalled: float = option(
         10.0,
@@ -227,6 +231,7 @@ class Config:
         unit="SECONDS",
         reason="longer than a lost packet's retransmission, shorter than a person's patience",
         least=0.01,
+        most=A_DAY,
     )
     close_timeout: float = option(
         2.0,
@@ -235,6 +240,7 @@ class Config:
         unit="SECONDS",
         reason="a round trip to the other side of the world and a retransmission",
         least=0.01,
+        most=A_DAY,
     )
     close_bytes: int = option(
         256 * KIB,
@@ -251,6 +257,7 @@ class Config:
         unit="SECONDS",
         reason="as long as a stalled member is borne",
         least=0,
+        most=A_DAY,
     )
 
     metrics: int | None = option(

@@ -3,19 +3,20 @@
 Rule: one small request, one answer, and the connection ends. Whoever asks, however
 slowly, costs the members of the room next to nothing.
 
-Layer: above `metrics`, below `server`; it and `status` alone know prometheus-client.
+Layer: above `listening`, below `service`; it and `status` alone know prometheus-client.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from .listening import Listeners
 from .metrics import FIGURES, PREFIX, Figure, Values
 
 __all__ = ["Exposition"]
@@ -35,33 +36,38 @@ class Exposition:
         self._registry = CollectorRegistry()
         self._registry.register(Collector(read))
         ProcessCollector(registry=self._registry)
-        self._askers = 0
-        self._server: asyncio.Server | None = None
+        self._listeners: Listeners | None = None
+        self._asking: set[asyncio.Task[None]] = set()
 
-    async def open(self, port: int) -> int:
+    def open(self, port: int) -> int:
         """Listen on loopback; gives the port. Raises OSError."""
-        self._server = await asyncio.start_server(self._ask, HOST, port, limit=REQUEST)
-        return int(self._server.sockets[0].getsockname()[1])
+        self._listeners = Listeners(asyncio.get_running_loop(), self._let_in)
+        return self._listeners.open([HOST], port)
 
     def close(self) -> None:
-        """Listen no more."""
-        if self._server is not None:
-            self._server.close()
+        """Listen no more. Who is asking is cut off when the loop ends."""
+        if self._listeners is not None:
+            self._listeners.close()
 
-    async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._askers += 1
+    def _let_in(self, sock: socket.socket, address: str) -> None:
+        if len(self._asking) >= ASKERS:
+            sock.close()
+            return
+        asking = asyncio.create_task(self._ask(sock))
+        self._asking.add(asking)
+        asking.add_done_callback(self._asking.discard)
+
+    async def _ask(self, sock: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=sock, limit=REQUEST)
         try:
-            if self._askers <= ASKERS:
-                async with asyncio.timeout(PATIENCE):
-                    writer.write(self.answer(await reader.readuntil(b"\r\n\r\n")))
-                    await writer.drain()
+            async with asyncio.timeout(PATIENCE):
+                writer.write(self.answer(await reader.readuntil(b"\r\n\r\n")))
+                writer.close()
+                await writer.wait_closed()
         except GONE:
             pass
         finally:
-            self._askers -= 1
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
+            writer.transport.abort()
 
     def answer(self, head: bytes) -> bytes:
         """The response to a request whose head this is."""

@@ -31,7 +31,11 @@ def fault_of(name: str) -> str | None:
     >>> fault_of("ann"), fault_of("an\\u202en")
     (None, 'has a character that cannot be seen')
     """
-    if len(name.encode()) > MAX_SHORT_TEXT:
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:  # from a command line: no frame can carry it
+        return "is not well-formed text"
+    if size > MAX_SHORT_TEXT:
         return f"is longer than {MAX_SHORT_TEXT} bytes"
     if _REFUSED.search(name):
         return "has a character that cannot be seen"

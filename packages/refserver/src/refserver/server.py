@@ -193,8 +193,11 @@ class Link(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         self.writable = False
+        by_client = self.eof or exc is not None
         try:
-            if not (self.eof and self.waiting):  # else what came before the end is judged first
+            if by_client and self.session.deserted():  # what came before the end is judged first
+                self.server.has_input(self)
+            else:
                 self.session.lost()
         finally:
             self.server.lost(self)
@@ -532,6 +535,8 @@ class Server:
         session, transport = link.session, link.transport
         if link.closed or transport.is_closing():
             return
+        if session.evicted:
+            self._abort_later(link)
         if session.finished:
             if link.writable and link.close_by == NEVER:
                 self._close(link)
@@ -548,8 +553,7 @@ class Server:
 
     def _close(self, link: Link) -> None:
         """The last byte was given: end our side, wait a little for theirs. EP-10.4-1."""
-        link.close_by = self.now() + self.config.close_timeout
-        link.abort_by = self.now() + self.config.stalled
+        self._bound(link)
         self._newcomers.pop(link, None)
         transport = link.transport
         if not self._step_aside(link) or link.eof:
@@ -566,12 +570,26 @@ class Server:
         if not transport.is_reading():
             transport.resume_reading()
 
+    def _bound(self, link: Link) -> None:
+        """From now on only the client's end is awaited, and not for ever."""
+        link.close_by = self.now() + self.config.close_timeout
+        self._abort_later(link)
+
+    def _abort_later(self, link: Link) -> None:
+        """However little it takes, and however often: it is borne for so long and no longer."""
+        link.abort_by = min(link.abort_by, self.now() + self.config.stalled)
+
     def answer_now(self, link: Link) -> None:
-        """Judge what one turn allows, and give one piece: there is no way to give it later."""
+        """Judge what one turn allows, and give one piece: there is no way to give it later.
+
+        asyncio closes the transport when this was done, and waits for whoever takes nothing.
+        """
         self._work(link, self.now())
         data = link.session.take()
         if data:
             link.write(data)
+        self._bound(link)
+        self.watch(link)
 
     # ------------------------------------------------------------- the timer
 
@@ -623,7 +641,7 @@ class Server:
         if now >= link.close_by:
             self._tick_close(link, now)
             return
-        if not link.writable and link.moved():
+        if not link.writable and link.moved() and now < link.abort_by:
             link.session.stuck(now)
         link.session.tick(now)
         if link.session.hopeless:

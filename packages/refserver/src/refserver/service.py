@@ -34,7 +34,7 @@ async def serve(config: Config) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(on_unhandled)
     server = Server(config, door(config), Tls(config) if config.tls_cert else None)
-    exposition = None if config.metrics is None else await expose(server, config.metrics)
+    exposition = None if config.metrics is None else expose(server, config.metrics)
     port = server.start()
     signals = count(1)
 
@@ -56,10 +56,10 @@ async def serve(config: Config) -> None:
         exposition.close()
     note("stopped")
     # From here on a signal would end us by itself, as if something had gone wrong.
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    signal.pthread_sigmask(signal.SIG_BLOCK, (*STOPPING, signal.SIGHUP))
 
 
-async def expose(server: Server, port: int) -> Exposition:
+def expose(server: Server, port: int) -> Exposition:
     """Give the server's figures on this port. Raises OSError or Unusable."""
     try:
         from .exposition import Exposition
@@ -67,7 +67,7 @@ async def expose(server: Server, port: int) -> Exposition:
         raise Unusable("--metrics needs prometheus-client: install refserver[metrics]") from None
     exposition = Exposition(server.figures)
     try:
-        chosen = await exposition.open(port)
+        chosen = exposition.open(port)
     except OSError as error:
         raise Unusable(f"--metrics cannot listen on port {port}: {error.strerror}") from None
     note("metrics", url=f"http://127.0.0.1:{chosen}/metrics")

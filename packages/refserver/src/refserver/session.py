@@ -32,7 +32,7 @@ from eventcodec import (
     Welcome,
     encode,
 )
-from eventcodec.limits import LENGTH_SIZE
+from eventcodec.limits import LENGTH_SIZE, MAX_FRAME_BEFORE_WELCOME
 
 from . import names
 from .auth import Auth
@@ -52,7 +52,7 @@ OWN_CHARGE = 150
 """What a reply costs beside its bytes, in bytes: a Pong has 16 of them."""
 
 HELD_BEFORE_LOGIN = 1_024
-"""The same for replies to somebody who is not logged in."""
+"""The same for replies to somebody who is not logged in; of input it is one frame."""
 
 VERDICT_DELAY = 0.1
 """Seconds until UNAUTHORIZED is said: ten guesses a second and connection at most. EP-6.3-4."""
@@ -117,10 +117,11 @@ class Session:
         self.follows = False  # a member to which nothing is due but the log
         self._start = 0  # where it came in, and what it was not given since
         self._unread = 0  # bytes charged for the replies in _head and _own
-        self._most_unread = HELD_BEFORE_LOGIN
+        self._most_unread: float = HELD_BEFORE_LOGIN
         # Room for the longest frame: who stops reading inside of one waits for ever.
-        self._most_held = max(HELD, LENGTH_SIZE + config.max_frame)
+        self._most_held = LENGTH_SIZE + MAX_FRAME_BEFORE_WELCOME
         self._ending = False  # the last frame stands in _head or _own, or was taken
+        self.evicted = False
         self._verdict = NEVER  # when to say UNAUTHORIZED
         self._fresh = False  # something came, or became possible, since the last work
         self._eof = False
@@ -314,6 +315,7 @@ class Session:
         )
         self._start = self.cursor
         self._most_unread = HELD
+        self._most_held = max(HELD, LENGTH_SIZE + self._config.max_frame)
         self._tally.logins += 1
         self._put_first(self._conn.reply(login, welcome))
         note("login", user=self.member.user, peer=self.peer.address, position=self.cursor)
@@ -457,6 +459,7 @@ class Session:
         What else was due is forgotten: nothing can follow an entry that is gone. What ran
         out, the log or the time, is for the figures.
         """
+        self.evicted = True
         self._start += self._log.end - self.cursor
         self._own.clear()
         self._head.clear()
@@ -473,9 +476,19 @@ class Session:
         else:
             self.goodbye(code)
 
+    def deserted(self) -> bool:
+        """The client has closed, and reads no reply; gives whether it left something to judge."""
+        self._most_unread = NEVER
+        return self.ready
+
     def lost(self) -> None:
-        """The transport is gone."""
+        """The transport is gone, and with it whatever was held for it or came from it."""
         self._finish(b"", LeftReason.LOST)
+        self._conn = ServerConnection()
+        self._requests = iter(())
+        self._own.clear()
+        self._head.clear()
+        self._rest = None
 
     def _finish(self, last: bytes, reason: LeftReason) -> None:
         if self._ending:
