@@ -15,7 +15,7 @@ from rich.console import Console
 from tests.conformance.samples import a_report, a_result
 
 from refserver.conformance.model import Report, Verdict
-from refserver.conformance.reports import console, junit, markdown
+from refserver.conformance.reports import console, html, junit, markdown
 from refserver.conformance.segmentation import Segmentation
 
 EVERYTHING = a_report(*map(a_result, Verdict))
@@ -96,7 +96,7 @@ def test_a_run_without_a_case_says_so() -> None:
     assert "no case ran" in out.getvalue()
 
 
-@pytest.mark.parametrize("told", [on_the_console, markdown.rendered, as_junit])
+@pytest.mark.parametrize("told", [on_the_console, markdown.rendered, as_junit, html.rendered])
 def test_a_case_that_depends_on_the_segmentation_is_named(told: Callable[[Report], str]) -> None:
     other = replace(a_result(Verdict.FAILED), segmentation=Segmentation.BYTEWISE)
 

@@ -8,8 +8,10 @@ Layer: among the reports.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,12 +23,14 @@ from eventcodec.dissect import HEADER_PARTS
 from ..annotate import Piece, annotate
 from ..model import Report, Result, Run, Step, Verdict
 from ..suite import worst
-from .phrases import ascii_only, step_said
+from .phrases import DIFFERS, ascii_only, blocked, counts, differing, outcome, some, step_said
 
 __all__ = ["rendered", "write"]
 
 SHOWN_BYTES = 192
 SHOWN_STEPS = 60
+MANY_RUNS = 5
+"""So many implementations stand below a case; fewer are columns."""
 COLOURED = frozenset(part.name for part in HEADER_PARTS)
 
 
@@ -37,11 +41,16 @@ def write(report: Report, path: Path) -> None:
 
 def rendered(report: Report) -> str:
     """The report as an HTML page."""
+    runs = [_run(run) for run in report.runs]
+    sections = list(dict.fromkeys(case["section"] for case in report.cases))
+    cases = sorted(report.cases, key=lambda case: sections.index(case["section"]))
     return _template().render(
-        runs=[_run(number, run) for number, run in enumerate(report.runs)],
-        rows=[_row(case, report.runs) for case in report.cases],
+        runs=runs,
+        groups=list(_groups([_row(case, runs) for case in cases], _notes(runs))),
         verdicts=list(Verdict),
-        sections=list(dict.fromkeys(case["section"] for case in report.cases)),
+        sections=sections,
+        differs=DIFFERS,
+        width="one" if len(runs) == 1 else "few" if len(runs) < MANY_RUNS else "many",
     )
 
 
@@ -57,10 +66,39 @@ def _template() -> Template:
     return environment.get_template("report.html.j2")
 
 
-def _run(number: int, run: Run) -> dict[str, Any]:
-    verdicts = [result.verdict for result in run.results]
-    counts = {verdict: verdicts.count(verdict) for verdict in Verdict if verdict in verdicts}
-    return {"number": number, "run": run, "counts": counts}
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A run, and what the head of the page says about it."""
+
+    run: Run
+    results: dict[str, list[Result]]
+    """By case."""
+    started: str
+    outcome: str
+    differing: list[str]
+
+    @property
+    def counts(self) -> dict[Verdict, int]:
+        """How many cases have each verdict in some segmentation: what its filter shows."""
+        return counts(
+            verdict
+            for results in self.results.values()
+            for verdict in {result.verdict for result in results}
+        )
+
+
+def _run(run: Run) -> Told:
+    results = defaultdict(list)
+    for result in run.results:
+        results[result.case].append(result)
+    started = datetime.fromisoformat(run.started).astimezone(UTC)
+    return Told(
+        run=run,
+        results=dict(results),
+        started=f"{started:%d %b %Y, %H:%M} UTC",
+        outcome=outcome(run),
+        differing=differing(run),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,44 +106,130 @@ class Cell:
     """One case at one implementation."""
 
     run: Run
-    verdict: Verdict
-    results: list[dict[str, Any]]
+    results: list[Result]
+    bytes: bool
+    """Whether they are drawn."""
+
+    @property
+    def verdict(self) -> Verdict:
+        return worst(result.verdict for result in self.results)
+
+    @property
+    def badges(self) -> Iterator[tuple[Verdict, str]]:
+        """The verdict, or all that are bad, and in how many segmentations unless in all."""
+        counted = counts(result.verdict for result in self.results)
+        for verdict in [each for each in reversed(counted) if each.bad] or [self.verdict]:
+            whole = counted[verdict] == len(self.results)
+            share = "" if whole else f" {counted[verdict]}/{len(self.results)}"
+            yield verdict, f"{verdict}{share}"
+
+    @property
+    def evidence(self) -> Iterator[dict[str, Any]]:
+        """Of all results that are bad, and of the first where all is well."""
+        for result in self._shown:
+            yield {
+                "result": result,
+                "actual": ascii_only(result.actual),
+                "steps": [_step(step, self.bytes) for step in result.steps[-SHOWN_STEPS:]],
+                "before": max(0, len(result.steps) - SHOWN_STEPS),
+            }
+
+    @property
+    def others(self) -> list[Result]:
+        """The results without evidence here."""
+        return [result for result in self.results if result not in self._shown]
+
+    @property
+    def _shown(self) -> list[Result]:
+        return [result for result in self.results if result.verdict.bad] or self.results[:1]
 
 
-def _row(case: dict[str, Any], runs: tuple[Run, ...]) -> dict[str, Any]:
-    cells = [_cell(case["id"], run) for run in runs]
-    return {"case": case, "cells": cells, "verdicts": [cell.verdict for cell in cells if cell]}
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One case at every implementation."""
+
+    case: dict[str, Any]
+    cells: list[Cell | None]
+
+    @property
+    def worst(self) -> Verdict:
+        return worst(cell.verdict for cell in self.cells if cell)
+
+    @property
+    def verdicts(self) -> str:
+        """Each verdict in some segmentation as `run:verdict`."""
+        found = (
+            f"{number}:{result.verdict}"
+            for number, cell in enumerate(self.cells)
+            for result in (cell.results if cell else ())
+        )
+        return " ".join(dict.fromkeys(found))
+
+    @property
+    def text(self) -> str:
+        """What a search looks at."""
+        return " ".join((self.case["id"], self.case["title"], *self.case["proves"])).lower()
 
 
-def _cell(id: str, run: Run) -> Cell | None:
-    results = [result for result in run.results if result.case == id]
-    if not results:
-        return None
-    verdict = worst(result.verdict for result in results)
-    return Cell(run, verdict, list(_results(results)))
+def _row(case: dict[str, Any], runs: Sequence[Told]) -> Row:
+    found = [(told.run, told.results.get(case["id"], [])) for told in runs]
+    # Bytes are most of a page, and are asked for where implementations differ or one is wrong.
+    bytes = any(result.verdict.bad for _, results in found for result in results)
+    return Row(case, [Cell(run, results, bytes) if results else None for run, results in found])
 
 
-def _results(results: list[Result]) -> Iterator[dict[str, Any]]:
-    """Each result; the evidence of all that are bad, and of the first where all is well."""
-    shown = [result for result in results if result.verdict.bad] or results[:1]
-    for result in results:
-        steps = result.steps if result in shown else ()
-        yield {
-            "result": result,
-            "actual": ascii_only(result.actual),
-            "steps": [_step(step) for step in steps[-SHOWN_STEPS:]],
-            "before": max(0, len(steps) - SHOWN_STEPS),
-        }
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Cases below one heading."""
+
+    name: str
+    rows: list[Row]
+    open: bool = False
+    notes: Sequence[str] = ()
+    above: int = 0
+    """How many more of its section stand above, since they need attention."""
+
+    @property
+    def counts(self) -> list[dict[Verdict, int]]:
+        """For each run, how many cases came to what."""
+        columns = zip(*(row.cells for row in self.rows), strict=True)
+        return [counts(cell.verdict for cell in column if cell) for column in columns]
 
 
-def _step(step: Step) -> dict[str, Any]:
-    shown = step.data[:SHOWN_BYTES]
+def _notes(runs: Sequence[Told]) -> list[str]:
+    """What took which cases along."""
+    return [
+        f"{told.run.implementation}: {reason}: {some(ids)}"
+        for told in runs
+        for reason, ids in blocked(told.run).items()
+    ]
+
+
+def _groups(rows: list[Row], notes: list[str]) -> Iterator[Group]:
+    """What must be looked at, what that took along, then the sections with all others."""
+    bad = [row for row in rows if row.worst.bad and row.worst.ran]
+    taken_along = [row for row in rows if row.worst is Verdict.INCONCLUSIVE]
+    if bad:
+        yield Group("Needs attention", bad, open=True)
+    if taken_along:
+        yield Group("Inconclusive", taken_along, notes=notes)
+    above = Counter(row.case["section"] for row in bad + taken_along)
+    sections: dict[str, list[Row]] = {}
+    for row in rows:
+        if not row.worst.bad:
+            sections.setdefault(row.case["section"], []).append(row)
+    for name, well in sections.items():
+        yield Group(name, well, above=above[name])
+
+
+def _step(step: Step, bytes: bool) -> dict[str, Any]:
+    shown = step.data[:SHOWN_BYTES] if bytes else b""
     return {
         "at": f"{step.at * 1000:.1f} ms",
         "who": step.who,
         "direction": {">": "sent", "<": "received", "-": "note"}[step.direction],
         "said": step_said(step),
-        "pieces": [_piece(piece) for piece in annotate(shown)],
+        "pieces": [_piece(piece) for piece in annotate(shown, step.begun)],
         "more": step.size - len(shown),
     }
 
