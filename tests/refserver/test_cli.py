@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from tests.refserver.running import client, member, refused, running
+from tests.refserver.running import PATIENCE, REFSERVER, client, member, refused, running
 
 import refserver.service
 from refserver.auth import Tokens
@@ -21,7 +22,7 @@ FIELDS = dataclasses.fields(Config)
 
 
 def invoke(*arguments: str, **environment: str) -> Any:
-    return CliRunner().invoke(main, arguments, env=environment)
+    return CliRunner().invoke(main, arguments, env=environment, prog_name="refserver")
 
 
 @pytest.fixture
@@ -114,12 +115,45 @@ def test_help_explains_every_option_under_its_heading() -> None:
         assert f"\n{about['group']}:\n" in lines
 
 
-def test_a_wrong_value_is_a_usage_error(served: list[Config]) -> None:
-    done = invoke("--max-frame", "100")
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--max-frame", "100"], "'--max-frame': 100 is not in the range"),
+        (["--max-frame", "64K"], "'--max-frame': '64K' is not a valid whole number"),
+        (["--heartbeat", "0.5"], "'--heartbeat': '0.5' is not a valid whole number"),
+        (["--rate", "fast"], "'--rate': 'fast' is not a valid number"),
+        (["--mutant", "version-zero-acepted"], "did you mean 'version-zero-accepted'?"),
+        (["--mutant", "foo"], "no mutant 'foo'; the documentation's matrix"),
+    ],
+)
+def test_a_wrong_value_is_a_usage_error(
+    served: list[Config], arguments: list[str], reason: str
+) -> None:
+    done = invoke(*arguments)
 
-    assert done.exit_code == 2
-    assert "--max-frame" in done.output
-    assert served == []
+    assert (done.exit_code, served) == (2, [])
+    assert reason in done.stderr and done.stderr.endswith(" Try refserver serve --help.\n")
+
+
+FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no such device")
+
+
+@FULL
+@pytest.mark.parametrize(
+    "words", ["serve --port 0 --quiet", "token ann", "explain 13", "check --list", "--version"]
+)
+def test_a_stdout_that_takes_nothing_is_5_and_one_line(words: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [REFSERVER, *words.split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=PATIENCE,
+        )
+
+    assert done.returncode == 5
+    assert done.stderr == "refserver: cannot write to stdout: No space left on device\n"
 
 
 # ---------------------------------------------------------------- mistakes
@@ -193,7 +227,7 @@ def test_token_writes_a_line_for_the_file_and_shows_the_token_apart(tmp_path: Pa
     assert proof is not None and proof.user == "ann"
 
 
-@pytest.mark.parametrize("user", ["", "a\u202enn", " ann"])
+@pytest.mark.parametrize("user", ["", "a\u202enn", " ann", "\udcff"])
 def test_token_refuses_a_name_that_nobody_may_have(user: str) -> None:
     done = invoke("token", user)
 

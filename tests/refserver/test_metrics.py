@@ -254,7 +254,9 @@ def test_a_port_that_is_taken_is_said_in_one_line() -> None:
         code, stderr = refused("--port", "0", "--metrics", str(port))
 
     assert code == 2
-    assert stderr.startswith(f"refserver: --metrics cannot listen on port {port}: ")
+    assert stderr.startswith(
+        f"refserver: cannot listen on 127.0.0.1:{port} for --metrics: something listens there"
+    )
     assert stderr.count("\n") == 1
 
 

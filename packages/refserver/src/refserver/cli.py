@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import logging
+import os
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -19,14 +20,19 @@ from typing import Any, NoReturn
 import click
 from rich.console import Console
 
+from eventcodec import LocalError
+
 from . import auth, logs, pokers
+from .arguments import Number, Whole, near
 from .config import Config, Unusable
 from .conformance.commands import register as register_kit
+from .member import Failed, plain
 
 __all__ = ["main"]
 
-FAILED, USAGE = 1, 2
-INTERRUPTED = 130
+USAGE, UNWRITTEN, INTERRUPTED = 2, 5, 130
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
+"""What a stdout that takes nothing more fails with."""
 OTHERS = "Others"
 
 Command = Callable[..., None]
@@ -54,11 +60,18 @@ class DefaultsToServe(click.Group):
             code = run()
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else "refserver"
-            fail(f"{error.format_message().rstrip('.')}. Try {command} --help.")
+            reason = error.format_message().rstrip(".")
+            fail(f"{reason}{'' if reason.endswith('?') else '.'} Try {command} --help.")
         except click.ClickException as error:
             fail(error.format_message())
+        except (Unusable, LocalError) as error:
+            fail(plain(str(error)))
+        except Failed as error:
+            fail(str(error), error.code)
         except click.Abort:
             sys.exit(INTERRUPTED)
+        except OSError as error:
+            fail_to_print(error)
         sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -128,7 +141,7 @@ def _kind(field: dataclasses.Field[Any]) -> Any:
     if "choices" in about:
         return click.Choice(about["choices"])
     if "least" in about:
-        numbers = click.FloatRange if isinstance(field.default, float) else click.IntRange
+        numbers = Number if isinstance(field.default, float) else Whole
         return numbers(about["least"], about.get("most"))
     return str
 
@@ -140,7 +153,7 @@ def _options(command: Command) -> Command:
 
 
 @main.command(cls=GroupedCommand)
-@click.argument("at", metavar="[PORT]", required=False, type=click.IntRange(0, 65_535))
+@click.argument("at", metavar="[PORT]", required=False, type=Whole(0, 65_535))
 @_options
 @click.option("--mutant", metavar="NAME", help="Be wrong in one way, to try a conformance kit.")
 def serve(at: int | None, mutant: str | None, **settings: Any) -> None:
@@ -166,14 +179,9 @@ def serve(at: int | None, mutant: str | None, **settings: Any) -> None:
         settings["port"] = at
     if mutant is not None:
         settings |= _broken(mutant)
-    try:
-        config = Config(**settings)
-        logs.to_stderr(logging.WARNING if config.quiet else logging.INFO, config.log_format)
-        run(config)
-    except Unusable as error:
-        fail(str(error))
-    except OSError as error:
-        fail(f"cannot listen on {settings['host']}:{settings['port']}: {_why(error)}")
+    config = Config(**settings)
+    logs.to_stderr(logging.WARNING if config.quiet else logging.INFO, config.log_format)
+    run(config)
 
 
 def _broken(name: str) -> Mapping[str, Any]:
@@ -181,7 +189,8 @@ def _broken(name: str) -> Mapping[str, Any]:
     from .mutants import MUTANTS  # nothing of them is loaded without the option
 
     if name not in MUTANTS:
-        fail(f"no mutant {name!r}; there are {', '.join(MUTANTS)}")
+        known = near(name, MUTANTS) or "; the documentation's matrix of mutants names them"
+        raise click.UsageError(f"no mutant {name!r}{known}")
     MUTANTS[name].install()
     return MUTANTS[name].settings
 
@@ -199,16 +208,13 @@ def token(user: str) -> None:
     Example:
       refserver token ann >> tokens.txt
     """
-    try:
-        secret, line = auth.new_token(user)
-    except Unusable as error:
-        fail(str(error))
+    secret, line = auth.new_token(user)
     click.echo(line)
     click.echo(f"token: {secret}", err=True)
 
 
 @main.command()
-@click.argument("port", type=click.IntRange(1, 65_535), envvar="REFSERVER_METRICS")
+@click.argument("port", type=Whole(1, 65_535), envvar="REFSERVER_METRICS")
 def status(port: int) -> None:
     """Print the main figures of the server that serves metrics on PORT.
 
@@ -223,26 +229,23 @@ def status(port: int) -> None:
     try:
         from .status import fetch, table
     except ImportError:
-        fail("status needs prometheus-client: install refserver[metrics]")
-    try:
-        figures = fetch(port)
-    except Unusable as error:
-        fail(str(error), FAILED)
-    Console().print(table(figures))
-
-
-def _why(error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return "something listens there already; choose another port, or 0 for a free one"
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return "only root may use this port; choose one above 1023"
-    return error.strerror or str(error)
+        raise Unusable("status needs prometheus-client: install refserver[metrics]") from None
+    Console().print(table(fetch(port)))
 
 
 def fail(reason: str, code: int = USAGE) -> NoReturn:
     """Say what is wrong, in one line, and leave."""
     click.echo(f"refserver: {reason}", err=True)
     sys.exit(code)
+
+
+def fail_to_print(error: OSError) -> NoReturn:
+    """Leave because stdout takes nothing; an error of anything else is a bug, and is raised."""
+    if error.errno not in FULL:
+        raise error
+    # Python would try once more at its exit, and complain in its own way.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    fail(f"cannot write to stdout: {error.strerror}", UNWRITTEN)
 
 
 register_kit(main)

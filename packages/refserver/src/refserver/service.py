@@ -9,8 +9,11 @@ Layer: below `cli`, above `server`.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +30,13 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
+ONLY_ROOT = "only root may use this port; choose one above 1023"
+REASONS = {
+    errno.EADDRINUSE: "something listens there already; choose another port, or 0 for a free one",
+    errno.EACCES: ONLY_ROOT,
+    errno.EPERM: ONLY_ROOT,
+}
+"""Why one cannot listen, where the system's own word for it is not enough."""
 
 
 async def serve(config: Config) -> None:
@@ -35,7 +45,8 @@ async def serve(config: Config) -> None:
     loop.set_exception_handler(on_unhandled)
     server = Server(config, door(config), Tls(config) if config.tls_cert else None)
     exposition = None if config.metrics is None else expose(server, config.metrics)
-    port = server.start()
+    with listening(where(config.host, config.port)):
+        port = server.start()
     signals = count(1)
 
     def on_signal() -> None:
@@ -48,8 +59,7 @@ async def serve(config: Config) -> None:
     for number in STOPPING:
         loop.add_signal_handler(number, on_signal)
     loop.add_signal_handler(signal.SIGHUP, server.reload)
-    host = f"[{config.host}]" if ":" in config.host else config.host
-    print(f"listening on {host}:{port}", flush=True)
+    print(f"listening on {where(config.host, port)}", flush=True)
     tell("READY=1")
     await server.ended.wait()
     if exposition is not None:
@@ -60,19 +70,32 @@ async def serve(config: Config) -> None:
 
 
 def expose(server: Server, port: int) -> Exposition:
-    """Give the server's figures on this port. Raises OSError or Unusable."""
+    """Give the server's figures on this port. Raises Unusable."""
     try:
         from .exposition import Exposition
     except ImportError:
         raise Unusable("--metrics needs prometheus-client: install refserver[metrics]") from None
     exposition = Exposition(server.figures)
-    try:
+    with listening(f"{where('127.0.0.1', port)} for --metrics"):
         chosen = exposition.open(port)
-    except OSError as error:
-        raise Unusable(f"--metrics cannot listen on port {port}: {error.strerror}") from None
     note("metrics", url=f"http://127.0.0.1:{chosen}/metrics")
     server.probe(server.now())
     return exposition
+
+
+@contextmanager
+def listening(place: str) -> Iterator[None]:
+    """Turn what keeps us from listening at this place into Unusable."""
+    try:
+        yield
+    except OSError as error:
+        reason = REASONS.get(error.errno or 0, error.strerror or str(error))
+        raise Unusable(f"cannot listen on {place}: {reason}") from None
+
+
+def where(host: str, port: int) -> str:
+    """A host and a port, as they are written in one word."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def on_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -85,5 +108,5 @@ def on_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> No
 
 
 def run(config: Config) -> None:
-    """Serve in this thread. Raises OSError or Unusable where it cannot begin."""
+    """Serve in this thread. Raises Unusable where it cannot begin."""
     asyncio.run(serve(config))

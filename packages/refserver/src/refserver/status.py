@@ -13,7 +13,7 @@ from http.client import HTTPConnection, HTTPException
 from prometheus_client.parser import text_string_to_metric_families
 from rich.table import Table
 
-from .config import Unusable
+from .member import Failed
 from .metrics import FIGURES, PREFIX
 
 __all__ = ["fetch", "table"]
@@ -24,14 +24,14 @@ Samples = Mapping[str, Mapping[str, float]]
 
 
 def fetch(port: int) -> Samples:
-    """The values of each figure by their labels, '' without one. Raises Unusable."""
+    """The values of each figure by their labels, '' without one. Raises Failed."""
     where = f"no figures from 127.0.0.1:{port}"
     try:
         return samples(get(port))
     except OSError as error:
-        raise Unusable(f"{where}: {error.strerror or type(error).__name__}") from None
+        raise Failed(f"{where}: {error.strerror or type(error).__name__}") from None
     except (HTTPException, ValueError):  # their text may hold what the peer sent
-        raise Unusable(f"{where}: what answers there is no refserver's metrics") from None
+        raise Failed(f"{where}: what answers there is no refserver's metrics") from None
 
 
 def get(port: int) -> str:

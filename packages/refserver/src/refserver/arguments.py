@@ -1,0 +1,75 @@
+"""What people write on a command line, and what it means: addresses, numbers, words.
+
+Rule: every command reads the same form in the same way, and a mistake in it is named.
+
+Layer: the ground of refserver; the kit's commands use it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+import click
+
+__all__ = ["PORT", "Number", "Whole", "address", "an_address", "near"]
+
+PORT = 3000
+
+
+def address(text: str) -> tuple[str, int]:
+    """HOST:PORT, of which one may be left out. Raises ValueError, which says what is wrong.
+
+    >>> address("localhost:4000"), address(":4000"), address("4000")
+    (('localhost', 4000), ('localhost', 4000), ('localhost', 4000))
+    >>> address("[::1]:4000"), address("example.org")
+    (('::1', 4000), ('example.org', 3000))
+    """
+    scheme, slashes, _ = text.partition("://")
+    if slashes:
+        raise ValueError(f"leave out {scheme}://, HOST:PORT is all")
+    host, colon, port = text.rpartition(":")
+    if (not colon and not text.isdecimal()) or text.endswith("]"):
+        host, port = text, str(PORT)
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError(f"an IPv6 address is written [::1]:{PORT}")
+    if not (port.isascii() and port.isdecimal() and len(port) <= 5 and 0 < int(port) < 65_536):
+        raise ValueError("a port is 1 to 65535")
+    try:
+        host.encode("idna")
+    except UnicodeError:  # a part of it is empty, too long, or has no form in DNS
+        raise ValueError("no machine can have such a name") from None
+    return host or "localhost", int(port)
+
+
+def an_address(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, int]:
+    """An argument that is an address, for click."""
+    try:
+        return address(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r}: {error}.") from None
+
+
+class Whole(click.IntRange):
+    """A number without a fraction; what is none is called so."""
+
+    name = "whole number"
+
+
+class Number(click.FloatRange):
+    """A number; what is none is called so."""
+
+    name = "number"
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """`; did you mean X?` where something known is like the word, else what says nothing.
+
+    >>> near("FRAME-7", ["FRAME-07", "LOGIN-01"]), near("x", ["FRAME-07"])
+    ("; did you mean 'FRAME-07'?", '')
+    """
+    spelled = {each.upper(): each for each in known}
+    found = get_close_matches(word.upper(), spelled, n=1)
+    return f"; did you mean {spelled[found[0]]!r}?" if found else ""
