@@ -106,13 +106,14 @@ def test_each_text_is_a_message_and_each_ack_a_line(server: Running) -> None:
     assert done.stdout == f"ack {one.position}\nack {two.position}\n"
 
 
-def test_without_a_name_the_server_chooses(server: Running) -> None:
+def test_without_a_name_the_server_chooses_and_one_is_told(server: Running) -> None:
     with member(server.port, "bob") as bob:
-        assert poke("send", at(server), "hello").exit_code == 0
+        done = poke("send", at(server), "hello")
 
         (message,) = said(bob, 1)
 
-    assert isinstance(message, Message) and message.sender
+    assert isinstance(message, Message)
+    assert (done.exit_code, done.stderr) == (0, f"refserver: logged in as {message.sender}\n")
 
 
 def test_events_as_json_lines_get_their_replies_as_json_lines(
@@ -176,11 +177,13 @@ def test_who_does_not_wait_has_sent_all_the_same(server: Running) -> None:
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("{", "line 2: not JSON"),
+        ("{", "line 2, column 2: not JSON"),
+        ('{"event": "Ping",}', "line 2, column 18: not JSON"),
+        ("\xff".encode("latin-1").decode("utf-8", "surrogateescape"), "line 2: not JSON"),
         ("[]", "line 2: not an object"),
         ('{"event": "Message"}', "content: is missing"),
         ('{"event": "Login", "user": "x"}', "is missing"),
-        ('{"event": "Logout"}', "can be sent"),
+        ('{"event": "Logout"}', "only Message, ApplicationEvent and Ping can be sent"),
         ('{"event": "Message", "content": "' + 70_000 * "x" + '"}', "not sent"),
     ],
 )
@@ -188,21 +191,39 @@ def test_a_line_that_is_no_event_to_send_is_told_with_its_number(
     server: Running, tmp_path: Path, line: str, complaint: str
 ) -> None:
     file = tmp_path / "events.jsonl"
-    file.write_text('{"event": "Ping"}\n' + line)
+    file.write_text('{"event": "Ping"}\n' + line, errors="surrogateescape")
 
     done = poke("send", at(server), "--json", str(file))
 
     assert done.exit_code == 1
-    assert complaint in done.stderr and done.stderr.count("\n") == 1
+    assert complaint in done.stderr.splitlines()[-1]
 
 
 def test_bytes_are_sent_as_they_are_and_every_frame_back_is_told(server: Running) -> None:
     done = poke("send", at(server), "--raw", (encode(Ping(seq=7)) + bytes(4)).hex(" "))
 
-    assert done.exit_code == 0
+    assert done.exit_code == 1
+    assert "the server ended the connection: MALFORMED" in done.stderr
     pong, error = [json.loads(line) for line in done.stdout.splitlines()]
     assert (pong["event"], pong["seq"]) == ("Pong", "7")
     assert (error["event"], error["seq"], error["code"]) == ("Error", "0", 1)
+
+
+@pytest.mark.parametrize(
+    ("frames", "code", "complaint"),
+    [
+        (encode(Ping(seq=7)), 0, ""),
+        (encode(Ping(seq=7))[:6], 1, "ended the connection without a word"),
+        (encode(Logout(seq=7)), 1, "refused: "),
+    ],
+)
+def test_bytes_without_a_good_answer_fail_the_command(
+    server: Running, frames: bytes, code: int, complaint: str
+) -> None:
+    done = poke("send", at(server), "--raw", frames.hex())
+
+    assert done.exit_code == code
+    assert complaint in done.stderr and done.stderr.count("\n") == code
 
 
 def test_a_name_puts_a_login_before_the_bytes_and_shows_no_ticket(server: Running) -> None:
@@ -248,7 +269,7 @@ def a_welcome() -> Welcome:
 )
 def test_an_end_that_is_not_clean_fails_the_command(answer: bytes, complaint: str) -> None:
     with answering(answer) as port:
-        done = poke("send", f"localhost:{port}", "hello")
+        done = poke("send", f"localhost:{port}", "--as", "ann", "hello")
 
     assert done.exit_code == 1
     assert complaint in done.stderr and done.stderr.count("\n") == 1
@@ -292,38 +313,51 @@ def test_nobody_there_is_4(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "complaint"),
     [
-        ["send", "localhost:3000"],
-        ["send", "localhost:3000", "hello", "--raw", "00"],
-        ["send", "localhost:3000", "--raw", "0g"],
-        ["send", "localhost:70000", "hello"],
-        ["send", "::1", "hello"],
-        ["send", "localhost:3000", "hello", "--timeout", "0"],
-        ["tail", "localhost:3000", "--json", "--format", "{event}"],
-        ["tail", "localhost:3000", "--format", "{credential}"],
-        ["tail", "localhost:3000", "--format", "{"],
-        ["tail", "localhost:3000", "-n", "0"],
+        (["send"], "Missing argument"),
+        (["send", ""], "give one of TEXT, --json and --raw"),
+        (["send", "", "hello", "--raw", "00"], "give one of TEXT, --json and --raw"),
+        (["send", "", "--raw", "0g"], "is not hexadecimal"),
+        (["send", "", "--raw", "000"], "has an odd number of digits"),
+        (["send", "localhost:70000", "hello"], "a port is 1 to 65535"),
+        (["send", "", "hello", "--timeout", "0"], "x>0"),
+        (["send", "", "hello", "--timeout", "soon"], "'soon' is not a valid number"),
+        (["send", "", "hello", "--as", "x" * 300], "user: 300 bytes, and 255 is the most"),
+        (["send", "", "hello", "--as", "\udcff"], "user: has a surrogate"),
+        (["send", "", "\udcff"], "content: has a surrogate"),
+        (["send", "", "hello", "--ca", __file__], "holds no certificate in PEM form"),
+        (["tail", "", "--as", "\udcff"], "user: has a surrogate"),
+        (["tail", "", "--json", "--format", "{event}"], "give one of --json and --format"),
+        (["tail", "", "--format", "{credential}"], "{credential} is no field"),
+        (["tail", "", "--format", "{}"], "{} is no field"),
+        (["tail", "", "--format", "{sender"], "expected '}'"),
+        (["tail", "", "--format", "{sender:d}"], "format code 'd'"),
+        (["tail", "", "--format", "{sender:{content}}"], "a field within a field"),
+        (["tail", "", "-n", "0"], "x>=1"),
+        (["tail", "", "--only", "Ping"], "is not one of"),
     ],
 )
-def test_what_makes_no_sense_is_2(words: list[str]) -> None:
-    assert poke(*words).exit_code == 2
+def test_what_makes_no_sense_is_2_and_one_line(words: list[str], complaint: str) -> None:
+    done = poke(*words)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert complaint in done.stderr and done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
-    ("text", "address"),
-    [
-        ("localhost:4000", ("localhost", 4000)),
-        ("localhost", ("localhost", 3000)),
-        (":4000", ("localhost", 4000)),
-        ("[::1]:4000", ("::1", 4000)),
-        ("[::1]", ("::1", 3000)),
-    ],
+    ("credential", "complaint"),
+    [(b"x" * 70_000, "credential: 70000 bytes, and 65535 is the most"), (b"\n", "no credential")],
 )
-def test_an_address_may_leave_out_its_host_or_its_port(text: str, address: tuple[str, int]) -> None:
-    context, param = main.make_context("refserver", ["--help"], resilient_parsing=True), None
+def test_a_file_that_holds_no_credential_is_2(
+    tmp_path: Path, credential: bytes, complaint: str
+) -> None:
+    (tmp_path / "credential").write_bytes(credential)
 
-    assert pokers.an_address(context, param, text) == address  # type: ignore[arg-type]
+    done = poke("send", "", "hello", "--credential-file", str(tmp_path / "credential"))
+
+    assert done.exit_code == 2
+    assert complaint in done.stderr and done.stderr.count("\n") == 1
 
 
 # ---------------------------------------------------------------- credentials, TLS
@@ -364,11 +398,13 @@ def test_tls_is_spoken_and_checked(tmp_path: Path, authority: Authority) -> None
     with running(tmp_path, *options) as server:
         trusted = poke("send", at(server), "hello", "--ca", str(authority.file))
         stranger = poke("send", at(server), "hello", "--tls")
+        without = poke("send", at(server), "hello")
         raw = ["--raw", encode(Ping(seq=7)).hex(), "--timeout", "1"]
         poked = poke("send", at(server), *raw, "--ca", str(authority.file))
 
     assert (trusted.exit_code, stranger.exit_code) == (0, 4)
     assert "no TLS with localhost" in stranger.stderr
+    assert (without.exit_code, "may speak TLS: --tls" in without.stderr) == (1, True)
     assert '"Pong"' in poked.stdout
 
 
@@ -410,6 +446,15 @@ def test_a_line_may_have_a_form_of_ones_own(server: Running) -> None:
         "ApplicationEvent|0x90|ann|00ff|",
         "Left|0x0A|ann||lost",
     ]
+
+
+def test_only_the_kinds_that_are_asked_for_are_told(server: Running) -> None:
+    with tailing(server, "--only", "message", "--only", "left", "-n", "3") as tail:
+        poke("send", at(server), "--as", "ann", "hello")
+        out, _ = tail.communicate(timeout=PATIENCE)
+
+    lines = [line.partition(" ")[2] for line in out.splitlines()]
+    assert lines == ["watcher left", "ann: hello", "ann left"]
 
 
 def test_ctrl_c_leaves_the_room_cleanly(server: Running) -> None:

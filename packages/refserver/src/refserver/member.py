@@ -66,15 +66,16 @@ class Member:
         self.timeout = timeout
         self._sock = sock
         self._early: list[Fact | Reply] = []  # what came right behind the Welcome
+        self._heard = False
 
-    def log_in(self, user: str, credential: bytes) -> None:
+    def log_in(self, login: Login) -> None:
         """Log in and await the Welcome. Raises Failed."""
-        self.conn.send(Login(user=user, credential=credential))
+        self.conn.send(login)
         self.flush()
         deadline = time.monotonic() + self.timeout
         while self.conn.welcome is None:
             if not self.wait(deadline - time.monotonic()):
-                raise Failed(f"no Welcome within {self.timeout:g} s")
+                raise Failed(f"no Welcome within {self.timeout:g} s{self._hint}")
             came = list(self.read())
             if came and isinstance(came[0], Reply) and isinstance(came[0].event, Error):
                 raise Failed(f"the server refused the login: {why(came[0].event)}")
@@ -99,6 +100,12 @@ class Member:
             raise Failed(f"cannot send: {error.strerror or error}") from error
 
     @property
+    def _hint(self) -> str:
+        """Why there may be a server that says nothing at all."""
+        is_plain = not isinstance(self._sock, ssl.SSLSocket)
+        return "; the port may speak TLS: --tls" if is_plain and not self._heard else ""
+
+    @property
     def fd(self) -> int:
         return self._sock.fileno()
 
@@ -118,14 +125,15 @@ class Member:
         try:
             data = self._sock.recv(CHUNK)
         except OSError as error:
-            raise Failed(f"the connection failed: {error.strerror or error}") from error
+            raise Failed(f"the connection failed: {error.strerror or error}{self._hint}") from error
+        self._heard |= bool(data)
         try:
             yield from self.conn.receive(data)
         except RemoteError as error:
             said = Error(code=error.code, text=error.text)
             raise Failed(f"the server ended the connection: {why(said)}") from error
         except ConnectionLost as error:
-            raise Failed("the connection was lost") from error
+            raise Failed(f"the connection was lost{self._hint}") from error
         except ProtocolError as error:
             raise Failed(f"the server broke the protocol: {error}") from error
         self.flush()
@@ -140,8 +148,10 @@ def why(error: Error) -> str:
 def connect(
     address: tuple[str, int], timeout: float, credential: bytes, tls: bool, ca: Path | None
 ) -> socket.socket:
+    """A connection to this address, over TLS where it is asked for. Raises Failed."""
     host, port = address
     where = f"{host}:{port}"
+    context = _trusting(ca) if tls or ca else None
     try:
         sock = socket.create_connection(address, timeout)
     except OSError as error:
@@ -149,14 +159,23 @@ def connect(
             f"cannot connect to {where}: {error.strerror or error}", UNREACHABLE
         ) from error
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if not (tls or ca):
+    if context is None:
         # EP-6.3-1, judged by where the connection really leads.
         if credential and not ipaddress.ip_address(sock.getpeername()[0]).is_loopback:
             sock.close()
             raise Failed(f"a credential goes to {where} over TLS only: add --tls", USAGE)
         return sock
     try:
-        return ssl.create_default_context(cafile=ca).wrap_socket(sock, server_hostname=host)
+        return context.wrap_socket(sock, server_hostname=host)
     except (OSError, ValueError) as error:
         sock.close()
         raise Failed(f"no TLS with {where}: {plain(str(error))}", UNREACHABLE) from error
+
+
+def _trusting(ca: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except OSError as error:
+        is_read = isinstance(error, ssl.SSLError)
+        reason = "holds no certificate in PEM form" if is_read else error.strerror
+        raise Failed(f"--ca {ca}: {reason}", USAGE) from error

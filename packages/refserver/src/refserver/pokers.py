@@ -3,19 +3,18 @@
 Rule: a result is a line on stdout, all else goes to stderr, and nothing that a peer
 said reaches a terminal unescaped (EP-12-2).
 
-Layer: beside `server`, below `cli`, above `member`.
+Layer: beside `server`, below `cli`, above `member` and `arguments`.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import socket
 import ssl
-import sys
+import string
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,11 +41,11 @@ from eventcodec import (
 )
 from eventcodec.limits import MAX_FRAME_CEILING, SENDER_ALLOWANCE
 
+from .arguments import Number, Whole, an_address
 from .member import CHUNK, Fact, Failed, Member, connect, plain, why
 
-__all__ = ["an_address", "register"]
+__all__ = ["register"]
 
-PORT = 3000
 CREDENTIAL = "REFSERVER_CREDENTIAL"
 IN_FLIGHT = 64
 """Requests without a reply at a time: neither side then fills up while the other waits."""
@@ -61,6 +60,8 @@ FIELDS: tuple[str, ...] = (
     "reason",
 )
 """What a template of `tail` may name."""
+KINDS = ("Message", "Joined", "Left", "ApplicationEvent", "Unknown")
+"""What `tail` tells."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -68,40 +69,33 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 # ---------------------------------------------------------------- arguments
 
 
-def an_address(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, int]:
-    """HOST:PORT, of which one may be left out: `localhost:3000`, `:4000`, `[::1]:3000`."""
-    host, colon, port = value.rpartition(":")
-    if not colon or value.endswith("]"):
-        host, port = value, str(PORT)
-    if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65_536):
-        raise click.BadParameter(f"{value!r} ends in no port")
-    if host.startswith("[") and host.endswith("]"):
-        return host[1:-1], int(port)
-    if ":" in host:
-        raise click.BadParameter(f"{value!r}: an IPv6 address is written [::1]:{PORT}")
-    return host or "localhost", int(port)
-
-
 def _hex(ctx: click.Context, param: click.Parameter, value: str | None) -> bytes | None:
     try:
         return None if value is None else bytes.fromhex(value)
     except ValueError:
-        raise click.BadParameter(f"{value!r} is not hexadecimal") from None
+        odd = set(value or "") <= {*string.hexdigits, *string.whitespace}
+        reason = "has an odd number of digits" if odd else "is not hexadecimal"
+        raise click.BadParameter(f"{value!r} {reason}.") from None
 
 
 def _template(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     try:
-        if value is not None:
-            value.format_map(dict.fromkeys(FIELDS, ""))
-    except (KeyError, ValueError, IndexError, AttributeError, TypeError):
-        raise click.BadParameter(f"{value!r}: known are {', '.join(FIELDS)}") from None
+        for _, field, spec, _ in string.Formatter().parse(value or ""):
+            if field is not None and field not in FIELDS:
+                known = ", ".join(FIELDS)
+                raise click.BadParameter(f"{{{field}}} is no field; known are {known}.")
+            if "{" in (spec or ""):
+                raise click.BadParameter("a field within a field: a peer would set its width.")
+        (value or "").format_map(dict.fromkeys(FIELDS, ""))
+    except ValueError as error:  # Python's own words: a brace without its other, for example
+        raise click.BadParameter(f"{value!r}: {error}.") from None
     return value
 
 
 def _connecting(command: Command) -> Command:
     """The options that say where to, as whom, and how long to wait."""
     a_file = click.Path(exists=True, dir_okay=False, path_type=Path)
-    seconds = click.FloatRange(min=0, min_open=True)
+    seconds = Number(min=0, min_open=True)
     for decorate in reversed(
         (
             click.argument("address", metavar="HOST:PORT", callback=an_address),
@@ -128,10 +122,21 @@ def _connecting(command: Command) -> Command:
     return command
 
 
-def _credential(file: Path | None) -> bytes:
-    if file is None:
-        return os.environb.get(CREDENTIAL.encode(), b"")
-    return file.read_bytes().removesuffix(b"\n").removesuffix(b"\r")
+def _login(user: str | None, credential_file: Path | None) -> Login:
+    """Who logs in, and with what. Raises LocalError for what no Login can carry."""
+    credential = os.environb.get(CREDENTIAL.encode(), b"")
+    if credential_file is not None:
+        credential = credential_file.read_bytes().removesuffix(b"\n").removesuffix(b"\r")
+        if not credential:
+            raise click.UsageError(f"{credential_file}: holds no credential")
+    return Login(seq=1, user=user or "", credential=credential)
+
+
+def _join(member: Member, login: Login) -> None:
+    """Log in, and say which name the server has chosen where none was asked for."""
+    member.log_in(login)
+    if not login.user:
+        click.echo(f"refserver: logged in as {plain(member.conn.user)}", err=True)
 
 
 # ---------------------------------------------------------------- send
@@ -222,12 +227,14 @@ def _event(line: bytes, where: str) -> Event:
             if form.get("event") in ("Message", "ApplicationEvent"):
                 form.setdefault("sender", "")
         event = jsonlines.from_object(form)
+    except json.JSONDecodeError as error:
+        raise Failed(f"{where}, column {error.colno}: not JSON") from None
     except (ValueError, RecursionError):
         raise Failed(f"{where}: not JSON") from None
     except LocalError as error:
         raise Failed(f"{where}: {plain(str(error))}") from error
     if not isinstance(event, Message | ApplicationEvent | Ping):
-        raise Failed(f"{where}: of events, Message, ApplicationEvent and Ping can be sent")
+        raise Failed(f"{where}: only Message, ApplicationEvent and Ping can be sent")
     return event
 
 
@@ -243,16 +250,30 @@ def _tell_json(event: Event) -> None:
 
 
 def _poke(sock: socket.socket, data: bytes, timeout: float) -> None:
-    """Send bytes as they are, end one's own stream, and tell every frame that comes back."""
+    """Send bytes as they are, and tell every frame that comes back. Raises Failed."""
+    event = error = None
+    for event in _exchange(sock, data, timeout):
+        _tell_json(event)
+        error = event if isinstance(event, Error) else error
+    if event is None:
+        raise Failed("the server ended the connection without a word")
+    if error is not None:
+        verb = "refused" if error.seq else "the server ended the connection"
+        raise Failed(f"{verb}: {why(error)}")
+
+
+def _exchange(sock: socket.socket, data: bytes, timeout: float) -> Iterator[Event]:
+    """Send, end one's own stream, and give every frame up to the end of the server's."""
     decoder = Decoder(Limits(max_frame=MAX_FRAME_CEILING + SENDER_ALLOWANCE))
+    chunk = None
     try:
         sock.sendall(data)
         if not isinstance(sock, ssl.SSLSocket):
             # The server answers what came before it and closes: EP-10.3-5.
             sock.shutdown(socket.SHUT_WR)
-        while chunk := sock.recv(CHUNK):
-            for event in decoder.receive(chunk):
-                _tell_json(event)
+        while chunk != b"":
+            chunk = sock.recv(CHUNK)
+            yield from decoder.receive(chunk)
     except TimeoutError:
         raise Failed(f"nothing more within {timeout:g} s, and no end of the stream") from None
     except OSError as error:
@@ -293,10 +314,13 @@ def send(
     numbers may be left out: {"event": "Message", "content": "hello"}.
 
     With --raw the bytes are sent and every frame that comes back is printed as JSON;
-    a login comes first only with --as.
+    a login comes first only with --as. An Error among them is exit code 1.
+
+    Of HOST:PORT one may be left out: localhost, :3000, 3000.
 
     \b
-    Exit codes: 0 all accepted, 1 refused, lost or too late, 2 usage, 4 unreachable.
+    Exit codes: 0 all accepted, 1 refused, lost or too late, 2 usage, 4 unreachable,
+    5 stdout takes nothing.
 
     \b
     Examples:
@@ -307,14 +331,13 @@ def send(
     """
     if (bool(texts), file is not None, raw is not None).count(True) != 1:
         raise click.UsageError("give one of TEXT, --json and --raw")
-    credential = _credential(credential_file)
-    with connect(address, timeout, credential, tls, ca) as sock:
+    login = _login(user, credential_file)
+    events = [Message(content=text) for text in texts]
+    with connect(address, timeout, login.credential, tls, ca) as sock:
         if raw is not None:
-            login = Login(seq=1, user=user or "", credential=credential)
             return _poke(sock, (b"" if user is None else encode(login)) + raw, timeout)
         member = Member(sock, timeout)
-        member.log_in(user or "", credential)
-        events = [Message(content=text) for text in texts]
+        _join(member, login)
         sending = Sending(member, events, None if file is None else Lines(file))
         if wait == "none":
             return sending.only_write()
@@ -353,7 +376,9 @@ def _line(event: Fact) -> str:
     return form.format_map(_fields(event) | {"how": how})
 
 
-def _follow(member: Member, count: int | None, show: Callable[[Fact], None]) -> None:
+def _follow(
+    member: Member, count: int | None, only: Container[str], show: Callable[[Fact], None]
+) -> None:
     """Show facts until there were so many, asking a silent server whether it is there."""
     assert member.conn.welcome is not None
     patience = member.conn.welcome.heartbeat or None
@@ -367,7 +392,9 @@ def _follow(member: Member, count: int | None, show: Callable[[Fact], None]) -> 
             member.flush()
             continue
         for received in member.read():
-            if not isinstance(received, Reply) and (count is None or shown < count):
+            if isinstance(received, Reply) or type(received).__name__ not in only:
+                continue
+            if count is None or shown < count:
                 show(received)
                 shown += 1
 
@@ -380,9 +407,15 @@ def _follow(member: Member, count: int | None, show: Callable[[Fact], None]) -> 
     "template",
     metavar="TEMPLATE",
     callback=_template,
-    help=f"Print each event so; in braces: {', '.join(FIELDS)}.",
+    help=f"Print each event so; in braces: {', '.join(FIELDS)}, empty where it has none.",
 )
-@click.option("-n", "count", type=click.IntRange(min=1), help="Leave after so many events.")
+@click.option(
+    "--only",
+    type=click.Choice(KINDS, case_sensitive=False),
+    multiple=True,
+    help="Only events of this kind; may be repeated.",
+)
+@click.option("-n", "count", type=Whole(min=1), help="Leave after so many events.")
 def tail(
     address: tuple[str, int],
     user: str | None,
@@ -392,18 +425,22 @@ def tail(
     timeout: float,
     as_json: bool,
     template: str | None,
+    only: tuple[str, ...],
     count: int | None,
 ) -> None:
     """Print what happens in a room, a line for each event, until Ctrl-C.
 
+    Of HOST:PORT one may be left out: localhost, :3000, 3000.
+
     \b
-    Exit codes: 0 left by itself, 1 ended by the server or lost, 2 usage, 4 unreachable.
+    Exit codes: 0 left by itself, 1 ended by the server or lost, 2 usage, 4 unreachable,
+    5 stdout takes nothing.
 
     \b
     Examples:
       refserver tail localhost:3000 --as bob
       refserver tail localhost:3000 --as bob --json -n 10
-      refserver tail localhost:3000 --format '{sender}: {content}'
+      refserver tail localhost:3000 --only Message --format '{sender}: {content}'
     """
     if as_json and template is not None:
         raise click.UsageError("give one of --json and --format")
@@ -414,39 +451,19 @@ def tail(
         else:
             click.echo(_line(event) if template is None else template.format_map(_fields(event)))
 
-    credential = _credential(credential_file)
-    with connect(address, timeout, credential, tls, ca) as sock:
+    login = _login(user, credential_file)
+    with connect(address, timeout, login.credential, tls, ca) as sock:
         member = Member(sock, timeout)
         try:
-            member.log_in(user or "", credential)
-            _follow(member, count, show)
+            _join(member, login)
+            _follow(member, count, only or KINDS, show)
         except KeyboardInterrupt:
             pass  # the ordinary way to end it: leave cleanly
         if member.conn.welcome is not None:
             member.log_out()
 
 
-# ---------------------------------------------------------------- in the command line
-
-
-def _told(command: click.Command) -> click.Command:
-    """The same command, that says in one line why it failed and leaves with the code."""
-    callback = command.callback
-    assert callback is not None
-
-    @functools.wraps(callback)
-    def tell(*args: Any, **options: Any) -> None:
-        try:
-            callback(*args, **options)
-        except Failed as error:
-            click.echo(f"refserver: {error}", err=True)
-            sys.exit(error.code)
-
-    command.callback = tell
-    return command
-
-
 def register(group: click.Group) -> None:
     """Put both commands into a command line."""
-    group.add_command(_told(send))
-    group.add_command(_told(tail))
+    group.add_command(send)
+    group.add_command(tail)
