@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import resource
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,15 @@ class Authority:
         if name is not None:
             context.load_cert_chain(self.issue(name, "client.pem"))
         return context
+
+
+@pytest.fixture(scope="session", autouse=True)
+def descriptors() -> Iterator[None]:
+    """As many as there may be, also in the processes that are started: crowds need thousands."""
+    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (usual, most))
 
 
 @pytest.fixture
