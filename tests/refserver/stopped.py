@@ -26,6 +26,7 @@ from tests.refserver.raw import (
     welcomed,
 )
 
+from refserver.auth import Auth
 from refserver.config import Config
 from refserver.server import Server
 
@@ -102,9 +103,11 @@ class Guest:
             frames.append(await self.frame())
         return frames
 
-    async def join(self, user: str = "", *, ticket: int = 0, position: int = 0) -> Welcomed:
+    async def join(
+        self, user: str = "", *, credential: bytes = b"", ticket: int = 0, position: int = 0
+    ) -> Welcomed:
         """Log in."""
-        await self.send(login(user, ticket=ticket, position=position))
+        await self.send(login(user, credential=credential, ticket=ticket, position=position))
         return welcomed(await self.frame())
 
     def end(self) -> None:
@@ -130,10 +133,11 @@ class Host:
         self.port = port
         self.guests: list[Guest] = []
 
-    async def guest(self, *, receive_buffer: int | None = None) -> Guest:
-        """Somebody who has connected."""
+    async def guest(self, *, address: str = HOST, receive_buffer: int | None = None) -> Guest:
+        """Somebody who has connected from this address, which is one of 127.0.0.0/8."""
         sock = socket.socket()
         sock.setblocking(False)
+        sock.bind((address, 0))
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         guest = Guest(sock)
@@ -156,11 +160,11 @@ class Host:
 
 
 @asynccontextmanager
-async def hosting(**settings: Any) -> AsyncIterator[Host]:
-    """A server with these settings; at the end it has stopped and nothing is left of it."""
+async def hosting(auth: Auth | None = None, /, **settings: Any) -> AsyncIterator[Host]:
+    """A server with this door and these settings; it ends, and nothing is left of it."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, StoppedLoop)
-    server = Server(Config(port=0, **settings))
+    server = Server(Config(port=0, **settings), auth)
     host = Host(server, loop, server.start())
     try:
         yield host
