@@ -31,7 +31,7 @@ from tests.refserver.raw import (
 )
 from tests.refserver.stopped import Guest, Host, hosting
 
-from refserver.server import FRAMES
+from refserver.server import FRAMES, TURN_SECONDS, Link, Server
 from refserver.session import Session
 
 HTTP = b"GET / HTTP/1.1\r\n\r\n"
@@ -196,6 +196,33 @@ async def test_nobody_waits_for_one_that_has_much_to_say() -> None:
         assert [*(fact.seq for fact in before[:-1]), *after] == list(
             range(start + 1, start + 1 + flood)
         )
+
+
+@pytest.mark.proves("EP-7.2-3")
+async def test_a_turn_ends_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However little was judged by then: what a request costs is known when it is done."""
+    turns: list[int] = []
+    work, turn = Server._work, Server._turn
+
+    def turning(server: Server) -> None:
+        turns.append(0)
+        turn(server)
+
+    def working(server: Server, link: Link, now: float, frames: int = FRAMES) -> int:
+        turns[-1] += 1
+        host.loop.now += 0.4 * TURN_SECONDS
+        return work(server, link, now, frames)
+
+    async with hosting(presence=False) as host:
+        guests = [await host.member() for _ in range(9)]
+        monkeypatch.setattr(Server, "_turn", turning)
+        monkeypatch.setattr(Server, "_work", working)
+
+        for guest in guests:
+            guest.sock.send(ping(2))
+
+        assert [await guest.frame() for guest in guests] == [Frame(PONG, 2)] * 9
+        assert max(turns) == 3
 
 
 # ---------------------------------------------------------------- failures
