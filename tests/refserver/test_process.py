@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -56,6 +57,37 @@ def test_signals_that_come_while_it_ends_change_nothing(tmp_path: Path, number: 
                 code = server.process.wait(timeout=0.001)
 
         assert code == 0
+
+
+def test_a_second_signal_loses_nothing_that_drains_and_a_third_ends_it_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tells systemd of each signal when it has come, and so the test."""
+    address = str(tmp_path / "notify")
+    monkeypatch.setenv("NOTIFY_SOCKET", address)
+    never, count = "600", 800  # longer than the test waits; more than the kernel holds
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(address)
+        systemd.settimeout(30)
+        with (
+            running(tmp_path, "--drain", never, "--close-timeout", never) as server,
+            member(server.port, "bob", receive_buffer=4_096) as bob,
+            member(server.port, "ann") as ann,
+        ):
+            ann.send(*(message(bytes(10_000), seq) for seq in range(2, count + 2)))
+            ann.frames(count)
+            assert systemd.recv(100) == b"READY=1"
+
+            for number in (signal.SIGTERM, signal.SIGINT):
+                server.signal(number)
+                assert systemd.recv(100) == b"STOPPING=1"
+            _, *facts, last = bob.rest()
+
+            assert [said(fact) for fact in facts] == [("ann", bytes(10_000))] * count
+            assert failed(last) == Failed(0, SHUTTING_DOWN)
+            assert server.process.poll() is None
+            server.signal(signal.SIGTERM)
+            assert server.wait() == 0
 
 
 def test_its_first_line_says_where_it_listens(server: Running) -> None:
@@ -114,6 +146,8 @@ def test_a_name_that_could_forge_a_log_is_refused_and_logged_in_one_line(
         stranger.send(login(name))
         assert failed(stranger.frame()) == Failed(1, BAD_USER)
 
+    refused = [line for line in server.records if " refused " in line][-1]
+    assert f'user={json.dumps(name)} code="BAD_USER"' in refused
     assert all(line.isascii() and line.isprintable() for line in server.records)
 
 
