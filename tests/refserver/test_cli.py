@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from tests.refserver.conftest import Authority
 from tests.refserver.running import PATIENCE, REFSERVER, client, member, refused, running
 
 import refserver.service
@@ -208,6 +209,18 @@ def test_beyond_loopback_tokens_are_not_enough_unless_plaintext_is_allowed(tmp_p
     with (
         running(tmp_path, *beyond, "--allow-plaintext") as server,
         member(server.port, credential=b"sesame") as ann,
+    ):
+        assert ann.conn.user == "ann"
+
+
+def test_beyond_loopback_tokens_and_tls_are_enough(authority: Authority, tmp_path: Path) -> None:
+    file = tmp_path / "tokens.txt"
+    file.write_text(f"{hashlib.sha256(b'sesame').hexdigest()} ann\n")
+    beyond = ["--host", "0.0.0.0", "--tokens", str(file), "--tls-cert", str(authority.issue())]
+
+    with (
+        running(tmp_path, *beyond) as server,
+        member(server.port, credential=b"sesame", tls=authority.client()) as ann,
     ):
         assert ann.conn.user == "ann"
 

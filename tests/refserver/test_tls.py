@@ -30,6 +30,12 @@ def assert_still_serves(server: Running, context: ssl.SSLContext | None = None) 
     assert "Traceback" not in server.log
 
 
+def failed_handshake(server: Running) -> str:
+    """The one record of it."""
+    (line,) = [line for line in server.log.splitlines() if " handshake " in line]
+    return line
+
+
 # ---------------------------------------------------------------- files
 
 
@@ -116,9 +122,15 @@ def test_the_common_name_is_the_user(authority: Authority, tmp_path: Path) -> No
     assert caught.value.code == ErrorCode.UNAUTHORIZED
 
 
-@pytest.mark.parametrize("certificate", ["none", "another authority's"])
-def test_without_a_good_certificate_nobody_gets_in(
-    authority: Authority, tmp_path: Path, certificate: str
+@pytest.mark.parametrize(
+    ("certificate", "reason"),
+    [
+        ("none", "PEER_DID_NOT_RETURN_A_CERTIFICATE"),
+        ("another authority's", "CERTIFICATE_VERIFY_FAILED"),
+    ],
+)
+def test_without_a_good_certificate_nobody_gets_in_and_the_log_says_why(
+    authority: Authority, tmp_path: Path, certificate: str, reason: str
 ) -> None:
     context = authority.client()
     if certificate != "none":
@@ -128,9 +140,12 @@ def test_without_a_good_certificate_nobody_gets_in(
         with pytest.raises(REFUSED), member(server.port, tls=context):
             pass
         assert_still_serves(server, authority.client("ann"))
+        assert failed_handshake(server).endswith(f' peer="127.0.0.1" reason="{reason}"')
 
 
-def test_an_old_version_is_refused(authority: Authority, tmp_path: Path) -> None:
+def test_an_old_version_is_refused_and_the_log_says_so(
+    authority: Authority, tmp_path: Path
+) -> None:
     context = authority.client()
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     with pytest.warns(DeprecationWarning):
@@ -141,6 +156,7 @@ def test_an_old_version_is_refused(authority: Authority, tmp_path: Path) -> None
         with pytest.raises(REFUSED), member(server.port, tls=context):
             pass
         assert_still_serves(server, authority.client())
+        assert 'reason="UNSUPPORTED_PROTOCOL"' in failed_handshake(server)
 
 
 @pytest.mark.parametrize("data", [HELLO, b"GET / HTTP/1.1\r\n\r\n", bytes(64), b"\xff" * 64])
@@ -153,9 +169,7 @@ def test_what_is_not_tls_is_cut_off_and_logged_in_one_line(
             while sock.recv(4096):
                 pass
         assert_still_serves(server, authority.client())
-        (line,) = [line for line in server.log.splitlines() if " handshake " in line]
-
-    assert 'peer="127.0.0.1"' in line
+        assert 'peer="127.0.0.1"' in failed_handshake(server)
 
 
 def test_a_tls_client_on_a_plain_port_is_told(authority: Authority, tmp_path: Path) -> None:
