@@ -209,6 +209,8 @@ class Client:
         if self.has("skips-faulty-frames") and frame[6:8] != b"\0\0":
             raise Fault(MALFORMED)
         type, (seq,) = frame[5], struct.unpack_from(">Q", frame, 8)
+        if type in (LOGIN, LOGOUT) and self.has("way-before-body"):
+            raise Fault(UNEXPECTED_EVENT)
         self.handle(type, seq, self.decode(type, frame[16:]))
 
     def decode(self, type: int, body: bytes) -> dict[str, Any]:
@@ -318,7 +320,8 @@ class Client:
         kind_passes = (type == WELCOME and self.has("second-welcome")) or (
             type == PONG and self.has("any-reply-kind")
         )
-        if type not in (fits, ERROR) and not kind_passes:
+        is_refused_ping = asked == PING and type == ERROR and self.has("pings-cannot-fail")
+        if (type not in (fits, ERROR) and not kind_passes) or is_refused_ping:
             raise Fault(UNEXPECTED_EVENT)
         self.waiting.popleft()
         if (asked == MESSAGE or asked >= 0x80) and not self.replaying:
@@ -379,6 +382,8 @@ class Client:
             seq = self.number
         if self.has("pong-body"):
             return self.put(PONG, seq, b"\0")
+        if self.has("pongs-of-members-only") and self.place < 0:
+            return
         if self.has("pongs-last") and int.from_bytes(self.buffer[:4], "big") > 12:
             return
         if self.has("ping-is-mine") and any(number == seq for _, number, _ in self.waiting):
@@ -412,7 +417,7 @@ class Client:
         self.end("explained", code)
 
     def unknown(self, type: int, seq: int) -> None:
-        if self.has("unknown-is-fault"):
+        if self.has("unknown-is-fault") or (self.has("unknown-too-early") and self.place < 0):
             raise Fault(MALFORMED)
         if self.has("unknown-is-answered"):
             self.put(ERROR, seq, b"\0\4\0")

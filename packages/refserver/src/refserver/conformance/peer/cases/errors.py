@@ -98,3 +98,18 @@ def last_frame(t: Peer) -> None:
     t.finish()
     t.shows(*facts)
     t.ends("explained", code=raw.SHUTTING_DOWN)
+
+
+@section.case(
+    7,
+    "goes on after an Error that answers a Ping",
+    "EP-3.6-3",
+    cause="only a Pong is taken for the reply to a Ping",
+    needs=("PEER-SAY-04", "PEER-ERROR-01"),
+)
+def ping_refused(t: Peer) -> None:
+    t.welcome()
+    t.order("ping")
+    request = t.asked(raw.PING)
+    t.tell(raw.Frame(raw.error(request.seq, raw.UNKNOWN_TYPE)), t.message("bob", "still there?"))
+    t.settled()

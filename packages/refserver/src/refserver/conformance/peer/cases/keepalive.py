@@ -80,3 +80,17 @@ def silence(t: Peer) -> None:
         t.wire.answer(frame)
     t.tell(t.message("bob", "good morning"))
     t.settled()
+
+
+@section.case(
+    5,
+    "answers a Ping that comes before its Welcome",
+    "EP-3.7-3",
+    cause="Pings are answered by members only",
+    needs=("PEER-PING-01",),
+)
+def ping_before_welcome(t: Peer) -> None:
+    login = t.login()
+    t.send(raw.ping(7))
+    t.answers(7)
+    t.tell(t.welcome_to(login))

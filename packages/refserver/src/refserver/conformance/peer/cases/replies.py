@@ -97,3 +97,15 @@ def among_facts(t: Peer) -> None:
     for _ in orders:
         request = t.asked(raw.MESSAGE)
         t.tell(t.message("bob", "before it"), t.ack(request), t.message("bob", "behind it"))
+
+
+@section.case(
+    8,
+    "judges the body of a Login from a server before it refuses the Login itself",
+    "EP-8.3-4",
+    cause="the type is refused before its body is read",
+    needs=("PEER-REPLY-05",),
+)
+def broken_login_from_server(t: Peer) -> None:
+    t.welcome()
+    t.refuses(raw.MALFORMED, raw.frame(raw.LOGIN, 3, b"\x03ann"))

@@ -51,3 +51,16 @@ def no_entry(t: Peer) -> None:
 def told(t: Peer) -> None:
     t.welcome()
     t.tell(t.message("bob", "before it"), raw.Frame(NEWS), t.message("bob", "behind it"))
+
+
+@section.case(
+    4,
+    "goes on after an unknown type that comes before its Welcome",
+    "EP-3.12-2",
+    cause="only a reply is expected there, as if the Login were a call of a function",
+    needs=("PEER-PING-05",),
+)
+def passed_over_before_welcome(t: Peer) -> None:
+    t.login()
+    t.send(NEWS, raw.ping(7))
+    t.answers(7)
