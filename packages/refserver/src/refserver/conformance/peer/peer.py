@@ -107,6 +107,13 @@ class Peer(Script):
             if not _is_passed_over(line):
                 return line
 
+    def _line_for(self, event: str) -> Line:
+        line = self.line()
+        # A client may ask by itself whether the server is there, and tell the Pong.
+        while line["event"] == "Pong" != event:
+            line = self.line()
+        return line
+
     def shows(self, *frames: Frame) -> None:
         """Await what the client says of these frames, in this order."""
         for frame in frames:
@@ -115,10 +122,7 @@ class Peer(Script):
     def says(self, wanted: Line) -> Line:
         """Await this line; it may say more."""
         try:
-            line = self.line()
-            # A client may ask by itself whether the server is there, and tell the Pong.
-            while line["event"] == "Pong" != wanted["event"]:
-                line = self.line()
+            line = self._line_for(wanted["event"])
         except CaseFailed as fault:
             raise CaseFailed((f"on stdout: {told(wanted)}",), fault.actual) from fault
         self.check(not differs(line, wanted), f"on stdout: {told(wanted)}", told(line))
@@ -171,7 +175,7 @@ class Peer(Script):
         with_code = f", code {code}" if code else ""
         wanted = tuple(f"the client tells its end: {each}{with_code}" for each in how)
         try:
-            line = self.line()
+            line = self._line_for(END)
         except CaseFailed as fault:
             raise CaseFailed(wanted, fault.actual) from fault
         fits = line["event"] == END and line.get("how") in how

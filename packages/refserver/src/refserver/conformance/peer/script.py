@@ -55,8 +55,8 @@ class Script(Talk):
     ) -> None:
         super().__init__(setting, segmentation, Random(seed), "")
         self.secrets |= {each.to_bytes(8, "big") for each in (TICKET, OTHER_TICKET)}
-        self._listener = socket.create_server(setting.address)
-        self.address: tuple[str, int] = self._listener.getsockname()[:2]
+        self.listener = socket.create_server(setting.address)
+        self.address: tuple[str, int] = self.listener.getsockname()[:2]
         self.place = PLACE
         """The last position that was given."""
         self._wires: list[Wire] = []
@@ -70,7 +70,7 @@ class Script(Talk):
         """End everything at once."""
         for wire in self._wires:
             wire.drop()
-        self._listener.close()
+        self.listener.close()
 
     def wait(self, deadline: float, fd: int, events: int) -> bool:
         """Wait until `fd` is ready; False at the deadline."""
@@ -95,9 +95,24 @@ class Script(Talk):
     def accept(self) -> None:
         """Await a connection; from now on it is the one that is spoken on."""
         patience = self.timeout if self._wires else max(START, self.timeout)
-        if not self.wait(time.monotonic() + patience, self._listener.fileno(), select.POLLIN):
+        if not self.wait(time.monotonic() + patience, self.listener.fileno(), select.POLLIN):
             raise self.fail("the client connects", self.why_not("nobody came in time"))
-        sock, _ = self._listener.accept()
+        self._take_in()
+
+    def turn_away(self, seconds: float, most: int) -> int:
+        """Close on whoever connects, for so long or so often; gives how often that was."""
+        deadline = time.monotonic() + seconds
+        count = 0
+        while count < most and self.wait(deadline, self.listener.fileno(), select.POLLIN):
+            if time.monotonic() > deadline:
+                break
+            self._take_in()
+            self.wire.drop()
+            count += 1
+        return count
+
+    def _take_in(self) -> None:
+        sock, _ = self.listener.accept()
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         number = len(self._wires) + 1

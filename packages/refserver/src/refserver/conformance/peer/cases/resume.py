@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ... import raw
-from ...catalogue import Section
+from ...catalogue import ONCE, Section
 from ...model import Level
 from ...raw import Frame
 from ..peer import KIT, Peer
@@ -11,16 +11,63 @@ from ..script import OTHER_TICKET, TICKET
 
 section = Section("resume", "PEER-RESUME", needs=("PEER-LOGIN-01", "PEER-FACT-01", "PEER-SAY-01"))
 RESUMES = ("resume",)
+GLANCE, TOO_OFTEN = 1.0, 10
+"""Seconds, and the connections that nobody makes in them who waits half a second, more or less."""
 
 
 def _broken(t: Peer) -> int:
     """Let a client in that is to resume, tell it something, and break off; its place."""
+    _told_to_resume(t)
+    t.tell(t.message("bob", "the last one"))
+    _lost(t)
+    return t.place
+
+
+def _told_to_resume(t: Peer) -> None:
     t.welcome()
     t.order("resume")
-    t.tell(t.message("bob", "the last one"))
+
+
+def _unanswered(t: Peer, *texts: str) -> None:
+    """Order messages, and break off before any of them has its reply."""
+    t.tell(*(t.message(KIT, f"say {text}") for text in texts))
+    t.asked(raw.MESSAGE)  # the next may wait for the first one's Ack
+    _lost(t)
+
+
+def _lost(t: Peer) -> None:
     t.wire.half_close()
     t.tells_end("lost")
-    return t.place
+
+
+def _resumed(t: Peer) -> Frame:
+    """Let the client continue; gives the Pong that ends the replay, not sent yet."""
+    login = t.login()
+    pong = Frame(raw.pong(t.asked(raw.PING).seq))
+    t.tell(t.welcome_to(login, position=t.place))
+    return pong
+
+
+def _comes_in_again(t: Peer) -> None:
+    """Tell what a loss and a resume enter."""
+    t.tell(t.left("ann", raw.LOST_REASON), t.joined("ann"))
+
+
+def _sends_again(t: Peer, pong: Frame, text: bytes) -> None:
+    """End the replay: then, and not before, the client sends this again."""
+    t.settled()
+    t.send(pong)
+    again = t.asked(raw.MESSAGE).text("content")
+    t.check(again == text, f"{text.decode()}: it was not accepted", again)
+
+
+def _asks_for_nothing(t: Peer) -> None:
+    """A Login or the end comes, and no request of a member, though a Ping gets its Pong."""
+    while (frame := t.wire.next(t.soon())) is not None:
+        if frame.type == raw.PING:
+            t.wire.answer(frame)
+        is_right = frame.type in (raw.LOGIN, raw.PING)
+        t.check(is_right, "a Login, or the end", "a request of a member")
 
 
 @section.case(
@@ -57,14 +104,18 @@ def replay(t: Peer) -> None:
     3,
     "sends a Ping right behind the Login, and no message before its Pong",
     "EP-6.5-2",
-    cause="the end of the replay is guessed from the facts",
+    cause="the end of the replay is guessed from the facts: an older Joined is taken for one's own",
     capabilities=RESUMES,
+    needs=("PEER-PING-01",),
     level=Level.SHOULD,
 )
 def asks_for_the_end(t: Peer) -> None:
-    _broken(t)
-    t.login()
-    t.asked(raw.PING)
+    _told_to_resume(t)
+    _unanswered(t, "one")
+    _resumed(t)
+    _comes_in_again(t)  # as a connection of hers did that was lost before its Welcome
+    _comes_in_again(t)
+    t.settled()
 
 
 @section.case(
@@ -76,25 +127,19 @@ def asks_for_the_end(t: Peer) -> None:
     needs=("PEER-RESUME-02", "PEER-RESUME-03"),
 )
 def exactly_once(t: Peer) -> None:
-    t.welcome()
-    t.order("resume")
-    t.tell(*(t.message(KIT, f"say {word}") for word in ("one", "two")))
-    t.asked(raw.MESSAGE)  # the second may wait for the first one's Ack
-    t.wire.half_close()
-    t.tells_end("lost")
-    t.tell(t.welcome_to(t.login(), position=t.place))
-    pong = Frame(raw.pong(t.asked(raw.PING).seq))
-    t.tell(t.message("ann", "one"), t.left("ann", raw.LOST_REASON), t.joined("ann"))
-    t.send(pong)
-    again = t.asked(raw.MESSAGE).text("content")
-    t.check(again == b"two", "two: it was not accepted", again)
+    _told_to_resume(t)
+    _unanswered(t, "one", "two")
+    pong = _resumed(t)
+    t.tell(t.message("ann", "one"))
+    _comes_in_again(t)
+    _sends_again(t, pong, b"two")
 
 
 @section.case(
     5,
     "refuses a Welcome with another position than it asked for",
     "EP-6.4-16",
-    cause="the position of the Welcome is taken as it is",
+    cause="the position of the Welcome is taken as it is, or a fault is resumed as a loss is",
     capabilities=RESUMES,
 )
 def another_position(t: Peer) -> None:
@@ -108,23 +153,15 @@ def another_position(t: Peer) -> None:
     "tells HISTORY_GONE, and sends nothing again by itself",
     "EP-3.6-3",
     "EP-4.4-4",
-    cause="a session that is gone is taken for one that goes on",
+    cause="a session that is gone is taken for one that goes on, at the latest at the Pong",
     capabilities=RESUMES,
 )
 def history_gone(t: Peer) -> None:
-    t.welcome()
-    t.order("resume")
-    t.tell(t.message(KIT, "say one"))
-    t.asked(raw.MESSAGE)
-    t.finish()
-    t.tells_end("lost")
+    _told_to_resume(t)
+    _unanswered(t, "one")
     login = t.login()
     t.tell(Frame(raw.error(login.seq, raw.HISTORY_GONE)))
-    frame = t.wire.next(t.soon())
-    while frame is not None and frame.type == raw.PING:
-        frame = t.wire.next(t.soon())
-    is_login = frame is None or frame.type == raw.LOGIN
-    t.check(is_login, "a fresh Login, or the end", "a request of a member")
+    _asks_for_nothing(t)
 
 
 @section.case(
@@ -136,8 +173,7 @@ def history_gone(t: Peer) -> None:
     level=Level.SHOULD,
 )
 def taken_over(t: Peer) -> None:
-    t.welcome()
-    t.order("resume")
+    _told_to_resume(t)
     t.send(raw.error(0, raw.USER_TAKEN))
     t.finish()
     t.ends("explained", code=raw.USER_TAKEN)
@@ -157,7 +193,132 @@ def another_ticket(t: Peer) -> None:
     welcome = t.welcome_to(t.login(), ticket=OTHER_TICKET, position=place)
     t.send(welcome)
     if t.goes_on_or_refuses(welcome):
-        t.wire.half_close()
-        t.tells_end("lost")
+        _lost(t)
         ticket = t.login().number("ticket")
         t.check(ticket == OTHER_TICKET, "the ticket of the latest Welcome", "another ticket")
+
+
+@section.case(
+    9,
+    "resumes from the entry of its last Ack, where no fact came behind it",
+    "EP-6.5-4",
+    cause="the place is taken from facts alone",
+    capabilities=RESUMES,
+    needs=("PEER-RESUME-01", "PEER-FACT-07"),
+)
+def place_of_an_ack(t: Peer) -> None:
+    _told_to_resume(t)
+    t.order("say one")
+    t.tell(t.ack(t.asked(raw.MESSAGE)))
+    _lost(t)
+    position = t.login().number("position")
+    t.check(position == t.place, f"position {t.place}", position)
+
+
+@section.case(
+    10,
+    "resumes from the place that it reached meanwhile, where it is lost again",
+    "EP-6.5-4",
+    cause="the position is kept at the first loss only, or at the end of the replay",
+    capabilities=RESUMES,
+    needs=("PEER-RESUME-01", "PEER-RESUME-02"),
+)
+def place_of_a_second_loss(t: Peer) -> None:
+    place = _broken(t)
+    t.tell(t.welcome_to(t.login(), position=place))
+    t.tell(t.left("ann", raw.LOST_REASON), t.message("bob", "meanwhile"))
+    _lost(t)
+    position = t.login().number("position")
+    t.check(position == t.place, f"position {t.place}", position)
+
+
+@section.case(
+    11,
+    "knows after two losses in a row what was accepted, and sends the rest again",
+    "EP-6.5-3",
+    "EP-10.3-2",
+    cause="what is kept is taken to be settled with the Login of the first resume",
+    capabilities=RESUMES,
+    needs=("PEER-RESUME-04", "PEER-RESUME-10"),
+)
+def exactly_once_over_two_losses(t: Peer) -> None:
+    _told_to_resume(t)
+    _unanswered(t, "one", "two")
+    _resumed(t)
+    t.tell(t.message("ann", "one"))
+    _lost(t)
+    pong = _resumed(t)
+    _comes_in_again(t)
+    _comes_in_again(t)
+    _sends_again(t, pong, b"two")
+
+
+@section.case(
+    12,
+    "does not take for accepted what another member has said in the same words",
+    "EP-6.5-3",
+    "EP-10.3-2",
+    cause="the replay is compared by content alone",
+    capabilities=RESUMES,
+    needs=("PEER-RESUME-04",),
+)
+def same_words_of_another(t: Peer) -> None:
+    _told_to_resume(t)
+    _unanswered(t, "one")
+    pong = _resumed(t)
+    t.tell(t.message("bob", "one"))
+    _comes_in_again(t)
+    _sends_again(t, pong, b"one")
+
+
+@section.case(
+    13,
+    "does not take a message for accepted where an event of another type has its bytes",
+    "EP-6.5-3",
+    "EP-10.3-2",
+    cause="the replay is compared by sender and bytes alone",
+    capabilities=RESUMES,
+    needs=("PEER-RESUME-04", "PEER-APP-03"),
+)
+def same_bytes_of_another_type(t: Peer) -> None:
+    _told_to_resume(t)
+    _unanswered(t, "one")
+    pong = _resumed(t)
+    _comes_in_again(t)  # it is somebody else, who has the free name for a while
+    t.tell(t.application(200, "ann", b"one"))
+    _comes_in_again(t)
+    _sends_again(t, pong, b"one")
+
+
+@section.case(
+    14,
+    "does not send again what an Error has refused",
+    "EP-3.6-3",
+    cause="only an Ack takes a request off what is kept",
+    capabilities=RESUMES,
+    needs=("PEER-RESUME-04", "PEER-ERROR-01"),
+)
+def refused_is_answered(t: Peer) -> None:
+    _told_to_resume(t)
+    t.order("say one")
+    t.tell(Frame(raw.error(t.asked(raw.MESSAGE).seq, raw.UNEXPECTED_EVENT)))
+    _unanswered(t, "two")
+    pong = _resumed(t)
+    _comes_in_again(t)
+    _sends_again(t, pong, b"two")
+
+
+@section.case(
+    15,
+    "waits before it connects again to a server that turns it away",
+    "EP-9.3-1",
+    cause="a server that is in trouble is attacked by its own clients",
+    capabilities=RESUMES,
+    needs=("PEER-RESUME-01",),
+    level=Level.SHOULD,
+    segmentations=ONCE,
+)
+def waits(t: Peer) -> None:
+    _broken(t)
+    count = t.turn_away(GLANCE, TOO_OFTEN)
+    t.check(count < TOO_OFTEN, f"fewer attempts than {TOO_OFTEN} in {GLANCE} s", f"{count} of them")
