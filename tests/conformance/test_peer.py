@@ -227,6 +227,13 @@ def test_what_fails_is_1_and_says_how_to_run_it_again() -> None:
     assert "EP-5.2-6" in done.stdout
 
 
+def test_a_client_that_resumes_after_a_fault_is_told_so() -> None:
+    done = run("PEER-RESUME-05", "--can", "resume", *WHOLE, "--", *CLIENT, "resumes-a-fault")
+
+    assert done.exit_code == Exit.FAILED
+    assert "it connected again after its end (fault); only a loss resumes" in done.stdout
+
+
 def test_what_is_not_declared_is_unsupported_and_alone_it_is_3() -> None:
     done = run("PEER-RESUME-01", *WHOLE, "--", *CLIENT)
 

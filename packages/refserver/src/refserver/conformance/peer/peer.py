@@ -8,6 +8,7 @@ Layer: above `script`, `process` and `lines`, below the cases.
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable, Sequence
 
 from .. import raw
@@ -166,9 +167,18 @@ class Peer(Script):
         while not self.wire.ended and self.wire.next(deadline) is not None:
             pass
         self.check(bool(self.wire.ended), "the client closes the connection", "it keeps it open")
+        again = f"it connected again after its end ({' or '.join(how)}); only a loss resumes"
+        self.check(not self._comes_back(), "the client's command ends", again)
         status = self.process.exit_code(self.deadline())
         actual = "it runs on" if status is None else f"status {status}{self._errors()}"
         self.check(status == 0, "the client's command ends with status 0", actual)
+
+    def _comes_back(self) -> bool:
+        deadline = self.deadline()
+        came: bool | None = False
+        while self.process.talking and came is False:
+            came = self.process.wait(deadline, self.listener.fileno(), select.POLLIN)
+        return bool(came)
 
     def tells_end(self, *how: str, code: int = 0) -> None:
         """Await the line that tells how the connection ended."""
