@@ -316,10 +316,18 @@ def test_a_case_is_explained_like_those_for_servers() -> None:
 
 
 def test_the_doctor_is_content_with_a_right_command() -> None:
-    done = run("--doctor", "--", *CLIENT)
+    done = run("--doctor", "--can", "resume", "--", *CLIENT)
 
     assert done.exit_code == Exit.AS_EXPECTED, done.output
     assert done.stdout.count(" ok ") == len(doctor.STEPS)
+
+
+def test_the_doctor_orders_only_what_is_declared() -> None:
+    done = run("--doctor", "--", *CLIENT)
+
+    assert done.exit_code == Exit.AS_EXPECTED, done.output
+    assert "order: logout" in done.stdout
+    assert "order: resume" not in done.stdout
 
 
 LOGIN = "b'\\0\\0\\0\\x22\\1\\1\\0\\0' + bytes(7) + b'\\1\\3ann' + bytes(18)"
@@ -355,11 +363,12 @@ def test_the_doctor_names_the_first_step_that_fails_and_what_to_do(program: str,
         ("trims", ""),
         ("data-has-length", "it follows an order: event"),
         ("logout-is-loss", "it tells how its connection ended"),
+        ("resume-from-0", "it follows an order: resume"),
         ("waits-for-eof", ""),
     ],
 )
 def test_the_doctor_looks_at_the_contract_and_not_at_the_protocol(fault: str, step: str) -> None:
-    done = run("--doctor", "--", *CLIENT, fault)
+    done = run("--doctor", "--can", "resume", "--", *CLIENT, fault)
 
     failed = re.findall(r"FAILED  (.*)", done.stdout)
     assert failed == ([step] if step else [])

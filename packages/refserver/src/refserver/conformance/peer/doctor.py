@@ -16,6 +16,7 @@ from ..raw import Frame
 from ..suite import CaseFailed
 from .lines import line_of
 from .peer import KIT, Peer
+from .script import TICKET
 
 __all__ = ["STEPS", "Finding", "examine"]
 
@@ -27,6 +28,8 @@ class Step:
     title: str
     look: Callable[[Peer], None]
     advice: str
+    needs: frozenset[str] = frozenset()
+    """What must be declared of the client, or the step is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,16 @@ def _pings(t: Peer) -> None:
     t.tell(Frame(raw.pong(t.asked(raw.PING).seq)))
 
 
+def _resumes(t: Peer) -> None:
+    t.order("resume")
+    t.finish()
+    t.tells_end("lost")
+    login = t.login()
+    named = login.number("ticket"), login.number("position")
+    t.check(named == (TICKET, t.place), f"its ticket, and position {t.place}", "other numbers")
+    t.tell(t.welcome_to(login, position=t.place))
+
+
 def _logs_out(t: Peer) -> None:
     t.send(t.message(KIT, "logout"))
     t.says({"event": "Message", "sender": KIT})
@@ -130,6 +143,13 @@ STEPS = (
         f'when {KIT} says "event TYPE HEX", send an application event of that type and data',
     ),
     Step("it follows an order: ping", _pings, f'when {KIT} says "ping", send a Ping'),
+    Step(
+        "it follows an order: resume",
+        _resumes,
+        f'when {KIT} said "resume" and the connection is lost, tell that, connect again, '
+        "and log in with the ticket and the last position",
+        needs=frozenset({"resume"}),
+    ),
     Step("it follows an order: logout", _logs_out, f'when {KIT} says "logout", send a Logout'),
     Step(
         "it tells how its connection ended",
@@ -141,8 +161,10 @@ STEPS = (
 
 
 def examine(peer: Peer) -> Iterator[Finding]:
-    """Go through the steps, up to the first that fails."""
+    """Go through the steps for what is declared, up to the first that fails."""
     for step in STEPS:
+        if not step.needs <= peer.setting.capabilities:
+            continue
         try:
             step.look(peer)
         except CaseFailed as fault:
