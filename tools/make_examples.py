@@ -11,6 +11,7 @@ Layer: outside the packages; needs both of them.
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -22,7 +23,7 @@ from typing import Any
 
 from refserver.conformance.annotate import Begun
 from refserver.conformance.cases import SERVER_CASES
-from refserver.conformance.commands import stop_process
+from refserver.conformance.commands import signalled
 from refserver.conformance.examples import NOTED
 from refserver.conformance.model import Case, Direction, Step
 from refserver.conformance.peer.cases import CLIENT_CASES
@@ -82,7 +83,7 @@ def of_server_cases(cases: Iterable[Case], *options: str) -> dict[str, Example]:
                 address=("127.0.0.1", port),
                 timeout=PATIENCE,
                 capabilities=frozenset(case.capabilities),
-                stop=partial(stop_process, process.pid),
+                stop=partial(signalled, process.pid, signal.SIGTERM),
             )
             talk = Talk(setting, Segmentation.WHOLE, Random(case.id), "1")
             try:

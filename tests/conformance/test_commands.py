@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 from tests.conformance.samples import a_report, a_result
 from tests.conformance.serving import Served, serving
+from tests.refserver.running import running
 
+from refserver.auth import new_token
 from refserver.conformance import check
 from refserver.conformance.cases import SERVER_CASES
 from refserver.conformance.commands import check_command, register
@@ -88,7 +91,7 @@ def options_with_a_say() -> Iterator[pytest.ParameterSet]:
 def test_each_option_that_changes_a_verdict_is_repeated(
     command: click.Command, option: click.Option
 ) -> None:
-    values = {"choice": "resume", "integer range": "7", "float range": "7.5", "text": "true"}
+    values = {"choice": "resume", "whole number": "7", "number": "7.5", "text": "true"}
     value = values.get(option.type.name, __file__)
     ctx = command.make_context("it", [option.opts[0], value])
 
@@ -113,27 +116,78 @@ def test_the_rerun_line_of_a_client_has_its_options_before_its_command(tmp_path:
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "reason"),
     [
-        [],
-        ["localhost"],
-        ["localhost:0"],
-        [":3000", "FRAME-99"],
-        [":3000", "--section", "farming"],
-        [":3000", "--timeout", "0"],
-        [":3000", "--can", "evicts", "--can", "flying"],
-        [":3000", "--can", "presence", "--cannot", "presence"],
-        [":3000", "--credential-env", "NOT_SET_ANYWHERE"],
-        [":3000", "--pid", "7", "--stop-command", "true"],
-        [":3000", "--expected-failures", "/nowhere"],
+        (["check"], "which server? HOST:PORT comes first"),
+        (["check", "FRAME-07"], "which server? HOST:PORT comes first"),
+        (["check", "localhost:0"], "a port is 1 to 65535"),
+        (["check", "http://localhost:3000"], "leave out http://"),
+        (["check", ":3000", "FRAME-7"], "no case 'FRAME-7'; did you mean 'FRAME-07'?"),
+        (["check", ":3000", "XYZ*"], "no case 'XYZ*'; --list has them all"),
+        (["check", "--list", "FRAME-7"], "did you mean 'FRAME-07'?"),
+        (["check", ":3000", "--section", "2.1"], "there are 'login', "),
+        (["check", ":3000", "--timeout", "0"], "0.0 is not in the range"),
+        (["check", ":3000", "--can", "flying"], "'flying' is not one of"),
+        (["check", ":3000", "--can", "presence", "--cannot", "presence"], "--can and --cannot"),
+        (["check", ":3000", "--credential-env", "NOT_SET_ANYWHERE"], "has no name:credential"),
+        (["check", ":3000", "--pid", str(os.getpid()), "--stop-command", "true"], "one of them"),
+        (["check", ":3000", "--pid", str(2**22 + 1)], "--pid: process 4194305: No such process"),
+        (["check", ":3000", "--stop-command", "nosuchcmd foo"], "no program 'nosuchcmd'"),
+        (["check", ":3000", "--expected-failures", "/nowhere"], "does not exist"),
+        (["peer", "PEER-FRAME-01", "--doctor", "--", "true", "{host}", "{port}"], "takes no ID"),
+        (["report"], "Missing command"),
+        (["report", "merge", __file__], "is not JSON"),
+        (["explain", "VER-99"], "did you mean 'VER-"),
+        (["explain", "xyzzy"], "see check --list and peer --list"),
     ],
 )
-def test_what_makes_no_sense_is_2_and_one_line(words: list[str]) -> None:
-    done = run("check", *words)
+def test_what_makes_no_sense_is_2_and_says_why(words: list[str], reason: str) -> None:
+    done = run(*words)
 
     assert done.exit_code == Exit.USAGE
     assert done.stdout == ""
-    assert done.stderr
+    assert reason in done.stderr
+
+
+def test_too_few_credentials_are_no_fault_of_the_server(
+    server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAIRS", "ann:sesame")
+
+    done = run_check(server, "LOGIN-01", "MSG-02", "--credential-env", "PAIRS", "-v")
+
+    assert done.exit_code == Exit.AS_EXPECTED
+    assert "1 passed, 1 unsupported" in done.stdout
+    assert "needs 2 name:credential pairs, 1 given" in done.stdout
+
+
+def test_a_server_that_asks_for_credentials_is_told_from_a_wrong_one(tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text(new_token("ann")[1])
+    with running(tmp_path, "--tokens", str(tmp_path / "tokens")) as guarded:
+        done = run("check", f":{guarded.port}", "LOGIN-01", *WHOLE, *PATIENT)
+
+    assert done.exit_code == Exit.FAILED
+    assert "asks for credentials: --credential-env" in done.stderr
+
+
+def test_what_ran_before_a_ctrl_c_is_told_and_written(
+    server: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    attempts = iter([None, CaseFailed(["a Pong"], "nothing"), CaseFailed(["a Pong"], "nothing")])
+
+    def attempt(self: object, case: object, segmentation: object) -> Attempt:
+        for fault in attempts:
+            return Attempt(fault=fault)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(check.ServerDriver, "attempt", attempt)
+
+    done = run_check(server, "FRAME-0*", "--json", str(tmp_path / "report.json"))
+
+    assert done.exit_code == 130
+    assert "1 passed, " in done.stdout and "1 failed" in done.stdout
+    assert "INCONCLUSIVE interrupted: FRAME-03" in done.stdout
+    assert machine.read(tmp_path / "report.json").results[1].verdict is Verdict.FAILED
 
 
 def test_where_no_case_ran_is_3(server: Served) -> None:
@@ -178,6 +232,13 @@ def test_the_list_has_every_case() -> None:
     assert [line.split()[0] for line in done.stdout.splitlines()] == [c.id for c in SERVER_CASES]
 
 
+def test_the_list_has_what_is_asked_for_and_each_section() -> None:
+    done = run("check", "--list", "FRAME-0*")
+
+    assert {line[:6] for line in done.stdout.splitlines()} == {"FRAME-"}
+    assert "FRAME-01  [framing] a length of 0" in done.stdout
+
+
 def test_every_report_is_written(server: Served, tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("r.json", "r.xml", "r.html", "r.md")]
     options = ["--json", files[0], "--junit", files[1], "--html", files[2], "--markdown", files[3]]
@@ -219,6 +280,15 @@ def test_merged_reports_stand_side_by_side(tmp_path: Path) -> None:
     assert out.stat().st_size > 200
 
 
+def test_merged_runs_of_one_name_are_numbered(tmp_path: Path) -> None:
+    machine.write(a_report(a_result(Verdict.PASSED), name="mine"), tmp_path / "one")
+
+    done = run("report", "merge", *[str(tmp_path / "one")] * 3)
+
+    names = [line.partition(":")[0] for line in done.stdout.splitlines() if " passed" in line]
+    assert names == ["mine", "mine (2)", "mine (3)"]
+
+
 def test_what_is_no_report_is_not_merged(tmp_path: Path) -> None:
     (tmp_path / "one").write_text("{}")
 
@@ -239,7 +309,8 @@ def test_what_is_no_report_is_not_merged(tmp_path: Path) -> None:
         ("PEER-FRAME-02", "(continued)"),
         ("EP-4.2-1", "case   REPLY-01"),
         ("EP-9.9-9", None),
-        ("13", "13 USER_TAKEN: somebody has this name"),
+        ("13", "13 USER_TAKEN: somebody has this name; answers a request"),
+        ("13", "with seq 0 it ends the connection (EP-6.4-10)"),
         ("HISTORY_GONE", "RESUME-09"),
         ("1", "00 01"),
         ("99", None),

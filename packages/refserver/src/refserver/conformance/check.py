@@ -11,10 +11,12 @@ from __future__ import annotations
 import shlex
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 
 from .model import Case, Report, Result
+from .raw import Frame
 from .segmentation import Segmentation
 from .suite import Attempt, CaseFailed, NotReached, Plan, UsageError, report_of
 from .talk import Setting, Talk
@@ -50,15 +52,14 @@ def resolve(host: str, port: int, timeout: float) -> tuple[str, int]:
     raise NotReached(f"cannot reach {host}:{port}: {reason}")
 
 
-def probe(setting: Setting, token: str) -> str:
-    """What the server calls itself, empty where it does not say or nobody gets in."""
+def probe(setting: Setting, token: str) -> Frame:
+    """What the server says to a login, its Welcome or another frame; an empty one for nothing."""
     talk = Talk(setting, Segmentation.WHOLE, Random(0), f"{token}-probe")
     try:
-        conn = talk.member("probe")
-        name = conn.welcome.text("server") if conn.welcome is not None else b""
-        return (name or b"").decode("utf-8", "replace")
-    except CaseFailed:
-        return ""
+        conn = talk.connect("probe")
+        with suppress(CaseFailed):
+            conn.login()
+        return conn.seen[-1] if conn.seen else Frame(b"")
     finally:
         talk.close()
 

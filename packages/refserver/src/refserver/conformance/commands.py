@@ -8,6 +8,7 @@ Layer: the top of the kit; refserver's command line takes them in by `register`.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import secrets
 import shlex
@@ -15,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,10 +24,13 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from ..arguments import Whole
+from ..arguments import address as an_address
+from . import raw
 from .cases import SERVER_CASES
 from .check import CAPABILITIES, ServerDriver, check, probe, resolve
 from .explain import explain
-from .model import Report
+from .model import Report, Run
 from .options import (
     EXISTING,
     Asked,
@@ -52,19 +57,8 @@ def register(group: click.Group) -> None:
         group.add_command(command)
 
 
-def parsed(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, int] | None:
-    """HOST:PORT, [V6]:PORT, or the :PORT of this machine."""
-    if value is None:
-        return None
-    host, _, port = value.rpartition(":")
-    if not port.isdecimal() or not 0 < int(port) < 65_536:
-        raise click.BadParameter(f"{value!r} is not HOST:PORT", ctx, param)
-    return host.strip("[]") or "localhost", int(port)
-
-
 @click.command("check", epilog=exit_codes("the server cannot be reached"))
-@click.argument("address", metavar="HOST:PORT", callback=parsed, required=False)
-@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.argument("words", nargs=-1, metavar="HOST:PORT [ID]...")
 @click.option(
     "--can",
     "abilities",
@@ -86,33 +80,35 @@ def parsed(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
     help="The environment variable with name:credential pairs, separated by spaces, for a "
     "server that does not let everybody in; four of them serve all cases.",
 )
-@click.option("--pid", type=click.IntRange(2), help="The server's process: may be stopped at last.")
+@click.option("--pid", type=Whole(2), help="The server's process: may be stopped at last.")
 @click.option("--stop-command", metavar="COMMAND", help="Stops the server at last.")
 @suite_options
 def check_command(
     asked: Asked,
-    address: tuple[str, int] | None,
-    ids: tuple[str, ...],
+    words: tuple[str, ...],
     abilities: tuple[str, ...],
     inabilities: tuple[str, ...],
     credential_env: str | None,
     pid: int | None,
     stop_command: str | None,
 ) -> None:
-    """Test a server: HOST:PORT, or :PORT on this machine, and which cases (FRAME-07, 'LOGIN-*').
+    """Test the server at HOST:PORT, with all cases or some (FRAME-07, 'LOGIN-*').
+
+    Of HOST:PORT one may be left out: localhost, :3000, 3000.
 
     \b
     Examples:
       refserver check localhost:3000
       refserver check :3000 'FRAME-*' --segmentation bytewise
       refserver check :3000 --html report.html --json report.json
-      refserver check --list
+      refserver check --list 'LOGIN-*'
     """
     with complaints():
+        address, ids = aimed(words)
         if asked.listing:
             return list_cases(asked.chosen(SERVER_CASES, ids))
         if address is None:
-            raise UsageError("which server? HOST:PORT is missing")
+            raise UsageError("which server? HOST:PORT comes first")
         stop = stopping(pid, stop_command)
         identities = credentials(credential_env)
         declared = capabilities(abilities, inabilities, identities, stop)
@@ -132,8 +128,23 @@ def check_command(
             token=secrets.token_hex(3),
             options=asked.again,
         )
-        name = asked.name or probe(setting, driver.token) or driver.target
+        greeting = probe(setting, driver.token)
+        if greeting.number("code") == raw.UNAUTHORIZED and not identities:
+            click.echo("refserver: the server asks for credentials: --credential-env", err=True)
+        said = (greeting.text("server") or b"").decode("utf-8", "replace")
+        name = asked.name or said or driver.target
         asked.run(plan, lambda show: check(plan, driver, name=name, on_result=show))
+
+
+def aimed(words: Sequence[str]) -> tuple[tuple[str, int] | None, Sequence[str]]:
+    """The address that comes first, if one does, and the ids. Raises UsageError."""
+    families = {case.id.rpartition("-")[0] for case in SERVER_CASES}
+    if not words or "*" in words[0] or words[0].upper().partition("-")[0] in families:
+        return None, words
+    try:
+        return an_address(words[0]), words[1:]
+    except ValueError as error:
+        raise UsageError(f"{words[0]!r}: {error}") from None
 
 
 def capabilities(
@@ -169,21 +180,24 @@ def stopping(pid: int | None, command: str | None) -> Callable[[], str] | None:
     if pid is not None and command is not None:
         raise UsageError("--pid or --stop-command, one of them")
     if pid is not None:
-        return partial(stop_process, pid)
+        if fault := signalled(pid, 0):
+            raise UsageError(f"--pid: {fault}")
+        return partial(signalled, pid, signal.SIGTERM)
     if command is not None:
         try:
             words = shlex.split(command)
         except ValueError as error:
             raise UsageError(f"--stop-command: {error}") from None
         if not words or shutil.which(words[0]) is None:
-            raise UsageError(f"--stop-command: there is no program in {command!r}")
+            raise UsageError(f"--stop-command: there is no program {''.join(words[:1])!r}")
         return partial(run_to_stop, words)
     return None
 
 
-def stop_process(pid: int) -> str:
+def signalled(pid: int, number: int) -> str:
+    """Send a signal, 0 to see whether one could; gives what went wrong, or ""."""
     try:
-        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, number)
     except OSError as error:
         return f"process {pid}: {error.strerror}"
     return ""
@@ -197,7 +211,7 @@ def run_to_stop(words: list[str]) -> str:
     return f"the stop command ended with code {done.returncode}" if done.returncode else ""
 
 
-@click.group("report")
+@click.group("report", no_args_is_help=False)
 def report_group() -> None:
     """Work with reports that were written as JSON."""
 
@@ -221,9 +235,22 @@ def merge_command(reports: tuple[Path, ...], verbose: bool, **files: Path | None
             leave(Exit.USAGE, f"{path}: {error}")
         merged = report if merged is None else merged.merged(report)
     assert merged is not None, "click asks for one at least"
+    merged = numbered(merged)
     write_reports(merged, **files)
     on_console.show(Console(), merged, verbose=verbose)
     sys.exit(exit_code(merged.results))
+
+
+def numbered(report: Report) -> Report:
+    """The same report; of several runs with one name the second and later have a number."""
+    names: Counter[str] = Counter()
+    runs: list[Run] = []
+    for run in report.runs:
+        names[run.implementation] += 1
+        number = names[run.implementation]
+        name = run.implementation + (f" ({number})" if number > 1 else "")
+        runs.append(dataclasses.replace(run, implementation=name))
+    return dataclasses.replace(report, runs=tuple(runs))
 
 
 @click.command("explain")

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from eventcodec import ErrorCode
 
+from ..arguments import near
 from .annotate import Piece, annotate
 from .cases import SERVER_CASES
 from .examples import example
@@ -38,9 +39,9 @@ def explain(what: str) -> Iterator[str]:
         return _statement(asked)
     code = _code(asked)
     if code is None:
-        raise UsageError(
-            f"{what!r} is no case, no statement and no code; see check --list and peer --list"
-        )
+        known = (*CASES, *statements(), *ErrorCode.__members__)
+        meant = near(what, known) or "; see check --list and peer --list"
+        raise UsageError(f"{what!r} is no case, no statement and no code{meant}")
     return _error(code)
 
 
@@ -96,9 +97,18 @@ def _statement(number: str) -> Iterator[str]:
         yield "  no case: it binds codecs, or cannot be seen from outside"
 
 
+def _is_fatal_form(code: ErrorCode, text: str) -> bool:
+    """Whether a statement sends this error with seq 0."""
+    return f"`Error` {code.name}, seq 0" in text
+
+
 def _error(code: ErrorCode) -> Iterator[str]:
-    fatal = "ends the connection (seq 0)" if code.fatal else "answers a request, which goes on"
-    yield f"{code.value} {code.name}: {code.meaning}; {fatal}"
+    effect = "ends the connection (seq 0)"
+    if not code.fatal:
+        ending = ", ".join(n for n, text in statements().items() if _is_fatal_form(code, text))
+        effect = "answers a request, and the connection goes on"
+        effect += f"; with seq 0 it ends the connection ({ending})" if ending else ""
+    yield f"{code.value} {code.name}: {code.meaning}; {effect}"
     for number, text in statements().items():
         if re.search(rf"\b{code.name}\b", text):
             yield f"  rule   {number} {text}"

@@ -21,11 +21,12 @@ import click
 from click.core import ParameterSource
 from rich.console import Console
 
+from ..arguments import Number, Whole
 from .model import Case, Level, Report, Result
 from .reports import console as on_console
 from .reports import html, junit, machine, markdown
 from .segmentation import Segmentation
-from .suite import Exit, NotReached, Plan, UsageError, exit_code, expected_ids, select
+from .suite import INTERRUPTED, Exit, NotReached, Plan, UsageError, exit_code, expected_ids, select
 
 __all__ = [
     "EXISTING",
@@ -51,7 +52,8 @@ def exit_codes(unreached: str) -> str:
     """The exit codes, for the end of a command's help."""
     return (
         "Exit codes: 0 as expected, 1 a case failed, 2 usage, 3 no case ran, "
-        f"4 {unreached}, 5 the kit's own error."
+        f"4 {unreached}, 5 the kit's own error or a stdout that takes nothing, "
+        "130 interrupted: what ran until then is told and written."
     )
 
 
@@ -61,7 +63,7 @@ def complaints() -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        leave(Exit.USAGE, str(error))
+        raise click.UsageError(str(error)) from None
     except NotReached as error:
         leave(Exit.UNREACHABLE, str(error))
 
@@ -176,7 +178,8 @@ class Asked:
             markdown_file=self.markdown_file,
         )
         on_console.show(console, report, verbose=self.verbose)
-        sys.exit(exit_code(report.results))
+        interrupted = any(result.reason == INTERRUPTED for result in report.results)
+        sys.exit(Exit.INTERRUPTED if interrupted else exit_code(report.results))
 
 
 def suite_options(command: Command) -> Command:
@@ -198,13 +201,19 @@ def suite_options(command: Command) -> Command:
             show_default=True,
             help="How what is sent is cut into pieces.",
         ),
-        aside("--seed", type=click.IntRange(0), help="For the random cuts; shown, to run again."),
+        aside("--seed", type=Whole(0), help="For the random cuts; shown, to run again."),
         aside("--level", type=click.Choice(["must", "should"]), help="Only cases of this level."),
-        aside("--section", "sections", multiple=True, help="Only this section; may be repeated."),
+        aside(
+            "--section",
+            "sections",
+            multiple=True,
+            metavar="NAME",
+            help="Only this section, as --list has it; may be repeated.",
+        ),
         aside("--list", "listing", is_flag=True, help="List the cases instead of running them."),
         click.option(
             "--timeout",
-            type=click.FloatRange(0.05),
+            type=Number(0.05),
             default=2.0,
             show_default=True,
             metavar="SECONDS",
@@ -227,6 +236,6 @@ def suite_options(command: Command) -> Command:
 
 
 def list_cases(cases: Sequence[Case]) -> None:
-    """A line for each case."""
+    """A line for each case, with its section in brackets."""
     for case in cases:
-        click.echo(f"{case.id}  {case.title} ({', '.join(case.proves)})")
+        click.echo(f"{case.id}  [{case.section}] {case.title} ({', '.join(case.proves)})")

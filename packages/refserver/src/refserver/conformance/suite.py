@@ -19,16 +19,19 @@ from enum import IntEnum
 from importlib.metadata import version
 from typing import Protocol
 
+from ..arguments import near
 from .model import Case, Level, Report, Result, Run, Step, Verdict
 from .segmentation import Segmentation
 
 __all__ = [
+    "INTERRUPTED",
     "Attempt",
     "CaseFailed",
     "Driver",
     "Exit",
     "NotReached",
     "Plan",
+    "Unsupported",
     "UsageError",
     "exit_code",
     "expected_ids",
@@ -48,6 +51,11 @@ class Exit(IntEnum):
     NO_CASE_RAN = 3
     UNREACHABLE = 4
     SUITE_ERROR = 5
+    INTERRUPTED = 130
+
+
+INTERRUPTED = "interrupted"
+"""The reason of what was not run, or not to its end, because of a Ctrl-C."""
 
 
 class UsageError(Exception):
@@ -67,6 +75,10 @@ class NotReached(Exception):
     """The implementation cannot be reached (any more)."""
 
 
+class Unsupported(Exception):
+    """What was declared does not do for this case; the message says what it needs."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One try of a case: None in `fault` is a pass."""
@@ -79,7 +91,10 @@ class Driver(Protocol):
     """Makes attempts."""
 
     def attempt(self, case: Case, segmentation: Segmentation) -> Attempt:
-        """Try the case once. Raises NotReached; any other exception is the kit's own fault."""
+        """Try the case once.
+
+        Raises NotReached and Unsupported; any other exception is the kit's own fault.
+        """
         ...
 
     def rerun(self, case: Case, segmentation: Segmentation) -> str:
@@ -124,15 +139,17 @@ def select(
     An id may end in `*`; without ids all are meant. Raises UsageError for an id or section
     that does not exist, so that a typing error is no passed run.
     """
-    wanted, named = list(ids), set(sections)
-    unknown = named - {case.section for case in cases}
-    if unknown:
-        raise UsageError(f"no section {sorted(unknown)[0]!r}; see --list")
+    wanted, named = list(ids), list(sections)
+    known = dict.fromkeys(case.section for case in cases)
+    for each in named:
+        if each not in known:
+            raise UsageError(f"no section {each!r}; there are {', '.join(map(repr, known))}")
     chosen = {case.id for case in cases} if not wanted else set()
     for each in wanted:
         found = {case.id for case in cases if _matches(each, case.id)}
         if not found:
-            raise UsageError(f"no case {each!r}; see --list")
+            meant = near(each, (case.id for case in cases)) or "; --list has them all"
+            raise UsageError(f"no case {each!r}{meant}")
         chosen |= found
     return [
         case
@@ -183,6 +200,11 @@ def run_suite(
         else:
             try:
                 result = _tried(case, segmentation, driver)
+            except Unsupported as error:
+                result = _not_run(case, segmentation, Verdict.UNSUPPORTED, str(error))
+            except KeyboardInterrupt:
+                gone = INTERRUPTED
+                result = _not_run(case, segmentation, Verdict.INCONCLUSIVE, gone)
             except NotReached as error:
                 gone = f"not reached any more since {case.id}"
                 fault = CaseFailed(("the implementation can be reached",), str(error))
@@ -241,7 +263,7 @@ def _tried(case: Case, segmentation: Segmentation, driver: Driver) -> Result:
     try:
         attempt = driver.attempt(case, segmentation)
         again = _again(case, segmentation, driver) if attempt.fault else attempt
-    except NotReached:
+    except (NotReached, Unsupported):
         raise
     except Exception:
         # The kit's own failure must not pass for the implementation's: its own verdict and

@@ -26,7 +26,7 @@ from .expect import Expectation, Lane
 from .model import Direction, Step
 from .raw import Frame
 from .segmentation import Segmentation
-from .suite import CaseFailed, NotReached
+from .suite import CaseFailed, NotReached, Unsupported
 
 __all__ = ["HALF_CLOSED", "RESET", "Conn", "Identity", "Setting", "Talk"]
 
@@ -83,11 +83,12 @@ class Talk:
     # ------------------------------------------------------------- names
 
     def identity(self, who: str) -> Identity:
-        """Who `who` is in this attempt: a name that nobody else has."""
+        """Who `who` is in this attempt: a name that nobody else has. Raises Unsupported."""
         if who not in self._names:
             given = self.setting.identities
             if given and len(self._names) >= len(given):
-                raise CaseFailed((f"{len(self._names) + 1} identities",), "too few were given")
+                need = len(self._names) + 1
+                raise Unsupported(f"needs {need} name:credential pairs, {len(given)} given")
             self._names[who] = (
                 given[len(self._names)] if given else Identity(f"{who}-{self._token}")
             )

@@ -80,6 +80,8 @@ def peer_command(
             raise NotReached(f"cannot start {command[0]}: no such command")
         declared = frozenset(abilities)
         setting = Setting(address=LOOPBACK, timeout=asked.timeout, capabilities=declared)
+        if doctor and ids:
+            raise UsageError("--doctor looks at the command, and takes no ID")
         if doctor:
             return diagnose(Peer(setting, Segmentation.WHOLE, "", command))
         driver = ClientDriver(

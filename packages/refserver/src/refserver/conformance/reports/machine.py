@@ -27,5 +27,7 @@ def read(path: Path) -> Report:
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
         return Report.from_json(said)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError("is not JSON") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a report of this kit: {error!r}") from error
