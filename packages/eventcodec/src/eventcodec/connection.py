@@ -158,7 +158,10 @@ class ClientConnection:
         return numbered
 
     def data_to_send(self) -> bytes:
-        """What is to be written to the server now; once, it is gone from here then."""
+        """What is to be written to the server now; once, it is gone from here then.
+
+        Fetch it after each `receive` too: the Pongs for a server's Pings wait here.
+        """
         data = b"".join(self._out)
         self._out.clear()
         return data
