@@ -67,6 +67,15 @@ def test_a_report_of_this_format_with_holes_is_not_read(tmp_path: Path) -> None:
         machine.read(tmp_path / "report.json")
 
 
+def test_a_report_of_no_known_moment_is_not_read(tmp_path: Path) -> None:
+    said = EVERYTHING.to_json()
+    said["runs"][0]["started"] = "yesterday"
+    (tmp_path / "report.json").write_text(json.dumps(said))
+
+    with pytest.raises(ValueError, match="yesterday"):
+        machine.read(tmp_path / "report.json")
+
+
 def test_merging_keeps_every_run_and_describes_each_case_once() -> None:
     one = a_report(a_result(), a_result(case="FRAME-02"), name="one")
     two = a_report(a_result(case="FRAME-02"), a_result(case="FRAME-03"), name="two")

@@ -9,6 +9,7 @@ Layer: among the reports.
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 from ..model import Report
@@ -25,9 +26,11 @@ def write(report: Report, path: Path) -> None:
 def read(path: Path) -> Report:
     """The report in a file. Raises ValueError where there is none of this kit's."""
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        return Report.from_json(said)
+        report = Report.from_json(json.loads(path.read_text(encoding="utf-8")))
+        for run in report.runs:
+            datetime.fromisoformat(run.started)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError("is not JSON") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a report of this kit: {error!r}") from error
+    return report
