@@ -199,7 +199,7 @@ class Group:
 def _notes(runs: Sequence[Told]) -> list[str]:
     """What took which cases along."""
     return [
-        f"{told.run.implementation}: {reason}: {some(ids)}"
+        f"{told.run.implementation}: " * (len(runs) > 1) + f"{reason}: {some(ids)}"
         for told in runs
         for reason, ids in blocked(told.run).items()
     ]
