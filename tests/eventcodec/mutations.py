@@ -15,7 +15,19 @@ from eventcodec.limits import HEADER_SIZE, LENGTH_SIZE
 
 SHORT_FRAMES = tuple(case.frame for case in CASES if len(case.frame) < 600)
 EDGES = b"\x00\x01\x7f\x80\xff"
-NOT_UTF8 = (b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\xaf", b"\xf4\x90\x80\x80", b"\xe2\x82")
+NOT_UTF8 = tuple(
+    bytes.fromhex(wrong)
+    for wrong in (
+        *("80", "bf"),  # a letter's second byte without its first
+        *("c3", "e2 82", "f0 9f 98"),  # cut before its last
+        *("c0 80", "e0 80 80", "f0 80 80 80"),  # NUL, longer than it need be
+        *("c0 af", "e0 80 af", "f0 80 80 af"),  # a slash, so
+        *("c1 bf", "e0 9f bf", "f0 8f bf bf"),  # the last letter of each length, so
+        *("ed a0 80", "ed bf bf", "ed a0 bd ed b8 80"),  # surrogates: first, last, a pair
+        *("f4 90 80 80", "f5 80 80 80", "f7 bf bf bf"),  # beyond U+10FFFF
+        *("f8 88 80 80 80", "fc 84 80 80 80 80", "fe", "ff"),  # longer than four bytes
+    )
+)
 
 
 def flip(frame: bytes, random: Random) -> bytes:
