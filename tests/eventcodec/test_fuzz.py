@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
+from tests.eventcodec.fuzz.flood import flood
 from tests.eventcodec.fuzz.harness import check
 from tests.eventcodec.fuzz.inputs import CORPUS, REGRESSIONS, load
 
@@ -45,3 +48,23 @@ def test_the_fuzzer_finds_nothing() -> None:
     )
 
     assert done.returncode == 0, done.stdout + done.stderr[-5_000:]
+
+
+def test_mutated_frames_bring_nothing_undocumented_out() -> None:
+    """C9, blindly and the short form."""
+    assert 0 < flood(20_000, seed=1) < 20_000
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3_600)
+def test_ten_million_mutated_frames_bring_nothing_undocumented_out() -> None:
+    """C9, blindly: on all processors, for guided by coverage there are fewer."""
+    batch, seeds = 50_000, range(2, 202)
+
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        refused = sum(pool.map(flood, [batch] * len(seeds), seeds))
+
+    tried = batch * len(seeds)
+    print(f"{tried} mutated frames, {refused} of them refused")
+    assert tried >= 10_000_000
+    assert 0 < refused < tried
