@@ -124,7 +124,7 @@ def broken(mutant: Mutant) -> Iterator[Here]:
         replaced.append((owner, name, vars(owner)[name]))
         setattr(owner, name, value)
 
-    config = Config(port=0, **{"drain": 1.0, **mutant.settings})
+    config = Config(port=0, **{"drain": PATIENCE, **mutant.settings})
     auth = Passwords() if "credentials" in mutant.needs else OpenDoor()
     try:
         mutant.install(put)

@@ -21,8 +21,10 @@ from tests.refserver.process import PATIENCE, REFSERVER, Running, running
 
 from refserver.auth import new_token
 from refserver.cli import main
+from refserver.conformance.cases import SERVER_CASES
 from refserver.conformance.suite import Exit
 
+STOPS = [case.id for case in SERVER_CASES if case.section == "shutdown"]
 USERS = ("ann", "bob", "cyd", "dan")
 VARIABLE = "MEMBERS_OF_THE_KIT"
 
@@ -98,8 +100,19 @@ def test_a_server_that_may_be_stopped_is_stopped_at_last(option: str, tmp_path: 
 
         assert server.wait() == 0
     assert checked.done.returncode == Exit.AS_EXPECTED, checked.done.stdout
-    assert checked.verdicts == {"FRAME-01": "passed", "STOP-01": "passed"}
-    assert list(checked.verdicts)[-1] == "STOP-01"
+    assert list(checked.verdicts) == ["FRAME-01", *STOPS]
+    assert set(checked.verdicts.values()) == {"passed"}
+
+
+def test_the_one_shutdown_is_evidence_of_each_case_about_it(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        server.stopping = True
+
+        checked = Checked(server, tmp_path, "STOP-*", "--pid", str(server.pid))
+
+    results = json.loads(checked.report)["runs"][0]["results"]
+    assert len({json.dumps(result["steps"]) for result in results}) == 1
+    assert len(results[0]["steps"]) > 1
 
 
 def test_a_stop_command_that_stops_nothing_fails(tmp_path: Path) -> None:

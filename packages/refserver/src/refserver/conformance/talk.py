@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from . import expect as e
 from . import raw
@@ -30,6 +30,7 @@ from .suite import CaseFailed, NotReached, Unsupported
 
 __all__ = ["HALF_CLOSED", "RESET", "Conn", "Identity", "Setting", "Talk"]
 
+T = TypeVar("T")
 HALF_CLOSED, RESET = "shut down the sending side", "reset the connection"
 KEPT = 512
 """Bytes of one step that go into a report."""
@@ -58,6 +59,8 @@ class Setting:
     """Who may log in, where not everybody may."""
     stop: Callable[[], str] | None = None
     """Makes the server shut down; gives what went wrong, or "" where nothing did."""
+    seen: dict[object, tuple[Any, list[Step]]] = field(default_factory=dict, compare=False)
+    """What is looked at once in a run, by who looks at it, and the evidence."""
 
 
 class Talk:
@@ -106,6 +109,15 @@ class Talk:
     def text(self, text: str) -> str:
         """A content that is this attempt's own."""
         return f"{text} {self._token}"
+
+    def once(self, look: Callable[[Talk], T]) -> T:
+        """What `look` gives: the first attempt of a run that asks looks, the others recall it."""
+        if look not in self.setting.seen:
+            self.setting.seen[look] = look(self), list(self.steps)
+        seen, steps = self.setting.seen[look]
+        self.steps[:] = steps
+        result: T = seen
+        return result
 
     # ------------------------------------------------------------- connections
 
@@ -401,6 +413,11 @@ class Conn:
         """Await the end of the stream: a reset, whichever side of ours notices it, is none."""
         self.expect(e.END)
         self.talk.check(not self.broken, "no reset", self.broken)
+
+    def to_the_end(self) -> None:
+        """Read all that comes, whatever it is, to the end or until nothing comes in time."""
+        while self.next(self.deadline()) is not None:
+            pass
 
     def nothing_more(self) -> None:
         """The end comes, and nothing of this case before it."""

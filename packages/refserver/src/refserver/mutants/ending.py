@@ -16,6 +16,7 @@ from eventcodec import (
     ErrorCode,
     LeftReason,
     Login,
+    Message,
     Ping,
     Pong,
     ServerConnection,
@@ -23,6 +24,7 @@ from eventcodec import (
     encode,
 )
 
+from ..listening import Listeners
 from ..room import Room
 from ..server import Link, Server
 from ..session import Session
@@ -242,6 +244,57 @@ def _(patch: Patch) -> None:
             original(self, code, *arguments)
 
     patch.around(Session, "goodbye", goodbye)
+
+
+@mutant("stop-overtakes", "at a stop SHUTTING_DOWN overtakes a backlog", needs=("shutdown",))
+def _(patch: Patch) -> None:
+    def goodbye(original: Any, self: Any, code: ErrorCode, *arguments: Any) -> None:
+        if code is ErrorCode.SHUTTING_DOWN:
+            self.cursor = self._log.end
+        original(self, code, *arguments)
+
+    patch.around(Session, "goodbye", goodbye)
+
+
+@mutant("stop-told-to-members", "at a stop only members are told why", needs=("shutdown",))
+def _(patch: Patch) -> None:
+    def goodbye(original: Any, self: Any, code: ErrorCode, *arguments: Any) -> None:
+        if code is ErrorCode.SHUTTING_DOWN and self.member is None:
+            self._finish(b"", LeftReason.LOST)
+        else:
+            original(self, code, *arguments)
+
+    patch.around(Session, "goodbye", goodbye)
+
+
+@mutant("stop-lets-in", "who comes while the server stops is let in", needs=("shutdown",))
+def _(patch: Patch) -> None:
+    close = Listeners.close
+
+    def opened(original: Any, self: Any, link: Any) -> None:
+        stopping, self.stopping = self.stopping, False
+        original(self, link)
+        self.stopping = stopping
+
+    def over(original: Any, self: Any, *arguments: Any) -> None:
+        original(self, *arguments)
+        if self.ended.is_set():
+            close(self._listeners)
+
+    patch.set(Listeners, "close", lambda self: None)
+    patch.around(Server, "opened", opened)
+    patch.around(Server, "stop", over)
+    patch.around(Server, "lost", over)
+
+
+@mutant("stop-enters-more", "at a stop a Message without its Ack is entered", needs=("shutdown",))
+def _(patch: Patch) -> None:
+    def shut(original: Any, self: Any) -> None:
+        for user in self.members:
+            self.log.append(encode(Message(content="more", sender=user, seq=self.log.end + 1)))
+        original(self)
+
+    patch.around(Room, "shut", shut)
 
 
 @mutant("stop-told-as-departures", "at a stop everybody's Left is entered", needs=("shutdown",))
