@@ -13,6 +13,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from tests.refserver.crowd import crowd
@@ -20,16 +21,18 @@ from tests.refserver.process import PATIENCE, Running, running
 from tests.refserver.raw import (
     ACK,
     ERROR,
+    FRAME_TOO_LARGE,
     LEFT,
     LOGIN,
+    MALFORMED,
     MESSAGE,
     SERVER_FULL,
     SHUTTING_DOWN,
     SLOW_CONSUMER,
+    TIMEOUT,
     Bystander,
     Client,
     Failed,
-    Frame,
     acked,
     failed,
     frame,
@@ -51,8 +54,16 @@ LONG = frame(LOGIN, 1, bytes(4 * MIB))
 """A Login that is longer than a stranger's frames may be, and no longer than a member's could."""
 
 
-def push(port: int, data: bytes, size: int) -> Frame:
-    """Send so much of this, over and over, or until it is refused; the last frame that came."""
+class Pushed(NamedTuple):
+    """How long a stranger was there, and what it was told at the end."""
+
+    lasted: float
+    end: Failed
+
+
+def push(port: int, data: bytes, size: int) -> Pushed:
+    """Send so much of this, over and over, or until it is refused."""
+    began = time.monotonic()
     with Client(port) as client:
         try:
             for start in range(0, size, len(data)):
@@ -60,12 +71,11 @@ def push(port: int, data: bytes, size: int) -> Frame:
         except (ConnectionResetError, BrokenPipeError):
             pass
         last = client.frame()
-        try:
-            while last.type != ERROR or last.seq:
-                last = client.frame()
-        except ConnectionResetError:
-            pass
-        return last
+        while last.type != ERROR or last.seq:
+            last = client.frame()
+        with pytest.raises((EOFError, ConnectionResetError)):
+            client.frame()
+        return Pushed(time.monotonic() - began, failed(last))
 
 
 # ---------------------------------------------------------------- those who push
@@ -76,28 +86,33 @@ def push(port: int, data: bytes, size: int) -> Frame:
     "size", [MIB, pytest.param(100 * MIB, marks=pytest.mark.slow)], ids=["short", "full"]
 )
 @pytest.mark.parametrize(
-    "chunk",
+    ("chunk", "code"),
     [
-        bytes(65_536),
-        b"\x7f" * 65_536,
-        frame(0x7F, 1, bytes(4_000)) * 16,
-        message("x" * 4_000, 1),
-        LONG,
+        (bytes(65_536), MALFORMED),
+        (b"\x7f" * 65_536, FRAME_TOO_LARGE),
+        (frame(0x7F, 1, bytes(4_000)) * 16, TIMEOUT),  # each is refused, and it may try again
+        (message("x" * 4_000, 1), TIMEOUT),
+        (LONG, FRAME_TOO_LARGE),
     ],
     ids=["zeros", "noise", "unknown types", "messages", "a long login"],
 )
-def test_what_strangers_push_is_not_kept(tmp_path: Path, chunk: bytes, size: int) -> None:
+def test_what_strangers_push_is_not_kept_and_they_are_told_so(
+    tmp_path: Path, chunk: bytes, code: int, size: int
+) -> None:
     with running(tmp_path, "--login-timeout", "0.5", dev=False) as server:
         push(server.port, chunk, MIB)
         before = server.most_memory
 
         with ThreadPoolExecutor(14) as pushers:
-            ends = [pushers.submit(push, server.port, chunk, size) for _ in range(14)]
+            pushed = [pushers.submit(push, server.port, chunk, size) for _ in range(14)]
 
-        assert {failed(end.result()).seq for end in ends} == {0}
+        assert {each.result().end for each in pushed} == {Failed(0, code)}
         grown = server.most_memory - before
+        longest = max(each.result().lasted for each in pushed)
         print(f"14 strangers pushed {size // MIB} MiB each: {grown / MIB:.2f} MiB more")
+        print(f"the last of them was told so after {longest:.2f} s")
         assert grown <= 2 * MIB
+        assert size == MIB or longest <= 1.0
 
 
 @pytest.mark.proves("EP-7.2-2", "EP-7.2-3")
