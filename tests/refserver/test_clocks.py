@@ -75,5 +75,6 @@ async def test_a_limit_of_descriptors_that_is_too_low_is_said_at_the_start(
 
     async with hosting(connections=1024) as host:
         assert host.server.most == (64 if warned else 1024)
+        assert host.server.most_leaving == (48 if warned else 64)
 
     assert noted == [{"limit": limit, "connections": 64}] * warned

@@ -190,7 +190,8 @@ class Config:
     )
     closing: int = option(
         64,
-        "most connections that wait for their client's end of stream; beyond, closed at once",
+        "most connections that wait for their client's end of stream, of what the limit of "
+        "descriptors leaves; beyond, closed at once",
         group=CONNECTIONS,
         unit="N",
         reason="a courtesy that may not cost many descriptors",

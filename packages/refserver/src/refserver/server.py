@@ -63,7 +63,9 @@ TIMERS = 64
 """Deadlines that may have moved, or be those of links that are gone, beside two a link."""
 
 RESERVED_DESCRIPTORS = 64
-"""Kept free below the limit: for the listeners, files, and connections that are closing."""
+"""Kept free below the limit: for connections that are closing,"""
+OTHER_DESCRIPTORS = 16
+"""and of them these for the loop, the listeners and files."""
 BUFFER = 65_536
 BUFFER_BEFORE_LOGIN = 4_096
 
@@ -246,10 +248,12 @@ class Server:
     @property
     def most(self) -> int:
         """Connections that are let in: what was asked for, and what descriptors allow."""
-        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if limit == resource.RLIM_INFINITY:
-            return self.config.connections
-        return max(1, min(self.config.connections, limit - RESERVED_DESCRIPTORS))
+        return max(1, min(self.config.connections, descriptors() - RESERVED_DESCRIPTORS))
+
+    @property
+    def most_leaving(self) -> int:
+        """Connections that may take their time to close: likewise, of what the others leave."""
+        return min(self.config.closing, descriptors() - self.most - OTHER_DESCRIPTORS)
 
     def start(self) -> int:
         """Listen; gives the port. Raises OSError where that is not possible, or Unusable."""
@@ -257,8 +261,7 @@ class Server:
         self.config.check_exposure(addresses)
         port = self._listeners.open(addresses, self.config.port)
         if self.most < self.config.connections:
-            limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-            note("descriptors", limit=limit, connections=self.most)
+            note("descriptors", limit=descriptors(), connections=self.most)
         return port
 
     # ------------------------------------------------------------- admission
@@ -324,7 +327,7 @@ class Server:
 
     def _step_aside(self, link: Link) -> bool:
         """Give its place to others while it ends. False where too many do so already."""
-        if len(self._leaving) >= self.config.closing and not self.stopping:
+        if len(self._leaving) >= self.most_leaving and not self.stopping:
             return link in self._leaving
         self._leaving[link] = None
         self._uncount(link)
@@ -729,6 +732,12 @@ class Server:
         """End what is left, at once."""
         for link in [*self._handshakes, *self._links]:
             self._end(link)
+
+
+def descriptors() -> int:
+    """How many this process may have open."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit
 
 
 def unacknowledged(sock: socket.socket) -> int:
