@@ -47,6 +47,12 @@ def test_several_tokens_of_one_user_are_good_at_the_same_time(path: Path) -> Non
     assert auth.judge("ann", b"old", "") == auth.judge("ann", b"new", "") == Proof("ann")
 
 
+def test_a_byte_order_mark_before_the_first_line_says_nothing(path: Path) -> None:
+    auth = tokens(path, "\ufeff" + line("sesame", "ann"))
+
+    assert auth.judge("ann", b"sesame", "") == Proof("ann")
+
+
 @pytest.mark.parametrize(
     ("user", "credential"),
     [

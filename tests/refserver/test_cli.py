@@ -46,7 +46,14 @@ def test_without_arguments_the_defaults_are_served(served: list[Config]) -> None
 
 
 @pytest.mark.parametrize(
-    "arguments", [["4000"], ["serve", "4000"], ["--port", "4000"], ["serve", "--port", "4000"]]
+    "arguments",
+    [
+        ["4000"],
+        ["serve", "4000"],
+        ["--port", "4000"],
+        ["serve", "--port", "4000"],
+        ["--port", "4000", "4000"],
+    ],
 )
 def test_a_port_may_be_said_in_several_ways(served: list[Config], arguments: list[str]) -> None:
     assert invoke(*arguments).exit_code == 0
@@ -99,6 +106,30 @@ def test_an_option_arrives_from_the_environment(
     assert served == [dataclasses.replace(Config(), **{field.name: value})]
 
 
+@pytest.mark.parametrize(
+    ("environment", "presence"),
+    [
+        ({"REFSERVER_NO_PRESENCE": "1"}, False),
+        ({"REFSERVER_NO_PRESENCE": "0"}, True),
+        ({"REFSERVER_NO_PRESENCE": ""}, True),
+        ({"REFSERVER_PRESENCE": "no"}, False),
+    ],
+)
+def test_both_names_of_a_switch_count_in_the_environment(
+    served: list[Config], environment: dict[str, str], presence: bool
+) -> None:
+    assert invoke(**environment).exit_code == 0
+
+    assert served == [Config(presence=presence)]
+
+
+def test_a_switch_in_the_environment_is_on_or_off(served: list[Config]) -> None:
+    done = invoke(REFSERVER_NO_PRESENCE="maybe")
+
+    assert (done.exit_code, served) == (2, [])
+    assert "'maybe' is not a valid boolean" in done.stderr
+
+
 def test_the_command_line_goes_before_the_environment(served: list[Config]) -> None:
     assert invoke("--port", "4000", REFSERVER_PORT="5000").exit_code == 0
 
@@ -122,6 +153,7 @@ def test_help_explains_every_option_under_its_heading() -> None:
         (["--max-frame", "100"], "'--max-frame': 100 is not in the range"),
         (["--max-frame", "64K"], "'--max-frame': '64K' is not a valid whole number"),
         (["--heartbeat", "0.5"], "'--heartbeat': '0.5' is not a valid whole number"),
+        (["--port", "3001", "3002"], "two ports: 3002 and --port 3001"),
         (["--rate", "fast"], "'--rate': 'fast' is not a valid number"),
         (["--mutant", "version-zero-acepted"], "did you mean 'version-zero-accepted'?"),
         (["--mutant", "foo"], "no mutant 'foo'; the documentation's matrix"),
@@ -173,8 +205,11 @@ def test_a_stdout_that_takes_nothing_is_5_and_one_line(words: str) -> None:
         (["--rate", "nan"], "--rate: nan is no number to count to"),
         (["--rate", "inf"], "--rate: inf is no number to count to"),
         (["--drain", "nan"], "--drain: nan is no number to count to"),
-        (["--server-name", "x" * 256], "--server-name: 256 bytes, and 255 is the most"),
-        (["--server-name", "\udcff"], "--server-name: has a surrogate"),
+        (["--server-name", "x" * 256], "--server-name is longer than 255 bytes"),
+        (["--server-name", "\udcff"], "--server-name is not well-formed text"),
+        (["--server-name", ""], "--server-name is empty"),
+        (["--server-name", "\x1b[2J"], "--server-name has a character that cannot be seen"),
+        (["--port", "3999", "--metrics", "3999"], "--metrics and --port are both 3999"),
     ],
 )
 def test_a_server_that_cannot_run_says_why_in_one_line(arguments: list[str], reason: str) -> None:
@@ -196,6 +231,13 @@ def test_a_port_that_is_taken_is_said_in_one_line() -> None:
         f"refserver: cannot listen on localhost:{port}: something listens there already; "
         "choose another port, or 0 for a free one\n"
     )
+
+
+def test_a_token_file_without_a_token_is_in_the_log(tmp_path: Path) -> None:
+    (tmp_path / "tokens.txt").write_text("# nobody yet\n")
+
+    with running(tmp_path, "--tokens", str(tmp_path / "tokens.txt")) as server:
+        assert 'error="holds no token: nobody can log in"' in server.log
 
 
 def test_beyond_loopback_tokens_are_not_enough_unless_plaintext_is_allowed(tmp_path: Path) -> None:
@@ -238,6 +280,20 @@ def test_token_writes_a_line_for_the_file_and_shows_the_token_apart(tmp_path: Pa
     file.write_text(done.stdout)
     proof = Tokens(file).judge("", found.encode(), "")
     assert proof is not None and proof.user == "ann"
+
+
+def test_a_token_goes_into_a_file_of_its_own_and_over_no_other(tmp_path: Path) -> None:
+    tokens, kept = tmp_path / "tokens.txt", tmp_path / "ann.token"
+
+    done = invoke("token", "ann", "--token-file", str(kept))
+    again = invoke("token", "ann", "--token-file", str(kept))
+
+    tokens.write_text(done.stdout)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert Tokens(tokens).judge("ann", kept.read_bytes().rstrip(), "") is not None
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert (again.exit_code, again.stdout) == (2, "")
+    assert again.stderr == f"refserver: cannot write {kept}: File exists\n"
 
 
 @pytest.mark.parametrize("user", ["", "a\u202enn", " ann", "\udcff"])

@@ -284,9 +284,9 @@ def test_status_shows_the_main_figures(tmp_path: Path, way: str) -> None:
         done = status(port) if way == "argument" else status(REFSERVER_METRICS=port)
 
     assert done.exit_code == 0
-    rows = [line.split() for line in done.output.splitlines()]
-    assert ["connections", "member", "1"] in [row[:3] for row in rows]
-    assert ["logins", "1"] in [row[:2] for row in rows]
+    rows = [line.split("\t") for line in done.output.splitlines()]
+    assert ["connections member", "1"] in [row[:2] for row in rows]
+    assert ["logins", "1", "logins and resumes that were granted"] in rows
 
 
 def test_status_without_a_server_is_one_line(tmp_path: Path) -> None:

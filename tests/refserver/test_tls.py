@@ -59,8 +59,14 @@ def test_a_file_without_pem_is_named(authority: Authority, tmp_path: Path) -> No
     other = tmp_path / "other.txt"
     other.write_text("hello")
 
-    assert str(other) in unusable(other)
+    assert unusable(other) == f"{other}: holds no certificate in PEM form"
     assert f"{other}: holds no certificate in PEM form" == unusable(authority.issue(), ca=other)
+
+
+def test_a_certificate_without_its_key_says_how_to_give_it(authority: Authority) -> None:
+    cert = authority.file
+
+    assert unusable(cert) == f"{cert}: holds no private key; give it with --tls-key"
 
 
 def test_a_key_of_another_certificate_is_named(authority: Authority) -> None:

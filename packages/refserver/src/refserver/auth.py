@@ -9,8 +9,10 @@ Layer: beside `room`, below `session`.
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import secrets
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hmac import compare_digest
@@ -19,6 +21,7 @@ from typing import Protocol
 
 from . import names
 from .config import Config, Unusable
+from .logs import note
 
 __all__ = ["Auth", "Certificates", "Every", "OpenDoor", "Proof", "Tokens", "door", "new_token"]
 
@@ -99,6 +102,9 @@ class Tokens:
         except OSError as error:
             raise Unusable(f"cannot read {self._path}: {error.strerror}") from None
         self._by_digest = {token.digest: token for token in tokens_in(data, str(self._path))}
+        if not self._by_digest:
+            none = "holds no token: nobody can log in"
+            note("tokens", level=logging.WARNING, file=str(self._path), error=none)
 
     def judge(self, user: str, credential: bytes, certified: str) -> Proof | None:
         """Accepted where the token is somebody's, and nobody else was asked for."""
@@ -151,7 +157,7 @@ def tokens_in(data: bytes, source: str) -> Iterator[Token]:
     """
     digests: dict[bytes, int] = {}
     users: dict[str, tuple[str, int]] = {}
-    for number, line in enumerate(data.split(b"\n"), start=1):
+    for number, line in enumerate(data.removeprefix(BOM_UTF8).split(b"\n"), start=1):
         where = f"{source}, line {number}"
         token = _token_in(line, where)
         if token is None:

@@ -15,9 +15,11 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 
 from eventcodec import LocalError
@@ -83,6 +85,17 @@ class Grouped(click.Option):
         self.group = group
 
 
+class Switch(Grouped):
+    """`--this/--no-this`, of which each has its variable in the environment."""
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """What the environment says; `..._NO_THIS=1` is `..._THIS=0`."""
+        off = os.environ.get(variable(self.secondary_opts[0]))
+        if not off:
+            return super().resolve_envvar_value(ctx)
+        return str(not click.BOOL.convert(off, self, ctx))
+
+
 class GroupedCommand(click.Command):
     """A command whose `--help` shows its options under their headings."""
 
@@ -113,24 +126,34 @@ pokers.register(main)
 
 def option_names(field: dataclasses.Field[Any]) -> tuple[str, str]:
     """An option on the command line, and its variable in the environment."""
-    return "--" + field.name.replace("_", "-"), "REFSERVER_" + field.name.upper()
+    option = "--" + field.name.replace("_", "-")
+    return option, variable(option)
+
+
+def variable(option: str) -> str:
+    """An option's variable in the environment.
+
+    >>> variable("--max-frame")
+    'REFSERVER_MAX_FRAME'
+    """
+    return "REFSERVER_" + option[2:].replace("-", "_").upper()
 
 
 def _option(field: dataclasses.Field[Any]) -> Callable[[Command], Command]:
     about = dict(field.metadata)
-    name, variable = option_names(field)
+    name, its_variable = option_names(field)
     settings: dict[str, Any] = {
         "cls": Grouped,
         "group": about["group"],
         "default": field.default,
-        "envvar": variable,
+        "envvar": its_variable,
         "help": f"{about['help'][0].upper()}{about['help'][1:]}. Why: {about['reason']}.",
         "show_default": all(field.default is not nothing for nothing in ("", None, False)),
     }
     if field.default is False:
         return click.option(name, is_flag=True, **settings)
     if field.default is True:
-        return click.option(f"{name}/--no-{name[2:]}", **settings)
+        return click.option(f"{name}/--no-{name[2:]}", **settings | {"cls": Switch})
     return click.option(name, type=_kind(field), metavar=about["unit"], **settings)
 
 
@@ -156,7 +179,8 @@ def _options(command: Command) -> Command:
 @click.argument("at", metavar="[PORT]", required=False, type=Whole(0, 65_535))
 @_options
 @click.option("--mutant", metavar="NAME", help="Be wrong in one way, to try a conformance kit.")
-def serve(at: int | None, mutant: str | None, **settings: Any) -> None:
+@click.pass_context
+def serve(ctx: click.Context, /, at: int | None, mutant: str | None, **settings: Any) -> None:
     """Serve on localhost:3000, or on PORT, until Ctrl-C.
 
     The first line on stdout says where; what happens goes to stderr. Each option can
@@ -176,6 +200,9 @@ def serve(at: int | None, mutant: str | None, **settings: Any) -> None:
     from .service import run
 
     if at is not None:
+        is_said_twice = ctx.get_parameter_source("port") is ParameterSource.COMMANDLINE
+        if is_said_twice and settings["port"] != at:
+            raise click.UsageError(f"two ports: {at} and --port {settings['port']}")
         settings["port"] = at
     if mutant is not None:
         settings |= _broken(mutant)
@@ -197,20 +224,41 @@ def _broken(name: str) -> Mapping[str, Any]:
 
 @main.command()
 @click.argument("user")
-def token(user: str) -> None:
+@click.option(
+    "--token-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the token into this new file, which only you can read, and do not show it.",
+)
+def token(user: str, token_file: Path | None) -> None:
     """Make a token for USER.
 
-    The line for the token file goes to stdout, the token itself, which is shown only
-    now, to stderr. A user may have several lines: add the new one, hand out the token,
-    take the old one away. SIGHUP makes a running server read the file again.
+    The line for the server's file goes to stdout, the token itself to stderr or into a
+    file of its own, and nowhere else. A user may have several lines: add the new one, hand
+    out the token, take the old one away. SIGHUP makes a running server read them again.
 
     \b
-    Example:
+    Examples:
       refserver token ann >> tokens.txt
+      refserver token bob --token-file bob.token >> tokens.txt
+      refserver send localhost --as bob --credential-file bob.token hello
     """
     secret, line = auth.new_token(user)
+    if token_file is not None:
+        _keep(secret, token_file)
     click.echo(line)
-    click.echo(f"token: {secret}", err=True)
+    if token_file is None:
+        click.echo(f"token: {secret}", err=True)
+
+
+def _keep(secret: str, path: Path) -> None:
+    """Write a file that nobody else can read, over no other. Raises Unusable."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "w") as file:
+            file.write(secret + "\n")
+    except OSError as error:
+        raise Unusable(f"cannot write {path}: {error.strerror}") from None
 
 
 @main.command()
@@ -218,8 +266,8 @@ def token(user: str) -> None:
 def status(port: int) -> None:
     """Print the main figures of the server that serves metrics on PORT.
 
-    PORT may stand in REFSERVER_METRICS, as for the server. Exit code 1 where there is
-    no such server.
+    PORT may stand in REFSERVER_METRICS, as for the server. In a pipe the columns are set
+    apart by tabs. Exit code 1 where there is no such server.
 
     \b
     Example:
@@ -227,10 +275,15 @@ def status(port: int) -> None:
       refserver status 9100
     """
     try:
-        from .status import fetch, table
+        from .status import fetch, rows, table
     except ImportError:
         raise Unusable("status needs prometheus-client: install refserver[metrics]") from None
-    Console().print(table(fetch(port)))
+    figures = fetch(port)
+    console = Console()
+    if console.is_terminal:
+        console.print(table(figures))
+    else:
+        click.echo("\n".join(map("\t".join, rows(figures))))
 
 
 def fail(reason: str, code: int = USAGE) -> NoReturn:

@@ -3,7 +3,7 @@
 Rule: an option exists here and nowhere else. The command line, `--help` and the
 documentation are made from these fields.
 
-Layer: the ground of refserver, beside `names`.
+Layer: the ground of refserver, above `names`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from eventcodec import LocalError, Welcome
 from eventcodec.limits import MAX_FRAME, MAX_FRAME_BEFORE_WELCOME, MAX_FRAME_CEILING
+
+from . import names
 
 __all__ = ["Config", "Unusable", "is_loopback", "option"]
 
@@ -290,6 +291,8 @@ class Config:
         for needs in ("tls_key", "tls_ca"):
             if getattr(self, needs) and not self.tls_cert:
                 raise Unusable(f"--{needs.replace('_', '-')} needs --tls-cert")
+        if self.metrics and self.metrics == self.port:
+            raise Unusable(f"--metrics and --port are both {self.port}")
         self._check_numbers()
         self._check_name()
 
@@ -302,13 +305,10 @@ class Config:
                 )
 
     def _check_name(self) -> None:
-        """What no Welcome can carry would end every login."""
-        try:
-            Welcome(
-                user="", ticket=1, position=0, max_frame=0, heartbeat=0, server=self.server_name
-            )
-        except LocalError as error:
-            raise Unusable(f"--server-name: {error.reason}") from None
+        """It is shown to people as a member's name is, and a Welcome must carry it."""
+        fault = names.fault_of(self.server_name) if self.server_name else "is empty"
+        if fault is not None:
+            raise Unusable(f"--server-name {fault}")
 
     def check_exposure(self, addresses: Iterable[str]) -> None:
         """Raise Unusable where strangers could come in, or listen in, at these addresses."""

@@ -49,7 +49,12 @@ class Figure:
 
 
 FIGURES = (
-    Figure("connections", "gauge", "connections there are now", "state"),
+    Figure(
+        "connections",
+        "gauge",
+        "connections there are now; new: not logged in, closing: until the client ends too",
+        "state",
+    ),
     Figure("connections_accepted", "counter", "connections that were accepted"),
     Figure("connections_turned_away", "counter", "of these, those that found no room"),
     Figure("logins", "counter", "logins and resumes that were granted"),

@@ -7,7 +7,7 @@ Layer: above `metrics`, below `cli`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection, HTTPException
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -16,7 +16,7 @@ from rich.table import Table
 from .member import Failed
 from .metrics import FIGURES, PREFIX
 
-__all__ = ["fetch", "table"]
+__all__ = ["fetch", "rows", "table"]
 
 PATIENCE = 5.0
 
@@ -60,14 +60,18 @@ def samples(text: str) -> Samples:
     return found
 
 
-def table(figures: Samples) -> Table:
-    """A line for each figure; of the errors and evictions, for those that there were."""
-    rows = Table("figure", "value", "meaning", box=None, pad_edge=False)
-    rows.columns[1].justify = "right"
+def rows(figures: Samples) -> Iterator[tuple[str, str, str]]:
+    """Name, value and meaning; of the errors and evictions, for those that there were."""
     for figure in FIGURES:
-        values = figures.get(figure.name, {})
-        for label, value in values.items():
+        for label, value in figures.get(figure.name, {}).items():
             name = " ".join([*figure.name.split("_"), label]).strip()
-            number = f"{value:,.0f}" if value.is_integer() else f"{value:.6f}"
-            rows.add_row(name, number, figure.meaning)
-    return rows
+            yield name, f"{value:,.0f}" if value.is_integer() else f"{value:.6f}", figure.meaning
+
+
+def table(figures: Samples) -> Table:
+    """The rows, for a terminal."""
+    drawn = Table("figure", "value", "meaning", box=None, pad_edge=False)
+    drawn.columns[1].justify = "right"
+    for row in rows(figures):
+        drawn.add_row(*row)
+    return drawn

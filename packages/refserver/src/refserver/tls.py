@@ -9,8 +9,9 @@ Layer: beside `auth`, below `server`.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from .config import Config, Unusable
@@ -58,10 +59,20 @@ def reading(*paths: str) -> Iterator[None]:
     try:
         yield
     except ssl.SSLError as error:
-        reason = REASONS.get(error.reason or "", error.reason or "is no certificate or key")
+        reason = REASONS.get(error.reason or "", error.reason) or lacking(paths)
         raise Unusable(f"{names}: {reason}") from None
     except OSError as error:
         raise Unusable(f"cannot read {names}: {error.strerror}") from None
+
+
+def lacking(paths: Iterable[str]) -> str:
+    """What none of these files has, where OpenSSL itself does not say what is wrong."""
+    held = b"".join(Path(path).read_bytes() for path in paths if path)
+    if b"CERTIFICATE-----" not in held:
+        return "holds no certificate in PEM form"
+    if b"PRIVATE KEY-----" not in held:
+        return "holds no private key; give it with --tls-key"
+    return "is no certificate or key"
 
 
 def no_password() -> bytes:
