@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -254,6 +255,28 @@ def test_a_fault_of_our_own_exits_with_5_and_not_with_1(
 
         assert done.code == 5
         assert "KeyError" in done.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no such device")
+@pytest.mark.parametrize(
+    "words", ["describe", "vectors list", "dissect --hex 00", "selftest", "vectors export {}"]
+)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_output_that_takes_nothing_is_5_and_one_line(
+    tmp_path: Path, words: str, unbuffered: str
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "eventcodec", *words.format(tmp_path).split()],
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+
+    assert done.returncode == 5
+    assert done.stderr == "eventcodec: reading or writing failed: No space left on device\n"
 
 
 def test_an_interrupt_ends_without_a_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

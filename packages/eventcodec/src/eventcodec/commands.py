@@ -2,7 +2,7 @@
 
 Rule: arguments, files and exit codes are handled here, and nothing else is. What goes
 to the terminal is escaped; exit codes cannot lie: 0 as it should be, 1 it is not,
-2 usage, 3 no case ran, 5 the suite itself failed.
+2 usage, 3 no case ran, 5 the suite itself failed or its output cannot be written.
 
 Layer: above `checking`, below `__main__`.
 """
@@ -81,10 +81,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = args.run(args)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever reads has seen enough; without this Python would complain at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever reads has seen enough
+        _give_up_output()
         return FAILED
+    except OSError as error:  # a full disk, for example: it says nothing about the input
+        _give_up_output()
+        _complain(f"reading or writing failed: {error.strerror}")
+        return SUITE
     except Unusable as reason:
         _complain(str(reason))
         return USAGE
@@ -94,6 +97,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         return SUITE
     return code
+
+
+def _give_up_output() -> None:
+    """Write no more: Python would try once more at its exit, and complain in its own way."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(text: str) -> None:
@@ -207,14 +215,14 @@ def _about(vector: Valid | Invalid | Prefixes) -> str:
 
 def _export(args: argparse.Namespace) -> int:
     folder = Path(args.folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for source in sorted(files(vectors).iterdir(), key=lambda each: each.name):
-            if source.name.endswith((".json", ".md")):
+    for source in sorted(files(vectors).iterdir(), key=lambda each: each.name):
+        if source.name.endswith((".json", ".md")):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
                 (folder / source.name).write_bytes(source.read_bytes())
-                print(folder / source.name)
-    except OSError as error:
-        raise Unusable(f"cannot write {error.filename}: {error.strerror}") from None
+            except OSError as error:
+                raise Unusable(f"cannot write {error.filename}: {error.strerror}") from None
+            print(folder / source.name)
     return OK
 
 
