@@ -217,6 +217,14 @@ def test_what_passes_is_0(tmp_path: Path) -> None:
     assert told["runs"][0]["subject"] == "client"
 
 
+def test_who_tests_a_command_that_prints_nothing_is_sent_to_the_doctor() -> None:
+    silent = run("PEER-LOGIN-01", *WHOLE, "--timeout", "0.3", "--", "true", "{port}")
+    wrong = run("PEER-FACT-04", *WHOLE, "--", *CLIENT, "doubles-pass")
+
+    assert "refserver peer --doctor -- true '{port}'" in silent.stderr
+    assert wrong.stderr == ""
+
+
 def test_what_fails_is_1_and_says_how_to_run_it_again() -> None:
     done = run("PEER-FACT-04", *WHOLE, "--", *CLIENT, "doubles-pass")
 

@@ -94,3 +94,23 @@ def test_each_acceptable_outcome_is_told_by_itself(listener: socket.socket) -> N
     wanted = ("Welcome seq 1", "Error BAD_USER seq 1", "the end of the stream")
     assert caught.value.expected == wanted
     talk.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "name"),
+    [(b"HTTP/1.1 400 Bad Request\r\n\r\n", "HTTP"), (b"\x15\x03\x03\0\x02\x02F", "TLS")],
+)
+def test_the_answer_of_another_protocol_is_named(
+    listener: socket.socket, answer: bytes, name: str
+) -> None:
+    talk = talk_to(listener)
+    conn = talk.connect()
+    server, _ = listener.accept()
+    with server:
+        server.sendall(answer)
+
+    with pytest.raises(CaseFailed) as caught:
+        conn.login()
+
+    assert caught.value.actual.endswith(f"; this may be {name}")
+    talk.close()

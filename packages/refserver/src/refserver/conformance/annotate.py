@@ -21,6 +21,8 @@ __all__ = ["NOTHING", "Begun", "Piece", "annotate", "named", "summaries", "summa
 
 KEPT = 512
 """Bytes of a frame that are kept, to name the fields of what follows."""
+SHOWN = 60
+"""Characters of a text that are said."""
 SUMMED_UP = 4
 """Frames of a run that are summed up."""
 
@@ -181,7 +183,8 @@ def _said(name: str, subcon: object, field: bytes, came: int) -> str:
     text = field[max(_PREFIXED.get(id(subcon), 0), came) :]
     if subcon is wire.ShortText or subcon is wire.Text:
         # As ASCII: a peer's control characters must not reach a terminal. EP-12-2.
-        return ascii(text.decode("utf-8", "backslashreplace")[:60])
+        shown = text.decode("utf-8", "backslashreplace")
+        return ascii(shown[:SHOWN]) + ("…" if len(shown) > SHOWN else "")
     return f"{len(text)} bytes"
 
 

@@ -164,7 +164,12 @@ class Asked:
             expected=expected_ids("" if known is None else known.read_text("utf-8"), catalogue),
         )
 
-    def run(self, plan: Plan, test: Callable[[Callable[[Result], None]], Report]) -> NoReturn:
+    def run(
+        self,
+        plan: Plan,
+        test: Callable[[Callable[[Result], None]], Report],
+        advice: Callable[[Report], str] = lambda report: "",
+    ) -> NoReturn:
         """Run the test, tell and write what came of it, and leave with its exit code."""
         console = Console()
         with on_console.progress(console, len(list(plan))) as show:
@@ -178,6 +183,8 @@ class Asked:
             markdown_file=self.markdown_file,
         )
         on_console.show(console, report, verbose=self.verbose)
+        if said := advice(report):
+            click.echo(f"refserver: {said}", err=True)
         interrupted = any(result.reason == INTERRUPTED for result in report.results)
         sys.exit(Exit.INTERRUPTED if interrupted else exit_code(report.results))
 

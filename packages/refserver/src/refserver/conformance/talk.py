@@ -36,6 +36,8 @@ KEPT = 512
 """Bytes of one step that go into a report."""
 FIRST, LAST = 40, 160
 """Steps of one case that go into a report."""
+OTHERS = ((b"HTTP/", "HTTP"), (b"\x15\x03", "TLS"), (b"\x16\x03", "TLS"), (b"SSH-", "SSH"))
+"""What another protocol's answers begin with: frames of such a length are none."""
 CLOSING = 0.5
 """Seconds that a finished case waits for the server to close, so that it has let go."""
 
@@ -401,7 +403,7 @@ class Conn:
             if wanted.fits(frame):
                 return self.seen[start:-1]
             if frame is None:
-                raise CaseFailed(wanted.says, self.ended or "nothing more came")
+                raise CaseFailed(wanted.says, self.silence)
 
     def quiet(self) -> None:
         """Nothing comes for this connection but what strangers do: proved by a Ping."""
@@ -435,15 +437,22 @@ class Conn:
         self.seen.append(frame)
         return frame
 
+    @property
+    def silence(self) -> str:
+        """Why there is no frame, for people."""
+        why = self.ended or "nothing came in time"
+        others = (name for beginning, name in OTHERS if self._buffer.startswith(beginning))
+        return "; ".join([why, *(f"this may be {name}" for name in others)])
+
     def _expect(self, wanted: Expectation, deadline: float) -> Frame | None:
         while True:
             frame = self.next(deadline)
             if frame is None and not self.ended:
-                raise CaseFailed(wanted.says, "nothing came in time")
+                raise CaseFailed(wanted.says, self.silence)
             if wanted.fits(frame):
                 return frame
             if frame is None:
-                raise CaseFailed(wanted.says, self.ended)
+                raise CaseFailed(wanted.says, self.silence)
             if not self._passes(frame, wanted):
                 raise CaseFailed(wanted.says, summary(frame.raw))
 

@@ -51,6 +51,7 @@ class Shutdown:
 def shut_down(t: Talk) -> Shutdown:
     """Have the server stop in the midst of work, and read to the end."""
     assert t.setting.stop is not None, "the capability is declared with the means"
+    t.identity("newcomer")  # where the names do not suffice the server must not be stopped
     late = t.member("late", receive_buffer=SMALL_BUFFER)
     ann = t.member("ann")
     for n in range(BACKLOG):

@@ -14,6 +14,7 @@ import sys
 
 import click
 
+from ..model import Report, Verdict
 from ..options import Asked, aside, complaints, exit_codes, list_cases, suite_options
 from ..reports.phrases import ascii_only
 from ..segmentation import Segmentation
@@ -92,7 +93,20 @@ def peer_command(
         )
         plan = asked.plan(CLIENT_CASES, ids, declared)
         name = asked.name or shlex.join(command)
-        asked.run(plan, lambda show: check_client(plan, driver, name=name, on_result=show))
+        asked.run(
+            plan,
+            lambda show: check_client(plan, driver, name=name, on_result=show),
+            lambda report: advice(report, driver),
+        )
+
+
+def advice(report: Report, driver: ClientDriver) -> str:
+    """What to do where the command itself is wrong, whatever the client is."""
+    has_failed = any(result.verdict is Verdict.FAILED for result in report.results)
+    if driver.heard or not has_failed:
+        return ""
+    again = shlex.join(["refserver", "peer", "--doctor", "--", *driver.command])
+    return f"the command prints nothing; what is missing in it says: {again}"
 
 
 def diagnose(peer: Peer) -> None:

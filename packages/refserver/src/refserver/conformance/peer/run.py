@@ -26,9 +26,9 @@ CAPABILITIES = {"resume": "resumes its session when its connection is lost"}
 """What may be declared about a client, and what it means."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ClientDriver:
-    """Makes attempts against one command."""
+    """Makes attempts against one command; `heard` tells whether it has said anything at all."""
 
     command: Sequence[str]
     setting: Setting
@@ -37,6 +37,7 @@ class ClientDriver:
     """What a command line must repeat to run a case again."""
     start: Callable[[Sequence[str]], Program] = Process
     """What makes a running client of the words of its command."""
+    heard: bool = False
 
     def attempt(self, case: Case, segmentation: Segmentation) -> Attempt:
         """Run the command once, against the case's server."""
@@ -49,6 +50,7 @@ class ClientDriver:
             fault = failed
         finally:
             peer.close()
+            self.heard = self.heard or bool(peer.process.said)
         return Attempt(fault=fault, steps=peer.evidence)
 
     def rerun(self, case: Case, segmentation: Segmentation) -> str:

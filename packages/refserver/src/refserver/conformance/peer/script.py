@@ -215,7 +215,7 @@ class Script(Talk):
     def _instead(self, frame: Frame | None) -> str:
         if frame is not None:
             return summary(frame.raw)
-        return self.why_not(self.wire.ended or "nothing came in time")
+        return self.why_not(self.wire.silence)
 
     def answers(self, seq: int) -> None:
         """Await the Pong to a Ping of the server's."""

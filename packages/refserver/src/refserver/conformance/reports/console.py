@@ -8,7 +8,7 @@ Layer: among the reports.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -38,27 +38,34 @@ LAST_STEPS = 14
 
 
 class Show:
-    """Takes results as they come: a line for each that is bad, and the bar moves."""
+    """Takes results as they come, at a terminal: a line for each that is bad, and the bar moves."""
 
-    def __init__(self, console: Console, bar: Progress | None, task: Any) -> None:
-        self._console = console
+    def __init__(self, bar: Progress, total: int) -> None:
         self._bar = bar
-        self._task = task
+        self._task = bar.add_task("", total=total, case="")
 
     def __call__(self, result: Result) -> None:
-        if self._bar is not None:
-            self._bar.update(self._task, advance=1, case=f"{result.case} {result.segmentation}")
+        which = f"{result.case} {result.segmentation}"
+        if _is_told(result):
+            line = f"{str(result.verdict).upper()} {which}"
+            _print(self._bar.console, line, style=COLOURS[result.verdict])
+        self._bar.update(self._task, advance=1, case=which)
 
 
 @contextmanager
-def progress(console: Console, total: int) -> Iterator[Show]:
-    """A bar that vanishes at the end; none where the console is no terminal."""
+def progress(console: Console, total: int) -> Iterator[Callable[[Result], None]]:
+    """What shows each result as it comes: a bar that vanishes at the end, at a terminal."""
     if not console.is_terminal:
-        yield Show(console, None, None)
+        yield lambda result: None
         return
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[case]}"))
     with Progress(*columns, console=console, transient=True) as bar:
-        yield Show(console, bar, bar.add_task("", total=total, case=""))
+        yield Show(bar, total)
+
+
+def _is_told(result: Result) -> bool:
+    """Whether a result is bad by itself: what is inconclusive is told by its reason."""
+    return result.verdict.bad and result.verdict is not Verdict.INCONCLUSIVE
 
 
 def show(console: Console, report: Report, *, verbose: bool = False) -> None:
@@ -66,7 +73,7 @@ def show(console: Console, report: Report, *, verbose: bool = False) -> None:
     cases = {case["id"]: case for case in report.cases}
     for run in report.runs:
         for result in run.results:
-            if result.verdict is not Verdict.INCONCLUSIVE and (result.verdict.bad or verbose):
+            if _is_told(result) or (verbose and result.verdict is not Verdict.INCONCLUSIVE):
                 _show_result(console, cases[result.case], result)
         _show_inconclusive(console, run)
         _show_summary(console, run)
