@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 from tests.conformance.samples import a_report, a_result
 from tests.conformance.serving import Served, serving
@@ -326,3 +327,24 @@ def test_an_id_a_statement_or_a_code_is_explained(what: str, said: str | None) -
     else:
         assert done.exit_code == 0
         assert said in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "completed"),
+    [
+        ("check :3000 frame-0", "FRAME-07"),
+        ("check --section cl", "close and half-close"),
+        ("peer PEER-FR", "PEER-FRAME-02"),
+        ("peer --section fr", "framing"),
+        ("explain frag-0", "FRAG-03"),
+        ("explain EP-4.2-", "EP-4.2-1"),
+        ("explain his", "HISTORY_GONE"),
+    ],
+)
+def test_a_shell_completes_what_the_kit_knows(line: str, completed: str) -> None:
+    *words, begun = line.split()
+
+    found = ShellComplete(group, {}, "kit", "_KIT").get_completions(words, begun)
+
+    assert completed in [each.value for each in found]
+    assert all(each.value.upper().startswith(begun.upper()) for each in found)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from tests.conformance.mutating import cases_for, failing
 from tests.conformance.serving import serving
@@ -84,6 +85,15 @@ def test_a_mutant_that_does_not_exist_is_a_usage_error() -> None:
 
     assert done.exit_code == 2
     assert "version-zero-accepted" in done.stderr
+
+
+def test_a_shell_completes_the_name_of_a_mutant() -> None:
+    completion = ShellComplete(main, {}, "refserver", "_REFSERVER_COMPLETE")
+
+    found = completion.get_completions(["serve", "--mutant"], "stop-")
+
+    names = [name for name in MUTANTS if name.startswith("stop-")]
+    assert [each.value for each in found] == names != []
 
 
 def test_without_the_option_nothing_of_the_mutants_is_loaded() -> None:

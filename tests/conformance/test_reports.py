@@ -105,6 +105,30 @@ def test_a_case_that_depends_on_the_segmentation_is_named(told: Callable[[Report
     assert re.search(r"differs between segmentations \(EP-2\.1-5\): .*FRAME-01", text)
 
 
+@pytest.mark.parametrize("is_set", [True, False])
+def test_with_no_color_a_terminal_gets_none(is_set: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if is_set:
+        monkeypatch.setenv("NO_COLOR", "1")
+    out = io.StringIO()
+
+    console.show(Console(file=out, force_terminal=True, color_system="standard"), FAILED)
+
+    colours = re.findall(r"\x1b\[[0-9;]*3[0-7]m", out.getvalue())
+    assert bool(colours) is not is_set
+
+
+def test_at_a_terminal_what_is_bad_is_told_as_it_comes() -> None:
+    out_console, out = printed(terminal=True)
+
+    with console.progress(out_console, len(Verdict)) as show:
+        for result in map(a_result, Verdict):
+            show(result)
+
+    told = [each for each in Verdict if f"{str(each).upper()} FRAME-01 whole" in out.getvalue()]
+    assert told == [Verdict.UNSTABLE, Verdict.STALE, Verdict.FAILED, Verdict.ERROR]
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_there_is_a_bar_only_on_a_terminal(terminal: bool) -> None:
     out_console, out = printed(terminal=terminal)

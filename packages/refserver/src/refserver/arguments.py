@@ -7,12 +7,13 @@ Layer: the ground of refserver; the kit's commands use it too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 import click
 
-__all__ = ["PORT", "Number", "Whole", "address", "an_address", "near"]
+__all__ = ["PORT", "Number", "Whole", "address", "an_address", "completing", "near"]
+Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 
 PORT = 3000
 
@@ -73,3 +74,16 @@ def near(word: str, known: Iterable[str]) -> str:
     spelled = {each.upper(): each for each in known}
     found = get_close_matches(word.upper(), spelled, n=1)
     return f"; did you mean {spelled[found[0]]!r}?" if found else ""
+
+
+def completing(known: Callable[[], Iterable[str]]) -> Complete:
+    """What completes a word for a shell that asks, in upper case or lower; only then `known` is.
+
+    >>> completing(lambda: ["FRAME-07", "LOGIN-01"])(None, None, "fr")
+    ['FRAME-07']
+    """
+
+    def complete(ctx: click.Context, param: click.Parameter, begun: str) -> list[str]:
+        return [each for each in known() if each.upper().startswith(begun.upper())]
+
+    return complete

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from click.core import ParameterSource
@@ -25,10 +25,13 @@ from rich.console import Console
 from eventcodec import LocalError
 
 from . import auth, logs, pokers
-from .arguments import Number, Whole, near
+from .arguments import Number, Whole, completing, near
 from .config import Config, Unusable
 from .conformance.commands import register as register_kit
 from .member import Failed, plain
+
+if TYPE_CHECKING:
+    from .mutants import Mutant
 
 __all__ = ["main"]
 
@@ -178,7 +181,12 @@ def _options(command: Command) -> Command:
 @main.command(cls=GroupedCommand)
 @click.argument("at", metavar="[PORT]", required=False, type=Whole(0, 65_535))
 @_options
-@click.option("--mutant", metavar="NAME", help="Be wrong in one way, to try a conformance kit.")
+@click.option(
+    "--mutant",
+    metavar="NAME",
+    shell_complete=completing(lambda: _mutants()),
+    help="Be wrong in one way, to try a conformance kit.",
+)
 @click.pass_context
 def serve(ctx: click.Context, /, at: int | None, mutant: str | None, **settings: Any) -> None:
     """Serve on localhost:3000, or on PORT, until Ctrl-C.
@@ -213,13 +221,18 @@ def serve(ctx: click.Context, /, at: int | None, mutant: str | None, **settings:
 
 def _broken(name: str) -> Mapping[str, Any]:
     """Break the server of this process; gives the settings that show it."""
+    mutants = _mutants()
+    if name not in mutants:
+        known = near(name, mutants) or "; the documentation's matrix of mutants names them"
+        raise click.UsageError(f"no mutant {name!r}{known}")
+    mutants[name].install()
+    return mutants[name].settings
+
+
+def _mutants() -> Mapping[str, Mutant]:
     from .mutants import MUTANTS  # nothing of them is loaded without the option
 
-    if name not in MUTANTS:
-        known = near(name, MUTANTS) or "; the documentation's matrix of mutants names them"
-        raise click.UsageError(f"no mutant {name!r}{known}")
-    MUTANTS[name].install()
-    return MUTANTS[name].settings
+    return MUTANTS
 
 
 @main.command()

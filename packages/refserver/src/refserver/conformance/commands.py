@@ -24,18 +24,19 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from ..arguments import Whole
+from ..arguments import Whole, completing
 from ..arguments import address as an_address
 from . import raw
 from .cases import SERVER_CASES
 from .check import CAPABILITIES, ServerDriver, check, probe, resolve
-from .explain import explain
+from .explain import explain, explained
 from .model import Report, Run
 from .options import (
     EXISTING,
     Asked,
     complaints,
     exit_codes,
+    ids_argument,
     leave,
     list_cases,
     report_options,
@@ -58,7 +59,7 @@ def register(group: click.Group) -> None:
 
 
 @click.command("check", epilog=exit_codes("the server cannot be reached"))
-@click.argument("words", nargs=-1, metavar="HOST:PORT [ID]...")
+@ids_argument("words", SERVER_CASES, "HOST:PORT [ID]...")
 @click.option(
     "--can",
     "abilities",
@@ -82,7 +83,7 @@ def register(group: click.Group) -> None:
 )
 @click.option("--pid", type=Whole(2), help="The server's process: may be stopped at last.")
 @click.option("--stop-command", metavar="COMMAND", help="Stops the server at last.")
-@suite_options
+@suite_options(SERVER_CASES)
 def check_command(
     asked: Asked,
     words: tuple[str, ...],
@@ -106,13 +107,13 @@ def check_command(
     with complaints():
         address, ids = aimed(words)
         if asked.listing:
-            return list_cases(asked.chosen(SERVER_CASES, ids))
+            return list_cases(asked.chosen(ids))
         if address is None:
             raise UsageError("which server? HOST:PORT comes first")
         stop = stopping(pid, stop_command)
         identities = credentials(credential_env)
         declared = capabilities(abilities, inabilities, identities, stop)
-        plan = asked.plan(SERVER_CASES, ids, declared)
+        plan = asked.plan(ids, declared)
         setting = Setting(
             address=resolve(*address, asked.timeout),
             timeout=asked.timeout,
@@ -254,7 +255,7 @@ def numbered(report: Report) -> Report:
 
 
 @click.command("explain")
-@click.argument("what", metavar="CASE|EP-…|CODE")
+@click.argument("what", metavar="CASE|EP-…|CODE", shell_complete=completing(explained))
 def explain_command(what: str) -> None:
     """The rule behind a case, a statement or an error code, and what usually is wrong.
 

@@ -23,7 +23,7 @@ from .raw import error
 from .statements import statements
 from .suite import UsageError
 
-__all__ = ["explain"]
+__all__ = ["explain", "explained"]
 
 SHOWN = 8
 """Bytes of a field in one line."""
@@ -39,10 +39,16 @@ def explain(what: str) -> Iterator[str]:
         return _statement(asked)
     code = _code(asked)
     if code is None:
-        known = (*CASES, *statements(), *ErrorCode.__members__)
-        meant = near(what, known) or "; see check --list and peer --list"
+        meant = near(what, explained()) or "; see check --list and peer --list"
         raise UsageError(f"{what!r} is no case, no statement and no code{meant}")
     return _error(code)
+
+
+def explained() -> Iterator[str]:
+    """All that can be explained, by name."""
+    yield from CASES
+    yield from statements()
+    yield from ErrorCode.__members__
 
 
 def _code(asked: str) -> ErrorCode | None:

@@ -21,7 +21,7 @@ import click
 from click.core import ParameterSource
 from rich.console import Console
 
-from ..arguments import Number, Whole
+from ..arguments import Number, Whole, completing
 from .model import Case, Level, Report, Result
 from .reports import console as on_console
 from .reports import html, junit, machine, markdown
@@ -35,6 +35,7 @@ __all__ = [
     "aside",
     "complaints",
     "exit_codes",
+    "ids_argument",
     "leave",
     "list_cases",
     "repeated",
@@ -46,6 +47,7 @@ __all__ = [
 FILE = click.Path(dir_okay=False, path_type=Path)
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 Command = Callable[..., None]
+Option = Callable[[Command], Command]
 
 
 def exit_codes(unreached: str) -> str:
@@ -125,8 +127,9 @@ def write_reports(report: Report, **files: Path | None) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What the options say, whatever is tested."""
+    """What the options say, whatever is tested, and the cases that there are for it."""
 
+    catalogue: Sequence[Case]
     cuts: str
     seed: int | None
     level: str | None
@@ -147,21 +150,20 @@ class Asked:
         """The seed that is asked for, or any."""
         return secrets.randbelow(2**32) if self.seed is None else self.seed
 
-    def chosen(self, catalogue: Sequence[Case], ids: Sequence[str]) -> list[Case]:
+    def chosen(self, ids: Sequence[str]) -> list[Case]:
         """The cases that are asked for. Raises UsageError."""
         level = None if self.level is None else Level(self.level.upper())
-        return select(catalogue, ids, level=level, sections=self.sections)
+        return select(self.catalogue, ids, level=level, sections=self.sections)
 
-    def plan(
-        self, catalogue: Sequence[Case], ids: Sequence[str], capabilities: frozenset[str]
-    ) -> Plan:
+    def plan(self, ids: Sequence[str], capabilities: frozenset[str]) -> Plan:
         """What is to be run. Raises UsageError."""
-        known = self.expected_failures
+        path = self.expected_failures
+        known = "" if path is None else path.read_text("utf-8")
         return Plan(
-            cases=self.chosen(catalogue, ids),
+            cases=self.chosen(ids),
             segmentations=list(Segmentation) if self.cuts == "all" else [Segmentation(self.cuts)],
             capabilities=capabilities,
-            expected=expected_ids("" if known is None else known.read_text("utf-8"), catalogue),
+            expected=expected_ids(known, self.catalogue),
         )
 
     def run(
@@ -189,17 +191,27 @@ class Asked:
         sys.exit(Exit.INTERRUPTED if interrupted else exit_code(report.results))
 
 
-def suite_options(command: Command) -> Command:
-    """The options of a command that tests; it gets them as one `asked`."""
-    names = [each.name for each in fields(Asked) if each.name != "again"]
+def ids_argument(name: str, catalogue: Sequence[Case], metavar: str) -> Option:
+    """Words that are ids, as a shell completes them."""
+    known = completing(lambda: (case.id for case in catalogue))
+    return click.argument(name, nargs=-1, metavar=metavar, shell_complete=known)
+
+
+def suite_options(catalogue: Sequence[Case]) -> Option:
+    """The options of a command that tests these cases; it gets them as one `asked`."""
+    return functools.partial(_with_options, catalogue)
+
+
+def _with_options(catalogue: Sequence[Case], command: Command) -> Command:
+    names = {each.name for each in fields(Asked)} - {"catalogue", "again"}
 
     @functools.wraps(command)
     def gathered(**options: Any) -> None:
         told = {name: options.pop(name) for name in names}
         again = repeated(click.get_current_context())
-        command(asked=Asked(**told, again=again), **options)
+        command(asked=Asked(**told, catalogue=catalogue, again=again), **options)
 
-    options: list[Callable[[Command], Command]] = [
+    options: list[Option] = [
         aside(
             "--segmentation",
             "cuts",
@@ -215,6 +227,7 @@ def suite_options(command: Command) -> Command:
             "sections",
             multiple=True,
             metavar="NAME",
+            shell_complete=completing(lambda: dict.fromkeys(case.section for case in catalogue)),
             help="Only this section, as --list has it; may be repeated.",
         ),
         aside("--list", "listing", is_flag=True, help="List the cases instead of running them."),

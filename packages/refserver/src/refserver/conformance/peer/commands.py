@@ -15,7 +15,7 @@ import sys
 import click
 
 from ..model import Report, Verdict
-from ..options import Asked, aside, complaints, exit_codes, list_cases, suite_options
+from ..options import Asked, aside, complaints, exit_codes, ids_argument, list_cases, suite_options
 from ..reports.phrases import ascii_only
 from ..segmentation import Segmentation
 from ..suite import Exit, NotReached, UsageError
@@ -41,7 +41,7 @@ class BehindDashes(click.Command):
 
 
 @click.command("peer", cls=BehindDashes, epilog=exit_codes("the command cannot be started"))
-@click.argument("ids", nargs=-1, metavar="[ID]... -- COMMAND {host} {port}")
+@ids_argument("ids", CLIENT_CASES, "[ID]... -- COMMAND {host} {port}")
 @aside("--doctor", is_flag=True, help="Check the command itself, step by step.")
 @click.option(
     "--can",
@@ -52,7 +52,7 @@ class BehindDashes(click.Command):
     + "; ".join(f"{name}: {text}" for name, text in CAPABILITIES.items())
     + ".",
 )
-@suite_options
+@suite_options(CLIENT_CASES)
 @click.pass_context
 def peer_command(
     ctx: click.Context, asked: Asked, ids: tuple[str, ...], doctor: bool, abilities: tuple[str, ...]
@@ -72,7 +72,7 @@ def peer_command(
     """
     with complaints():
         if asked.listing:
-            return list_cases(asked.chosen(CLIENT_CASES, ids))
+            return list_cases(asked.chosen(ids))
         command: list[str] = ctx.meta[__name__]
         if not command:
             raise UsageError("which client? behind -- stands its command")
@@ -91,7 +91,7 @@ def peer_command(
             seed=asked.some_seed(),
             options=asked.again,
         )
-        plan = asked.plan(CLIENT_CASES, ids, declared)
+        plan = asked.plan(ids, declared)
         name = asked.name or shlex.join(command)
         asked.run(
             plan,
