@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, TypeVar
 
+from eventcodec.dissect import dissect
+
 from . import expect as e
 from . import raw
 from .annotate import NOTHING, Begun, summaries, summary
@@ -36,8 +38,6 @@ KEPT = 512
 """Bytes of one step that go into a report."""
 FIRST, LAST = 40, 160
 """Steps of one case that go into a report."""
-OTHERS = ((b"HTTP/", "HTTP"), (b"\x15\x03", "TLS"), (b"\x16\x03", "TLS"), (b"SSH-", "SSH"))
-"""What another protocol's answers begin with: frames of such a length are none."""
 CLOSING = 0.5
 """Seconds that a finished case waits for the server to close, so that it has let go."""
 
@@ -441,8 +441,8 @@ class Conn:
     def silence(self) -> str:
         """Why there is no frame, for people."""
         why = self.ended or "nothing came in time"
-        others = (name for beginning, name in OTHERS if self._buffer.startswith(beginning))
-        return "; ".join([why, *(f"this may be {name}" for name in others)])
+        hint = dissect(bytes(self._buffer[:KEPT])).hint
+        return why if hint is None else f"{why}; perhaps: {hint}"
 
     def _expect(self, wanted: Expectation, deadline: float) -> Frame | None:
         while True:
