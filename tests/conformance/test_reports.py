@@ -71,6 +71,18 @@ def test_a_failure_on_the_console_tells_everything() -> None:
         assert part in told
 
 
+def test_the_console_tells_once_what_goes_wrong_alike_in_several_segmentations() -> None:
+    failed = a_result(Verdict.FAILED)
+    alike = replace(failed, segmentation=Segmentation.BYTEWISE)
+    otherwise = replace(failed, segmentation=Segmentation.RANDOM, actual="a reset")
+
+    told = on_the_console(a_report(failed, alike, otherwise))
+
+    assert told.count("FAILED FRAME-01") == 2
+    assert "(MUST; whole, bytewise)" in told
+    assert "(MUST; random)" in told
+
+
 def test_nothing_of_a_peers_reaches_the_terminal_raw() -> None:
     out_console, out = printed()
 

@@ -8,7 +8,7 @@ Layer: among the reports.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -69,14 +69,24 @@ def _is_told(result: Result) -> bool:
 
 
 def show(console: Console, report: Report, *, verbose: bool = False) -> None:
-    """Print the report: every bad result with its evidence, then a summary for each run."""
+    """Print the report: what is bad, each with its evidence, then a summary for each run."""
     cases = {case["id"]: case for case in report.cases}
     for run in report.runs:
-        for result in run.results:
-            if _is_told(result) or (verbose and result.verdict is not Verdict.INCONCLUSIVE):
-                _show_result(console, cases[result.case], result)
+        for alike in _alike(run):
+            first = alike[0]
+            if _is_told(first) or (verbose and first.verdict is not Verdict.INCONCLUSIVE):
+                _show_result(console, cases[first.case], alike)
         _show_inconclusive(console, run)
         _show_summary(console, run)
+
+
+def _alike(run: Run) -> Iterable[list[Result]]:
+    """Results that say the same of a case in several segmentations; one's evidence is enough."""
+    found: dict[tuple[object, ...], list[Result]] = {}
+    for result in run.results:
+        said = result.case, result.verdict, result.expected, result.actual, result.reason
+        found.setdefault(said, []).append(result)
+    return found.values()
 
 
 def _print(console: Console, text: str = "", indent: int = 0, style: str = "") -> None:
@@ -84,10 +94,12 @@ def _print(console: Console, text: str = "", indent: int = 0, style: str = "") -
     console.print(line, soft_wrap=True, highlight=False)
 
 
-def _show_result(console: Console, case: dict[str, Any], result: Result) -> None:
+def _show_result(console: Console, case: dict[str, Any], alike: list[Result]) -> None:
+    result = alike[0]
+    where = ", ".join(each.segmentation for each in alike)
     colour = COLOURS[result.verdict]
     head = f"[{colour}]{str(result.verdict).upper()}[/] [bold]{result.case}[/] "
-    tail = f"{escape(case['title'])} [dim]({case['level']}, {result.segmentation})[/]"
+    tail = f"{escape(case['title'])} [dim]({case['level']}; {where})[/]"
     console.print(head + tail, highlight=False, soft_wrap=True)
     for requirement in case["requirement"]:
         _print(console, f"requires  {requirement}", 2)
