@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -21,6 +22,7 @@ def passed(mode: list[str], tests: list[str]) -> int:
     done = subprocess.run(
         [sys.executable, *mode, "-m", "pytest", *options, *tests],
         cwd=ROOT,
+        env={**os.environ, "HYPOTHESIS_PROFILE": "fast"},  # a soak looks harder elsewhere
         capture_output=True,
         text=True,
     )
