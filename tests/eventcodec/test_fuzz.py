@@ -1,4 +1,4 @@
-"""C9: what the fuzzer reached and what it once found, replayed; and the fuzzer itself."""
+"""C9: what the fuzzer reached and once found, replayed; the fuzzer itself; and a flood."""
 
 from __future__ import annotations
 

@@ -5,10 +5,10 @@ C2  every length of a frame with every length inside it: the outcome of each pai
 C3  another protocol on this port: refused in its first bytes
 C4  millions of mutated frames: all readers agree (test_differential)
 C5  thousands of streams, each in five cuts: same events, same error, same place
-C6  cost grows with the bytes, however they are cut
+C6  cost grows with the bytes, however they are cut (counted in instructions: test_cost)
 C7  text that is not UTF-8, both ways: a documented error, never UnicodeError
 C8  the same under -O, -OO and -X dev -W error (test_modes)
-C9  coverage-guided fuzzing, and its old findings (test_fuzz)
+C9  fuzzing, guided by coverage and blind, and its old findings (test_fuzz)
 """
 
 from __future__ import annotations
