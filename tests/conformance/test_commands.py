@@ -208,6 +208,14 @@ def test_where_nobody_answers_is_4() -> None:
     assert "cannot reach" in done.stderr
 
 
+def test_a_server_that_says_nothing_fails_its_cases() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        done = run("check", f":{mute.getsockname()[1]}", "LOGIN-01", *WHOLE, "--timeout", "0.05")
+
+    assert done.exit_code == Exit.FAILED
+    assert "nothing came in time" in done.stdout
+
+
 def test_the_kits_own_failure_is_5(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     broken(monkeypatch, ZeroDivisionError())
 

@@ -52,14 +52,14 @@ def resolve(host: str, port: int, timeout: float) -> tuple[str, int]:
     raise NotReached(f"cannot reach {host}:{port}: {reason}")
 
 
-def probe(setting: Setting, token: str) -> Frame:
-    """What the server says to a login, its Welcome or another frame; an empty one for nothing."""
+def probe(setting: Setting, token: str) -> Frame | None:
+    """What the server says to a login, its Welcome or another frame, if anything."""
     talk = Talk(setting, Segmentation.WHOLE, Random(0), f"{token}-probe")
     try:
         conn = talk.connect("probe")
         with suppress(CaseFailed):
             conn.login()
-        return conn.seen[-1] if conn.seen else Frame(b"")
+        return conn.seen[-1] if conn.seen else None
     finally:
         talk.close()
 

@@ -44,6 +44,7 @@ from .options import (
     write_reports,
 )
 from .peer.commands import peer_command
+from .raw import Frame
 from .reports import console as on_console
 from .reports import machine
 from .suite import Exit, UsageError, exit_code
@@ -129,12 +130,17 @@ def check_command(
             token=secrets.token_hex(3),
             options=asked.again,
         )
-        greeting = probe(setting, driver.token)
-        if greeting.number("code") == raw.UNAUTHORIZED and not identities:
-            click.echo("refserver: the server asks for credentials: --credential-env", err=True)
-        said = (greeting.text("server") or b"").decode("utf-8", "replace")
-        name = asked.name or said or driver.target
+        name = asked.name or greeted(probe(setting, driver.token), identities) or driver.target
         asked.run(plan, lambda show: check(plan, driver, name=name, on_result=show))
+
+
+def greeted(greeting: Frame | None, identities: Sequence[Identity]) -> str:
+    """What the server calls itself, if it does; that it lets nobody in is said on the way."""
+    if greeting is None:
+        return ""
+    if greeting.number("code") == raw.UNAUTHORIZED and not identities:
+        click.echo("refserver: the server asks for credentials: --credential-env", err=True)
+    return (greeting.text("server") or b"").decode("utf-8", "replace")
 
 
 def aimed(words: Sequence[str]) -> tuple[tuple[str, int] | None, Sequence[str]]:
