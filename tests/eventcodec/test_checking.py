@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from eventcodec import vectors
-from eventcodec.checking import Report, check, printable, table
+from eventcodec.checking import NO_CONNECTION, Outcome, Report, check, printable, table
 from eventcodec.exchange import Case, cases
 
 READER = (sys.executable, str(Path(__file__).with_name("plain_reader.py")))
@@ -104,6 +104,25 @@ def test_a_program_that_does_not_end_is_ended_with_all_that_it_started() -> None
 def test_a_program_that_cannot_be_run_is_an_os_error() -> None:
     with pytest.raises(FileNotFoundError):
         check(ONE, ("./no such program",), timeout=1)
+
+
+@pytest.mark.parametrize("receiver", ["client", "server"])
+def test_a_decoder_that_is_asked_as_one_end_of_a_connection_is_told_so(receiver: str) -> None:
+    every = cases(vectors.load(), receivers=[receiver])
+    asked = [case for case in every if case.group != "prefix"]
+
+    told = list(report_on("answer", asked).as_text())
+
+    assert told[-3:-1] == list(NO_CONNECTION)
+
+
+def test_who_keeps_a_state_and_errs_is_not_taken_for_a_decoder() -> None:
+    about = [case for case in cases(vectors.load(), receivers=["client"]) if case.group == "state"]
+    right, wrong = Outcome(about[0], "{}", None), Outcome(about[1], "{}", "not the right answer")
+
+    told = Report(("it",), (right, wrong), 2, None).as_text()
+
+    assert not set(NO_CONNECTION) & set(told)
 
 
 def test_no_case_is_no_pass_and_runs_nothing() -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
@@ -377,6 +378,17 @@ def test_check_asks_the_ends_of_a_connection_and_writers_where_told(run: Run) ->
     writer = run("vectors", "check", "--encode", "--only", "*#encode", *ours)
     assert writer.code == 0
     assert f"encode    {len(VALID)}" in writer.out.decode()
+
+
+def test_the_help_of_check_says_what_a_state_is_as_the_vectors_do(run: Run) -> None:
+    readme = files("eventcodec.vectors").joinpath("README.md").read_text("utf-8")
+    setups = re.findall(r"^\* (\*\*(?:server|client), .*?)(?=^\* |^$)", readme, re.M | re.S)
+
+    told = run("vectors", "check", "--help").out.decode()
+
+    assert len(setups) == 4
+    for setup in setups:
+        assert " ".join(re.sub(r"[*`]", "", setup).split()) in " ".join(told.split())
 
 
 def test_check_reports_as_json(run: Run) -> None:

@@ -26,6 +26,12 @@ __all__ = ["Outcome", "Report", "check", "printable", "table"]
 
 MOST_SHOWN = 20
 LONGEST_SHOWN = 200
+ABOUT_A_CONNECTION = ("way", "state", "order")
+"""Groups of faults that no frame has by itself: who reads it, and when, is what is wrong."""
+NO_CONNECTION = (
+    "hint: a decoder alone takes what only one end of a connection, in its state, must refuse;",
+    "leave --receiver out, or have the program bring a connection into the state: see --help",
+)
 
 
 def printable(text: str) -> str:
@@ -82,6 +88,12 @@ class Report:
         """There were cases, all were answered, all rightly, and the program ended well."""
         return self.asked > 0 and not self.wrong and self.end is None
 
+    @property
+    def _is_no_connection(self) -> bool:
+        """Whether it answered like a decoder that knows of no connection."""
+        asked = [each for each in self.outcomes if each.case.group in ABOUT_A_CONNECTION]
+        return bool(asked) and all(each.wrong and each.answer for each in asked)
+
     def as_text(self, options: Sequence[str] = ()) -> Iterator[str]:
         """Lines for a terminal. `options` are repeated in the lines that ask one case again."""
         if not self.asked:
@@ -97,6 +109,8 @@ class Report:
         yield ""
         if len(self.wrong) > MOST_SHOWN:
             yield f"{len(self.wrong) - MOST_SHOWN} more are wrong; --json has them all"
+        if self._is_no_connection:
+            yield from NO_CONNECTION
         if self.end is not None:
             yield f"the program failed: {self.end}"
         else:

@@ -61,6 +61,17 @@ and answers each, in the same order, with one JSON line on its standard output:
   {"error": 1}                    the code of the error that these bytes are
   {"incomplete": true}            neither: more bytes must come
 
+Most questions are to a codec, whatever its state. With --receiver some are to one end of a
+connection, and "state" is "new" or "member": bring that end into it first, so that 7 is the
+next number in every respect.
+
+  server, new: a server just started, a connection just accepted. No credential is asked for.
+  server, member: a Login with seq 1 and user ann came and was answered with a Welcome of
+    position 1 and max_frame 65,536.
+  client, new: its requests 1 to 6, all Ping, were answered; its Login, with seq 7, was not yet.
+  client, member: its Login with seq 1 was answered with a Welcome of position 1 and
+    max_frame 65,536, its Messages 2 to 6 with Acks of positions 2 to 6, its Message 7 not yet.
+
 With --encode it also gets events, and answers with their frames:
 
   {"id": "ping#encode", "event": {"event": "Ping", "seq": "7"}}
