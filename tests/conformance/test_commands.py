@@ -14,6 +14,7 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 from tests.conformance.samples import a_report, a_result
 from tests.conformance.serving import Served, serving
+from tests.refserver.conftest import Authority
 from tests.refserver.running import running
 
 from refserver.auth import new_token
@@ -35,6 +36,11 @@ def group() -> None:
 register(group)
 WHOLE = ("--segmentation", "whole", "--seed", "7")
 PATIENT = ("--timeout", "20")
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "ca")
 
 
 @pytest.fixture(scope="module")
@@ -93,11 +99,13 @@ def test_each_option_that_changes_a_verdict_is_repeated(
     command: click.Command, option: click.Option
 ) -> None:
     values = {"choice": "resume", "whole number": "7", "number": "7.5", "text": "true"}
-    value = values.get(option.type.name, __file__)
-    ctx = command.make_context("it", [option.opts[0], value])
+    said = [option.opts[0]]
+    if not option.is_flag:
+        said.append(values.get(option.type.name, __file__))
+    ctx = command.make_context("it", list(said))
 
     with ctx:
-        assert repeated(ctx) == (option.opts[0], value)
+        assert repeated(ctx) == tuple(said)
 
 
 def test_what_was_not_asked_for_is_not_repeated() -> None:
@@ -169,6 +177,25 @@ def test_a_server_that_asks_for_credentials_is_told_from_a_wrong_one(tmp_path: P
 
     assert done.exit_code == Exit.FAILED
     assert "asks for credentials: --credential-env" in done.stderr
+
+
+def test_a_server_is_tested_over_tls_but_for_half_closed_connections(
+    tmp_path: Path, authority: Authority
+) -> None:
+    cert = str(authority.issue())
+    with running(tmp_path, "--tls-cert", cert, "--close-timeout", "0.1") as secure:
+        ids = ["LOGIN-01", "FRAME-01", "FRAG-0*", "CLOSE-01", "FRAME-07"]
+        words = [f":{secure.port}", *ids, *WHOLE, *PATIENT]
+
+        trusted = run("check", *words, "--ca", str(authority.file), "-v")
+        stranger = run("check", *words, "--tls")
+        plain = run("check", f":{secure.port}", "LOGIN-01", *WHOLE, *PATIENT)
+
+    assert trusted.exit_code == Exit.AS_EXPECTED
+    assert "needs half-closed connections" in trusted.stdout
+    assert f"--ca {authority.file}" in trusted.stdout
+    assert (stranger.exit_code, "cannot connect" in stranger.stderr) == (Exit.UNREACHABLE, True)
+    assert (plain.exit_code, "may speak TLS: --tls" in plain.stderr) == (Exit.FAILED, True)
 
 
 def test_what_ran_before_a_ctrl_c_is_told_and_written(

@@ -33,7 +33,7 @@ from eventcodec import (
     Unknown,
 )
 
-__all__ = ["CHUNK", "Fact", "Failed", "Member", "connect", "plain", "why"]
+__all__ = ["CHUNK", "Fact", "Failed", "Member", "connect", "plain", "trusting", "why"]
 
 FAILED, USAGE, UNREACHABLE = 1, 2, 4
 CHUNK = 1 << 16
@@ -151,7 +151,7 @@ def connect(
     """A connection to this address, over TLS where it is asked for. Raises Failed."""
     host, port = address
     where = f"{host}:{port}"
-    context = _trusting(ca) if tls or ca else None
+    context = trusting(ca) if tls or ca else None
     try:
         sock = socket.create_connection(address, timeout)
     except OSError as error:
@@ -172,7 +172,8 @@ def connect(
         raise Failed(f"no TLS with {where}: {plain(str(error))}", UNREACHABLE) from error
 
 
-def _trusting(ca: Path | None) -> ssl.SSLContext:
+def trusting(ca: Path | None) -> ssl.SSLContext:
+    """TLS for a client that trusts these certificates, or the system's. Raises Failed."""
     try:
         return ssl.create_default_context(cafile=ca)
     except OSError as error:

@@ -26,6 +26,7 @@ from rich.console import Console
 
 from ..arguments import Whole, completing
 from ..arguments import address as an_address
+from ..member import trusting
 from . import raw
 from .cases import SERVER_CASES
 from .check import CAPABILITIES, ServerDriver, check, probe, resolve
@@ -82,6 +83,8 @@ def register(group: click.Group) -> None:
     help="The environment variable with name:credential pairs, separated by spaces, for a "
     "server that does not let everybody in; four of them serve all cases.",
 )
+@click.option("--tls", is_flag=True, help="Test it over TLS, which cannot half-close.")
+@click.option("--ca", type=EXISTING, help="Trust these certificates; implies --tls.")
 @click.option("--pid", type=Whole(2), help="The server's process: may be stopped at last.")
 @click.option("--stop-command", metavar="COMMAND", help="Stops the server at last.")
 @suite_options(SERVER_CASES)
@@ -91,6 +94,8 @@ def check_command(
     abilities: tuple[str, ...],
     inabilities: tuple[str, ...],
     credential_env: str | None,
+    tls: bool,
+    ca: Path | None,
     pid: int | None,
     stop_command: str | None,
 ) -> None:
@@ -115,14 +120,15 @@ def check_command(
         identities = credentials(credential_env)
         declared = capabilities(abilities, inabilities, identities, stop)
         plan = asked.plan(ids, declared)
+        host, port = address
         setting = Setting(
-            address=resolve(*address, asked.timeout),
+            address=resolve(host, port, asked.timeout),
+            wrap=partial(trusting(ca).wrap_socket, server_hostname=host) if tls or ca else None,
             timeout=asked.timeout,
             capabilities=declared,
             identities=identities,
             stop=stop,
         )
-        host, port = address
         driver = ServerDriver(
             setting=setting,
             target=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
@@ -130,17 +136,22 @@ def check_command(
             token=secrets.token_hex(3),
             options=asked.again,
         )
-        name = asked.name or greeted(probe(setting, driver.token), identities) or driver.target
+        greeting = probe(setting, driver.token)
+        if fault := misfit(greeting, setting):
+            click.echo(f"refserver: {fault}", err=True)
+        said = (greeting and greeting.text("server")) or b""
+        name = asked.name or said.decode("utf-8", "replace") or driver.target
         asked.run(plan, lambda show: check(plan, driver, name=name, on_result=show))
 
 
-def greeted(greeting: Frame | None, identities: Sequence[Identity]) -> str:
-    """What the server calls itself, if it does; that it lets nobody in is said on the way."""
-    if greeting is None:
-        return ""
-    if greeting.number("code") == raw.UNAUTHORIZED and not identities:
-        click.echo("refserver: the server asks for credentials: --credential-env", err=True)
-    return (greeting.text("server") or b"").decode("utf-8", "replace")
+def misfit(greeting: Frame | None, setting: Setting) -> str:
+    """What the answer to a login says about the options, empty where nothing."""
+    if greeting is None and setting.wrap is None:
+        return "the server says nothing; the port may speak TLS: --tls"
+    unauthorized = greeting is not None and greeting.number("code") == raw.UNAUTHORIZED
+    if unauthorized and not setting.identities:
+        return "the server asks for credentials: --credential-env"
+    return ""
 
 
 def aimed(words: Sequence[str]) -> tuple[tuple[str, int] | None, Sequence[str]]:

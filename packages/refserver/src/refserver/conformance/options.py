@@ -89,7 +89,7 @@ def repeated(ctx: click.Context) -> tuple[str, ...]:
         for option in ctx.command.params
         if isinstance(option, click.Option) and not isinstance(option, Aside)
         for value in _given(ctx, option)
-        for word in (option.opts[0], str(value))
+        for word in (option.opts[0], str(value))[: 1 if option.is_flag else 2]
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 import struct
 import time
 from collections import deque
@@ -34,6 +35,8 @@ __all__ = ["HALF_CLOSED", "RESET", "Conn", "Identity", "Setting", "Talk"]
 
 T = TypeVar("T")
 HALF_CLOSED, RESET = "shut down the sending side", "reset the connection"
+NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+"""What a socket says that does not wait."""
 KEPT = 512
 """Bytes of one step that go into a report."""
 FIRST, LAST = 40, 160
@@ -59,6 +62,8 @@ class Setting:
     capabilities: frozenset[str]
     identities: tuple[Identity, ...] = ()
     """Who may log in, where not everybody may."""
+    wrap: Callable[[socket.socket], ssl.SSLSocket] | None = None
+    """Makes a connection speak TLS."""
     stop: Callable[[], str] | None = None
     """Makes the server shut down; gives what went wrong, or "" where nothing did."""
     seen: dict[object, tuple[Any, list[Step]]] = field(default_factory=dict, compare=False)
@@ -131,6 +136,7 @@ class Talk:
         sock.settimeout(self.timeout)
         try:
             sock.connect(self.setting.address)
+            sock = sock if self.setting.wrap is None else self.setting.wrap(sock)
         except OSError as error:
             sock.close()
             raise NotReached(f"cannot connect: {error.strerror or error}") from error
@@ -280,7 +286,7 @@ class Conn:
         while view:
             try:
                 sent = self._sock.send(view)
-            except BlockingIOError:
+            except NOT_NOW:
                 if not self._wait(deadline, select.POLLOUT | (select.POLLIN if reading else 0)):
                     break
                 if reading:
@@ -296,12 +302,15 @@ class Conn:
         return len(view)
 
     def half_close(self, *, quietly: bool = False) -> None:
-        """End one's own stream; nothing is answered from now on."""
+        """End one's own stream; nothing is answered from now on. Raises Unsupported over TLS."""
         self.answers = False
         if not quietly:
+            if self.talk.setting.wrap is not None:
+                raise Unsupported("needs half-closed connections, which TLS does not have")
             self.talk.step(self.who, Direction.NOTE, note=HALF_CLOSED)
         try:
-            self._sock.shutdown(socket.SHUT_WR)
+            # An SSLSocket's own would give up TLS, and what comes could not be read any more.
+            socket.socket.shutdown(self._sock, socket.SHUT_WR)
         except OSError as error:
             if not quietly:
                 self.talk.step(self.who, Direction.NOTE, note=f"{error.strerror}")
@@ -475,6 +484,12 @@ class Conn:
             self.send_piece(raw.pong(ping.seq))
 
     def _wait(self, deadline: float, events: int) -> bool:
+        if (
+            isinstance(self._sock, ssl.SSLSocket)
+            and events & select.POLLIN
+            and self._sock.pending()
+        ):
+            return True  # it has been read, and only not been given
         poll = select.poll()
         poll.register(self._sock, events)
         left = max(0.0, deadline - time.monotonic())
@@ -483,7 +498,7 @@ class Conn:
     def _read(self) -> None:
         try:
             data = self._sock.recv(1 << 18)
-        except BlockingIOError:
+        except NOT_NOW:
             return
         except OSError as error:
             self.broken = f"the connection failed: {error.strerror}"
