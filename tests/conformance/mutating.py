@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +37,12 @@ GLANCE = 0.05
 TIMEOUT = 0.3
 """Seconds until what must come is missed; more than any mutant is late by."""
 LOADED = ("waits-for-the-slowest", "deaf-for-ever", "skips-for-the-slow")
+COSTLY: dict[str, Callable[[Mutant], bool]] = {
+    "slow consumers": lambda mutant: mutant.name in LOADED or "evicts" in mutant.needs,
+    "keepalive": lambda mutant: not {"heartbeat", "login-timeout"}.isdisjoint(mutant.needs),
+    "shutdown": lambda mutant: "shutdown" in mutant.needs,
+}
+"""Sections that wait for a clock, move many MiB or end the server: run where they concern."""
 
 
 class Passwords:
@@ -138,10 +144,8 @@ def broken(mutant: Mutant) -> Iterator[Here]:
 
 def cases_for(mutant: Mutant) -> list[str]:
     """All cases that can be run against a mutant in reasonable time."""
-    sections = {"slow consumers": mutant.name in LOADED or "evicts" in mutant.needs}
-    sections["keepalive"] = bool({"heartbeat", "login-timeout"} & set(mutant.needs))
-    sections["shutdown"] = "shutdown" in mutant.needs
-    return [case.id for case in SERVER_CASES if sections.get(case.section, True)]
+    left_out = {section for section, concerns in COSTLY.items() if not concerns(mutant)}
+    return [case.id for case in SERVER_CASES if case.section not in left_out]
 
 
 def failing(mutant: Mutant, ids: list[str]) -> set[str]:
@@ -169,4 +173,4 @@ def failing(mutant: Mutant, ids: list[str]) -> set[str]:
     return {result.case for result in results if result.verdict in wrong}
 
 
-__all__ = ["MUTANTS", "broken", "cases_for", "failing"]
+__all__ = ["COSTLY", "MUTANTS", "broken", "cases_for", "failing"]
