@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import pytest
@@ -241,33 +242,40 @@ def position_of(entry: Frame) -> int:
         (10, 1, 1_000, None),
         (10, 10, 100, None),
         pytest.param(200, 1, 10_000, 0.05, marks=pytest.mark.slow),
-        pytest.param(200, 200, 300, 0.25, marks=pytest.mark.slow),
+        pytest.param(200, 200, 1_000, 0.25, marks=pytest.mark.slow),
     ],
     ids=["one", "all", "one full", "many full"],
 )
 def test_nobody_waits_long_while_others_talk_and_all_read_it_in_order(
     tmp_path: Path, members: int, talkers: int, says: int, most: float | None
 ) -> None:
-    wait, computed = longest_wait(tmp_path, members, talkers, says)
+    waits = waits_while(tmp_path, members, talkers, says)
 
-    print(f"{talkers} of {members} said {says} each: worst ping {wait * 1000:.0f} ms,")
+    amid = [wait.lasted for wait in waits if wait.heard]
+    usual, worst = median(amid), max(wait.lasted for wait in waits)
+    computed = max(wait.computed for wait in waits)
+    print(f"{talkers} of {members} said {says} each, {len(amid)} pings amid it:")
+    print(f"{usual * 1000:.0f} ms the median, {worst * 1000:.0f} ms the worst,")
     print(f"{computed * 1000:.0f} ms of the server's processor time at most")
     if most:
+        assert usual <= most
         assert computed <= most
 
 
 class Wait(NamedTuple):
-    """How long an answer took, and how much of that the server computed.
+    """How long an answer took, how much of that the server computed, and what came with it.
 
-    What else the machine has to do makes only the first longer.
+    What else the machine has to do makes only the first longer. Where no byte came but the
+    answer, nobody talked.
     """
 
     lasted: float
     computed: float
+    heard: int
 
 
-def longest_wait(folder: Path, members: int, talkers: int, says: int) -> Wait:
-    """The worst that somebody waits for a Pong while so much is said; all must read it."""
+def waits_while(folder: Path, members: int, talkers: int, says: int) -> list[Wait]:
+    """How long somebody waits for each Pong while so much is said; all must read it."""
     context = multiprocessing.get_context("spawn")
     with (
         running(folder, *room_for(members), "--heartbeat", "0", dev=False) as server,
@@ -288,7 +296,7 @@ def longest_wait(folder: Path, members: int, talkers: int, says: int) -> Wait:
     for user, content in map(said, facts):
         said_by.setdefault(user, []).append(int(content))
     assert list(said_by.values()) == [list(range(says))] * talkers
-    return Wait(*map(max, zip(*waits, strict=True)))
+    return waits
 
 
 def ask_until(client: Client, done: Future[int], server: Running) -> tuple[list[Wait], list[Frame]]:
@@ -301,6 +309,7 @@ def ask_until(client: Client, done: Future[int], server: Running) -> tuple[list[
     while not (waits and done.done()):
         seq = len(waits) + 2
         answer, seen = frame(PONG, seq), len(stream)
+        heard = -seen - len(answer)
         began, computed = time.perf_counter(), processor_time(server)
         client.send(ping(seq))
         while stream.find(answer, max(0, seen - len(answer))) < 0:
@@ -308,5 +317,6 @@ def ask_until(client: Client, done: Future[int], server: Running) -> tuple[list[
             data = client.sock.recv(1 << 20)
             assert data
             stream += data
-        waits.append(Wait(time.perf_counter() - began, processor_time(server) - computed))
+        lasted, computed = time.perf_counter() - began, processor_time(server) - computed
+        waits.append(Wait(lasted, computed, heard + len(stream)))
     return waits, list(Frames().receive(bytes(stream)))
