@@ -10,6 +10,7 @@ import os
 import selectors
 import signal
 import struct
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -77,6 +78,19 @@ def keep_quiet(clients: Sequence[Client], seconds: float) -> int:
                 key.data.send(frame(PONG, asked.seq))
                 pings += 1
     return pings
+
+
+class Pace:
+    """So many a second, as long as everybody keeps up."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._began = time.monotonic()
+        self._never = threading.Event()
+
+    def keep(self, done: int) -> None:
+        """Wait until so many were due."""
+        self._never.wait(self._began + done / self._rate - time.monotonic())
 
 
 class Talker:

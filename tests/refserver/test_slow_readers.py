@@ -7,14 +7,18 @@ is timed is timed in pairs, with and without those who stall, in one run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from math import inf
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+from tests.refserver.crowd import Pace
 from tests.refserver.process import Running, running
 from tests.refserver.raw import (
     HEADER,
@@ -30,8 +34,10 @@ from tests.refserver.raw import (
     message,
     said,
 )
+from tests.refserver.stopped import hosting
 
 from refserver.room import ENTRY_CHARGE
+from refserver.server import Link, Server
 
 MIB = 1 << 20
 SMALL = 4_096
@@ -41,6 +47,8 @@ KERNEL = 8 * MIB
 EACH = 128 * 1024
 """What a connection may cost beside the log."""
 EVICTED = b"\2"
+RATE = 200
+"""Messages a second."""
 PATIENT = ("--heartbeat", "0", "--stalled", "600", "--close-timeout", "60")
 """Only the log is a limit."""
 
@@ -138,22 +146,24 @@ def wake(stalled: Stalled) -> list[Frame]:
 
 @pytest.mark.proves("EP-7.2-3", "EP-5.2-8", "EP-5.4-4", "EP-7.2-2")
 @pytest.mark.parametrize(
-    ("readers", "stalled", "size"),
+    ("readers", "stalled", "size", "rate"),
     [
-        (30, 1, 16_000),
-        pytest.param(199, 1, 1_024, marks=pytest.mark.slow),
-        pytest.param(100, 1_000, 1_024, marks=pytest.mark.slow),
+        (30, 1, 16_000, inf),
+        pytest.param(199, 1, 1_024, RATE, marks=pytest.mark.slow),
+        pytest.param(100, 1_000, 1_024, RATE, marks=pytest.mark.slow),
     ],
     ids=["short", "1 of 200", "1000 of 1100"],
 )
 def test_those_who_stall_are_evicted_at_their_limit_and_the_others_miss_nothing(
-    tmp_path: Path, readers: int, stalled: int, size: int
+    tmp_path: Path, readers: int, stalled: int, size: int, rate: float
 ) -> None:
     log = MIB
     with crowd(tmp_path, readers, stalled, "--log-bytes", str(log)) as those:
         peak = 0
+        pace = Pace(rate)
         while len(those.evicted) < stalled:
-            those.say(size, count=max(1, 60_000 // size))
+            those.say(size)
+            pace.keep(those.said)
             peak = max(peak, those.grown)
             assert those.said * size < KERNEL + 4 * log
 
@@ -165,6 +175,46 @@ def test_those_who_stall_are_evicted_at_their_limit_and_the_others_miss_nothing(
             assert [fact.seq for fact in facts] == [each.place + 1 + n for n in range(len(facts))]
             assert failed(last) == Failed(0, SLOW_CONSUMER)
             assert sum(those.charged[position] for position in behind) > log
+
+
+@pytest.mark.proves("EP-7.2-3")
+async def test_those_who_stall_cost_the_others_no_turn_and_no_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert await work_done(monkeypatch, stalled=5) == await work_done(monkeypatch, stalled=0)
+
+
+async def work_done(monkeypatch: pytest.MonkeyPatch, stalled: int) -> Counter[str]:
+    """Turns and writes of a server that brings 50 messages to 8 readers, beside so many more."""
+    async with hosting(presence=False, heartbeat=0, log_bytes=8 * KERNEL) as host:
+        ann, *readers = [await host.member() for _ in range(9)]
+        for _ in range(stalled):
+            await host.member(receive_buffer=SMALL)
+
+        async def say(size: int) -> None:
+            await ann.send(message(bytes(size), 2))
+            for each in (ann, *readers):
+                await each.frame()
+
+        while sum(link.writable for link in host.server._links) > 9:
+            await say(60_000)
+        with monkeypatch.context() as counted:
+            work: Counter[str] = Counter()
+            for owner, name in ((os, "write"), (Link, "pass_on"), (Server, "_turn")):
+                counted.setattr(owner, name, counting(work, getattr(owner, name)))
+            for _ in range(50):
+                await say(1_024)
+        return work
+
+
+def counting(work: Counter[str], function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, which adds each call to the work done."""
+
+    def counted(*arguments: Any) -> Any:
+        work[function.__name__] += 1
+        return function(*arguments)
+
+    return counted
 
 
 @pytest.mark.slow
@@ -195,11 +245,14 @@ def ratio(having: Crowd, lacking: Crowd) -> float:
     """What 1 KiB takes to all readers of the one, of what it takes to all of the other."""
     times: dict[Crowd, list[float]] = {having: [], lacking: []}
     turn = [having, lacking]
-    for _ in range(100):  # in turn, so that both meet what else the machine does
+    for _ in range(10):  # in turn, so that both meet what else the machine does
         for those in turn:
-            start = perf_counter()
-            those.say(1_024)
-            times[those].append(perf_counter() - start)
+            pace = Pace(RATE)
+            for done in range(1, 11):
+                start = perf_counter()
+                those.say(1_024)
+                times[those].append(perf_counter() - start)
+                pace.keep(done)
         turn.reverse()
     return median(times[having]) / median(times[lacking])
 
