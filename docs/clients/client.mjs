@@ -1,13 +1,12 @@
 // A whole client of Event Protocol 1 for Node, with no package: node client.mjs HOST PORT
-//
 // It logs in as ann, tells each event that it sees as a line of JSON, follows the orders that a member
 // called kit gives in the room, and resumes its session when told to. EP-… are the specification's statements.
 import net from "node:net";
 
 const [HOST, PORT] = process.argv.slice(2);
-const LOGIN = 1, MESSAGE = 2, LOGOUT = 3, ACK = 4, ERROR = 5, PING = 6, PONG = 7, WELCOME = 8;
-const JOINED = 9, LEFT = 10;
-const MALFORMED = 1, FRAME_TOO_LARGE = 2, UNSUPPORTED_VERSION = 3, UNEXPECTED_EVENT = 5;
+const LOGIN = 1, MESSAGE = 2, LOGOUT = 3, ACK = 4, ERROR = 5, PING = 6, PONG = 7, WELCOME = 8, JOINED = 9, LEFT = 10;
+const MALFORMED = 1, FRAME_TOO_LARGE = 2, UNSUPPORTED_VERSION = 3, UNEXPECTED_EVENT = 5, USER_TAKEN = 13;
+const SHORTEST = 500, LONGEST = 30000; // milliseconds between two connections (EP-9.3-1)
 const ofApplication = (type) => type >= 0x80;
 
 class Fault extends Error { // the server broke a rule: the connection ends here (EP-4.2-12)
@@ -79,15 +78,14 @@ function tell({ ticket, ...said }) { // without the secret (EP-12-1), and in ASC
 
 // ---------------------------------------------------------------- one connection
 
-const session = { user: "ann", ticket: 0n, position: 0n, resumes: false };
+const session = { user: "ann", ticket: 0n, position: 0n, resumes: false, pause: SHORTEST };
 let kept = []; // what was sent and has no reply, over all connections of the session (6.5)
 
 function connect() {
   const socket = net.connect({ host: HOST, port: Number(PORT), noDelay: true });
   const waiting = []; // requests without a reply, the oldest first
   let next = 1n, limit = 4096, allowed = 4096, place = null, loggedOut = false, ended = false;
-  let chunks = [], held = 0, wanted = 4;
-  let replaying = session.ticket !== 0n;
+  let chunks = [], held = 0, wanted = 4, replaying = session.ticket !== 0n;
 
   function send(type, ...parts) {
     const bytes = frame(type, next, ...parts);
@@ -103,7 +101,10 @@ function connect() {
     ended = true;
     socket.destroy();
     tell({ event: "End", how, code });
-    if (how === "lost" && session.resumes) setTimeout(connect, 500 + 250 * Math.random()); // EP-9.3-1
+    const mayResume = how === "lost" || (how === "refused" && code === USER_TAKEN);
+    if (!session.resumes || !session.ticket || !mayResume) return;
+    setTimeout(connect, session.pause * (0.5 + Math.random() / 2));
+    session.pause = Math.min(LONGEST, 2 * session.pause);
   }
 
   function enter(position) { // EP-5.2-5, EP-5.2-6, EP-4.4-1
@@ -119,10 +120,9 @@ function connect() {
     kept = kept.filter((each) => each !== request);
     if (type !== WELCOME) return request;
     if (replaying && event.position !== session.position) throw new Fault(UNEXPECTED_EVENT); // EP-6.4-16
-    place = event.position;
-    allowed = event.max_frame;
+    [place, allowed] = [event.position, event.max_frame];
     limit = event.max_frame + 255; // EP-7.1-5
-    Object.assign(session, { user: event.user, ticket: event.ticket, position: place });
+    Object.assign(session, { user: event.user, ticket: event.ticket, position: place, pause: SHORTEST });
     return request;
   }
 

@@ -1,15 +1,15 @@
 //! A whole client of Event Protocol 1 in Rust, std alone: `rustc --edition 2021 -O client.rs && ./client HOST PORT`
-//!
 //! It logs in as ann, tells each event that it sees as a line of JSON, follows the orders that a member called
 //! kit gives in the room, and resumes its session when told to. EP-… are statements of the specification.
-use std::io::{BufReader, Read, Write};
+use std::{hash::{BuildHasher, Hasher, RandomState}, io::{BufReader, Read, Write}};
 use std::{collections::VecDeque, env, mem::take, net::Shutdown, net::TcpStream, sync::mpsc, thread, time::Duration};
 
 /// How a connection ended, and the code of the Error, or the one that 8.3 gives a server's fault.
-struct End(&'static str, u64);
-const CLEAN: End = End("clean", 0); const LOST: End = End("lost", 0);
+#[derive(PartialEq)] struct End(&'static str, u64);
+const CLEAN: End = End("clean", 0); const LOST: End = End("lost", 0); const USER_TAKEN: End = End("refused", 13);
 const MALFORMED: End = End("fault", 1); const FRAME_TOO_LARGE: End = End("fault", 2);
 const UNSUPPORTED_VERSION: End = End("fault", 3); const UNEXPECTED_EVENT: End = End("fault", 5);
+const SHORTEST: u64 = 500; const LONGEST: u64 = 30_000; // milliseconds between two connections (EP-9.3-1)
 enum Layout { Number(usize), Text(usize), Bytes(usize) } // its bytes; those of the length in front, 0: to the end
 use Layout::*;
 const LOGIN: u8 = 1; const MESSAGE: u8 = 2; const LOGOUT: u8 = 3; const ACK: u8 = 4; const ERROR: u8 = 5;
@@ -77,8 +77,7 @@ fn frame(kind: u8, seq: u64, body: &[u8]) -> Vec<u8> {
 }
 
 /// What outlives a connection. `kept`: what was sent and has no reply, type and body (6.5).
-#[derive(Default)]
-struct Session { user: Vec<u8>, ticket: u64, position: u64, resumes: bool, kept: VecDeque<(u8, Vec<u8>)> }
+struct Session { user: Vec<u8>, ticket: u64, position: u64, resumes: bool, pause: u64, kept: VecDeque<(u8, Vec<u8>)> }
 
 /// `waiting`: type and seq of each request without a reply.
 struct Connection<'a> {
@@ -122,7 +121,7 @@ impl Connection<'_> {
             if self.replaying && position != self.session.position { return Err(UNEXPECTED_EVENT); } // EP-6.4-16
             (self.place, self.allowed) = (Some(position), number(event.get("max_frame")));
             (self.session.user, self.session.ticket) = (event.get("user").into(), number(event.get("ticket")));
-            self.session.position = position;
+            (self.session.position, self.session.pause) = (position, SHORTEST);
         }
         Ok(asked)
     }
@@ -174,13 +173,12 @@ fn run(session: &mut Session, socket: TcpStream) -> End {
     let mut writer = socket.try_clone().expect("a second handle");
     // A thread of its own writes, so that reading never waits for the server to read (7.2).
     thread::spawn(move || queue.iter().try_for_each(|bytes| writer.write_all(&bytes)));
-    let numbers = [session.ticket.to_be_bytes(), session.position.to_be_bytes()].concat();
-    let login = [&[session.user.len() as u8], &session.user[..], &[0, 0], &numbers].concat();
-    let replaying = session.ticket != 0;
-    let mut connection = Connection { session, out, waiting: VecDeque::new(), number: 1, allowed: 4096,
-        place: None, logged_out: false, replaying };
+    let (ticket, position) = (session.ticket.to_be_bytes(), session.position.to_be_bytes());
+    let login = [&[session.user.len() as u8], &session.user[..], &[0, 0], &ticket, &position].concat();
+    let mut connection = Connection { replaying: session.ticket != 0, session, out, waiting: VecDeque::new(),
+        number: 1, allowed: 4096, place: None, logged_out: false };
     connection.send(LOGIN, &login);
-    if replaying { connection.send(PING, &[]); } // EP-6.5-2
+    if connection.replaying { connection.send(PING, &[]); } // EP-6.5-2
     let mut reader = BufReader::new(&socket);
     loop {
         if let Err(end) = connection.next(&mut reader) { let _ = socket.shutdown(Shutdown::Both); return end; }
@@ -188,12 +186,14 @@ fn run(session: &mut Session, socket: TcpStream) -> End {
 }
 
 fn main() {
-    let (host, port) = (env::args().nth(1).expect("HOST"), env::args().nth(2).expect("PORT"));
-    let mut session = Session { user: b"ann".into(), ..Session::default() };
+    let address = format!("{}:{}", env::args().nth(1).expect("HOST"), env::args().nth(2).expect("PORT"));
+    let mut session = Session { user: b"ann".into(), ticket: 0, position: 0, resumes: false, pause: SHORTEST, kept: [].into() };
     loop {
-        let End(how, code) = run(&mut session, TcpStream::connect(format!("{host}:{port}")).expect("a server"));
-        println!(r#"{{"event": "End", "how": "{how}", "code": {code}}}"#);
-        if how != LOST.0 || !session.resumes { return; }
-        thread::sleep(Duration::from_millis(500)); // EP-9.3-1
+        let end = TcpStream::connect(&address).map_or(LOST, |socket| run(&mut session, socket));
+        println!(r#"{{"event": "End", "how": "{}", "code": {}}}"#, end.0, end.1);
+        if !session.resumes || session.ticket == 0 || ![LOST, USER_TAKEN].contains(&end) { return; }
+        let random = RandomState::new().build_hasher().finish();
+        thread::sleep(Duration::from_millis(session.pause / 2 + random % (session.pause / 2)));
+        session.pause = LONGEST.min(2 * session.pause);
     }
 }
