@@ -481,7 +481,8 @@ class Client:
                 return self.put(MESSAGE, 9, b"\0hello")
             if self.replaying and self.has("resends-at-any-pong"):
                 return
-            self.end("refused", fields["code"])
+            is_taken = fields["code"] == 13 and self.replaying
+            self.end("refused", fields["code"], again=is_taken and not self.has("gives-up"))
         is_own = self.replaying and (fields.get("sender") == self.user or self.has("any-sender"))
         if is_own and not self.has("resends-all"):
             said = (fields.get("content") or "").encode() or fields.get("data", b"")

@@ -322,3 +322,25 @@ def waits(t: Peer) -> None:
     _broken(t)
     count = t.turn_away(GLANCE, TOO_OFTEN)
     t.check(count < TOO_OFTEN, f"fewer attempts than {TOO_OFTEN} in {GLANCE} s", f"{count} of them")
+
+
+@section.case(
+    16,
+    "sends nothing at the Pong where USER_TAKEN refused its resume, and tries it again",
+    "EP-4.4-4",
+    "EP-6.5-3",
+    cause="any Pong ends the replay, or a name that is taken for a moment is given up for ever",
+    capabilities=RESUMES,
+    needs=("PEER-RESUME-11",),
+)
+def name_is_taken(t: Peer) -> None:
+    _told_to_resume(t)
+    _unanswered(t, "one")
+    login = t.login()
+    t.tell(Frame(raw.error(login.seq, raw.USER_TAKEN)))
+    _asks_for_nothing(t)
+    t.finish()
+    t.tells_end("refused", "lost")
+    pong = _resumed(t)
+    _comes_in_again(t)
+    _sends_again(t, pong, b"one")
