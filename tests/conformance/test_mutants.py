@@ -81,10 +81,10 @@ def test_a_mutant_is_served_and_noticed_from_the_command_line() -> None:
 
 
 def test_a_mutant_that_does_not_exist_is_a_usage_error() -> None:
-    done = CliRunner().invoke(main, ["serve", "--mutant", "cosmic-ray"])
+    done = CliRunner().invoke(main, ["serve", "--mutant", "version-zero"])
 
     assert done.exit_code == 2
-    assert "version-zero-accepted" in done.stderr
+    assert "did you mean 'version-zero-accepted'?" in done.stderr
 
 
 def test_a_shell_completes_the_name_of_a_mutant() -> None:
