@@ -33,6 +33,8 @@ CROWD = 10
 """Of each kind, in a round."""
 STALLED = 2
 """They cost their round the most: megabytes that the kernel takes for each."""
+MOST = 3 * MIB
+"""Steps in which a heap finds its size; less than 1 kB for each connection of the last rounds."""
 OPTIONS = ("--log-bytes", str(MIB), "--heartbeat", "0", "--metrics", "0")
 
 
@@ -105,4 +107,4 @@ def test_nothing_is_left_of_many_rounds_and_memory_stays_what_it_was(
             pass  # so is the end of what was asked last
         grown = memory[-1] - memory[rounds // 3]
         print(f"{rounds} rounds: {memory[-1] / MIB:.1f} MiB, {grown / MIB:.2f} more in the last")
-        assert rounds == 3 or grown <= MIB
+        assert rounds == 3 or grown <= MOST
