@@ -498,6 +498,8 @@ class Client:
             self.kept.clear()
             for kind, body in again:
                 self.ask(kind, body)
+            if self.has("sends-again-once"):
+                self.kept.clear()
         if type == MESSAGE and fields["sender"] == "kit":
             self.obey(fields["content"])
 

@@ -234,21 +234,25 @@ def place_of_a_second_loss(t: Peer) -> None:
 
 @section.case(
     11,
-    "knows after two losses in a row what was accepted, and sends the rest again",
+    "knows after several losses what was accepted, and sends the rest again each time",
     "EP-6.5-3",
     "EP-10.3-2",
-    cause="what is kept is taken to be settled with the Login of the first resume",
+    cause="what is kept is taken to be settled at the first resume, or once it was sent again",
     capabilities=RESUMES,
     needs=("PEER-RESUME-04", "PEER-RESUME-10"),
 )
-def exactly_once_over_two_losses(t: Peer) -> None:
+def exactly_once_over_losses(t: Peer) -> None:
     _told_to_resume(t)
     _unanswered(t, "one", "two")
     _resumed(t)
     t.tell(t.message("ann", "one"))
-    _lost(t)
+    _lost(t)  # within the replay
     pong = _resumed(t)
     _comes_in_again(t)
+    _comes_in_again(t)
+    _sends_again(t, pong, b"two")
+    _lost(t)  # before its reply
+    pong = _resumed(t)
     _comes_in_again(t)
     _sends_again(t, pong, b"two")
 
