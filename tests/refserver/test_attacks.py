@@ -11,7 +11,9 @@ import gc
 import socket
 import weakref
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 
 import pytest
 from tests.refserver.raw import MESSAGE, login, message, ping
@@ -254,24 +256,42 @@ async def test_what_was_read_before_a_client_closed_is_carried_out(count: int) -
         assert [fact.seq for fact in facts] == list(range(1, count + 1))
 
 
-async def stuck(host: Host, receive_buffer: int) -> tuple[Guest, Link]:
-    """A member that reads nothing, and for which the kernel takes no more."""
-    slow = await host.member("slow", receive_buffer=receive_buffer)
+SMALL = 4_096
+"""A socket's buffer that is soon full."""
+
+
+async def narrow(host: Host, user: str = "") -> tuple[Guest, Link]:
+    """Somebody for whom the kernel holds little."""
+    guest = await host.guest(receive_buffer=SMALL)
+    if user:
+        await guest.join(user)
     await host.pass_time()
-    (link,) = host.server._links
+    link = list(host.server._links)[-1]
+    link.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
+    return guest, link
+
+
+async def talk_until(host: Host, so: Callable[[], bool]) -> None:
+    """Somebody says one thing after the other, until it is so."""
     ann = await host.member("ann")
-    seq = 2
-    while link.writable:
-        for _ in range(50):
-            await say(ann, message(b"x" * 4_000, seq))
-            seq += 1
-    return slow, link
+    for seq in count(2):
+        if so():
+            return
+        await say(ann, message(b"x" * 4_000, seq))
+
+
+async def sip(host: Host, guest: Guest, seconds: float) -> None:
+    """Take a little, and let some time pass."""
+    with suppress(OSError):
+        guest.sock.recv(SMALL)
+    await host.pass_time(seconds)
 
 
 async def test_who_ends_the_stream_and_takes_nothing_is_not_waited_for() -> None:
     """Over TLS asyncio closes at the client's end, and waits for what is written for ever."""
     async with hosting(close_timeout=2.0, stalled=10.0, heartbeat=0, presence=False) as host:
-        slow, link = await stuck(host, receive_buffer=4_096)
+        slow, link = await narrow(host, "slow")
+        await talk_until(host, lambda: not link.writable)
         link.half_closes = False  # as over TLS
 
         slow.end()
@@ -285,13 +305,23 @@ async def test_who_was_evicted_and_takes_a_little_now_and_then_is_gone_in_the_en
     """Each byte that it took gave it as much time again, and it kept its place for ever."""
     settings = {"log_bytes": 65_536, "heartbeat": 0, "presence": False}
     async with hosting(close_timeout=2.0, stalled=10.0, **settings) as host:
-        slow, link = await stuck(host, receive_buffer=65_536)
-        await host.pass_time()
-        assert "slow" not in host.server.room.members
+        slow, link = await narrow(host, "slow")
+        await talk_until(host, lambda: link.session.dismissed)
 
         for _ in range(10):
+            await sip(host, slow, 1.5)
+
+        assert link not in host.server._links
+
+
+async def test_a_stranger_that_takes_a_little_now_and_then_is_gone_in_the_end() -> None:
+    """While its own unread replies kept the server from reading, no clock judged it."""
+    async with hosting(login_timeout=5.0, close_timeout=2.0, stalled=10.0) as host:
+        stranger, link = await narrow(host)
+
+        for _ in range(14):
             with suppress(OSError):
-                await slow.frames(40)
-            await host.pass_time(1.5)
+                stranger.sock.send(ping(1) * 4_096)
+            await sip(host, stranger, 1.5)
 
         assert link not in host.server._links

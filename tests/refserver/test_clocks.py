@@ -9,7 +9,7 @@ import pytest
 from tests.refserver.seats import Hall
 from tests.refserver.stopped import hosting
 
-from eventcodec import Ack, Error, Left, Login, Message, Welcome, encode
+from eventcodec import Ack, Error, Left, Login, Message, Ping, Welcome, encode
 
 
 @pytest.mark.proves("EP-9.1-6")
@@ -27,6 +27,20 @@ def test_the_time_to_log_in_stands_still_while_the_server_does_not_read() -> Non
     hall.now += 0.5
 
     assert [type(event) for event in stranger.tick()] == [Error]
+
+
+def test_a_stranger_that_takes_no_replies_gains_no_time_by_it() -> None:
+    hall = Hall(login_timeout=5)
+    stranger = hall.sit()
+    stranger.say(*[Ping(seq=1)] * 200)
+    stranger.work()
+    assert not stranger.session.reading
+
+    stranger.session.deaf(hall.now)
+    hall.now += 5
+
+    assert [type(event) for event in stranger.tick()][-1] is Error
+    assert stranger.session.dismissed
 
 
 def test_who_waits_for_its_turn_to_log_in_is_not_read_and_gets_in() -> None:

@@ -538,7 +538,7 @@ class Server:
         session, transport = link.session, link.transport
         if link.closed or transport.is_closing():
             return
-        if session.evicted:
+        if session.dismissed:
             self._abort_later(link)
         if session.finished:
             if link.writable and link.close_by == NEVER:

@@ -121,7 +121,7 @@ class Session:
         # Room for the longest frame: who stops reading inside of one waits for ever.
         self._most_held = LENGTH_SIZE + MAX_FRAME_BEFORE_WELCOME
         self._ending = False  # the last frame stands in _head or _own, or was taken
-        self.evicted = False
+        self._evicted = False
         self._verdict = NEVER  # when to say UNAUTHORIZED
         self._fresh = False  # something came, or became possible, since the last work
         self._eof = False
@@ -195,6 +195,8 @@ class Session:
             self._tokens += left
         self._tally.requests += granted - left
         self._time_frame(now)
+        if self._hesitates:
+            self.hears(now)
         return self._log.end - before
 
     def _step(self, now: float, frames: int) -> int:
@@ -423,6 +425,11 @@ class Session:
         return self._ending and not self._own and not self._head and self._rest is None
 
     @property
+    def dismissed(self) -> bool:
+        """It ends, and is owed a last frame and little time: a stranger, or an evicted member."""
+        return self._ending and (self._evicted or self.member is None)
+
+    @property
     def carried(self) -> int:
         """Entries that were given to this connection, as facts or as Acks."""
         return self.cursor - self._start
@@ -459,7 +466,7 @@ class Session:
         What else was due is forgotten: nothing can follow an entry that is gone. What ran
         out, the log or the time, is for the figures.
         """
-        self.evicted = True
+        self._evicted = True
         self._start += self._log.end - self.cursor
         self._own.clear()
         self._head.clear()
@@ -508,7 +515,8 @@ class Session:
 
     def deaf(self, now: float) -> None:
         """The server reads no more; the clocks that judge the client stand still. EP-9.1-6."""
-        self._deaf = min(self._deaf, now)
+        if not self._hesitates:
+            self._deaf = min(self._deaf, now)
 
     def hears(self, now: float) -> None:
         """The server reads again."""
@@ -519,6 +527,11 @@ class Session:
         self._login_by += pause
         self._began += pause
         self._deaf = NEVER
+
+    @property
+    def _hesitates(self) -> bool:
+        """A stranger that takes no replies: with its clocks stopped, it could stay for ever."""
+        return self.member is None and self._unread >= self._most_unread
 
     def stuck(self, now: float) -> None:
         """The socket takes nothing more for the moment."""
