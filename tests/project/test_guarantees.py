@@ -36,7 +36,6 @@ WITHOUT_FIGURE = {
     "test_without_a_good_certificate_nobody_gets_in_and_the_log_says_why",
     "test_what_is_not_tls_is_cut_off_and_logged_in_one_line",
     "test_strangers_do_not_keep_a_member_out",
-    "test_chunks_change_neither_events_nor_error_nor_its_place",
     "test_less_than_one_frame_is_held_once_the_events_are_taken",
 }
 """Kept or not: nothing about these can be more or less."""
