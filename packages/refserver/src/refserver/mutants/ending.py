@@ -224,13 +224,14 @@ def _(patch: Patch) -> None:
     patch.set(Session, "evict", evict)
 
 
-@mutant("deaf-for-ever", "who was not read for a while is never read again")
+@mutant("deaf-for-ever", "a member that was not read for a while is never read again")
 def _(patch: Patch) -> None:
     original: Any = vars(Session)["reading"].fget
 
     def reading(self: Any) -> bool:
-        self.deafened = getattr(self, "deafened", False) or not original(self)
-        return not self.deafened
+        reads = original(self)
+        self.deafened = getattr(self, "deafened", False) or (self.member and not reads)
+        return reads and not self.deafened
 
     patch.set(Session, "reading", property(reading))
 

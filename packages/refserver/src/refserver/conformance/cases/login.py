@@ -290,8 +290,10 @@ def client_speaks_first(t: Talk) -> None:
     needs=("MSG-01",),
 )
 def no_facts_before_login(t: Talk) -> None:
-    stranger, ann = t.connect("stranger"), t.member("ann")
+    stranger = t.connect("stranger")
+    ann, bob = t.members("ann", "bob")
     ann.said(t.text("among us"))
+    bob.expect(e.message(ann.user, t.text("among us")))
     came = stranger.settle()
     t.check(not came, "nothing but the Pong", f"{len(came)} frames before it")
 
