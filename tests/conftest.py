@@ -15,7 +15,7 @@ import signal
 
 from hypothesis import HealthCheck, settings
 
-for name, examples in {"fast": 50, "ci": 200, "deep": 2_000}.items():
+for name, examples in {"fast": 50, "ci": 100, "deep": 2_000}.items():
     settings.register_profile(
         name,
         max_examples=examples,
