@@ -283,13 +283,12 @@ def _(patch: Patch) -> None:
     patch.around(Session, "_reply", lambda original, self, data: self._put_first(data))
 
 
-@mutant("goodbye-overtakes", "a fatal error throws away what is due")
+@mutant("goodbye-overtakes", "a fatal error throws away the replies that are due")
 def _(patch: Patch) -> None:
     def goodbye(original: Any, self: Any, *arguments: Any) -> None:
         if not self._ending:
             self._own.clear()
             self._head.clear()
-            self.cursor = self._log.end
         original(self, *arguments)
 
     patch.around(Session, "goodbye", goodbye)

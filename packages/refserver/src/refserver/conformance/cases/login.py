@@ -287,7 +287,7 @@ def client_speaks_first(t: Talk) -> None:
     "facts do not reach a connection that is not logged in",
     "EP-4.1-3",
     cause="every connection is a reader, logged in or not",
-    needs=("MSG-01",),
+    needs=("MSG-02",),
 )
 def no_facts_before_login(t: Talk) -> None:
     stranger = t.connect("stranger")
