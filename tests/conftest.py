@@ -1,4 +1,4 @@
-"""What every test shares: how hard Hypothesis looks, and that Ctrl-C reaches who is started.
+"""What every test shares: how many run at once, how hard Hypothesis looks, who gets a Ctrl-C.
 
 Rule: nothing here imports the packages, so that the codec's tests run where the
 server is absent.
@@ -6,6 +6,11 @@ server is absent.
 `fast` while developing, `ci` where the variable CI is set, `deep` for a soak, where all that
 Hypothesis looks at should take a quarter of an hour; HYPOTHESIS_PROFILE names one of them. No
 profile has a deadline: a clock would judge the machine, not the code.
+
+Tests run in two processes for each processor, because about half of a test's time is waiting.
+Tests with the same `@pytest.mark.xdist_group("…")` run one after the other in one process: those
+that share something expensive. `-n 0` runs all of them in this process; a single test does so by
+itself.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 for name, examples in {"fast": 50, "ci": 100, "deep": 2_000}.items():
@@ -30,3 +36,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", default))
 # A shell ignores SIGINT for what it runs in the background, and every process started from here
 # would inherit that. A handler is not inherited: theirs is the default again.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many processes `-n auto` starts."""
+    single_tests = bool(config.args) and all("::" in argument for argument in config.args)
+    return 0 if single_tests else 2 * len(os.sched_getaffinity(0))

@@ -18,7 +18,15 @@ MODES: tuple[list[str], ...] = ([], ["-O"], ["-OO"], ["-X", "dev", "-W", "error"
 
 def passed(mode: list[str], tests: list[str]) -> int:
     """How many of the tests pass in a Python of this mode; all of them must."""
-    options = ["-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestConfigWarning"]
+    options = [
+        "-q",
+        "-n",
+        "0",
+        "-p",
+        "no:cacheprovider",
+        "-W",
+        "ignore::pytest.PytestConfigWarning",
+    ]
     done = subprocess.run(
         [sys.executable, *mode, "-m", "pytest", *options, *tests],
         cwd=ROOT,
