@@ -162,13 +162,22 @@ def test_the_worst_verdict_is_told() -> None:
     assert worst([]) is Verdict.PASSED
 
 
-def test_a_case_runs_in_its_own_segmentations_and_once_at_least() -> None:
+def test_a_case_runs_in_its_own_segmentations_only_and_once_at_least() -> None:
     whole_only = a_case("FRAME-02", segmentations=(Segmentation.WHOLE,))
     plan = Plan(cases=[ONE, whole_only], segmentations=[Segmentation.BYTEWISE, Segmentation.RANDOM])
 
     ran = [f"{case.id}/{segmentation}" for case, segmentation in plan]
 
-    assert ran == ["FRAME-01/bytewise", "FRAME-02/bytewise", "FRAME-01/random"]
+    assert ran == ["FRAME-01/bytewise", "FRAME-01/random", "FRAME-02/whole"]
+
+
+def test_a_case_in_its_own_segmentation_is_blocked_by_a_need_that_failed_in_another() -> None:
+    whole_only = a_case("FRAME-02", segmentations=(Segmentation.WHOLE,), needs=("FRAME-01",))
+    plan = Plan(cases=[ONE, whole_only], segmentations=[Segmentation.BYTEWISE])
+
+    results = run_suite(plan, Scripted(FRAME_01=[FAULT, FAULT]))
+
+    assert verdicts(results) == [Verdict.FAILED, Verdict.INCONCLUSIVE]
 
 
 def test_cases_are_selected_by_id_level_and_section() -> None:

@@ -115,16 +115,16 @@ class Plan:
     def __iter__(self) -> Iterator[tuple[Case, Segmentation]]:
         pairs = [
             (case, segmentation)
-            for segmentation in self.segmentations
+            for segmentation in dict.fromkeys([*self.segmentations, *Segmentation])
             for case in self.cases
-            if segmentation in case.segmentations or self._only_here(case, segmentation)
+            if segmentation in self._segmentations_of(case)
         ]
         return iter(sorted(pairs, key=lambda pair: pair[0].last))
 
-    def _only_here(self, case: Case, segmentation: Segmentation) -> bool:
-        """A case whose segmentations are not asked for is run once, as it can be."""
-        others = set(case.segmentations) & set(self.segmentations)
-        return not others and segmentation is self.segmentations[0]
+    def _segmentations_of(self, case: Case) -> Sequence[Segmentation]:
+        """Those of its own that are asked for; if there are none, its first."""
+        asked = [each for each in self.segmentations if each in case.segmentations]
+        return asked or case.segmentations[:1]
 
 
 def select(
@@ -188,7 +188,7 @@ def run_suite(
 ) -> list[Result]:
     """Run the plan; gives the results in order, and each to `on_result` as it comes."""
     results: list[Result] = []
-    verdicts: dict[tuple[str, Segmentation], Verdict] = {}
+    verdicts: dict[str, dict[Segmentation, Verdict]] = {}
     gone = ""
     for case, segmentation in plan:
         blocked = gone or _blocked(case, segmentation, verdicts)
@@ -210,7 +210,7 @@ def run_suite(
                 fault = CaseFailed(("the implementation can be reached",), str(error))
                 result = _result(case, segmentation, driver, Attempt(fault=fault), 0.0)
         result = _as_expected(result, plan.expected)
-        verdicts[case.id, segmentation] = result.verdict
+        verdicts.setdefault(case.id, {})[segmentation] = result.verdict
         results.append(result)
         on_result(result)
     return _stale(results, plan.expected)
@@ -246,11 +246,16 @@ def report_of(
 
 
 def _blocked(
-    case: Case, segmentation: Segmentation, verdicts: Mapping[tuple[str, Segmentation], Verdict]
+    case: Case,
+    segmentation: Segmentation,
+    verdicts: Mapping[str, Mapping[Segmentation, Verdict]],
 ) -> str:
+    """Why the case says nothing, or "". A need that ran in other segmentations counts there."""
     for need in case.needs:
-        if verdicts.get((need, segmentation), Verdict.PASSED).bad:
-            return f"builds upon {need}, which is {verdicts[need, segmentation]}"
+        found = verdicts.get(need, {})
+        verdict = found.get(segmentation) or worst(found.values())
+        if verdict.bad:
+            return f"builds upon {need}, which is {verdict}"
     return ""
 
 
