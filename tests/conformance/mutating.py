@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -52,8 +52,9 @@ class Passwords:
         names = [each.name for each in IDENTITIES if each.credential == credential]
         return Proof(names[0]) if names and user in ("", *names) else None
 
-    def reload(self) -> None:
-        """Nothing to read."""
+    def reload(self) -> Iterable[None]:
+        """There is nothing to read."""
+        return ()
 
 
 @dataclass(frozen=True, slots=True)

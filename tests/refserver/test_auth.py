@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from refserver.auth import Auth, Certificates, Every, OpenDoor, Proof, Tokens, door, new_token
+from refserver.auth import (
+    SLICE,
+    Auth,
+    Certificates,
+    Every,
+    OpenDoor,
+    Proof,
+    Tokens,
+    door,
+    new_token,
+)
 from refserver.config import Config, Unusable
 
 
@@ -24,6 +37,11 @@ def path(tmp_path: Path) -> Path:
 def tokens(path: Path, *lines: str) -> Tokens:
     path.write_text("".join(lines), encoding="utf-8")
     return Tokens(path)
+
+
+def reload(auth: Auth) -> int:
+    """Reload in one go; returns in how many steps."""
+    return sum(1 for _ in auth.reload())
 
 
 # ---------------------------------------------------------------- tokens
@@ -97,6 +115,9 @@ def test_an_empty_file_lets_nobody_in(path: Path) -> None:
     assert tokens(path, "").judge("ann", b"", "") is None
 
 
+COMMENTED = "is followed by a comment, which must stand in a line of its own"
+
+
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
@@ -109,14 +130,91 @@ def test_an_empty_file_lets_nobody_in(path: Path) -> None:
         ("ab" * 32 + " " + "a" * 256, "the name is longer than 255 bytes"),
         (line("sesame", "bob").strip(), "the same token as in line 1"),
         (line("other", "ANN").strip(), "the same name as in line 1, spelled otherwise"),
+        ("ab" * 32 + " bob # new phone", "the name " + COMMENTED),
+        ("ab" * 32 + " bob\t# new phone", "the name " + COMMENTED),
         (line("", "eve").strip(), "the digest of no token at all; whoever sent none would come in"),
     ],
 )
 def test_a_line_that_is_wrong_is_named(path: Path, wrong: str, reason: str) -> None:
     with pytest.raises(Unusable) as caught:
-        tokens(path, line("sesame", "ann"), "# bob's\n", wrong)
+        tokens(path, line("sesame", "ann"), "# bob's\n", wrong + "\n")
 
     assert str(caught.value) == f"{path}, line 3: {reason}"
+
+
+@pytest.mark.parametrize("kept", range(1, len(line("mellon", "annabel"))))
+def test_a_last_line_without_a_line_end_is_refused_wherever_it_was_cut(
+    path: Path, kept: int
+) -> None:
+    path.write_text(line("sesame", "ann") + line("mellon", "annabel")[:kept])
+
+    with pytest.raises(Unusable, match="line 2: has no line end; the file may be written only in"):
+        Tokens(path)
+
+
+def test_a_file_that_is_written_in_part_changes_nothing_at_a_reload(path: Path) -> None:
+    auth = tokens(path, line("mellon", "annabel"))
+    path.write_text(line("mellon", "annabel").removesuffix("abel\n"))
+
+    with pytest.raises(Unusable):
+        reload(auth)
+
+    assert auth.judge("", b"mellon", "") == Proof("annabel")
+
+
+def fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def unix_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(path))
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (fifo, "it is not a regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "it is not a regular file"),
+        (unix_socket, "No such device or address"),
+        (Path.mkdir, "Is a directory"),
+    ],
+    ids=["fifo", "device", "socket", "folder"],
+)
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(
+    path: Path, make: Callable[[Path], object], reason: str
+) -> None:
+    auth = tokens(path, line("sesame", "ann"))
+    path.unlink()
+    make(path)
+
+    with pytest.raises(Unusable, match=reason):
+        reload(auth)
+
+    assert auth.judge("", b"sesame", "") == Proof("ann")
+
+
+def test_a_file_without_end_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("refserver.auth.LARGEST", 1000)
+    path.write_text("#" * 1000 + "\n")
+
+    with pytest.raises(Unusable, match="larger than 1,000 bytes"):
+        Tokens(path)
+
+
+def test_a_large_file_is_read_in_slices_and_takes_effect_with_the_last(path: Path) -> None:
+    auth = tokens(path, line("old", "ann"))
+    path.write_text("".join(line(f"new {n}", f"user {n}") for n in range(10 * SLICE)))
+
+    steps = auth.reload()
+    for _ in range(10):
+        next(steps)
+        assert auth.judge("", b"old", "") == Proof("ann")
+        assert auth.judge("", b"new 0", "") is None
+    assert list(steps) == []
+
+    assert auth.judge("", b"old", "") is None
+    assert auth.judge("", b"new 2559", "") == Proof("user 2559")
 
 
 def test_a_line_that_is_not_utf_8_is_named(path: Path) -> None:
@@ -139,7 +237,7 @@ def test_a_reload_takes_and_gives(path: Path) -> None:
     auth = tokens(path, line("sesame", "ann"))
     path.write_text(line("mellon", "bob"))
 
-    auth.reload()
+    reload(auth)
 
     assert auth.judge("ann", b"sesame", "") is None
     assert auth.judge("bob", b"mellon", "") == Proof("bob")
@@ -154,7 +252,7 @@ def test_a_reload_that_fails_changes_nothing(path: Path, new: str | None) -> Non
         path.write_text(new)
 
     with pytest.raises(Unusable):
-        auth.reload()
+        reload(auth)
 
     assert auth.judge("ann", b"sesame", "") == Proof("ann")
     assert auth.judge("bob", b"mellon", "") is None
@@ -167,14 +265,14 @@ def test_a_new_token_is_good_once_its_line_is_in_the_file(path: Path) -> None:
     token, written = new_token("ann b")
 
     assert token not in written
-    assert tokens(path, written).judge("", token.encode(), "") == Proof("ann b")
+    assert tokens(path, written + "\n").judge("", token.encode(), "") == Proof("ann b")
 
 
 def test_no_two_tokens_are_the_same() -> None:
     assert new_token("ann")[0] != new_token("ann")[0]
 
 
-@pytest.mark.parametrize("user", ["", " ann", "a\nb", "x" * 256])
+@pytest.mark.parametrize("user", ["", " ann", "a\nb", "x" * 256, "bob # new phone"])
 def test_no_token_is_made_for_a_name_that_nobody_may_have(user: str) -> None:
     with pytest.raises(Unusable):
         new_token(user)
@@ -232,7 +330,7 @@ def test_a_door_with_several_locks_reloads_its_file(path: Path) -> None:
     auth = door(Config(tokens=str(path)))
     path.write_text(line("mellon", "ann"))
 
-    auth.reload()
+    reload(auth)
 
     assert auth.judge("", b"sesame", "") is None
     assert auth.judge("", b"mellon", "") == Proof("ann")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 from tests.refserver.seats import FIRST_TICKET, Hall, code_of, in_short, resume, welcome_of
 
@@ -79,8 +81,9 @@ class Door:
         name, _, word = credential.partition(b":")
         return Proof(name.decode()) if word == b"sesame" else None
 
-    def reload(self) -> None:
-        """Nothing to read."""
+    def reload(self) -> Iterable[None]:
+        """There is nothing to read."""
+        return ()
 
 
 GOOD = b"ann:sesame"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import ssl
@@ -233,6 +234,22 @@ def test_sighup_brings_a_new_certificate_for_new_connections(
         assert isinstance(ann.ask(Ping()), Pong)
 
     assert before != after == kept
+
+
+def test_a_fifo_in_place_of_a_certificate_is_refused_and_not_waited_for(
+    authority: Authority, tmp_path: Path
+) -> None:
+    context = authority.client()
+
+    with running(tmp_path, *tls(authority)) as server:
+        file = authority.issue()
+        file.unlink()
+        os.mkfifo(file)
+        reload(server, good=False)
+
+        with member(server.port, tls=context) as ann:
+            assert isinstance(ann.ask(Ping()), Pong)
+    assert "it is not a regular file" in server.log
 
 
 def test_sighup_brings_new_tokens(tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ import logging
 import re
 import secrets
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from hmac import compare_digest
+from io import BytesIO
 from pathlib import Path
 from typing import Protocol
 
-from . import names
+from . import files, names
 from .config import Config, Unusable
 from .logs import note
 
@@ -43,8 +43,12 @@ class Auth(Protocol):
         """
         ...
 
-    def reload(self) -> None:
-        """Look again at what it judges by; raises Unusable, and then nothing has changed."""
+    def reload(self) -> Iterable[None]:
+        """Look again at what it judges by, a slice of the work with each step.
+
+        The caller serves its clients between two steps. The change takes effect with the
+        last one. Raises Unusable, and then nothing has changed.
+        """
         ...
 
 
@@ -55,8 +59,9 @@ class OpenDoor:
         """Always accepted."""
         return Proof()
 
-    def reload(self) -> None:
-        """Nothing to look at."""
+    def reload(self) -> Iterable[None]:
+        """There is nothing to look at."""
+        return ()
 
 
 class Certificates:
@@ -66,8 +71,9 @@ class Certificates:
         """Accepted where the certificate names somebody, and nobody else was asked for."""
         return Proof(certified) if certified and user in ("", certified) else None
 
-    def reload(self) -> None:
+    def reload(self) -> Iterable[None]:
         """The certificates are checked, and reloaded, where TLS is."""
+        return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,42 +84,46 @@ class Token:
     user: str
 
 
-NOBODY = Token(bytes(hashlib.sha256().digest_size), "")
+SLICE = 256
+"""Lines of a token file read in one step: about two milliseconds of work."""
+LARGEST = 64 << 20
+"""Bytes of a token file: room for half a million lines, and no more memory than that."""
+
 NOTHING = hashlib.sha256().digest()
 
 
 class Tokens:
     """Whoever knows a token in the file has the name that stands there with it.
 
-    A line is the SHA-256 of a token in hex, spaces, and a user; a user may have several
-    lines, so that an old token and a new one are good at the same time. Empty lines and
-    those that begin with `#` say nothing. Raises Unusable for a file that is not so.
+    A line is the SHA-256 of a token in hex, spaces, a user and a line end; a user may have
+    several lines, so that an old token and a new one are good at the same time. Empty lines
+    and those that begin with `#` say nothing. Raises Unusable for a file that is not so.
     """
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
-        self._by_digest: dict[bytes, Token] = {}
-        self.reload()
+        self._users: dict[bytes, str] = {}  # by digest
+        for _ in self.reload():
+            pass
 
-    def reload(self) -> None:
-        """Read the file again. Raises Unusable, and then the tokens are what they were."""
-        try:
-            data = self._path.read_bytes()
-        except OSError as error:
-            raise Unusable(f"cannot read {self._path}: {error.strerror}") from None
-        self._by_digest = {token.digest: token for token in tokens_in(data, str(self._path))}
-        if not self._by_digest:
+    def reload(self) -> Iterator[None]:
+        """Read the file again, `SLICE` lines with each step."""
+        users: dict[bytes, str] = {}
+        for count, token in enumerate(tokens_in(files.read(self._path, LARGEST), str(self._path))):
+            if token is not None:
+                users[token.digest] = token.user
+            if count % SLICE == SLICE - 1:
+                yield
+        self._users = users
+        if not users:
             none = "holds no token: nobody can log in"
             note("tokens", level=logging.WARNING, file=str(self._path), error=none)
 
     def judge(self, user: str, credential: bytes, certified: str) -> Proof | None:
         """Accepted where the token is somebody's, and nobody else was asked for."""
-        digest = hashlib.sha256(credential).digest()
         # Found by a digest: how long that takes says nothing about a token.
-        token = self._by_digest.get(digest, NOBODY)
-        if compare_digest(token.digest, digest) and user in ("", token.user):
-            return Proof(token.user)
-        return None
+        owner = self._users.get(hashlib.sha256(credential).digest())
+        return Proof(owner) if owner is not None and user in ("", owner) else None
 
 
 class Every:
@@ -131,10 +141,10 @@ class Every:
             user = proof.user
         return Proof(user)
 
-    def reload(self) -> None:
+    def reload(self) -> Iterator[None]:
         """Reload each."""
         for lock in self._locks:
-            lock.reload()
+            yield from lock.reload()
 
 
 def door(config: Config) -> Auth:
@@ -148,30 +158,32 @@ def door(config: Config) -> Auth:
 
 
 LINE = re.compile(r"([0-9a-fA-F]{64})[ \t]+(.+)")
+COMMENT = re.compile(r"\s#")
 
 
-def tokens_in(data: bytes, source: str) -> Iterator[Token]:
-    """The tokens that a file's bytes list; `source` is its name in messages.
+def tokens_in(data: bytes, source: str) -> Iterator[Token | None]:
+    """The token in each line of a file, None for a line without one.
 
-    Raises Unusable, with the number of the line.
+    `source` is the file's name in messages. Raises Unusable, with the number of the line.
     """
     digests: dict[bytes, int] = {}
     users: dict[str, tuple[str, int]] = {}
-    for number, line in enumerate(data.removeprefix(BOM_UTF8).split(b"\n"), start=1):
+    for number, line in enumerate(BytesIO(data.removeprefix(BOM_UTF8)), start=1):
         where = f"{source}, line {number}"
         token = _token_in(line, where)
-        if token is None:
-            continue
-        first = digests.setdefault(token.digest, number)
-        if first != number:
-            raise Unusable(f"{where}: the same token as in line {first}")
-        spelling, first = users.setdefault(names.key_of(token.user), (token.user, number))
-        if spelling != token.user:
-            raise Unusable(f"{where}: the same name as in line {first}, spelled otherwise")
+        if token is not None:
+            first = digests.setdefault(token.digest, number)
+            if first != number:
+                raise Unusable(f"{where}: the same token as in line {first}")
+            spelling, first = users.setdefault(names.key_of(token.user), (token.user, number))
+            if spelling != token.user:
+                raise Unusable(f"{where}: the same name as in line {first}, spelled otherwise")
         yield token
 
 
 def _token_in(line: bytes, where: str) -> Token | None:
+    if not line.endswith(b"\n"):  # cut inside the name, it would be somebody else's
+        raise Unusable(f"{where}: has no line end; the file may be written only in part")
     try:
         text = line.decode().strip()
     except UnicodeDecodeError:
@@ -181,7 +193,7 @@ def _token_in(line: bytes, where: str) -> Token | None:
     found = LINE.fullmatch(text)
     if found is None:
         raise Unusable(f"{where}: is not 64 hex digits, a space and a user")
-    fault = names.fault_of(found[2])
+    fault = _fault_of(found[2])
     if fault is not None:
         raise Unusable(f"{where}: the name {fault}")
     token = Token(bytes.fromhex(found[1]), found[2])
@@ -190,12 +202,19 @@ def _token_in(line: bytes, where: str) -> Token | None:
     return token
 
 
+def _fault_of(user: str) -> str | None:
+    """What keeps this user out of a token file, for people; None where nothing does."""
+    if COMMENT.search(user):
+        return "is followed by a comment, which must stand in a line of its own"
+    return names.fault_of(user)
+
+
 def new_token(user: str) -> tuple[str, str]:
     """A new token for this user, and the line that makes it good. Raises Unusable.
 
     Its 256 random bits are why a plain digest keeps it: there is nothing to guess.
     """
-    fault = names.fault_of(user) if user else "is empty"
+    fault = _fault_of(user) if user else "is empty"
     if fault is not None:
         raise Unusable(f"the name {fault}")
     token = secrets.token_urlsafe(32)

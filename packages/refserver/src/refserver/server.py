@@ -242,6 +242,7 @@ class Server:
         self._timers: list[tuple[float, int, Link]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._ids = count()
+        self._reloading: asyncio.Task[None] | None = None
 
     # ------------------------------------------------------------- listening
 
@@ -704,12 +705,21 @@ class Server:
     # ------------------------------------------------------------- the end
 
     def reload(self) -> None:
-        """Read the tokens and the certificates again; what cannot be read stays as it was."""
-        sources: list[Auth | Tls] = [self.auth, self.tls] if self.tls else [self.auth]
+        """Read the tokens and the certificates again, in slices between turns.
+
+        What cannot be read stays as it was, and the log says so. A reload that is asked for
+        during another one begins it anew.
+        """
+        if self._reloading is not None:
+            self._reloading.cancel()
+        self._reloading = self.loop.create_task(self._reload())
+
+    async def _reload(self) -> None:
         failures: list[str] = []
-        for source in sources:
+        for source in (self.auth, self.tls):
             try:
-                source.reload()
+                for _ in source.reload() if source else ():
+                    await asyncio.sleep(0)
             except Unusable as error:
                 failures.append(str(error))
         note("reload", level=logging.ERROR if failures else logging.INFO, failures=failures)

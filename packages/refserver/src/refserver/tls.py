@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .config import Config, Unusable
+from .files import check_regular
 
 __all__ = ["Tls", "common_name"]
 
@@ -36,7 +37,7 @@ class Tls:
         self._config = config
         self.reload()
 
-    def reload(self) -> None:
+    def reload(self) -> Iterable[None]:
         """Read the files again. Raises Unusable, and then the context is what it was."""
         config = self._config
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -50,12 +51,15 @@ class Tls:
                 context.load_verify_locations(config.tls_ca)
             context.verify_mode = ssl.CERT_REQUIRED
         self.context = context
+        return ()
 
 
 @contextmanager
 def reading(*paths: str) -> Iterator[None]:
     """Turn what goes wrong with these files into Unusable."""
     names = " and ".join(path for path in paths if path)
+    for path in filter(None, paths):
+        check_regular(path)
     try:
         yield
     except ssl.SSLError as error:
