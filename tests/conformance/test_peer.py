@@ -21,7 +21,7 @@ from tests.conformance import faulty_client
 from refserver.conformance import raw
 from refserver.conformance.commands import register
 from refserver.conformance.model import Case, Level
-from refserver.conformance.peer import doctor
+from refserver.conformance.peer import doctor, script
 from refserver.conformance.peer.cases import CLIENT_CASES, SECTIONS
 from refserver.conformance.peer.lines import differs, line_of, parsed
 from refserver.conformance.peer.process import Process
@@ -158,11 +158,54 @@ def test_what_is_no_line_of_the_contract_is_told(line: bytes) -> None:
 # ---------------------------------------------------------------- the process
 
 
+def lines_of(process: Process) -> list[bytes]:
+    return list(iter(process.next_line, None))
+
+
+def test_a_line_comes_when_its_end_has_come() -> None:
+    process = Process(python("print('a\\nb', end='', flush=True); input()"))
+    try:
+        assert process.wait(time.monotonic() + 30) is False
+        assert lines_of(process) == [b"a"]
+    finally:
+        process.end()
+
+
+@pytest.mark.parametrize("flood", ["yes", "yes >&2", "cat /dev/zero >&2"])
+def test_no_flood_of_output_moves_a_deadline(flood: str) -> None:
+    process = Process(["sh", "-c", flood])
+    try:
+        assert process.exit_code(time.monotonic() + 0.05) is None
+        assert len(process.errors) <= 4096
+    finally:
+        process.end()
+
+
+@pytest.mark.parametrize("flood", ["yes", "cat /dev/zero"])
+def test_a_flood_on_stdout_is_the_clients_fault(flood: str) -> None:
+    process = Process(["sh", "-c", flood])
+    try:
+        with pytest.raises(CaseFailed, match="64 MiB on stdout"):
+            process.exit_code(time.monotonic() + 60)
+    finally:
+        process.end()
+
+
+@pytest.mark.parametrize("flood", ["yes # {port}", "yes >&2 # {port}", "cat /dev/zero # {port}"])
+def test_a_client_that_only_floods_fails(flood: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(script, "START", 0.2)
+
+    done = run("PEER-LOGIN-01", *WHOLE, "--timeout", "0.05", "--", "sh", "-c", flood)
+
+    assert done.exit_code == Exit.FAILED
+    assert "the client connects" in done.stdout or "64 MiB" in done.stdout
+
+
 def test_a_process_that_floods_its_output_does_not_block() -> None:
     process = Process(python("import sys\nfor n in range(30000): print(n)\nsys.stderr.write('e')"))
     try:
         assert process.exit_code(time.monotonic() + 30) == 0
-        assert list(process.lines)[-1] == b"29999"
+        assert lines_of(process)[-1] == b"29999"
         assert process.errors == b"e"
     finally:
         process.end()
@@ -172,7 +215,7 @@ def test_the_last_line_needs_no_line_end() -> None:
     process = Process(python("import sys; sys.stdout.write('a\\nb')"))
     try:
         assert process.exit_code(time.monotonic() + 30) == 0
-        assert list(process.lines) == [b"a", b"b"]
+        assert lines_of(process) == [b"a", b"b"]
     finally:
         process.end()
 
@@ -186,9 +229,9 @@ def test_what_it_started_ends_with_it() -> None:
             "child.wait()\n"
         )
     )
-    while not process.lines:
+    while (line := process.next_line()) is None:
         assert process.wait(time.monotonic() + 30) is not None
-    child = os.pidfd_open(int(process.lines[0]))
+    child = os.pidfd_open(int(line))
 
     process.end()
 

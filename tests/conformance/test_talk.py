@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from random import Random
 
 import pytest
 
 from refserver.conformance import expect as e
 from refserver.conformance import raw
+from refserver.conformance import talk as module
+from refserver.conformance.model import Direction
 from refserver.conformance.segmentation import Segmentation
 from refserver.conformance.suite import CaseFailed
-from refserver.conformance.talk import Setting, Talk
+from refserver.conformance.talk import Conn, Setting, Talk
 
 MUCH = raw.ping(1) * (1 << 20)
 """More than the sockets of a connection hold."""
@@ -94,6 +98,108 @@ def test_each_acceptable_outcome_is_told_by_itself(listener: socket.socket) -> N
     wanted = ("Welcome seq 1", "Error BAD_USER seq 1", "the end of the stream")
     assert caught.value.expected == wanted
     talk.close()
+
+
+ZEROS = bytes(4)
+
+
+def test_good_frames_before_what_is_none_are_given_first(listener: socket.socket) -> None:
+    talk = talk_to(listener)
+    conn = talk.connect()
+    server, _ = listener.accept()
+    with server:
+        server.sendall(raw.pong(1) + ZEROS)
+
+    conn.expect(e.pong(1))
+
+    with pytest.raises(CaseFailed, match="a length of 0"):
+        conn.expect(e.END)
+    talk.close()
+
+
+def test_what_comes_while_a_case_closes_is_judged_and_is_evidence(
+    listener: socket.socket,
+) -> None:
+    talk = talk_to(listener)
+    talk.connect()
+    server, _ = listener.accept()
+    with server:
+        server.sendall(ZEROS)
+
+    talk.close()
+
+    with pytest.raises(CaseFailed, match="frames, and nothing else"):
+        talk.judge_streams()
+    assert talk.evidence[-2].data == ZEROS
+
+
+def flooding(server: socket.socket, data: bytes) -> threading.Thread:
+    """Send this again and again, until nobody takes it."""
+
+    def flood() -> None:
+        with server, suppress(OSError):
+            while True:
+                server.sendall(data)
+
+    thread = threading.Thread(target=flood)
+    thread.start()
+    return thread
+
+
+FLOODS = {
+    "facts of strangers": raw.message(1, b"x" * 4000, "stranger") * 16,
+    "small facts of strangers": raw.joined(1, "stranger") * 4096,
+    "pings": raw.ping(1) * 4096,
+    "one frame without end": b"\0\xff\xff\xff" * 4096,
+    "what is no frame": b"\0" * 65_536,
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
+@pytest.mark.parametrize("way", [Conn.login, Conn.settle, lambda conn: conn.send(MUCH)])
+def test_no_flood_keeps_the_kit(
+    listener: socket.socket,
+    flood: bytes,
+    way: Callable[[Conn], object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_FRAMES", 20_000)
+    talk = talk_to(listener, timeout=0.05)
+    conn = talk.connect()
+    server, _ = listener.accept()
+    thread = flooding(server, flood)
+
+    with pytest.raises(CaseFailed):
+        way(conn)
+
+    talk.close()
+    thread.join()
+
+
+def test_a_server_that_always_says_something_ends_no_attempt_too_late(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk = talk_to(listener)
+    conn = talk.connect()
+    server, _ = listener.accept()
+    with server:
+        server.sendall(raw.pong(1) * 1000)
+        monkeypatch.setattr(talk, "_last", 0.0)
+
+        with pytest.raises(CaseFailed, match="the case comes to its end"):
+            conn.to_the_end()
+    talk.close()
+
+
+def test_of_very_many_steps_the_first_and_the_last_are_kept(listener: socket.socket) -> None:
+    talk = talk_to(listener)
+
+    for number in range(5000):
+        talk.step("ann", Direction.NOTE, note=str(number))
+
+    notes = [step.note for step in talk.evidence]
+    assert notes == [*map(str, range(40)), "4800 steps left out", *map(str, range(4840, 5000))]
+    assert len(talk.steps) < 1000
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,10 @@ class ServerDriver:
             fault = failed
         finally:
             talk.close()
+        try:
+            talk.judge_streams()
+        except CaseFailed as failed:
+            fault = fault or failed
         return Attempt(fault=fault, steps=talk.evidence)
 
     def rerun(self, case: Case, segmentation: Segmentation) -> str:

@@ -25,6 +25,7 @@ from eventcodec.dissect import dissect
 from . import expect as e
 from . import raw
 from .annotate import NOTHING, Begun, summaries, summary
+from .deadlines import LastLook
 from .expect import Expectation, Lane
 from .model import Direction, Step
 from .raw import Frame
@@ -43,6 +44,14 @@ FIRST, LAST = 40, 160
 """Steps of one case that go into a report."""
 CLOSING = 0.5
 """Seconds that a finished case waits for the server to close, so that it has let go."""
+AFTER_DEADLINE = 16 << 20
+"""Bytes that were there when a deadline passed, and are still read: a flood is more."""
+MOST_BYTES, MOST_FRAMES = 256 << 20, 200_000
+"""What one connection may bring in one case; no case needs half of it."""
+LARGEST = (16 << 20) + raw.ALLOWANCE
+"""A length above it is no frame's, unless a Welcome announced more (EP-7.1-4)."""
+ATTEMPT = 120.0
+"""Seconds that an attempt may take, or sixty times what one wait may, if that is more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +75,7 @@ class Setting:
     """Makes a connection speak TLS."""
     stop: Callable[[], str] | None = None
     """Makes the server shut down; gives what went wrong, or "" where nothing did."""
-    seen: dict[object, tuple[Any, list[Step]]] = field(default_factory=dict, compare=False)
+    seen: dict[object, tuple[Any, list[Step], int]] = field(default_factory=dict, compare=False)
     """What is looked at once in a run, by who looks at it, and the evidence."""
 
 
@@ -84,7 +93,9 @@ class Talk:
         self._token = token
         self._names: dict[str, Identity] = {}
         self._conns: list[Conn] = []
+        self._left_out = 0
         self._start = time.monotonic()
+        self._last = self._start + max(ATTEMPT, 60 * setting.timeout)
 
     @property
     def timeout(self) -> float:
@@ -120,8 +131,8 @@ class Talk:
     def once(self, look: Callable[[Talk], T]) -> T:
         """What `look` gives: the first attempt of a run that asks looks, the others recall it."""
         if look not in self.setting.seen:
-            self.setting.seen[look] = look(self), list(self.steps)
-        seen, steps = self.setting.seen[look]
+            self.setting.seen[look] = look(self), list(self.steps), self._left_out
+        seen, steps, self._left_out = self.setting.seen[look]
         self.steps[:] = steps
         result: T = seen
         return result
@@ -173,6 +184,11 @@ class Talk:
         for conn in self._conns:
             conn.close(deadline)
 
+    def judge_streams(self) -> None:
+        """All that came on each connection was frames, to its end. Raises CaseFailed."""
+        for conn in self._conns:
+            conn.judge_stream()
+
     # ------------------------------------------------------------- evidence
 
     @property
@@ -202,19 +218,29 @@ class Talk:
                 begun=Begun(shown[:before], begun.size),
             )
         )
+        if len(self.steps) > 2 * (FIRST + LAST):
+            self._left_out += len(self.steps) - FIRST - LAST
+            del self.steps[FIRST:-LAST]
 
     @property
     def evidence(self) -> tuple[Step, ...]:
         """The steps, without the middle of very many."""
-        left_out = len(self.steps) - FIRST - LAST
-        if left_out <= 0:
+        last = max(FIRST, len(self.steps) - LAST)
+        left_out = self._left_out + last - FIRST
+        if left_out <= 0 or len(self.steps) <= FIRST:
             return tuple(self.steps)
         at = self.steps[FIRST].at
         gap = Step(at=at, who="kit", direction=Direction.NOTE, note=f"{left_out} steps left out")
-        return (*self.steps[:FIRST], gap, *self.steps[-LAST:])
+        return (*self.steps[:FIRST], gap, *self.steps[last:])
 
     def fail(self, expected: str, actual: str) -> CaseFailed:
         return CaseFailed((expected,), actual)
+
+    def go_on(self) -> None:
+        """Raise CaseFailed where the attempt has taken far too long, whatever still comes."""
+        if time.monotonic() > self._last:
+            seconds = self._last - self._start
+            raise self.fail("the case comes to its end", f"it went on for {seconds:.0f} s")
 
     def check(self, holds: bool, expected: str | tuple[str, ...], actual: object) -> None:
         """Raise CaseFailed unless it holds."""
@@ -236,8 +262,12 @@ class Conn:
         """What went wrong where the connection was reset, in reading or in writing."""
         self.welcome: Frame | None = None
         self._sock = sock
+        self.fault = ""
+        """What came that is no frame, or far too much; nothing is read into frames after it."""
         self._buffer = bytearray()
         self._frames: deque[Frame] = deque()
+        self._came = self._count = 0
+        self._last_look = LastLook(AFTER_DEADLINE)
         self._seq = 0
         self._begun = NOTHING  # of what is sent; what comes is told frame by frame
         self.recording = True
@@ -274,8 +304,9 @@ class Conn:
     def _write(self, data: bytes) -> None:
         left = self.write_some(data, self.talk.timeout)
         # The peer may have closed meanwhile, and what it said before is still to be read.
-        while left and not self.ended and self._wait(time.monotonic(), select.POLLIN):
-            self._read()
+        now = time.monotonic()
+        while left and not self.ended and self._wait(now, select.POLLIN) and self._read(now):
+            pass
         if left and not self.ended:
             raise self.talk.fail("what is sent is taken", f"{left} bytes not taken")
 
@@ -284,13 +315,14 @@ class Conn:
         view = memoryview(data)
         deadline = time.monotonic() + timeout
         while view:
+            self.talk.go_on()
             try:
                 sent = self._sock.send(view)
             except NOT_NOW:
                 if not self._wait(deadline, select.POLLOUT | (select.POLLIN if reading else 0)):
                     break
-                if reading:
-                    self._read()
+                if reading and not self._read(deadline):
+                    break
                 continue
             except OSError as error:
                 # The server ended the connection while we wrote: what it said is still to read.
@@ -324,9 +356,14 @@ class Conn:
 
     def close(self, deadline: float) -> None:
         """Read to the end or the deadline, and close."""
-        while not self.ended and self._wait(deadline, select.POLLIN):
-            self._read()
+        while not self.ended and self._wait(deadline, select.POLLIN) and self._read(deadline):
+            pass
         self._sock.close()
+
+    def judge_stream(self) -> None:
+        """Raise CaseFailed where what came is no sequence of frames."""
+        if self.fault:
+            raise self.talk.fail("frames, and nothing else", self.fault)
 
     # ------------------------------------------------------------- requests
 
@@ -435,12 +472,13 @@ class Conn:
         self._expect(e.END, self.deadline())
 
     def next(self, deadline: float) -> Frame | None:
-        """The next frame, whatever it is; None at the end or the deadline."""
-        while not self._frames and not self.ended:
-            if not self._wait(deadline, select.POLLIN):
-                return None
-            self._read()
+        """The next frame, whatever it is; None at the end or the deadline. Raises CaseFailed."""
+        self.talk.go_on()
+        while not self._frames and not self.ended and not self.fault:
+            if not self._wait(deadline, select.POLLIN) or not self._read(deadline):
+                break
         if not self._frames:
+            self.judge_stream()
             return None
         frame = self._frames.popleft()
         self.seen.append(frame)
@@ -449,9 +487,7 @@ class Conn:
     @property
     def silence(self) -> str:
         """Why there is no frame, for people."""
-        why = self.ended or "nothing came in time"
-        hint = dissect(bytes(self._buffer[:KEPT])).hint
-        return why if hint is None else f"{why}; perhaps: {hint}"
+        return (self.ended or "nothing came in time") + self._hint
 
     def _expect(self, wanted: Expectation, deadline: float) -> Frame | None:
         while True:
@@ -495,36 +531,66 @@ class Conn:
         left = max(0.0, deadline - time.monotonic())
         return bool(poll.poll(left * 1000))
 
-    def _read(self) -> None:
+    def _read(self, deadline: float) -> bool:
+        """Take what has come; False where that was more than the last look at a deadline."""
         try:
             data = self._sock.recv(1 << 18)
         except NOT_NOW:
-            return
+            return time.monotonic() <= deadline
         except OSError as error:
             self.broken = f"the connection failed: {error.strerror}"
             self._end(self.broken)
-            return
+            return True
         if not data:
             self._end("the end of the stream")
-            return
-        self._buffer += data
-        self._take_frames()
+            return True
+        self._came += len(data)
+        if not self.fault:
+            self._buffer += data
+            self._take_frames()
+        return not self._last_look.is_over(deadline, len(data))
 
     def _take_frames(self) -> None:
         start = 0
+        fault = ""
         while len(self._buffer) - start >= 4:
-            size = 4 + int.from_bytes(self._buffer[start : start + 4], "big")
-            if size < 16:
-                raise self.talk.fail("a frame", f"a length of {size - 4}")
-            if len(self._buffer) - start < size:
+            length = int.from_bytes(self._buffer[start : start + 4], "big")
+            fault = self._fault_of(length)
+            if fault or len(self._buffer) - start < 4 + length:
                 break
-            frame = Frame(bytes(self._buffer[start : start + size]))
-            if self.recording:
-                self._hide(frame)
-                self.talk.step(self.who, Direction.RECEIVED, frame.raw)
-            self._frames.append(frame)
-            start += size
+            self._take(Frame(bytes(self._buffer[start : start + 4 + length])))
+            start += 4 + length
         del self._buffer[:start]
+        if fault:
+            self._give_up(fault)
+
+    def _fault_of(self, length: int) -> str:
+        """Why no frame of this length is awaited, empty where one is."""
+        largest = LARGEST if self.welcome is None else max(LARGEST, self.max_frame + raw.ALLOWANCE)
+        if not 12 <= length <= largest:
+            return f"a length of {length}"
+        if self._came > MOST_BYTES or self._count >= MOST_FRAMES:
+            return f"{self._came} bytes in {self._count} frames, without an end"
+        return ""
+
+    def _give_up(self, fault: str) -> None:
+        """Read no more frames out of what comes."""
+        self.fault = fault + self._hint
+        self.talk.step(self.who, Direction.RECEIVED, bytes(self._buffer), note=fault)
+        self._buffer.clear()
+
+    def _take(self, frame: Frame) -> None:
+        self._count += 1
+        if self.recording:
+            self._hide(frame)
+            self.talk.step(self.who, Direction.RECEIVED, frame.raw)
+        self._frames.append(frame)
+
+    @property
+    def _hint(self) -> str:
+        """What the bytes that are no frame look like."""
+        hint = dissect(bytes(self._buffer[:KEPT])).hint
+        return "" if hint is None else f"; perhaps: {hint}"
 
     def _hide(self, frame: Frame) -> None:
         ticket = frame.number("ticket")

@@ -93,17 +93,18 @@ class Peer(Script):
         """The client is there, and has sent and said nothing but what was awaited."""
         self.send(raw.ping(PROBE))
         self.answers(PROBE)
-        for line in map(parsed, self.process.lines):
+        for line in map(parsed, iter(self.process.next_line, None)):
             self.check(_is_passed_over(line), "nothing more to be told", told(line))
 
     def line(self) -> Line:
         """Await the next line; what a client need not tell is passed over."""
         deadline = self.deadline()
         while True:
-            while not self.process.lines:
+            self.go_on()
+            while (data := self.process.next_line()) is None:
                 if not self.process.talking or self.process.wait(deadline) is None:
                     raise self.fail("a line on stdout", self.why_not("nothing came in time"))
-            line = parsed(self.process.lines.popleft())
+            line = parsed(data)
             self.step("stdout", Direction.NOTE, note=told(line))
             if not _is_passed_over(line):
                 return line

@@ -1,7 +1,8 @@
 """The client's command: started, read without ever blocking it, and ended.
 
 Rule: its stdout and stderr are taken whenever they have something, so that a client
-that talks much never waits for the kit. Only this very process group is ended.
+that talks much never waits for the kit; what is kept of them is bounded. Only this very
+process group is ended.
 
 Layer: the ground of `peer`.
 """
@@ -14,39 +15,55 @@ import signal
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 
-from ..suite import NotReached
+from ..deadlines import LastLook
+from ..suite import CaseFailed, NotReached
 
 __all__ = ["Process", "Program"]
 
 ERRORS_KEPT = 4096
 """Bytes of stderr that are kept, the last ones."""
+OUTPUT = 64 << 20
+"""Bytes of stdout that a client may write in one case."""
+AFTER_DEADLINE = 4 << 20
+"""Bytes of output that were there when a deadline passed, and are still taken."""
 
 
 class Program(ABC):
-    """A running client, as far as its output tells. `lines` are those that nobody took yet."""
+    """A running client, as far as its output tells."""
 
     def __init__(self, out: int, err: int | None = None) -> None:
         self._out, self._err = out, err
         self._open = {out} if err is None else {out, err}
-        self._held = b""
-        self.lines: deque[bytes] = deque()
+        self._last_look = LastLook(AFTER_DEADLINE)
+        self._taken = self._searched = 0
         self.errors = b""
-        self.said = b""
-        """All of stdout, for those who look for secrets in it."""
+        self.said = bytearray()
+        """All of stdout, for a case that looks for secrets in it."""
 
     @property
     def talking(self) -> bool:
         """Whether its stdout is open still."""
         return self._out in self._open
 
+    def next_line(self) -> bytes | None:
+        """The next line of stdout that nobody took; None where it is not whole yet."""
+        end = self.said.find(b"\n", self._searched)
+        if end < 0:
+            self._searched = len(self.said)
+            if self.talking or self._taken == len(self.said):
+                return None
+            end = len(self.said)
+        line = bytes(self.said[self._taken : end])
+        self._taken = self._searched = min(end + 1, len(self.said))
+        return line
+
     def wait(self, deadline: float, fd: int = -1, events: int = 0) -> bool | None:
         """Wait until something is there: True for `fd`, False for output, None for the deadline.
 
-        What the program wrote is taken on the way.
+        What the program wrote is taken on the way. Raises CaseFailed where that is too much.
         """
         poll = select.poll()
         for each in self._open:
@@ -54,23 +71,22 @@ class Program(ABC):
         if fd >= 0:
             poll.register(fd, events)
         ready = dict(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
-        for each in self._open & set(ready):
-            self._read(each)
-        return fd in ready if ready else None
+        size = sum([self._read(each) for each in self._open & set(ready)])
+        if fd in ready:
+            return True
+        return None if not ready or self._last_look.is_over(deadline, size) else False
 
-    def _read(self, fd: int) -> None:
+    def _read(self, fd: int) -> int:
         data = os.read(fd, 1 << 16)
         if not data:
             self._open.discard(fd)
         if fd == self._err:
             self.errors = (self.errors + data)[-ERRORS_KEPT:]
-            return
-        self.said += data
-        *lines, self._held = (self._held + data).split(b"\n")
-        if not data and self._held:
-            lines.append(self._held)
-            self._held = b""
-        self.lines += lines
+        elif len(self.said) + len(data) > OUTPUT:
+            raise CaseFailed((f"at most {OUTPUT >> 20} MiB on stdout in one case",), "more")
+        else:
+            self.said += data
+        return len(data)
 
     def exit_code(self, deadline: float) -> int | None:
         """How it ended; None where it runs on until the deadline."""
