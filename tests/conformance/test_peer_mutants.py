@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 from tests.conformance import faulty_client
 from tests.conformance.threaded import InThread
-from tools import make_matrix
+from tools import matrix
 
 from refserver.conformance.model import Case, Result, Verdict
 from refserver.conformance.peer.cases import CLIENT_CASES
@@ -24,7 +24,7 @@ DECLARED = frozenset(CAPABILITIES)
 TIMEOUT = 0.05
 """Seconds until what must come is missed. They pass only while the client waits for input."""
 
-KILLS = make_matrix.recorded(make_matrix.CLIENT_RECORD)
+KILLS = matrix.recorded(matrix.CLIENT_RECORD)
 """What builds upon a case that fails is inconclusive, and so stands not here."""
 
 
@@ -73,12 +73,6 @@ def test_every_case_has_been_seen_to_fail() -> None:
     killing = {case for cases in KILLS.values() for case in cases}
 
     assert {case.id for case in CLIENT_CASES} == killing
-
-
-def test_the_page_shows_the_record() -> None:
-    drawn = make_matrix.CLIENT_PAGE.read_text(encoding="utf-8")
-
-    assert drawn == make_matrix.client_page(KILLS), "run python -m tools.make_matrix"
 
 
 def test_every_fault_of_the_client_is_tried() -> None:

@@ -1,6 +1,6 @@
 """What each case sends, for those who ask without running it.
 
-Rule: `examples.json` is recorded by `python -m tools.make_examples`, and never edited.
+Rule: `examples.json` is recorded by `python -m tools record examples`, and never edited.
 
 Layer: above `model`.
 """

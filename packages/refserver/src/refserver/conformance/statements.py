@@ -1,6 +1,6 @@
 """The specification's numbered sentences, for those who have only this package.
 
-Rule: `statements.json` is made from docs/protocol.md by `python -m tools.make_statements`, and
+Rule: `statements.json` is made from docs/protocol.md by `python -m tools`, and
 never edited.
 
 Layer: the ground of the kit.

@@ -3,27 +3,23 @@
 Rule: `kills.json` and `client_kills.json` in tests/conformance are the record, and the
 tests hold the kit to it; the pages are made from it.
 
-    python -m tools.make_matrix                  draw the pages from the record
-    python -m tools.make_matrix --record         run every mutant first; takes minutes
-    python -m tools.make_matrix --record NAME... run only these first
-
 Layer: outside the packages, above both.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+
+from tools.pages import ROOT
 
 from refserver.conformance.cases import SERVER_CASES
 from refserver.conformance.model import Case
 from refserver.conformance.peer.cases import CLIENT_CASES
 from refserver.mutants import MUTANTS
 
-ROOT = Path(__file__).resolve().parent.parent
 RECORD = ROOT / "tests/conformance/kills.json"
 PAGE = ROOT / "docs/conformance-matrix.md"
 CLIENT_RECORD = ROOT / "tests/conformance/client_kills.json"
@@ -63,7 +59,7 @@ def client_page(kills: Kills) -> str:
 def _lines(kills: Kills) -> Iterator[str]:
     yield "# Mutants and the cases that notice them"
     yield ""
-    yield "Drawn by `python -m tools.make_matrix` from recorded runs; do not edit."
+    yield "Drawn by `python -m tools` from recorded runs; do not edit."
     yield ""
     yield f"`refserver serve --mutant NAME` is wrong in one way. Each of the {len(kills)} mutants"
     yield "is noticed by exactly the cases beside it: so we know that these cases can fail."
@@ -95,7 +91,7 @@ def _left_out() -> Iterator[str]:
 def _client_lines(kills: Kills) -> Iterator[str]:
     yield "# Faults of clients and the cases that notice them"
     yield ""
-    yield "Drawn by `python -m tools.make_matrix` from the record of the tests; do not edit."
+    yield "Drawn by `python -m tools` from the record of the tests; do not edit."
     yield ""
     yield f"The kit's own tests have a client with {len(kills)} faults that are switched on one by"
     yield "one. Each is noticed by exactly the cases beside it: so we know that these cases can"
@@ -137,11 +133,5 @@ def record(names: Collection[str]) -> None:
     RECORD.write_text(f"{{\n{text}\n}}\n", encoding="utf-8")
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--record", nargs="*", metavar="NAME", help="run these, or all, first")
-    asked = parser.parse_args()
-    if asked.record is not None:
-        record(asked.record)
-    PAGE.write_text(page(recorded()), encoding="utf-8")
-    CLIENT_PAGE.write_text(client_page(recorded(CLIENT_RECORD)), encoding="utf-8")
+def files() -> dict[Path, str]:
+    return {PAGE: page(recorded()), CLIENT_PAGE: client_page(recorded(CLIENT_RECORD))}

@@ -1,31 +1,28 @@
-"""Which test proves which statement of docs/protocol.md; writes docs/requirements.md.
+"""The statements of docs/protocol.md: which test proves each, and the kit's copy of them.
 
 Rule: the markers `@pytest.mark.proves("EP-…")` in the tests are the truth, and the
 `proves` of the vectors and of the conformance cases, which tests walk. All are read
-and not run; the page is made from them and from the specification.
-
-    python tools/manifest.py            write docs/requirements.md
-    python tools/manifest.py --check    only compare; exit 1 and say what is wrong
+and not run; docs/requirements.md is made from them and from the specification.
 
 Layer: outside the packages; needs neither of them.
 """
 
 from __future__ import annotations
 
-import argparse
 import ast
 import json
 import re
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from tools.pages import ROOT
+
 SPECIFICATION = Path("docs/protocol.md")
 PAGE = Path("docs/requirements.md")
 VECTORS = Path("packages/eventcodec/src/eventcodec/vectors")
 CASES = Path("packages/refserver/src/refserver/conformance")
+SHIPPED = CASES / "statements.json"
 
 # A codec cannot find these: their vectors prove nothing until a server is tested with them.
 JUDGED_BY_A_ROOM = ("BAD_USER", "HISTORY_GONE")
@@ -130,7 +127,7 @@ def page(known: dict[str, str], proved: Iterable[Proof]) -> str:
     lines = [
         "# Requirements and their tests",
         "",
-        "Made by `python tools/manifest.py` from the markers in the tests; do not edit.",
+        "Made by `python -m tools` from the markers in the tests; do not edit.",
         f"Of {len(known)} statements in [the specification](protocol.md), {done} have a test.",
     ]
     for number, sentence in known.items():
@@ -140,34 +137,20 @@ def page(known: dict[str, str], proved: Iterable[Proof]) -> str:
 
 
 def faults(root: Path = ROOT) -> list[str]:
-    """What is wrong, a line each: unknown numbers, statements without test, a stale page."""
+    """What is wrong, a line each: unknown numbers, and statements without a test."""
     known = statements((root / SPECIFICATION).read_text(encoding="utf-8"))
     proved = proofs(root)
     with_test = {proof.statement for proof in proved}
-    stale = (root / PAGE).read_text(encoding="utf-8") != page(known, proved)
     return [
         *(f"{p.test} names {p.statement}, unknown" for p in proved if p.statement not in known),
         *(f"{number} has no test" for number in known if number not in with_test),
-        *([f"{PAGE} is stale: run python tools/manifest.py"] if stale else []),
     ]
 
 
-def write(root: Path = ROOT) -> None:
-    """Write the page."""
+def files(root: Path = ROOT) -> dict[Path, str]:
+    """The page, and the sentences that the kit ships."""
     known = statements((root / SPECIFICATION).read_text(encoding="utf-8"))
-    proved = proofs(root)
-    (root / PAGE).write_text(page(known, proved), encoding="utf-8")
-
-
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 on a fault")
-    if not parser.parse_args(arguments).check:
-        write()
-    found = faults()
-    print("\n".join(found), file=sys.stderr, end="\n" if found else "")
-    return int(bool(found))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return {
+        root / PAGE: page(known, proofs(root)),
+        root / SHIPPED: json.dumps(known, indent=1, ensure_ascii=False) + "\n",
+    }

@@ -1,24 +1,23 @@
-"""Write the conformance vectors that ship with eventcodec, or check them.
+"""The conformance vectors that ship with eventcodec.
 
-Rule: the same vectors, the same bytes, on every machine and every day.
+Rule: the same vectors, the same bytes, on every machine and every day; made without eventcodec.
 
-Usage, from the root: python -m tools.make_vectors [--check]
+Layer: above the other modules of this folder.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
+from tools.pages import ROOT
 from tools.vectors.form import PREFIX_STATEMENTS, Vector, statements
 from tools.vectors.invalid import single_faults
 from tools.vectors.precedence import double_faults
 from tools.vectors.valid import all_valid
 
-HOME = Path(__file__).parent.parent / "packages/eventcodec/src/eventcodec/vectors"
+HOME = ROOT / "packages/eventcodec/src/eventcodec/vectors"
 
 PREFIX_RULE = (
     "Cut the frame of the valid vector `of` behind each number of bytes in `cuts`: it is "
@@ -56,34 +55,14 @@ def file(kind: str, vectors: list[Vector], **head: Any) -> str:
     return f'{start},"vectors":[\n{lines}\n]}}\n'
 
 
-def contents() -> dict[str, str]:
-    """Each file's name and what must stand in it."""
+def files() -> dict[Path, str]:
+    """Each file and what must stand in it."""
     frames = all_valid()
     prefixes = [prefix_of(vector) for vector in frames]
     return {
-        "valid.json": file("valid", frames),
-        "invalid.json": file("invalid", [*single_faults(), *double_faults()]),
-        "prefixes.json": file(
+        HOME / "valid.json": file("valid", frames),
+        HOME / "invalid.json": file("invalid", [*single_faults(), *double_faults()]),
+        HOME / "prefixes.json": file(
             "prefixes", prefixes, description=PREFIX_RULE, proves=statements(PREFIX_STATEMENTS)
         ),
     }
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Write the conformance vectors.")
-    parser.add_argument("--check", action="store_true", help="write nothing, compare")
-    check = parser.parse_args().check
-    stale = []
-    for name, text in contents().items():
-        path = HOME / name
-        if check and (not path.exists() or path.read_text("ascii") != text):
-            stale.append(name)
-        elif not check:
-            path.write_text(text, "ascii")
-    if stale:
-        print(f"stale: {', '.join(stale)}; run python -m tools.make_vectors", file=sys.stderr)
-    return 1 if stale else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

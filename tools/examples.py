@@ -2,8 +2,7 @@
 
 Rule: nothing is made up: every case is run once, against the reference server or the
 client of the kit's own tests, without a fault, and what the kit sent then is the example.
-
-    python -m tools.make_examples
+`python -m tools record examples` runs this.
 
 Layer: outside the packages; needs both of them.
 """
@@ -17,9 +16,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from random import Random
 from typing import Any
+
+from tools.pages import ROOT
 
 from refserver.conformance.annotate import Begun
 from refserver.conformance.cases import SERVER_CASES
@@ -31,7 +31,6 @@ from refserver.conformance.peer.run import LOOPBACK, ClientDriver
 from refserver.conformance.segmentation import Segmentation
 from refserver.conformance.talk import Setting, Talk
 
-ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "packages/refserver/src/refserver/conformance/examples.json"
 CLIENT = [sys.executable, str(ROOT / "tests/conformance/faulty_client.py"), "{host}", "{port}"]
 PATIENCE = 20.0
@@ -129,5 +128,6 @@ def every() -> dict[str, Example]:
     return found | of_client_cases(CLIENT_CASES)
 
 
-if __name__ == "__main__":
+def record() -> None:
+    """Run every case once, and write what the kit sent."""
     TARGET.write_text(rendered(every()), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Draw the tables of docs/protocol.md from the code; `--check` only compares.
+"""Draw the tables of docs/protocol.md from the code.
 
 Rule: what the code knows (numbers, names, layouts, states, limits) is written into
 the specification from there. Where a table's last column is the specification's own
@@ -9,12 +9,11 @@ Layer: outside the packages, above `eventcodec`.
 
 from __future__ import annotations
 
-import argparse
-import difflib
 import re
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
+
+from tools.pages import ROOT, Blocks, Row, kept, redrawn, table
 
 from eventcodec import (
     LIMITS,
@@ -32,40 +31,12 @@ from eventcodec import (
 )
 from eventcodec.states import APPLICATION, KINDS, REPLIES, UNKNOWN
 
-SPECIFICATION = Path(__file__).parent.parent / "docs" / "protocol.md"
-BLOCK = re.compile(r"(<!-- generated: (?P<name>[^>]+) -->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL)
+SPECIFICATION = ROOT / "docs/protocol.md"
 
 # A limit of eventcodec's own is no limit of the protocol.
 LIMITS_OF_THE_PROTOCOL = {limit.name for limit in LIMITS} - {"MAX_FRAME_CEILING"}
 
 NOTHING = "–"
-Row = tuple[str, ...]
-
-
-class Missing(Exception):
-    """A row whose last column nobody has written yet."""
-
-
-def table(head: Row, rows: Sequence[Row]) -> str:
-    """A Markdown table, with the empty lines that keep it apart from the markers."""
-    rule = f"|{'---|' * len(head)}\n"
-    first, *others = (f"| {' | '.join(row)} |\n" for row in (head, *rows))
-    return "\n" + first + rule + "".join(others) + "\n"
-
-
-def cells(body: str) -> Iterator[Row]:
-    """The rows of a table as it stands, without its head."""
-    for line in body.strip().splitlines()[2:]:
-        yield tuple(cell.strip() for cell in line.strip().strip("|").split("|"))
-
-
-def kept(body: str, key: str) -> str:
-    """The last column, as it stands, of the row that begins with `key`."""
-    for row in cells(body):
-        if row[0] == key and row[-1]:
-            return row[-1]
-    raise Missing(f"write the last column of the row {key!r} by hand, then run this again")
-
 
 # ---------------------------------------------------------------- events
 
@@ -202,7 +173,7 @@ def limits(body: str) -> str:
 
 
 EVENTS: tuple[type[Event], ...] = (*STANDARD_EVENTS, ApplicationEvent)
-BLOCKS: dict[str, Callable[[str], str]] = {
+BLOCKS: Blocks = {
     "types": types,
     **{f"fields {event.__name__}": fields_of(event) for event in EVENTS if event.parts},
     "server-states": server_states,
@@ -214,33 +185,9 @@ BLOCKS: dict[str, Callable[[str], str]] = {
 
 
 def generate(text: str) -> str:
-    """The specification with every marked block drawn anew.
-
-    Raises Missing where a block is absent, unknown or double, or a row lacks its own word.
-    """
-    found = [match["name"] for match in BLOCK.finditer(text)]
-    if sorted(found) != sorted(BLOCKS):
-        raise Missing(f"blocks that differ: {sorted(set(found) ^ set(BLOCKS)) or 'one is double'}")
-    return BLOCK.sub(lambda match: match[1] + BLOCKS[match["name"]](match["body"]) + match[4], text)
+    """The specification with every marked block drawn anew; raises `Missing`, as `redrawn`."""
+    return redrawn(text, BLOCKS)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit 1 on a difference"
-    )
-    options = parser.parse_args(arguments)
-    old = SPECIFICATION.read_text(encoding="utf-8")
-    new = generate(old)
-    if not options.check:
-        SPECIFICATION.write_text(new, encoding="utf-8")
-        return 0
-    lines = (old.splitlines(keepends=True), new.splitlines(keepends=True))
-    sys.stdout.writelines(difflib.unified_diff(*lines, "as it stands", "as the code has it"))
-    return int(old != new)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def files() -> dict[Path, str]:
+    return {SPECIFICATION: generate(SPECIFICATION.read_text(encoding="utf-8"))}

@@ -11,13 +11,14 @@ import re
 from pathlib import Path
 
 import pytest
-from tools import manifest
+from tools import requirements
+from tools.pages import ROOT
 
-SENTENCES = manifest.statements((manifest.ROOT / manifest.SPECIFICATION).read_text("utf-8"))
+SENTENCES = requirements.statements((ROOT / requirements.SPECIFICATION).read_text("utf-8"))
 SOURCES = sorted(
     file
     for folder in ("packages", "tests", "docs", "tools", "benchmarks")
-    for file in (manifest.ROOT / folder).rglob("*")
+    for file in (ROOT / folder).rglob("*")
     if file.suffix in (".py", ".md", ".json") and not {"_build", ".venv"} & set(file.parts)
 )
 
@@ -29,15 +30,13 @@ def test_it_is(): ...
 
 
 def project(root: Path, *, tests: str = PROVING) -> Path:
-    """A small project with a fresh page."""
-    for folder in ("docs", "tests/project", manifest.VECTORS):
+    """A small project."""
+    for folder in ("docs", "tests/project", requirements.VECTORS):
         (root / folder).mkdir(parents=True)
     for kind in ("valid", "invalid"):
-        (root / manifest.VECTORS / f"{kind}.json").write_text('{"vectors": []}')
-    (root / manifest.SPECIFICATION).write_text(SPECIFICATION)
+        (root / requirements.VECTORS / f"{kind}.json").write_text('{"vectors": []}')
+    (root / requirements.SPECIFICATION).write_text(SPECIFICATION)
     (root / "tests" / "test_it.py").write_text(tests)
-    known = manifest.statements(SPECIFICATION)
-    (root / manifest.PAGE).write_text(manifest.page(known, manifest.proofs(root)))
     return root
 
 
@@ -45,7 +44,7 @@ def project(root: Path, *, tests: str = PROVING) -> Path:
 
 
 def test_every_statement_has_a_test_and_every_test_a_statement() -> None:
-    assert manifest.faults() == []
+    assert requirements.faults() == []
 
 
 def test_numbers_rise_in_each_section() -> None:
@@ -62,7 +61,7 @@ def test_numbers_rise_in_each_section() -> None:
 def test_a_statement_is_one_sentence_that_obliges(number: str) -> None:
     sentence = SENTENCES[number]
 
-    assert manifest.KEYWORD.search(sentence)
+    assert requirements.KEYWORD.search(sentence)
     assert sentence.endswith(".")
     assert not re.search(r"\. [A-Z]", sentence)
 
@@ -70,9 +69,9 @@ def test_a_statement_is_one_sentence_that_obliges(number: str) -> None:
 def test_every_number_named_anywhere_is_known() -> None:
     example = {"EP-1.1-1", "EP-1.1-2", "EP-9.9-9"}
     named = {
-        (file.relative_to(manifest.ROOT).as_posix(), number)
+        (file.relative_to(ROOT).as_posix(), number)
         for file in SOURCES
-        for number in manifest.REFERENCE.findall(file.read_text("utf-8"))
+        for number in requirements.REFERENCE.findall(file.read_text("utf-8"))
     }
 
     unknown = {(file, number) for file, number in named if number not in SENTENCES}
@@ -86,37 +85,35 @@ def test_no_docstring_names_a_whole_section_in_place_of_statements() -> None:
 
     found = {(file, each) for file in code for each in numbered.findall(file.read_text("utf-8"))}
     assert found
-    assert [pair for pair in found if not manifest.REFERENCE.fullmatch(pair[1])] == []
+    assert [pair for pair in found if not requirements.REFERENCE.fullmatch(pair[1])] == []
 
 
 # ---------------------------------------------------------------- the tool itself
 
 
 def test_a_proved_project_has_no_fault(tmp_path: Path) -> None:
-    assert manifest.faults(project(tmp_path)) == []
+    assert requirements.faults(project(tmp_path)) == []
 
 
 def test_a_statement_without_test_is_found(tmp_path: Path) -> None:
     root = project(tmp_path, tests=PROVING.replace(', "EP-1.1-2"', ""))
 
-    assert manifest.faults(root) == ["EP-1.1-2 has no test"]
+    assert requirements.faults(root) == ["EP-1.1-2 has no test"]
 
 
 def test_a_test_that_names_an_unknown_number_is_found(tmp_path: Path) -> None:
     root = project(tmp_path, tests=PROVING.replace('"EP-1.1-1"', '"EP-1.1-1", "EP-9.9-9"'))
 
-    assert manifest.faults(root) == ["tests/test_it.py::test_it_is names EP-9.9-9, unknown"]
+    assert requirements.faults(root) == ["tests/test_it.py::test_it_is names EP-9.9-9, unknown"]
 
 
-def test_a_stale_page_is_found_and_written_anew(tmp_path: Path) -> None:
+def test_the_page_and_the_kits_copy_are_made_from_the_specification(tmp_path: Path) -> None:
     root = project(tmp_path)
-    (root / manifest.PAGE).write_text("something else")
 
-    (fault,) = manifest.faults(root)
-    manifest.write(root)
+    made = requirements.files(root)
 
-    assert str(manifest.PAGE) in fault
-    assert manifest.faults(root) == []
+    assert made[root / requirements.PAGE].count("EP-1.1-1") == 1
+    assert list(json.loads(made[root / requirements.SHIPPED])) == ["EP-1.1-1", "EP-1.1-2"]
 
 
 @pytest.mark.parametrize(
@@ -134,9 +131,9 @@ def test_a_stale_page_is_found_and_written_anew(tmp_path: Path) -> None:
     ],
 )
 def test_a_marker_is_read_wherever_it_may_stand(source: str, test: str) -> None:
-    found = list(manifest.proofs_in(ast.parse(source), "t"))
+    found = list(requirements.proofs_in(ast.parse(source), "t"))
 
-    assert found == [manifest.Proof("EP-1", test)]
+    assert found == [requirements.Proof("EP-1", test)]
 
 
 def test_a_vector_proves_unless_only_a_room_can_judge_it(tmp_path: Path) -> None:
@@ -145,9 +142,9 @@ def test_a_vector_proves_unless_only_a_room_can_judge_it(tmp_path: Path) -> None
         {"id": "text.1", "proves": ["EP-1.1-1"], "error": {"name": "MALFORMED"}},
         {"id": "name.1", "proves": ["EP-1.1-2"], "error": {"name": "BAD_USER"}},
     ]
-    (root / manifest.VECTORS / "invalid.json").write_text(json.dumps({"vectors": vectors}))
+    (root / requirements.VECTORS / "invalid.json").write_text(json.dumps({"vectors": vectors}))
 
-    assert manifest.proofs(root) == [manifest.Proof("EP-1.1-1", "invalid vectors: text")]
+    assert requirements.proofs(root) == [requirements.Proof("EP-1.1-1", "invalid vectors: text")]
 
 
 def test_a_conformance_case_proves_what_it_says() -> None:
@@ -158,9 +155,9 @@ section = Section("framing", "A")
 def one(t): ...
 """
 
-    found = list(manifest.proofs_of_cases(ast.parse(source)))
+    found = list(requirements.proofs_of_cases(ast.parse(source)))
 
-    assert found == [manifest.Proof("EP-1.1-1", "conformance: A-01")]
+    assert found == [requirements.Proof("EP-1.1-1", "conformance: A-01")]
 
 
 def test_a_marker_may_leave_it_to_the_case() -> None:
@@ -168,17 +165,17 @@ def test_a_marker_may_leave_it_to_the_case() -> None:
         '[pytest.param(case, marks=pytest.mark.proves("EP-1", *case.proves)) for case in CASES]'
     )
 
-    assert list(manifest.proofs_in(ast.parse(source), "t")) == [manifest.Proof("EP-1", "t")]
+    assert list(requirements.proofs_in(ast.parse(source), "t")) == [requirements.Proof("EP-1", "t")]
 
 
 @pytest.mark.parametrize("numbers", ["*NUMBERS", "NUMBER", "1", "case.proves"])
 def test_a_marker_that_only_a_run_could_read_is_an_error(numbers: str) -> None:
     tree = ast.parse(f"@pytest.mark.proves({numbers})\ndef test_a(): ...")
 
-    with pytest.raises(manifest.Unreadable):
-        list(manifest.proofs_in(tree, "t"))
+    with pytest.raises(requirements.Unreadable):
+        list(requirements.proofs_in(tree, "t"))
 
 
 def test_a_number_that_stands_twice_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"EP-1\.1-1"):
-        manifest.statements(SPECIFICATION + SPECIFICATION)
+        requirements.statements(SPECIFICATION + SPECIFICATION)
