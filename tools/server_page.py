@@ -15,8 +15,8 @@ from typing import Any
 from tools.pages import ROOT, Blocks, redrawn, table
 
 from refserver.cli import option_names
-from refserver.config import Config
-from refserver.metrics import FIGURES
+from refserver.server.config import Config
+from refserver.server.metrics import FIGURES
 
 PAGE = ROOT / "docs/server.md"
 

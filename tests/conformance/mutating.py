@@ -16,8 +16,6 @@ from typing import Any
 
 from tests.conformance.serving import DECLARED
 
-from refserver.auth import OpenDoor, Proof
-from refserver.config import Config
 from refserver.conformance.cases import SERVER_CASES
 from refserver.conformance.check import ServerDriver
 from refserver.conformance.model import Verdict
@@ -25,7 +23,9 @@ from refserver.conformance.segmentation import Segmentation
 from refserver.conformance.suite import Plan, run_suite, select
 from refserver.conformance.talk import Conn, Identity, Setting
 from refserver.mutants import MUTANTS, Mutant, Patch
-from refserver.server import Server
+from refserver.server.auth import OpenDoor, Proof
+from refserver.server.config import Config
+from refserver.server.server import Server
 
 IDENTITIES = tuple(Identity(name, f"{name}'s".encode()) for name in ("ann", "bob", "cyd", "dan"))
 ROUNDS = 4

@@ -17,7 +17,6 @@ from tests.conformance.serving import Served, serving
 from tests.refserver.conftest import Authority
 from tests.refserver.running import running
 
-from refserver.auth import new_token
 from refserver.conformance import check
 from refserver.conformance.cases import SERVER_CASES
 from refserver.conformance.commands import check_command, register
@@ -26,6 +25,7 @@ from refserver.conformance.options import Aside, repeated
 from refserver.conformance.peer.commands import peer_command
 from refserver.conformance.reports import machine
 from refserver.conformance.suite import Attempt, CaseFailed, Exit
+from refserver.server.auth import new_token
 
 
 @click.group()

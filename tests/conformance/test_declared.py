@@ -19,10 +19,10 @@ import pytest
 from click.testing import CliRunner
 from tests.refserver.process import PATIENCE, REFSERVER, Running, running
 
-from refserver.auth import new_token
 from refserver.cli import main
 from refserver.conformance.cases import SERVER_CASES
 from refserver.conformance.suite import Exit
+from refserver.server.auth import new_token
 
 STOPS = [case.id for case in SERVER_CASES if case.section == "shutdown"]
 USERS = ("ann", "bob", "cyd", "dan")

@@ -92,7 +92,8 @@ def test_a_shell_completes_the_name_of_a_mutant() -> None:
 
 def test_without_the_option_nothing_of_the_mutants_is_loaded() -> None:
     script = (
-        "import sys, refserver.cli, refserver.service; print('refserver.mutants' in sys.modules)"
+        "import sys, refserver.cli, refserver.server.process; "
+        "print('refserver.mutants' in sys.modules)"
     )
 
     done = subprocess.run(

@@ -16,10 +16,10 @@ from tests.refserver import raw
 from tests.refserver.raw import Frame, Frames
 
 from eventcodec import ErrorCode
-from refserver.auth import OpenDoor
-from refserver.config import Config
-from refserver.room import Log, Room
-from refserver.session import Peer, Session
+from refserver.server.auth import OpenDoor
+from refserver.server.config import Config
+from refserver.session.room import Log, Room
+from refserver.session.session import Peer, Session
 
 NAMES = ("ann", "bob", "eve", "Ann", "", "guest-7", "b\u202eb")
 KEYS = {"Ann": "ann"}

@@ -12,10 +12,10 @@ from typing import Any
 
 from eventcodec import Decoder, Error, ErrorCode, Event, Limits, Login, Ping, Pong, Welcome, encode
 from eventcodec.limits import MAX_FRAME_CEILING, SENDER_ALLOWANCE
-from refserver.auth import Auth, OpenDoor
-from refserver.config import Config
-from refserver.room import Room
-from refserver.session import Peer, Session
+from refserver.server.auth import Auth, OpenDoor
+from refserver.server.config import Config
+from refserver.session.room import Room
+from refserver.session.session import Peer, Session
 
 ADDRESS = "192.0.2.1"
 FIRST_TICKET = 1_001

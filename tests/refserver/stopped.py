@@ -26,9 +26,9 @@ from tests.refserver.raw import (
     welcomed,
 )
 
-from refserver.auth import Auth
-from refserver.config import Config
-from refserver.server import Server
+from refserver.server.auth import Auth
+from refserver.server.config import Config
+from refserver.server.server import Server
 
 TURNS = 20
 """Turns of the loop in which everything that is due has been done."""

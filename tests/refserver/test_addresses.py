@@ -23,8 +23,8 @@ from tests.refserver.raw import (
 )
 from tests.refserver.stopped import Host, hosting
 
-from refserver import gate
-from refserver.auth import Tokens
+from refserver.server import admission as gate
+from refserver.server.auth import Tokens
 
 ELSEWHERE = "127.0.0.2"
 

@@ -21,8 +21,8 @@ from tests.refserver.seats import Hall
 from tests.refserver.stopped import Guest, Host, hosting
 
 from eventcodec import Message, Ping, Pong, decode, encode
-from refserver import server as refserver_server
-from refserver.server import Link, Server
+from refserver.server import server as refserver_server
+from refserver.server.server import Link, Server
 
 MIB = 1 << 20
 

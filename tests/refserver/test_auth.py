@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from refserver.auth import (
+from refserver.server.auth import (
     SLICE,
     Auth,
     Certificates,
@@ -22,7 +22,7 @@ from refserver.auth import (
     door,
     new_token,
 )
-from refserver.config import Config, Unusable
+from refserver.server.config import Config, Unusable
 
 
 def line(token: str, user: str) -> str:
@@ -195,7 +195,7 @@ def test_what_is_no_regular_file_is_refused_and_not_waited_for(
 
 
 def test_a_file_without_end_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("refserver.auth.LARGEST", 1000)
+    monkeypatch.setattr("refserver.server.auth.LARGEST", 1000)
     path.write_text("#" * 1000 + "\n")
 
     with pytest.raises(Unusable, match="larger than 1,000 bytes"):

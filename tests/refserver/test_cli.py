@@ -14,10 +14,10 @@ from click.testing import CliRunner
 from tests.refserver.conftest import Authority
 from tests.refserver.running import PATIENCE, REFSERVER, client, member, refused, running
 
-import refserver.service
-from refserver.auth import Tokens
+import refserver.server.process
 from refserver.cli import main, option_names
-from refserver.config import Config
+from refserver.server.auth import Tokens
+from refserver.server.config import Config
 
 FIELDS = dataclasses.fields(Config)
 
@@ -30,7 +30,7 @@ def invoke(*arguments: str, **environment: str) -> Any:
 def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     """The settings that a server would have run with."""
     configs: list[Config] = []
-    monkeypatch.setattr(refserver.service, "run", configs.append)
+    monkeypatch.setattr(refserver.server.process, "run", configs.append)
     return configs
 
 

@@ -83,7 +83,7 @@ async def test_a_limit_of_descriptors_that_is_too_low_is_said_at_the_start(
     noted: list[dict[str, Any]] = []
     monkeypatch.setattr(resource, "getrlimit", lambda which: (limit, limit))
     monkeypatch.setattr(
-        "refserver.server.note",
+        "refserver.server.server.note",
         lambda kind, **fields: noted.append(fields) if kind == "descriptors" else None,
     )
 

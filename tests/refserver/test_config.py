@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from eventcodec.limits import MAX_FRAME_BEFORE_WELCOME
-from refserver.config import Config, Unusable, is_loopback
-from refserver.server import RESERVED_DESCRIPTORS
+from refserver.server.config import Config, Unusable, is_loopback
+from refserver.server.server import RESERVED_DESCRIPTORS
 
 FIELDS = dataclasses.fields(Config)
 LOOPBACK = ["127.0.0.1", "::1"]

@@ -40,8 +40,8 @@ from tests.refserver.seats import Hall, code_of
 from tests.refserver.stopped import hosting
 
 from eventcodec import ErrorCode
-from refserver import server as refserver_server
-from refserver.server import FRAMES, Server
+from refserver.server import server as refserver_server
+from refserver.server.server import FRAMES, Server
 
 KIB = 1 << 10
 LOGIN = login("x" * 200)[:-1]

@@ -35,8 +35,8 @@ from tests.refserver.raw import (
 )
 from tests.refserver.stopped import hosting
 
-from refserver.server import Server
-from refserver.status import fetch
+from refserver.client.status import fetch
+from refserver.server.server import Server
 
 ANN = short("ann")
 LEFT_OF_ITSELF, LOST = b"\0", b"\1"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from refserver.config import Config
-from refserver.gate import FORGET, Gate, origin
+from refserver.server.admission import FORGET, Gate, origin
+from refserver.server.config import Config
 
 SOMEWHERE = "192.0.2.1"
 

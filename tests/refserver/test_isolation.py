@@ -12,8 +12,8 @@ from tests.refserver.raw import PING, Frame, failed, message, ping, said
 from tests.refserver.stopped import Guest, Host, hosting
 
 from eventcodec import ErrorCode
-from refserver.server import Link
-from refserver.session import HELD, Session
+from refserver.server.server import Link
+from refserver.session.session import HELD, Session
 
 SECRET = "sesame"
 
@@ -27,7 +27,7 @@ def noted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The bugs that were written to the log."""
     found: list[str] = []
     monkeypatch.setattr(
-        "refserver.server.failure", lambda error: found.append(type(error).__name__)
+        "refserver.server.server.failure", lambda error: found.append(type(error).__name__)
     )
     yield found
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from refserver.listening import ACCEPTS, Listeners, listen, resolve
+from refserver.server.listener import ACCEPTS, Listeners, listen, resolve
 
 
 class Loop:
@@ -55,7 +55,9 @@ class Accepting:
         self.listener = Listener()
         self.loop = Loop()
         self.accepted: list[str] = []
-        monkeypatch.setattr("refserver.listening.listen", lambda addresses, port: [self.listener])
+        monkeypatch.setattr(
+            "refserver.server.listener.listen", lambda addresses, port: [self.listener]
+        )
         self.listeners = Listeners(cast(Any, self.loop), self.accept)
         self.listeners.open(["127.0.0.1"], 0)
 
@@ -134,7 +136,8 @@ def test_a_client_that_has_gone_by_then_is_no_reason_to_wait(accepting: Acceptin
 def test_a_wait_is_logged(accepting: Accepting, monkeypatch: pytest.MonkeyPatch) -> None:
     noted: list[tuple[str, object]] = []
     monkeypatch.setattr(
-        "refserver.listening.note", lambda kind, **fields: noted.append((kind, fields["error"]))
+        "refserver.server.listener.note",
+        lambda kind, **fields: noted.append((kind, fields["error"])),
     )
 
     accepting.ready(OSError(errno.EMFILE, "Too many open files"))

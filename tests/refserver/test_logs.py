@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.refserver.running import member, running
 
-from refserver import logs
-from refserver.logs import LINES, LOG, AsJson, OneLine, Sparing, failure, note, to_stderr
+from refserver.server import logs
+from refserver.server.logs import LINES, LOG, AsJson, OneLine, Sparing, failure, note, to_stderr
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ [A-Z]+ [a-z]+[\x20-\x7e]*")
 NASTY = [
@@ -181,7 +181,7 @@ def test_stderr_gets_what_is_asked_for(
 
 
 def test_every_form_of_the_option_is_known() -> None:
-    from refserver.config import LOG_FORMATS
+    from refserver.server.config import LOG_FORMATS
 
     assert set(logs.FORMATS) == set(LOG_FORMATS)
 

@@ -17,12 +17,12 @@ from tests.refserver.running import PATIENCE, Running, member, refused, running
 from tests.refserver.stopped import hosting
 
 from eventcodec import Error, Logout, Message, Ping
-from refserver import service
 from refserver.cli import main
-from refserver.config import Unusable
-from refserver.exposition import ASKERS, REQUEST, Exposition
-from refserver.metrics import FIGURES, PREFIX
-from refserver.status import fetch
+from refserver.client.status import fetch
+from refserver.server import process as service
+from refserver.server.config import Unusable
+from refserver.server.metrics import FIGURES, PREFIX
+from refserver.server.metrics_http import ASKERS, REQUEST, Exposition
 
 
 def metrics_of(server: Running) -> int:
@@ -263,7 +263,7 @@ def test_a_port_that_is_taken_is_said_in_one_line() -> None:
 async def test_without_the_extra_the_option_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(sys.modules, "refserver.exposition", None)
+    monkeypatch.setitem(sys.modules, "refserver.server.metrics_http", None)
 
     async with hosting() as host:
         with pytest.raises(Unusable, match=r"refserver\[metrics\]"):
@@ -309,7 +309,7 @@ def test_status_shows_nothing_of_what_something_else_says(tmp_path: Path) -> Non
 
 
 def test_status_without_the_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "refserver.status", None)
+    monkeypatch.setitem(sys.modules, "refserver.client.status", None)
 
     done = status("9100")
 

@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from refserver import names
+from refserver.session import names
 
 REFUSED = [
     (0x0000, 0x001F),

@@ -19,10 +19,10 @@ from tests.refserver.conftest import Authority
 from tests.refserver.running import PATIENCE, REFSERVER, Client, Running, member, running
 
 from eventcodec import Ack, ApplicationEvent, Error, Logout, Message, Ping, Welcome, encode
-from refserver import pokers
-from refserver.auth import new_token
 from refserver.cli import main
-from refserver.member import plain
+from refserver.client import commands as pokers
+from refserver.client.client import plain
+from refserver.server.auth import new_token
 
 
 def poke(*words: str, **environment: str) -> Any:

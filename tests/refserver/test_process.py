@@ -214,8 +214,8 @@ def test_a_signal_behind_the_end_does_not_end_it_otherwise() -> None:
     """A SIGHUP that came while the interpreter ended was an exit by signal."""
     script = """
 import os, signal
-from refserver import service
-from refserver.config import Config
+from refserver.server import process as service
+from refserver.server.config import Config
 
 service.tell = lambda state: state == "READY=1" and os.kill(os.getpid(), signal.SIGTERM)
 service.run(Config(port=0))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.refserver.stopped import Host, hosting
 
-from refserver.auth import SLICE, Tokens
+from refserver.server.auth import SLICE, Tokens
 
 LARGE = 50_000
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventcodec import ErrorCode, Event, Joined, Left, LeftReason, decode
-from refserver import names
-from refserver.room import ENTRY_CHARGE, KEPT_TICKETS, SEGMENT, Log, LoginRefused, Room
+from refserver.session import names
+from refserver.session.room import ENTRY_CHARGE, KEPT_TICKETS, SEGMENT, Log, LoginRefused, Room
 
 LARGE = 1 << 30
 GUEST = "guest-1"

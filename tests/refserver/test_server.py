@@ -31,8 +31,8 @@ from tests.refserver.raw import (
 )
 from tests.refserver.stopped import Guest, Host, hosting
 
-from refserver.server import FRAMES, TURN_SECONDS, Link, Server
-from refserver.session import Session
+from refserver.server.server import FRAMES, TURN_SECONDS, Link, Server
+from refserver.session.session import Session
 
 HTTP = b"GET / HTTP/1.1\r\n\r\n"
 SMALL = 4_096

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from tools import server_page
 
 from refserver.cli import main
-from refserver.config import Config
+from refserver.server.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = server_page.PAGE.read_text(encoding="utf-8")

@@ -27,8 +27,8 @@ from eventcodec import (
     encode,
 )
 from eventcodec.limits import MAX_FRAME_CEILING
-from refserver.room import SEGMENT
-from refserver.session import HELD, HELD_BEFORE_LOGIN, OWN_CHARGE
+from refserver.session.room import SEGMENT
+from refserver.session.session import HELD, HELD_BEFORE_LOGIN, OWN_CHARGE
 
 UNKNOWN = Unknown(type=0x42, body=b"?", seq=3)
 SHOUT = ApplicationEvent(type=0xC0, data=b"\x00\xff", seq=3)

@@ -23,8 +23,8 @@ from eventcodec import (
     Welcome,
 )
 from eventcodec.limits import MAX_FRAME_BEFORE_WELCOME
-from refserver.auth import Proof
-from refserver.session import VERDICT_DELAY
+from refserver.server.auth import Proof
+from refserver.session.session import VERDICT_DELAY
 
 # ---------------------------------------------------------------- logging in
 

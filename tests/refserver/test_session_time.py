@@ -6,7 +6,7 @@ import pytest
 from tests.refserver.seats import Hall, code_of, in_short
 
 from eventcodec import ErrorCode, Event, Login, Message, Ping, Pong, encode
-from refserver.session import NEVER
+from refserver.session.session import NEVER
 
 # ---------------------------------------------------------------- silence and deadlines
 

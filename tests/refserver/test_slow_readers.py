@@ -36,8 +36,8 @@ from tests.refserver.raw import (
 )
 from tests.refserver.stopped import hosting
 
-from refserver.room import ENTRY_CHARGE
-from refserver.server import Link, Server
+from refserver.server.server import Link, Server
+from refserver.session.room import ENTRY_CHARGE
 
 MIB = 1 << 20
 SMALL = 4_096

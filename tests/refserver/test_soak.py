@@ -25,8 +25,8 @@ from tests.refserver.raw import (
     welcomed,
 )
 
-from refserver.room import KEPT_TICKETS
-from refserver.status import fetch
+from refserver.client.status import fetch
+from refserver.session.room import KEPT_TICKETS
 
 MIB = 1 << 20
 CROWD = 10

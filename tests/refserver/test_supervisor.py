@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.refserver.running import running
 
-from refserver.supervisor import tell
+from refserver.server.systemd import tell
 
 
 @pytest.mark.parametrize("named", ["a file", "a name"])

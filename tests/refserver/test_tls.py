@@ -13,8 +13,8 @@ from tests.refserver.conftest import Authority
 from tests.refserver.running import Running, client, member, running
 
 from eventcodec import ConnectionLost, Error, ErrorCode, Login, Ping, Pong, RemoteError
-from refserver.config import Config, Unusable
-from refserver.tls import Tls, common_name
+from refserver.server.config import Config, Unusable
+from refserver.server.tls import Tls, common_name
 
 # What a client sees depends on when it looks: TLS 1.3 tells it after its own handshake is done.
 REFUSED = (ssl.SSLError, ConnectionError, ConnectionLost)

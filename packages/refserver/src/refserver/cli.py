@@ -24,11 +24,12 @@ from rich.console import Console
 
 from eventcodec import LocalError
 
-from . import auth, logs, pokers
 from .arguments import Number, Whole, completing, near
-from .config import Config, Unusable
+from .client import commands as pokers
+from .client.client import Failed, plain
 from .conformance.commands import register as register_kit
-from .member import Failed, plain
+from .server import auth, logs
+from .server.config import Config, Unusable
 
 if TYPE_CHECKING:
     from .mutants import Mutant
@@ -205,7 +206,7 @@ def serve(ctx: click.Context, /, at: int | None, mutant: str | None, **settings:
       refserver 4000 --no-presence
       refserver --tokens tokens.txt --tls-cert cert.pem --tls-key key.pem --host 0.0.0.0
     """
-    from .service import run
+    from .server.process import run
 
     if at is not None:
         is_said_twice = ctx.get_parameter_source("port") is ParameterSource.COMMANDLINE
@@ -288,7 +289,7 @@ def status(port: int) -> None:
       refserver status 9100
     """
     try:
-        from .status import fetch, rows, table
+        from .client.status import fetch, rows, table
     except ImportError:
         raise Unusable("status needs prometheus-client: install refserver[metrics]") from None
     figures = fetch(port)

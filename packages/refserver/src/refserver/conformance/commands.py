@@ -26,7 +26,7 @@ from rich.console import Console
 
 from ..arguments import Whole, completing
 from ..arguments import address as an_address
-from ..member import trusting
+from ..client.client import trusting
 from . import raw
 from .cases import SERVER_CASES
 from .check import CAPABILITIES, ServerDriver, check, probe, resolve

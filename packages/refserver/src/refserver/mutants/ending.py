@@ -24,10 +24,10 @@ from eventcodec import (
     encode,
 )
 
-from ..listening import Listeners
-from ..room import Room
-from ..server import Link, Server
-from ..session import Session
+from ..server.listener import Listeners
+from ..server.server import Link, Server
+from ..session.room import Room
+from ..session.session import Session
 from .registry import Patch, mutant
 
 

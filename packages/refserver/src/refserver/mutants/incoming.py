@@ -21,7 +21,7 @@ from eventcodec import (
     Pong,
 )
 
-from ..session import Session
+from ..session.session import Session
 from .registry import Patch, mutant
 
 

@@ -24,10 +24,10 @@ from eventcodec import (
     encode,
 )
 
-from .. import names, session
-from ..auth import Proof
-from ..room import LoginRefused, Room
-from ..session import NEVER, Session
+from ..server.auth import Proof
+from ..session import names, session
+from ..session.room import LoginRefused, Room
+from ..session.session import NEVER, Session
 from .registry import Patch, mutant
 from .replying import on_reply
 

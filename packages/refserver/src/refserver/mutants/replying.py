@@ -28,8 +28,8 @@ from eventcodec import (
     encode,
 )
 
-from ..server import Server
-from ..session import Own, Session
+from ..server.server import Server
+from ..session.session import Own, Session
 from .registry import Patch, mutant
 
 

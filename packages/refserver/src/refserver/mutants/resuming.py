@@ -20,10 +20,10 @@ from eventcodec import (
     encode,
 )
 
-from .. import names
-from ..room import LoginRefused, Room
-from ..server import Link
-from ..session import NEVER, Session
+from ..server.server import Link
+from ..session import names
+from ..session.room import LoginRefused, Room
+from ..session.session import NEVER, Session
 from .registry import Patch, mutant
 from .replying import on_reply
 

@@ -22,8 +22,8 @@ from eventcodec import (
     encode,
 )
 
-from ..server import Link
-from ..session import Own, Session
+from ..server.server import Link
+from ..session.session import Own, Session
 from .registry import Patch, mutant
 from .replying import no_short_road
 

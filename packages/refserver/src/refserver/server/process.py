@@ -21,11 +21,11 @@ from .auth import door
 from .config import Config, Unusable
 from .logs import failure, note
 from .server import Server
-from .supervisor import tell
+from .systemd import tell
 from .tls import Tls
 
 if TYPE_CHECKING:
-    from .exposition import Exposition
+    from .metrics_http import Exposition
 
 __all__ = ["run"]
 
@@ -72,7 +72,7 @@ async def serve(config: Config) -> None:
 def expose(server: Server, port: int) -> Exposition:
     """Give the server's figures on this port. Raises Unusable."""
     try:
-        from .exposition import Exposition
+        from .metrics_http import Exposition
     except ImportError:
         raise Unusable("--metrics needs prometheus-client: install refserver[metrics]") from None
     exposition = Exposition(server.figures)

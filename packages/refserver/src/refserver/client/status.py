@@ -13,8 +13,8 @@ from http.client import HTTPConnection, HTTPException
 from prometheus_client.parser import text_string_to_metric_families
 from rich.table import Table
 
-from .member import Failed
-from .metrics import FIGURES, PREFIX
+from ..server.metrics import FIGURES, PREFIX
+from .client import Failed
 
 __all__ = ["fetch", "rows", "table"]
 

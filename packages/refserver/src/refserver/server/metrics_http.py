@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from .listening import Listeners
+from .listener import Listeners
 from .metrics import FIGURES, PREFIX, Figure, Values
 
 __all__ = ["Exposition"]

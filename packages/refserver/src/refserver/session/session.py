@@ -34,11 +34,11 @@ from eventcodec import (
 )
 from eventcodec.limits import LENGTH_SIZE, MAX_FRAME_BEFORE_WELCOME
 
+from ..server.auth import Auth
+from ..server.config import Config
+from ..server.logs import note
+from ..server.metrics import Tally
 from . import names
-from .auth import Auth
-from .config import Config
-from .logs import note
-from .metrics import Tally
 from .room import SEGMENT, LoginRefused, Membership, Room
 
 __all__ = ["HELD", "Peer", "Session"]

@@ -17,7 +17,7 @@ from typing import Any
 
 from eventcodec.limits import MAX_FRAME, MAX_FRAME_BEFORE_WELCOME, MAX_FRAME_CEILING
 
-from . import names
+from ..session import names
 
 __all__ = ["Config", "Unusable", "is_loopback", "option"]
 

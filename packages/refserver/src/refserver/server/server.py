@@ -25,14 +25,14 @@ from math import ceil
 
 from eventcodec import ErrorCode
 
+from ..session.room import SEGMENT, Room
+from ..session.session import HELD, NEVER, Peer, Session
+from .admission import Gate
 from .auth import Auth, OpenDoor
 from .config import Config, Unusable
-from .gate import Gate
-from .listening import Listeners, resolve
+from .listener import Listeners, resolve
 from .logs import failure, note
 from .metrics import Tally, Values
-from .room import SEGMENT, Room
-from .session import HELD, NEVER, Peer, Session
 from .tls import Tls, common_name
 
 __all__ = ["Link", "Server"]

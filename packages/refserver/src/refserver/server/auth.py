@@ -19,7 +19,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Protocol
 
-from . import files, names
+from ..session import names
+from . import files
 from .config import Config, Unusable
 from .logs import note
 

@@ -41,8 +41,8 @@ from eventcodec import (
 )
 from eventcodec.limits import MAX_FRAME_CEILING, SENDER_ALLOWANCE
 
-from .arguments import Number, Whole, an_address
-from .member import CHUNK, Fact, Failed, Member, connect, plain, why
+from ..arguments import Number, Whole, an_address
+from .client import CHUNK, Fact, Failed, Member, connect, plain, why
 
 __all__ = ["register"]
 

@@ -1,0 +1,1 @@
+"""What `refserver serve` runs: sockets, clocks, credentials, figures and logs."""

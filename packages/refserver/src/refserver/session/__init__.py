@@ -1,0 +1,1 @@
+"""One room and its clients' conversations, without sockets and without a clock."""
