@@ -187,7 +187,7 @@ static void begin(const struct addrinfo *address) { /* connect, and log in */
     memcpy(login, user, 1 + user[0]);
     set(numbers, ticket, 8), set(numbers + 8, place, 8);
     ask(LOGIN, login, (size_t)(numbers + 16 - login));
-    if (replaying) ask(PING, "", 0); /* EP-6.5-2 */
+    if (replaying) ask(PING, "", 0); /* EP-6.5-6 */
 }
 int main(int count, char **args) {
     struct addrinfo *address, hints = {.ai_socktype = SOCK_STREAM};

@@ -192,7 +192,7 @@ function connect() {
   for (const loss of ["end", "error"]) socket.on(loss, () => ended || end("lost")); // EP-10.3-1
   socket.on("connect", () => {
     send(LOGIN, short(session.user), Buffer.alloc(2), u64(session.ticket), u64(session.position));
-    if (replaying) send(PING); // EP-6.5-2
+    if (replaying) send(PING); // EP-6.5-6
   });
 }
 

@@ -178,7 +178,7 @@ fn run(session: &mut Session, socket: TcpStream) -> End {
     let mut connection = Connection { replaying: session.ticket != 0, session, out, waiting: VecDeque::new(),
         number: 1, allowed: 4096, place: None, logged_out: false };
     connection.send(LOGIN, &login);
-    if connection.replaying { connection.send(PING, &[]); } // EP-6.5-2
+    if connection.replaying { connection.send(PING, &[]); } // EP-6.5-6
     let mut reader = BufReader::new(&socket);
     loop {
         if let Err(end) = connection.next(&mut reader) { let _ = socket.shutdown(Shutdown::Both); return end; }

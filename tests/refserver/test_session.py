@@ -184,7 +184,9 @@ def test_what_a_stranger_says_has_no_effect_unless_it_logs_in(talk: Talk) -> Non
     assert (not facts) or facts[0] == Joined(user="ann", seq=2)
 
 
-@pytest.mark.proves("EP-3.3-4", "EP-3.3-5", "EP-3.11-3", "EP-3.11-4", "EP-5.1-3", "EP-5.3-3")
+@pytest.mark.proves(
+    "EP-3.3-4", "EP-3.3-5", "EP-3.11-3", "EP-3.11-4", "EP-5.1-3", "EP-5.3-3", "EP-5.3-5"
+)
 @pytest.mark.parametrize("behind_a_pong", [False, True])
 @pytest.mark.parametrize(
     "said",

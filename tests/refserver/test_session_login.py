@@ -129,6 +129,58 @@ def test_a_wrong_credential_is_said_last_and_before_anything_else(login: Login) 
     assert VERDICT_DELAY >= 0.1
 
 
+@pytest.mark.proves("EP-6.1-7")
+@pytest.mark.parametrize(
+    ("user", "credential", "code"),
+    [
+        ("ann", b"ann:wrong", ErrorCode.UNAUTHORIZED),
+        ("bob", b"bob:sesame", ErrorCode.USER_TAKEN),
+        ("a\nb", b"a\nb:sesame", ErrorCode.BAD_USER),
+    ],
+)
+def test_a_name_that_is_not_granted_is_refused_with_the_code_of_the_reason(
+    user: str, credential: bytes, code: ErrorCode
+) -> None:
+    hall = Hall(auth=Door())
+    hall.sit().ask(Login(user="bob", credential=b"bob:sesame", seq=1))
+    stranger = hall.sit()
+
+    answers = stranger.ask(Login(user=user, credential=credential, seq=1))
+    hall.now += VERDICT_DELAY
+
+    assert code_of([*answers, *stranger.tick()][0])[1] == code
+
+
+@pytest.mark.proves("EP-6.1-7")
+def test_a_name_that_the_server_keeps_is_refused_as_a_bad_one() -> None:
+    [error] = Hall().sit().ask(Login(user="guest-1", seq=1))
+
+    assert code_of(error) == (1, ErrorCode.BAD_USER)
+
+
+@pytest.mark.proves("EP-6.4-8", "EP-6.4-17", "EP-6.4-18")
+@pytest.mark.parametrize("user", ["", "bob"])
+@pytest.mark.parametrize("word", [b"sesame", b"wrong"])
+def test_an_answer_to_a_ticket_without_its_name_does_not_tell_whether_the_ticket_exists(
+    user: str, word: bytes
+) -> None:
+    hall = Hall(auth=Door())
+    ann = hall.sit()
+    ann.ask(Login(credential=GOOD, seq=1))
+    answers = []
+    for ticket in (FIRST_TICKET, FIRST_TICKET + 77):
+        bob = hall.sit()
+        login = Login(user=user, credential=b"bob:" + word, ticket=ticket, position=1, seq=1)
+        at_once = bob.ask(login)
+        hall.now += VERDICT_DELAY
+        answers.append([*at_once, *bob.tick()])
+
+    assert answers[0] == answers[1]
+    code = ErrorCode.HISTORY_GONE if word == b"sesame" else ErrorCode.UNAUTHORIZED
+    assert code_of(answers[0][0])[1] == code
+    assert ann.heard() == []
+
+
 @pytest.mark.proves("EP-6.3-2", "EP-6.4-5")
 def test_a_ticket_is_of_no_use_with_somebody_elses_credential() -> None:
     hall = Hall(auth=Door())
@@ -273,6 +325,34 @@ def test_a_refused_resume_changes_nothing_and_tells_nothing(login: Login) -> Non
     assert code_of(refused) == (1, ErrorCode.HISTORY_GONE)
     assert ann.heard() == []
     assert welcome_of(stranger.ask(Login(user="eve", seq=2))[0]).user == "eve"
+
+
+@pytest.mark.proves("EP-6.4-13", "EP-6.4-19")
+@pytest.mark.parametrize("is_there", [True, False], ids=["taken over", "gone already"])
+def test_a_resume_is_refused_whose_own_entries_would_push_out_what_it_is_to_read(
+    is_there: bool,
+) -> None:
+    outcomes = set()
+    for capacity in range(200, 1_200):
+        hall = Hall(capacity=capacity)
+        ann = hall.sit("ann")
+        hall.sit("bob").ask(Message(content="x" * 300, seq=2))
+        if not is_there:
+            ann.session.lost()
+        end = hall.room.log.end
+        again = hall.sit()
+
+        first, *rest = again.ask(resume(FIRST_TICKET, 1, "ann"))
+
+        outcomes.add(type(first))
+        if isinstance(first, Welcome):
+            assert [event.seq for event in rest] == list(range(2, hall.room.log.end + 1))
+        else:
+            assert code_of(first) == (1, ErrorCode.HISTORY_GONE)
+            assert hall.room.log.end == end
+            assert not ann.session.finished or not is_there
+
+    assert outcomes == {Welcome, Error}
 
 
 @pytest.mark.proves("EP-6.4-14")

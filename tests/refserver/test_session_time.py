@@ -25,12 +25,13 @@ def test_a_stranger_has_so_long_to_log_in_whatever_it_says() -> None:
     assert [code_of(event) for event in stranger.tick()] == [(0, ErrorCode.TIMEOUT)]
 
 
-@pytest.mark.proves("EP-9.2-3")
+@pytest.mark.proves("EP-9.2-3", "EP-9.2-5")
 def test_the_defaults_grant_what_they_should() -> None:
     config = Hall().config
 
     assert config.login_timeout >= 5
     assert config.frame_timeout >= 30
+    assert config.stalled >= 5
 
 
 @pytest.mark.proves("EP-9.1-1", "EP-9.1-2", "EP-9.1-4")
@@ -159,6 +160,7 @@ def test_reading_on_without_a_pause_changes_no_clock() -> None:
 # ---------------------------------------------------------------- the socket takes nothing
 
 
+@pytest.mark.proves("EP-9.2-4")
 def test_a_member_that_takes_no_byte_is_evicted_and_then_given_up() -> None:
     hall = Hall(stalled=10, close_timeout=2, heartbeat=0)
     ann = hall.sit("ann")
@@ -188,6 +190,7 @@ def test_a_member_that_takes_some_bytes_stays() -> None:
     assert ann.heard() == []
 
 
+@pytest.mark.proves("EP-9.2-4")
 def test_a_connection_that_ends_and_takes_nothing_is_given_up() -> None:
     hall = Hall(stalled=10)
     ann = hall.sit("ann")

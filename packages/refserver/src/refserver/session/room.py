@@ -104,6 +104,17 @@ class Log:
         """Whether everything behind `cursor` can still be read."""
         return self.first - 1 <= cursor <= self.end
 
+    def keeps(self, cursor: int, frames: Collection[bytes]) -> bool:
+        """Whether everything behind `cursor` can still be read when `frames` have been entered."""
+        if not self.holds(cursor):
+            return False
+        if cursor == self.end:
+            return True
+        start = cursor + 1 - self._base
+        unread = self._ends[-1] - self._ends[start] + len(self._entries[start])
+        count = self.end - cursor + len(frames)
+        return unread + sum(map(len, frames)) + ENTRY_CHARGE * count <= self.capacity
+
     def segment(self, cursor: int, stop: int | None = None) -> tuple[bytes, int]:
         """The entries behind `cursor`, as one run of bytes, and the place behind them.
 
@@ -220,12 +231,20 @@ class Room(Generic[S]):
         member = self._by_digest.get(_digest(ticket))
         if member is None or (user and user != member.user):
             raise LoginRefused(ErrorCode.HISTORY_GONE)
-        if position < member.since or not self.log.holds(position):
+        if position < member.since or not self.log.keeps(position, self._made_by(member)):
             raise LoginRefused(ErrorCode.HISTORY_GONE)
         holder = self.members.get(names.key_of(member.user))
         if holder is not None and holder is not member:
             raise LoginRefused(ErrorCode.USER_TAKEN)
         return member
+
+    def _made_by(self, member: Membership[S]) -> list[bytes]:
+        """The entries that a resume of this membership makes. EP-6.4-19."""
+        if not self.presence:
+            return []
+        joined = encode(Joined(user=member.user, seq=1))
+        left = encode(Left(user=member.user, reason=LeftReason.LOST, seq=1))
+        return [joined] if member.session is None else [left, joined]
 
     def resume(self, member: Membership[S], session: S) -> None:
         """Let a member in again, whose older connection has left."""

@@ -103,11 +103,10 @@ def replay(t: Peer) -> None:
 @section.case(
     3,
     "sends a Ping right behind the Login, and no message before its Pong",
-    "EP-6.5-2",
+    "EP-6.5-6",
     cause="the end of the replay is guessed from the facts: an older Joined is taken for one's own",
     capabilities=RESUMES,
     needs=("PEER-PING-01",),
-    level=Level.SHOULD,
 )
 def asks_for_the_end(t: Peer) -> None:
     _told_to_resume(t)
