@@ -24,6 +24,7 @@ WITHOUT_FIGURE = {
     "test_no_entry_is_dropped_before_it_was_given_out",
     "test_a_server_refuses_it_and_nobody_else_is_disturbed",
     "test_nobody_waits_for_one_that_has_much_to_say",
+    "test_a_server_whose_stderr_nobody_reads_serves_and_stops",
     "test_a_failure_costs_the_one_that_met_it_and_nobody_else",
     "test_credentials_and_tickets_reach_no_other_connection_and_no_log",
     "test_a_ticket_from_before_a_restart_is_like_one_that_never_was",

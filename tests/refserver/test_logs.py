@@ -171,13 +171,13 @@ def test_that_nobody_can_be_accepted_is_said_once_a_second(log: Log) -> None:
 
 @pytest.mark.parametrize(("level", "lines"), [(logging.INFO, 2), (logging.WARNING, 1)])
 def test_stderr_gets_what_is_asked_for(
-    log: Log, capsys: pytest.CaptureFixture[str], level: int, lines: int
+    log: Log, capfd: pytest.CaptureFixture[str], level: int, lines: int
 ) -> None:
     to_stderr(level)
     note("login")
     note("accept", level=logging.WARNING)
 
-    assert len(capsys.readouterr().err.splitlines()) == lines
+    assert len(capfd.readouterr().err.splitlines()) == lines
 
 
 def test_every_form_of_the_option_is_known() -> None:

@@ -2,13 +2,15 @@
 
 Rule: a record is one line of printable ASCII, whatever a peer put into it, and never
 holds a content, a credential or a ticket. Of one kind there are few in a second; how
-many were left out stands in the next.
+many were left out stands in the next. Logging never waits: what stderr does not take is
+dropped, and counted in the first line that it takes again.
 
-Layer: the ground of refserver, beside `config`.
+Layer: the ground of refserver, above `stderr`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
@@ -17,9 +19,12 @@ import traceback
 from collections.abc import Callable, Mapping
 from types import TracebackType
 
-__all__ = ["FORMATS", "LOG", "OneLine", "Sparing", "failure", "note", "to_stderr"]
+from .stderr import LineWriter
+
+__all__ = ["FORMATS", "LOG", "OneLine", "Sparing", "ToWriter", "failure", "note", "to_stderr"]
 
 LOG = logging.getLogger("refserver")
+STDERR = 2
 
 LINES = 20
 """Lines of one kind in a second; what a busy server has to say is in its metrics."""
@@ -117,9 +122,65 @@ class AsJson(OneLine):
 FORMATS: dict[str, type[OneLine]] = {"text": OneLine, "json": AsJson}
 
 
+class ToWriter(logging.Handler):
+    """Gives lines to a writer, and says how many it dropped as soon as it takes lines again.
+
+    In a running loop that is when the reader reads on, without one with the next record.
+    """
+
+    def __init__(self, writer: LineWriter) -> None:
+        super().__init__()
+        self._writer = writer
+        self._loop: asyncio.AbstractEventLoop | None = None  # the one that watches the writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record, or drop it."""
+        self.resume()
+        self._writer.write(self._line(record))
+        self._watch()
+
+    def resume(self) -> None:
+        """Write what is left, and how many were dropped."""
+        writer = self._writer
+        if writer.flush() and writer.dropped:
+            writer.write(self._line(dropped(writer.take_dropped())))
+        self._watch()
+
+    def close(self) -> None:
+        """Give the writer up."""
+        self._writer.close()
+        super().close()
+
+    def _line(self, record: logging.LogRecord) -> bytes:
+        return self.format(record).encode() + b"\n"
+
+    def _watch(self) -> None:
+        """Have the loop say when a blocked writer takes bytes again."""
+        if self._writer.is_blocked and self._loop is None:
+            try:
+                loop = asyncio.get_running_loop()
+                loop.add_writer(self._writer.descriptor, self.resume)
+            except (RuntimeError, OSError):  # no loop; nothing that a loop can watch
+                return
+            self._loop = loop
+        elif not self._writer.is_blocked and self._loop is not None:
+            if not self._loop.is_closed():
+                self._loop.remove_writer(self._writer.descriptor)
+            self._loop = None
+
+
+def dropped(count: int) -> logging.LogRecord:
+    """What says that so many records were dropped."""
+    about = {"msg": "log", "levelno": logging.WARNING, "levelname": "WARNING"}
+    return logging.makeLogRecord({**about, "fields": {"dropped": count}})
+
+
 def to_stderr(level: int = logging.INFO, form: str = "text") -> None:
     """Send the records of this level and above to stderr, asyncio's warnings too."""
-    handler = logging.StreamHandler(sys.stderr)
+    if sys.__stderr__ is None:  # closed: its number may be a client's by now
+        handler: logging.Handler = logging.NullHandler()
+    else:
+        handler = ToWriter(LineWriter(STDERR))
     handler.setFormatter(FORMATS[form]())
     handler.addFilter(Sparing())
     for logger in (LOG, logging.getLogger("asyncio")):
