@@ -20,14 +20,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from click.core import ParameterSource
-from rich.console import Console
 
 from eventcodec import LocalError
 
 from .arguments import Number, Whole, completing, near
 from .client import commands as pokers
 from .client.client import Failed, plain
-from .conformance.commands import register as register_kit
 from .server import auth, logs
 from .server.config import Config, Unusable
 
@@ -45,7 +43,25 @@ Command = Callable[..., None]
 
 
 class DefaultsToServe(click.Group):
-    """A group whose first word may be left out: `refserver 4000` is `refserver serve 4000`."""
+    """A group whose first word may be left out: `refserver 4000` is `refserver serve 4000`.
+
+    It imports the kit when one of the kit's commands, or the list of all commands, is asked
+    for: the kit and its libraries take twice as long to import as the server takes to start.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        self._add_kit()
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in self.commands:
+            self._add_kit()
+        return super().get_command(ctx, name)
+
+    def _add_kit(self) -> None:
+        from .conformance.commands import register
+
+        register(self)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {name for param in self.params for name in param.opts} | set(ctx.help_option_names)
@@ -292,6 +308,8 @@ def status(port: int) -> None:
         from .client.status import fetch, rows, table
     except ImportError:
         raise Unusable("status needs prometheus-client: install refserver[metrics]") from None
+    from rich.console import Console
+
     figures = fetch(port)
     console = Console()
     if console.is_terminal:
@@ -313,6 +331,3 @@ def fail_to_print(error: OSError) -> NoReturn:
     # Python would try once more at its exit, and complain in its own way.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     fail(f"cannot write to stdout: {error.strerror}", UNWRITTEN)
-
-
-register_kit(main)
