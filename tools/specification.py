@@ -16,20 +16,16 @@ from pathlib import Path
 from tools.pages import ROOT, Blocks, Row, kept, redrawn, table
 
 from eventcodec import (
-    LIMITS,
-    RULES,
-    SENDABLE,
-    STANDARD_EVENTS,
     ApplicationEvent,
     Error,
     ErrorCode,
     Event,
     Fact,
     Ping,
-    Role,
     State,
 )
 from eventcodec.states import APPLICATION, KINDS, REPLIES, UNKNOWN
+from eventcodec.tables import LIMITS, RULES, SENDABLE, STANDARD_EVENTS, Role
 
 SPECIFICATION = ROOT / "docs/protocol.md"
 

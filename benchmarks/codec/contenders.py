@@ -40,7 +40,6 @@ from eventcodec import (
     Codec,
     Decoder,
     Event,
-    Limits,
     Login,
     Message,
     Welcome,
@@ -102,8 +101,16 @@ def _decoding(data: bytes, codec: Codec, chunk: int | None = None) -> Prepare:
     chunks = [data] if chunk is None else [data[i : i + chunk] for i in range(0, len(data), chunk)]
 
     def prepare() -> Work:
-        receive = Decoder(Limits(max_frame=MAX_FRAME_CEILING), codec).receive
-        return lambda: [event for chunk in chunks for event in receive(chunk)]
+        decoder = Decoder(codec=codec, max_frame=MAX_FRAME_CEILING)
+
+        def work() -> list[object]:
+            found: list[object] = []
+            for chunk in chunks:
+                decoder.receive_data(chunk)
+                found += decoder.events()
+            return found
+
+        return work
 
     return prepare
 
@@ -114,8 +121,14 @@ def _through_connection() -> Work:
     welcome = Welcome(
         seq=login.seq, user="bob", ticket=1, position=0, max_frame=1 << 16, heartbeat=0
     )
-    list(connection.receive(encode(welcome)))
-    return lambda: list(connection.receive(STREAM))
+    connection.receive_data(encode(welcome))
+    connection.next_event()
+
+    def work() -> list[object]:
+        connection.receive_data(STREAM)
+        return list(connection.events())
+
+    return work
 
 
 def _encoding(events: Iterable[Event]) -> Prepare:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from struct import Struct
 
-from eventcodec import Decoder, Event, Message
+from eventcodec import ConnectionEnded, Decoder, Event, Message
 from eventcodec.compiler import draft_of
 from eventcodec.framing import word_of
-from eventcodec.limits import HEADER_SIZE, LENGTH_SIZE, Limits
+from eventcodec.limits import DEFAULT_MAX_FRAME, HEADER_SIZE, LENGTH_SIZE
 
 _head = Struct(">IIQB").unpack_from  # length, word, seq, and the sender's size behind them
 _HEAD_SIZE = HEADER_SIZE + 1
@@ -21,8 +21,8 @@ _Draft = draft_of(Message)
 assert (LENGTH_SIZE, _HEAD_SIZE) == (4, 17)  # stand as numbers below: a global costs 2 %
 
 
-def decode(data: bytes, max_frame: int = Limits().max_frame) -> tuple[list[Event], bytes]:
-    """The events that are whole, and the bytes behind them; ProtocolError as eventcodec has it."""
+def decode(data: bytes, max_frame: int = DEFAULT_MAX_FRAME) -> tuple[list[Event], bytes]:
+    """The whole events, and the bytes behind them; RemoteProtocolError as eventcodec has it."""
     events: list[Event] = []
     append, head, draft, message, its_word = events.append, _head, _Draft, Message, _MESSAGE
     at, end = 0, len(data)
@@ -49,6 +49,11 @@ def decode(data: bytes, max_frame: int = Limits().max_frame) -> tuple[list[Event
 
 
 def _rest(events: list[Event], data: bytes, max_frame: int) -> tuple[list[Event], bytes]:
-    decoder = Decoder(Limits(max_frame=max_frame))
-    events += decoder.receive(data)
+    decoder = Decoder(max_frame=max_frame)
+    decoder.receive_data(data)
+    for event in decoder.events():
+        if isinstance(event, ConnectionEnded):
+            assert event.error is not None
+            raise event.error
+        events.append(event)
     return events, data[len(data) - decoder.held :]

@@ -13,19 +13,20 @@ import time
 from eventcodec import (
     ApplicationEvent,
     ClientConnection,
-    ConnectionLost,
+    ConnectionEnded,
+    ConnectionLostError,
     Error,
     ErrorCode,
     Event,
     Left,
-    LocalError,
+    LocalProtocolError,
     Login,
     Logout,
     Message,
+    PeerError,
     Ping,
     Pong,
-    ProtocolError,
-    RemoteError,
+    RemoteProtocolError,
     Reply,
     Welcome,
     jsonlines,
@@ -67,18 +68,26 @@ class Session:
         try:
             with socket.create_connection((host, port)) as sock:
                 return self.converse(conn, sock)
-        except RemoteError as error:
+        except PeerError as error:
             return "explained", error.code
-        except ProtocolError as error:
+        except RemoteProtocolError as error:
             return "fault", error.code
-        except (ConnectionLost, OSError):
+        except (ConnectionLostError, OSError):
             self.kept += [each for each in conn.outstanding if isinstance(each, Said)]
             return "lost", 0
 
     def converse(self, conn: ClientConnection, sock: socket.socket) -> tuple[str, int]:
         while not conn.ended:
             sock.sendall(conn.data_to_send())
-            for event in conn.receive(sock.recv(65536)):
+            if data := sock.recv(65536):
+                conn.receive_data(data)
+            else:
+                conn.receive_eof()
+            for event in conn.events():
+                if isinstance(event, ConnectionEnded):
+                    if event.error is not None:
+                        raise event.error
+                    break
                 reply = event.event if isinstance(event, Reply) else event
                 tell(reply)
                 if isinstance(reply, Error) and conn.welcome is None:
@@ -118,7 +127,7 @@ class Session:
                 conn.send(Logout())
             elif verb == "resume":
                 self.resumes = True
-        except LocalError:  # too long, or after the Logout
+        except LocalProtocolError:  # too long, or after the Logout
             print('{"event": "Refused"}', flush=True)
 
     def wait(self) -> None:

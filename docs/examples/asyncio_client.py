@@ -8,7 +8,7 @@ for the lines of a file: cat lines | asyncio_client.py ann
 import asyncio
 import sys
 
-from eventcodec import ClientConnection, EventError, Login, Logout, Message
+from eventcodec import ClientConnection, ConnectionEnded, EventCodecError, Login, Logout, Message
 
 
 async def talk(conn: ClientConnection, writer: asyncio.StreamWriter) -> None:
@@ -27,9 +27,17 @@ async def listen(
     conn: ClientConnection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
     while not conn.ended:
-        for event in conn.receive(await reader.read(65536)):
-            print(event, flush=True)
+        if data := await reader.read(65536):
+            conn.receive_data(data)
+        else:
+            conn.receive_eof()
+        for event in conn.events():
+            if not isinstance(event, ConnectionEnded):
+                print(event, flush=True)
+            elif event.error is not None:
+                raise event.error
         writer.write(conn.data_to_send())  # the Pong to a Ping
+        await writer.drain()  # a server that does not read is not read from, either
 
 
 async def main(user: str, host: str = "localhost", port: str = "3000") -> None:
@@ -48,8 +56,10 @@ async def main(user: str, host: str = "localhost", port: str = "3000") -> None:
 if __name__ == "__main__":
     if len(sys.argv) not in (2, 4):
         sys.exit(f"usage: {sys.argv[0]} USER [HOST PORT]")
+    failed = False
     try:
         asyncio.run(main(*sys.argv[1:]))
-    except* (EventError, OSError, ValueError) as errors:
+    except* (EventCodecError, OSError, ValueError) as errors:
         print(*map(repr, errors.exceptions), sep="\n", file=sys.stderr)
-        sys.exit(1)
+        failed = True
+    sys.exit(failed)  # not above: before Python 3.11.4 that would show a traceback

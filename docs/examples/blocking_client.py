@@ -8,7 +8,15 @@ import socket
 import sys
 from collections.abc import Iterator
 
-from eventcodec import ClientConnection, Event, EventError, Login, Logout, Message
+from eventcodec import (
+    ClientConnection,
+    ConnectionEnded,
+    Event,
+    EventCodecError,
+    Login,
+    Logout,
+    Message,
+)
 
 
 def requests(user: str) -> Iterator[Event]:
@@ -25,8 +33,15 @@ def main(user: str, host: str = "localhost", port: str = "3000") -> None:
             conn.send(request)
             while conn.outstanding:
                 sock.sendall(conn.data_to_send())
-                for event in conn.receive(sock.recv(65536)):
-                    print(event)
+                if data := sock.recv(65536):
+                    conn.receive_data(data)
+                else:
+                    conn.receive_eof()
+                for event in conn.events():
+                    if not isinstance(event, ConnectionEnded):
+                        print(event)
+                    elif event.error is not None:
+                        raise event.error
 
 
 if __name__ == "__main__":
@@ -34,5 +49,5 @@ if __name__ == "__main__":
         sys.exit(f"usage: {sys.argv[0]} USER [HOST PORT]")
     try:
         main(*sys.argv[1:])
-    except (EventError, OSError) as error:
+    except (EventCodecError, OSError) as error:
         sys.exit(f"{type(error).__name__}: {error}")

@@ -15,17 +15,18 @@ from collections.abc import Callable, Iterable
 from eventcodec import (
     Ack,
     ClientConnection,
-    ConnectionLost,
+    ConnectionEnded,
+    ConnectionLostError,
     Error,
     ErrorCode,
     Event,
-    EventError,
+    EventCodecError,
     Login,
     Logout,
     Message,
+    PeerError,
     Ping,
     Pong,
-    RemoteError,
     Reply,
     Welcome,
 )
@@ -78,12 +79,12 @@ class Speaker:
                 with socket.create_connection((host, port), timeout=60) as sock:
                     self.converse(sock)
                 return
-            except RemoteError as error:
+            except PeerError as error:
                 if error.code in FINAL:
                     raise Refused(str(error)) from error
                 # EP-8.2-4: what has no reply by now had no effect, and never will.
                 self.refused |= self.settled and error.code != ErrorCode.SLOW_CONSUMER
-            except (ConnectionLost, OSError):
+            except (ConnectionLostError, OSError):
                 pass
             self._wait(self.pause * (0.5 + self._jitter() / 2))
             self.pause = min(LONGEST, self.pause * 2)
@@ -97,13 +98,19 @@ class Speaker:
             conn.send(Ping())  # its Pong stands behind everything that was accepted before
         while not conn.ended:
             sock.sendall(conn.data_to_send())
-            for event in conn.receive(sock.recv(65536)):
+            if data := sock.recv(65536):
+                conn.receive_data(data)
+            else:
+                conn.receive_eof()
+            for event in conn.events():
                 self.handle(conn, event)
                 if conn.welcome is not None:
                     self.position = conn.position  # of what was handled, not of what has come
 
-    def handle(self, conn: ClientConnection, event: Event | Reply) -> None:
+    def handle(self, conn: ClientConnection, event: Event | Reply | ConnectionEnded) -> None:
         match event:
+            case ConnectionEnded(error=EventCodecError() as error):
+                raise error
             case Message(sender=self.user, content=content) if self.kept:
                 if content == self.kept[0]:  # accepted on an older connection
                     self.kept.popleft()
@@ -126,7 +133,7 @@ class Speaker:
                 conn.send(Login(user=self.asked))
             case Reply(request=Login(), event=Error(code=ErrorCode.USER_TAKEN)):
                 # Our own last connection, not yet missed by the server, or somebody else.
-                raise ConnectionLost("the name is taken")
+                raise ConnectionLostError("the name is taken")
             case Reply(event=Error(code=code)):
                 raise Refused(f"the server says {code}")
 
@@ -159,5 +166,5 @@ if __name__ == "__main__":
         sys.exit(f"usage: {sys.argv[0]} USER [HOST PORT]")
     try:
         main(*sys.argv[1:])
-    except (EventError, Refused, OSError) as error:
+    except (EventCodecError, Refused, OSError) as error:
         sys.exit(f"{type(error).__name__}: {error}")

@@ -9,7 +9,7 @@ import selectors
 import socket
 import sys
 
-from eventcodec import ClientConnection, EventError, Login, Logout, Message
+from eventcodec import ClientConnection, ConnectionEnded, EventCodecError, Login, Logout, Message
 
 
 def main(user: str, host: str = "localhost", port: str = "3000") -> None:
@@ -41,8 +41,15 @@ def main(user: str, host: str = "localhost", port: str = "3000") -> None:
             if ready.get(sock, 0) & selectors.EVENT_WRITE:
                 outgoing = outgoing[sock.send(outgoing) :]
             if ready.get(sock, 0) & selectors.EVENT_READ:
-                for event in conn.receive(sock.recv(65536)):
-                    print(event, flush=True)
+                if data := sock.recv(65536):
+                    conn.receive_data(data)
+                else:
+                    conn.receive_eof()
+                for event in conn.events():
+                    if not isinstance(event, ConnectionEnded):
+                        print(event, flush=True)
+                    elif event.error is not None:
+                        raise event.error
 
 
 if __name__ == "__main__":
@@ -50,5 +57,5 @@ if __name__ == "__main__":
         sys.exit(f"usage: {sys.argv[0]} USER [HOST PORT]")
     try:
         main(*sys.argv[1:])
-    except (EventError, OSError) as error:
+    except (EventCodecError, OSError) as error:
         sys.exit(f"{type(error).__name__}: {error}")

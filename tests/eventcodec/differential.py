@@ -2,7 +2,7 @@
 
 Rule: what is asserted here holds for any bytes. Three readers judge them (the compiled
 functions, construct itself from the same declarations, and the oracle, which shares
-nothing with either), and a relay's short road is held against the long one.
+nothing with either), and a relay's fast path is held against the slow one.
 """
 
 from __future__ import annotations
@@ -14,17 +14,26 @@ from itertools import takewhile
 import construct
 from tests.eventcodec import oracle
 from tests.eventcodec.declared import CODEC
-from tests.eventcodec.streams import END_OF_STREAM, Fault, Host, Outcome, fault, member, read, whole
+from tests.eventcodec.streams import (
+    END_OF_STREAM,
+    Fault,
+    Host,
+    Outcome,
+    fault,
+    feed,
+    member,
+    read,
+    whole,
+)
 
 from eventcodec import (
     Ack,
     ApplicationEvent,
+    ConnectionEnded,
     Decoder,
     Event,
-    EventError,
-    Limits,
+    InvalidRequest,
     Message,
-    Refused,
     ServerConnection,
     Unknown,
     encode,
@@ -32,9 +41,9 @@ from eventcodec import (
 )
 from eventcodec.codec import relay
 from eventcodec.compiler import reference
-from eventcodec.limits import HEADER_SIZE, LENGTH_SIZE
+from eventcodec.limits import DEFAULT_MAX_FRAME, HEADER_SIZE, LENGTH_SIZE
 
-LIMIT = Limits().max_frame
+LIMIT = DEFAULT_MAX_FRAME
 CLASSES: tuple[type[Event], ...] = (*CODEC.events.values(), ApplicationEvent, Unknown)
 REFERENCES = {event: reference(event) for event in CLASSES}
 HEADER = ("length", "version", "reserved", "seq")
@@ -96,7 +105,7 @@ def check_accepted(frame: bytes, event: Event) -> None:
     assert REFERENCES[type(event)].build(values) == body
     if isinstance(event, ApplicationEvent):
         misfit = type(event) is ApplicationEvent and event.type in CODEC.events
-        assert (event.fault is not None) == misfit
+        assert (event.decode_error is not None) == misfit
         if misfit:
             assert by_construct(CODEC.events[event.type], body) is None
 
@@ -122,17 +131,17 @@ def by_construct(kind: type[Event], body: bytes) -> dict[str, object] | None:
 
 
 def check_relay(stream: bytes, events: list[Event]) -> None:
-    """The short road takes what the long road would, and makes the same bytes of it."""
+    """The fast path takes what the slow path would, and makes the same bytes of it."""
     run = list(takewhile(lambda event: as_fact(event, 0) is not None, events))[:MOST_RELAYED]
     facts = [encode(fact) for n, event in enumerate(run) if (fact := as_fact(event, PLACE + n))]
     acks = [encode(Ack(seq=event.seq, position=PLACE + n)) for n, event in enumerate(run)]
 
     name = SENDER.encode()
     sender = bytes([len(name)]) + name
-    relayed, stop = relay(stream, 0, LIMIT, sender, PLACE, MOST_RELAYED)
+    relayed, replies, stop = relay(stream, 0, LIMIT, sender, PLACE, MOST_RELAYED)
 
-    assert relayed.facts == facts
-    assert relayed.acks == b"".join(acks)
+    assert relayed == facts
+    assert replies == b"".join(acks)
     assert stop == sum(len(encode(event)) for event in run)
 
 
@@ -147,30 +156,30 @@ def as_fact(event: Event, position: int, *, sender: str = SENDER) -> Event | Non
 
 def check_room(chunks: Sequence[bytes]) -> None:
     """A server that relays finds and writes the same as one that replies to each request."""
-    assert _room(chunks, short_road=True) == _room(chunks, short_road=False)
+    assert _room(chunks, fast_path=True) == _room(chunks, fast_path=False)
 
 
-def _room(chunks: Sequence[bytes], *, short_road: bool) -> tuple[list[bytes], bytes, Fault | None]:
+def _room(chunks: Sequence[bytes], *, fast_path: bool) -> tuple[list[bytes], bytes, Fault | None]:
     """The facts, the replies and the error of a room of one."""
     host = Host(member(ServerConnection(codec=CODEC)))
+    server = host.server
+    server.data_to_send()
     facts: list[bytes] = []
-    replies = b""
-    try:
-        for chunk in chunks:
-            requests = host.server.receive(chunk)
-            while True:
-                if short_road:
-                    relayed = host.server.relay(host.position + 1, MOST_RELAYED)
-                    facts += relayed.facts
-                    replies += relayed.acks
-                    host.position += len(relayed.facts)
-                request = next(requests, None)
-                if request is None:
-                    break
-                reply = host.answer(request)
-                fact = None if isinstance(request, Refused) else as_fact(request, host.position)
-                facts += [] if fact is None else [encode(fact)]
-                replies += host.server.reply(request, reply)
-    except EventError as error:
-        return facts, replies, fault(error)
-    return facts, replies, None
+    for chunk in chunks:
+        feed(server, chunk)
+        while True:
+            if fast_path:
+                relayed = server.relay(host.position + 1, MOST_RELAYED)
+                facts += relayed
+                host.position += len(relayed)
+            request = server.next_event()
+            if isinstance(request, ConnectionEnded):
+                error = None if request.error is None else fault(request.error)
+                return facts, server.data_to_send(), error
+            if request is None:
+                break
+            reply = host.answer(request)
+            fact = None if isinstance(request, InvalidRequest) else as_fact(request, host.position)
+            facts += [] if fact is None else [encode(fact)]
+            server.reply(request, reply)
+    return facts, server.data_to_send(), None

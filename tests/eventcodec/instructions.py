@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.codec import handwritten
 
-from eventcodec import ClientConnection, Decoder, Limits, Login, Message, Welcome, encode
+from eventcodec import ClientConnection, Decoder, Login, Message, Welcome, encode
 from eventcodec.limits import MAX_FRAME_CEILING
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,9 +48,10 @@ def decoding(data: bytes, size: int | None = None) -> Work:
     parts = chunks(data, size or len(data))
 
     def work() -> None:
-        decoder = Decoder(Limits(max_frame=MAX_FRAME_CEILING))
+        decoder = Decoder(max_frame=MAX_FRAME_CEILING)
         for part in parts:
-            take(decoder.receive(part))
+            decoder.receive_data(part)
+            take(decoder.events())
 
     return work
 
@@ -60,11 +61,18 @@ def connecting(data: bytes) -> Work:
         connection = ClientConnection()
         connection.send(Login(user="bob"))
         welcome = Welcome(seq=1, user="bob", ticket=1, position=0, max_frame=65_536, heartbeat=0)
-        take(connection.receive(encode(welcome)))
+        connection.receive_data(encode(welcome))
+        take(connection.events())
         return connection
 
     members = [member() for _ in range(WARM + TURNS)]
-    return lambda: take(members.pop().receive(data))
+
+    def work() -> None:
+        connection = members.pop()
+        connection.receive_data(data)
+        take(connection.events())
+
+    return work
 
 
 def large(size: int) -> bytes:

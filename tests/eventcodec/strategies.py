@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from tests.eventcodec.declared import DECLARED
 
 from eventcodec import (
-    STANDARD_EVENTS,
     ApplicationEvent,
     Error,
     Event,
@@ -19,6 +18,7 @@ from eventcodec import (
     encode,
     wire,
 )
+from eventcodec.tables import STANDARD_EVENTS
 
 LETTERS = st.characters(codec="utf-8")
 TEXTS = st.text(LETTERS, max_size=80)

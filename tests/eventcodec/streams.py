@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from tests.eventcodec.declared import CODEC
@@ -20,16 +20,17 @@ from eventcodec import (
     Ack,
     ApplicationEvent,
     ClientConnection,
+    ConnectionEnded,
     Decoder,
     Event,
-    EventError,
+    EventCodecError,
+    InvalidRequest,
     Login,
     Logout,
     Message,
+    PeerError,
     Pong,
-    ProtocolError,
-    Refused,
-    RemoteError,
+    RemoteProtocolError,
     ServerConnection,
     Welcome,
     encode,
@@ -103,59 +104,84 @@ EACH_CARRIER = pytest.mark.parametrize("carrier", [in_memory, over_tcp])
 class Fault(NamedTuple):
     """An error by its attributes; its text is for people and may change."""
 
-    kind: type[EventError]
+    kind: type[EventCodecError]
     code: int | None = None
     field: str | None = None
     seq: int | None = None
     offset: int | None = None
 
 
-def fault(error: EventError) -> Fault:
+def fault(error: EventCodecError) -> Fault:
     """The attributes of an error."""
-    if isinstance(error, ProtocolError):
-        return Fault(ProtocolError, error.code, error.field, error.seq, error.offset)
-    return Fault(type(error), error.code if isinstance(error, RemoteError) else None)
+    if isinstance(error, RemoteProtocolError):
+        return Fault(RemoteProtocolError, error.code, error.field, error.seq, error.offset)
+    return Fault(type(error), error.code if isinstance(error, PeerError) else None)
 
 
 @dataclass
 class Outcome:
-    """What came out of a stream: events, the error at its end, and the bytes in answer."""
+    """What came out of a stream: events, its end with the error, and the bytes in answer."""
 
     events: list[object] = field(default_factory=list)
     misfits: list[Fault] = field(default_factory=list)
+    ended: bool = False
     fault: Fault | None = None
     output: bytes = b""
 
     def take(self, event: object) -> None:
         """Keep an event, and what equality does not show of it."""
+        if isinstance(event, ConnectionEnded):
+            assert not self.ended, "the end comes once"
+            self.ended = True
+            self.fault = None if event.error is None else fault(event.error)
+            return
+        assert not self.ended, "nothing comes behind the end"
         self.events.append(event)
-        if isinstance(event, ApplicationEvent) and event.fault is not None:
-            self.misfits.append(fault(event.fault))
+        if isinstance(event, ApplicationEvent) and event.decode_error is not None:
+            self.misfits.append(fault(event.decode_error))
+
+
+Receiver = Decoder | ClientConnection | ServerConnection
+
+
+def feed(receiver: Receiver, chunk: bytes) -> None:
+    """Give a piece of a stream, or its end."""
+    if chunk == END_OF_STREAM:
+        receiver.receive_eof()
+    else:
+        receiver.receive_data(chunk)
+
+
+def ready(receiver: Receiver, chunk: bytes) -> list[Any]:
+    """The events that are ready when a piece has come; the end is one of them."""
+    feed(receiver, chunk)
+    return list(receiver.events())
+
+
+def error_of(events: Iterable[object]) -> EventCodecError:
+    """The error with which the last of these events ends the connection."""
+    *_, end = events
+    assert isinstance(end, ConnectionEnded)
+    assert end.error is not None
+    return end.error
 
 
 def read(decoder: Decoder, chunks: Iterable[bytes]) -> Outcome:
-    """What a decoder makes of a stream, up to its error."""
+    """What a decoder makes of a stream, up to its end."""
     outcome = Outcome()
-    try:
-        for chunk in chunks:
-            for event in decoder.receive(chunk):
-                outcome.take(event)
-    except EventError as error:
-        outcome.fault = fault(error)
+    for chunk in chunks:
+        for event in ready(decoder, chunk):
+            outcome.take(event)
     return outcome
 
 
 def listen(client: ClientConnection, chunks: Iterable[bytes]) -> Outcome:
     """What a client makes of a server's stream, and what it writes in answer."""
     outcome = Outcome()
-    try:
-        for chunk in chunks:
-            for event in client.receive(chunk):
-                outcome.take(event)
-            outcome.output += client.data_to_send()
-    except EventError as error:
-        outcome.fault = fault(error)
-    outcome.output += client.data_to_send()
+    for chunk in chunks:
+        for event in ready(client, chunk):
+            outcome.take(event)
+        outcome.output += client.data_to_send()
     return outcome
 
 
@@ -177,10 +203,10 @@ class Host:
         self.position = 0
         self.outcome = Outcome()
 
-    def answer(self, request: Event | Refused) -> Event:
+    def answer(self, request: Event | InvalidRequest) -> Event:
         """The reply that a server with nobody else in its room gives."""
         match request:
-            case Refused():
+            case InvalidRequest():
                 return request.error
             case Login():
                 self.position += 1
@@ -194,14 +220,14 @@ class Host:
 
     def receive(self, data: bytes) -> None:
         """Answer all that is whole; say goodbye where the client broke a rule."""
-        try:
-            for request in self.server.receive(data):
-                self.outcome.take(request)
-                self.outcome.output += self.server.reply(request, self.answer(request))
-        except EventError as error:
-            self.outcome.fault = fault(error)
-            if isinstance(error, ProtocolError):
-                self.outcome.output += self.server.goodbye(error.code)
+        feed(self.server, data)
+        for request in self.server.events():
+            self.outcome.take(request)
+            if not isinstance(request, ConnectionEnded):
+                self.server.reply(request, self.answer(request))
+            elif isinstance(request.error, RemoteProtocolError):
+                self.server.goodbye(request.error.code)
+        self.outcome.output += self.server.data_to_send()
 
 
 def serve(chunks: Iterable[bytes], server: ServerConnection | None = None) -> Outcome:
@@ -209,8 +235,6 @@ def serve(chunks: Iterable[bytes], server: ServerConnection | None = None) -> Ou
     host = Host(ServerConnection() if server is None else server)
     for chunk in chunks:
         host.receive(chunk)
-        if host.outcome.fault is not None:
-            break
     return host.outcome
 
 
@@ -236,6 +260,6 @@ def settled(
     client = ClientConnection() if client is None else client
     login = client.send(Login())
     reply = welcome(position=position, max_frame=max_frame, seq=login.seq)
-    assert len(list(client.receive(encode(reply)))) == 1
+    assert len(ready(client, encode(reply))) == 1
     client.data_to_send()
     return client

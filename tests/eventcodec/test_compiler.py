@@ -18,7 +18,6 @@ from tests.eventcodec.strategies import VALUES, of
 from tests.eventcodec.streams import read
 
 from eventcodec import (
-    STANDARD_EVENTS,
     ApplicationEvent,
     Codec,
     Decoder,
@@ -26,11 +25,11 @@ from eventcodec import (
     ErrorCode,
     Event,
     Joined,
-    LocalError,
+    LocalProtocolError,
     Login,
     Message,
     Ping,
-    ProtocolError,
+    RemoteProtocolError,
     Unknown,
     application_event,
     encode,
@@ -39,6 +38,7 @@ from eventcodec import (
 )
 from eventcodec.compiler import reference, walk
 from eventcodec.limits import HEADER_SIZE
+from eventcodec.tables import STANDARD_EVENTS
 
 if TYPE_CHECKING:
     _Construct = construct.Construct[Any, Any]
@@ -71,7 +71,7 @@ def declare(words: dict[str, Any]) -> Any:
 
 def refused(kind: type[Event], body: bytes, before: bytes = b"", behind: bytes = b"") -> Any:
     """The error that the compiled function finds there."""
-    with pytest.raises(ProtocolError) as caught:
+    with pytest.raises(RemoteProtocolError) as caught:
         decode_body(kind, body, before, behind)
     return caught.value
 
@@ -105,7 +105,7 @@ def test_construct_accepts_and_refuses_the_same_bodies(
 
     try:
         event = decode_body(kind, body, before, behind)
-    except ProtocolError:
+    except RemoteProtocolError:
         found = None
     else:
         found = {part.name: getattr(event, part.name) for part in kind.parts}
@@ -257,7 +257,7 @@ def test_a_mutated_body_of_any_declaration_is_judged_as_construct_does(
 
     try:
         event = decode_body(declared, body, before=b"123", behind=frame)
-    except ProtocolError:
+    except RemoteProtocolError:
         found = None
     else:
         found = {part.name: getattr(event, part.name) for part in declared.parts}
@@ -311,12 +311,12 @@ def test_whatever_a_foreign_subcon_raises_in_reading_is_a_misfit_of_the_event() 
     event = Codec([Felt]).decode(frame)
 
     assert event == ApplicationEvent(type=0x90, data=b"\x01", seq=1)
-    assert isinstance(event, ApplicationEvent) and event.fault is not None
-    assert (event.fault.code, event.fault.field) == (ErrorCode.MALFORMED, "mood")
+    assert isinstance(event, ApplicationEvent) and event.decode_error is not None
+    assert (event.decode_error.code, event.decode_error.field) == (ErrorCode.MALFORMED, "mood")
 
 
 def test_whatever_a_foreign_subcon_raises_in_writing_is_the_callers_fault() -> None:
-    with pytest.raises(LocalError) as caught:
+    with pytest.raises(LocalProtocolError) as caught:
         Felt(mood=0)
 
     assert caught.value.field == "mood"
@@ -326,7 +326,7 @@ def test_an_event_that_changed_after_its_birth_is_the_callers_fault_too() -> Non
     event = Felt(mood=5, seq=1)
     object.__setattr__(event, "mood", 0)
 
-    with pytest.raises(LocalError):
+    with pytest.raises(LocalProtocolError):
         encode(event)
 
 
@@ -341,7 +341,7 @@ def test_what_a_foreign_subcon_cannot_write_again_is_a_misfit() -> None:
 
     event = Codec([Heard]).decode(encode(ApplicationEvent(type=0x90, data=b"\x01", seq=1)))
 
-    assert isinstance(event, ApplicationEvent) and event.fault is not None
+    assert isinstance(event, ApplicationEvent) and event.decode_error is not None
     assert event.data == b"\x01"
 
 
@@ -349,7 +349,7 @@ def test_what_a_foreign_subcon_cannot_write_again_is_a_misfit() -> None:
 def test_an_event_without_a_number_has_no_frame(kind: type[Event]) -> None:
     event = Ping() if kind is Ping else Drawn(colour=1, radius=1)
 
-    with pytest.raises(LocalError) as caught:
+    with pytest.raises(LocalProtocolError) as caught:
         encode(event)
 
     assert caught.value.field == "seq"
@@ -364,4 +364,4 @@ def test_a_field_may_have_the_name_of_anything_that_python_has_built_in(data: by
     event = Codec([Odd]).decode(encode(ApplicationEvent(type=0x91, data=data, seq=1)))
 
     assert isinstance(event, ApplicationEvent) and event.data == data
-    assert (event.fault is None) == (type(event) is Odd) == (data == b"\x01")
+    assert (event.decode_error is None) == (type(event) is Odd) == (data == b"\x01")

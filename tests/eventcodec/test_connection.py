@@ -20,14 +20,14 @@ from tests.eventcodec.streams import (
 
 from eventcodec import (
     ClientConnection,
-    ConnectionLost,
-    EventError,
+    ConnectionLostError,
+    EventCodecError,
     Login,
     Logout,
     Message,
+    PeerError,
     Ping,
-    ProtocolError,
-    RemoteError,
+    RemoteProtocolError,
     Reply,
     ServerConnection,
 )
@@ -61,5 +61,5 @@ def test_any_bytes_end_a_connection_with_a_documented_error_or_not_at_all(
     served = serve(chunks, ServerConnection(codec=CODEC))
 
     assert heard.fault is not None
-    assert heard.fault.kind in (ProtocolError, RemoteError, ConnectionLost)
-    assert served.fault is None or issubclass(served.fault.kind, EventError)
+    assert heard.fault.kind in (RemoteProtocolError, PeerError, ConnectionLostError)
+    assert served.fault is None or issubclass(served.fault.kind, EventCodecError)

@@ -21,25 +21,29 @@ from tests.eventcodec.streams import (
     Host,
     byte_by_byte,
     cut_by,
+    error_of,
+    feed,
     member,
+    ready,
     serve,
     whole,
 )
 
 from eventcodec import (
     Ack,
-    ConnectionLost,
+    ConnectionEnded,
+    ConnectionLostError,
     Error,
     ErrorCode,
     Event,
-    LocalError,
+    InvalidRequest,
+    LocalProtocolError,
     Login,
     Logout,
     Message,
     Ping,
     Pong,
-    ProtocolError,
-    Refused,
+    RemoteProtocolError,
     ServerConnection,
     State,
     Welcome,
@@ -76,7 +80,7 @@ def test_a_server_takes_each_event_in_any_chunks(case: Case, chunking: Chunking)
         expected = []
     elif Way.STRANGE in case.ways:
         code = ErrorCode.UNKNOWN_TYPE
-        expected = [Refused(case.event.seq, Error(code=code, text=code.meaning))]
+        expected = [InvalidRequest(case.event.seq, Error(code=code, text=code.meaning))]
     assert host.outcome.events == expected
     assert host.outcome.fault is None
     assert bool(host.outcome.output) is bool(expected)
@@ -105,7 +109,10 @@ def test_chunks_change_neither_what_a_server_finds_nor_what_it_says(
     ]
 
     assert outcomes == [outcomes[0]] * len(outcomes)
-    assert outcomes[0].fault is None or outcomes[0].fault.kind in (ProtocolError, ConnectionLost)
+    assert outcomes[0].fault is None or outcomes[0].fault.kind in (
+        RemoteProtocolError,
+        ConnectionLostError,
+    )
 
 
 # ---------------------------------------------------------------- requests, replies
@@ -118,7 +125,7 @@ def test_each_request_is_judged_in_the_state_that_the_reply_before_it_left() -> 
 
     outcome = serve([stream])
 
-    found = [e.error.code if isinstance(e, Refused) else type(e) for e in outcome.events]
+    found = [e.error.code if isinstance(e, InvalidRequest) else type(e) for e in outcome.events]
     assert found == [
         ErrorCode.LOGIN_REQUIRED,
         Login,
@@ -154,25 +161,42 @@ def test_every_number_but_0_is_echoed_in_any_order_and_repeated() -> None:
 @pytest.mark.proves("EP-4.2-1", "EP-4.2-6")
 def test_the_next_request_is_not_judged_before_the_last_has_its_reply() -> None:
     server = member()
-    requests = server.receive(encode(Ping(seq=1)) + encode(Ping(seq=2)))
-    first = next(requests)
+    server.data_to_send()
+    feed(server, encode(Ping(seq=1)) + encode(Ping(seq=2)))
+    [first] = server.events()
 
-    with pytest.raises(LocalError):
-        next(requests)
-
-    assert server.reply(first, Pong()) == encode(Pong(seq=1))
+    assert server.open_request is first
+    assert server.next_event() is None
     assert server.held == len(encode(Ping(seq=2)))
-    assert server.judged == len(encode(Login(seq=1))) + len(encode(Ping(seq=1)))
+    assert server.offset == len(encode(Login(seq=1))) + len(encode(Ping(seq=1)))
+
+    server.reply(first, Pong())
+    assert server.data_to_send() == encode(Pong(seq=1))
+    assert server.open_request is None
+    assert server.next_event() == Ping(seq=2)
+
+
+@pytest.mark.proves("EP-4.2-13")
+@pytest.mark.parametrize("end", [bytes(4), END_OF_STREAM], ids=["a fault", "the end of the stream"])
+def test_the_end_waits_for_the_reply_to_the_request_before_it(end: bytes) -> None:
+    server = member()
+    [ping] = ready(server, encode(Ping(seq=1)))
+    assert ready(server, end) == []
+
+    server.reply(ping, Pong())
+
+    error_of(server.events())
+    assert server.ended
 
 
 @pytest.mark.proves("EP-4.2-1")
 def test_a_request_is_answered_once_and_only_while_it_is_open() -> None:
     server = member()
-    first = next(server.receive(encode(Ping(seq=1))))
+    [first] = ready(server, encode(Ping(seq=1)))
     server.reply(first, Pong())
 
     for request in (first, Ping(seq=1)):
-        with pytest.raises(LocalError):
+        with pytest.raises(LocalProtocolError):
             server.reply(request, Pong())
 
 
@@ -180,14 +204,15 @@ def test_a_request_is_answered_once_and_only_while_it_is_open() -> None:
 @pytest.mark.parametrize("code", ErrorCode)
 def test_a_fatal_error_is_no_reply(code: ErrorCode) -> None:
     server = ServerConnection()
-    request = next(server.receive(encode(Login(seq=1))))
+    [request] = ready(server, encode(Login(seq=1)))
 
     if code.fatal:
-        with pytest.raises(LocalError) as caught:
+        with pytest.raises(LocalProtocolError) as caught:
             server.reply(request, Error(code=code))
         assert caught.value.field == "code"
     else:
-        assert server.reply(request, Error(code=code)) == encode(Error(code=code, seq=1))
+        server.reply(request, Error(code=code))
+        assert server.data_to_send() == encode(Error(code=code, seq=1))
     assert server.state is State.NEW
 
 
@@ -199,14 +224,14 @@ def test_a_server_refuses_seq_0_whatever_the_type_when_the_header_is_in(
 ) -> None:
     header = bytes.fromhex(f"00000100 01 {type:02x} 0000 0000000000000000")
     server = make()
-    start = server.judged
+    start = server.offset
 
-    assert list(server.receive(header[:-1])) == []
-    with pytest.raises(ProtocolError) as caught:
-        list(server.receive(header[-1:]))
+    assert ready(server, header[:-1]) == []
+    error = error_of(ready(server, header[-1:]))
+    assert isinstance(error, RemoteProtocolError)
 
-    assert (caught.value.code, caught.value.field) == (ErrorCode.MALFORMED, "seq")
-    assert caught.value.offset == start + 8
+    assert (error.code, error.field) == (ErrorCode.MALFORMED, "seq")
+    assert error.offset == start + 8
 
 
 @pytest.mark.proves("EP-3.7-5", "EP-3.7-6")
@@ -262,19 +287,22 @@ def test_after_its_last_frame_a_server_drops_what_comes(goodbye: bool) -> None:
     server = member()
     behind = encode(Ping(seq=3))
 
-    requests = server.receive(encode(Logout(seq=2)) + behind)
-    request = next(requests)
-    last = server.goodbye(ErrorCode.TIMEOUT) if goodbye else server.reply(request, Ack())
+    server.data_to_send()
+    [request] = ready(server, encode(Logout(seq=2)) + behind)
+    if goodbye:
+        server.goodbye(ErrorCode.TIMEOUT)
+    else:
+        server.reply(request, Ack())
 
-    assert decode(last) == (
+    assert decode(server.data_to_send()) == (
         Error(code=ErrorCode.TIMEOUT, text=ErrorCode.TIMEOUT.meaning) if goodbye else Ack(seq=2)
     )
-    assert list(requests) == list(server.receive(behind)) == []
-    assert list(server.receive(END_OF_STREAM)) == []
+    assert ready(server, behind) == [ConnectionEnded()]
+    assert ready(server, END_OF_STREAM) == []
     assert (server.held, server.state) == (0, State.ENDED)
-    with pytest.raises(LocalError):
+    with pytest.raises(LocalProtocolError):
         server.goodbye(ErrorCode.INTERNAL)
-    with pytest.raises(LocalError):
+    with pytest.raises(LocalProtocolError):
         server.reply(request, Ack())
 
 
@@ -283,8 +311,9 @@ def test_after_its_last_frame_a_server_drops_what_comes(goodbye: bool) -> None:
 def test_a_goodbye_is_an_error_with_seq_0_in_version_1(code: ErrorCode) -> None:
     plain, said = ServerConnection(), ServerConnection()
 
-    frame = plain.goodbye(code)
-    with_text = said.goodbye(code, "see you")
+    plain.goodbye(code)
+    said.goodbye(code, "see you")
+    frame, with_text = plain.data_to_send(), said.data_to_send()
 
     assert decode(frame) == Error(code=code, text=code.meaning)
     assert decode(with_text) == Error(code=code, text="see you")
@@ -296,7 +325,7 @@ def test_a_goodbye_is_an_error_with_seq_0_in_version_1(code: ErrorCode) -> None:
 def test_a_goodbye_with_a_code_that_ends_nothing_is_refused(code: ErrorCode) -> None:
     server = ServerConnection()
 
-    with pytest.raises(LocalError) as caught:
+    with pytest.raises(LocalProtocolError) as caught:
         server.goodbye(code)
 
     assert caught.value.field == "code"
@@ -314,7 +343,7 @@ def test_the_whole_frames_before_the_end_of_the_stream_are_answered(
     outcome = serve([*chunking(stream), END_OF_STREAM])
 
     assert [reply.seq for reply in read_replies(outcome.output)] == [1, 2, 3]
-    assert outcome.fault == Fault(ConnectionLost)
+    assert outcome.fault == Fault(ConnectionLostError)
 
 
 @pytest.mark.proves("EP-8.3-5", "EP-4.3-6")
@@ -332,15 +361,18 @@ def test_after_a_fatal_fault_no_later_byte_is_judged() -> None:
     assert server.state is State.ENDED
 
 
-def test_a_fault_stays_until_goodbye_is_said() -> None:
+def test_a_fault_is_told_once_and_its_code_is_what_to_say_goodbye_with() -> None:
     server = member()
+    server.data_to_send()
 
-    for data in (bytes(4), encode(Ping(seq=2)), END_OF_STREAM):
-        with pytest.raises(ProtocolError) as caught:
-            list(server.receive(data))
-        assert caught.value.code is ErrorCode.MALFORMED
+    error = error_of(ready(server, bytes(4)))
+    assert ready(server, encode(Ping(seq=2))) == ready(server, END_OF_STREAM) == []
 
-    assert server.goodbye(caught.value.code)
+    assert isinstance(error, RemoteProtocolError)
+    server.goodbye(error.code)
+    assert decode(server.data_to_send()) == Error(
+        code=ErrorCode.MALFORMED, text=ErrorCode.MALFORMED.meaning
+    )
 
 
 # ---------------------------------------------------------------- relaying
@@ -360,10 +392,10 @@ def test_relaying_and_replying_make_the_same_bytes(events: list[Event], random: 
 
 def test_nothing_is_relayed_before_the_login_nor_past_an_open_request() -> None:
     new, busy = ServerConnection(), member()
-    next(new.receive(encode(HELLO.with_seq(1))))
-    ping = next(busy.receive(encode(Ping(seq=2)) + encode(HELLO.with_seq(3))))
+    ready(new, encode(HELLO.with_seq(1)))
+    [ping] = ready(busy, encode(Ping(seq=2)) + encode(HELLO.with_seq(3)))
 
-    assert new.relay(1, 10).facts == busy.relay(1, 10).facts == []
+    assert new.relay(1, 10) == busy.relay(1, 10) == []
     busy.reply(ping, Pong())
 
-    assert len(busy.relay(1, 10).facts) == 1
+    assert len(busy.relay(1, 10)) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import accumulate
 from random import Random
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from tests.eventcodec.cases import CASES, EACH_CASE, Case
 from tests.eventcodec.declared import CODEC
 from tests.eventcodec.mutations import mutate
-from tests.eventcodec.strategies import FRAMES
+from tests.eventcodec.strategies import EVENTS, FRAMES
 from tests.eventcodec.streams import (
     EACH_CHUNKING,
     END_OF_STREAM,
@@ -20,26 +21,30 @@ from tests.eventcodec.streams import (
     Fault,
     byte_by_byte,
     cut_by,
+    error_of,
+    fault,
+    feed,
     read,
+    ready,
     whole,
 )
 
 from eventcodec import (
     ClientConnection,
-    ConnectionLost,
+    ConnectionEnded,
+    ConnectionLostError,
     Decoder,
     ErrorCode,
-    EventError,
-    Limits,
-    LocalError,
+    Event,
+    EventCodecError,
+    LocalProtocolError,
     Message,
     Ping,
-    ProtocolError,
-    RemoteError,
+    RemoteProtocolError,
     ServerConnection,
     encode,
 )
-from eventcodec.limits import HEADER_SIZE, LENGTH_SIZE
+from eventcodec.limits import LENGTH_SIZE
 
 PING = encode(Ping(seq=7))
 MESSAGE = encode(Message(content="hello", seq=8))
@@ -67,13 +72,10 @@ FAULTS = [
 EACH_FAULT = pytest.mark.parametrize(("frame", "known_at", "code", "field", "place"), FAULTS)
 
 
-def feed(decoder: Decoder, data: bytes) -> EventError | None:
-    """Give bytes in which no event may be; the error that they raise, if any."""
-    try:
-        assert list(decoder.receive(data)) == []
-    except EventError as error:
-        return error
-    return None
+def error_in(decoder: Decoder, data: bytes) -> EventCodecError | None:
+    """Give bytes in which no event may be; the error that they end with, if they do."""
+    events = ready(decoder, data)
+    return error_of(events) if events else None
 
 
 # ---------------------------------------------------------------- any chunks
@@ -119,9 +121,9 @@ def test_an_event_comes_with_its_last_byte_and_not_before() -> None:
     decoder = Decoder()
 
     for byte in byte_by_byte(MESSAGE[:-1]):
-        assert list(decoder.receive(byte)) == []
+        assert ready(decoder, byte) == []
 
-    assert list(decoder.receive(MESSAGE[-1:])) == [Message(content="hello", seq=8)]
+    assert ready(decoder, MESSAGE[-1:]) == [Message(content="hello", seq=8)]
 
 
 @given(
@@ -148,11 +150,11 @@ def test_chunks_change_neither_events_nor_error_nor_its_place(
 
 @given(data=st.binary(max_size=200), random=st.randoms(use_true_random=False))
 def test_for_any_bytes_only_the_documented_errors_come_out(data: bytes, random: Random) -> None:
-    decoder = Decoder(Limits(max_frame=64), CODEC)
+    decoder = Decoder(codec=CODEC, max_frame=64)
 
     outcome = read(decoder, [*cut_by(random)(data), END_OF_STREAM])
 
-    assert outcome.fault is None or outcome.fault.kind in (ProtocolError, ConnectionLost)
+    assert outcome.fault is None or outcome.fault.kind in (RemoteProtocolError, ConnectionLostError)
     assert decoder.held == 0
 
 
@@ -170,18 +172,18 @@ def test_less_than_one_frame_is_held_once_the_events_are_taken(
     got = 0
 
     for chunk in cut_by(random)(stream):
-        list(decoder.receive(chunk))
+        ready(decoder, chunk)
         got += len(chunk)
 
         assert decoder.held == got - max(end for end in ends if end <= got)
         assert decoder.offset + decoder.held == got
 
 
-def test_iterators_share_one_stream() -> None:
+def test_loops_share_one_stream() -> None:
     decoder = Decoder()
+    feed(decoder, PING + MESSAGE)
 
-    first = decoder.receive(PING[:5])
-    second = decoder.receive(PING[5:] + MESSAGE)
+    first, second = decoder.events(), decoder.events()
 
     assert next(first) == Ping(seq=7)
     assert next(second) == Message(content="hello", seq=8)
@@ -191,11 +193,11 @@ def test_iterators_share_one_stream() -> None:
 def test_what_is_received_is_kept_at_once_and_given_when_asked_for() -> None:
     decoder = Decoder()
 
-    decoder.receive(PING[:5])
-    decoder.receive(PING[5:])
+    feed(decoder, PING[:5])
+    feed(decoder, PING[5:])
 
     assert decoder.held == len(PING)
-    assert list(decoder.receive(MESSAGE)) == [*BEFORE]
+    assert ready(decoder, MESSAGE) == [*BEFORE]
 
 
 @pytest.mark.parametrize("buffer", [bytearray, memoryview])
@@ -203,10 +205,10 @@ def test_a_buffer_that_changes_afterwards_changes_no_event(buffer: type) -> None
     data = bytearray(MESSAGE * 2)
     decoder = Decoder()
 
-    events = decoder.receive(buffer(data))
+    feed(decoder, buffer(data))
     data[:] = bytes(len(data))
 
-    assert list(events) == [Message(content="hello", seq=8)] * 2
+    assert list(decoder.events()) == [Message(content="hello", seq=8)] * 2
 
 
 # ---------------------------------------------------------------- faults
@@ -240,7 +242,7 @@ def test_a_fault_is_found_at_its_byte_behind_the_good_events(
 
     assert outcome.events == [*BEFORE]
     assert outcome.fault is not None
-    assert outcome.fault[:3] == (ProtocolError, code, field)
+    assert outcome.fault[:3] == (RemoteProtocolError, code, field)
     assert outcome.fault.offset == len(PREFIX) + place
     assert decoder.held == 0
 
@@ -253,28 +255,29 @@ def test_a_fault_is_found_when_its_last_byte_is_in_and_not_before(
     data = bytes.fromhex(frame)
     decoder = Decoder()
 
-    before = feed(decoder, data[: known_at - 1])
-    error = feed(decoder, data[known_at - 1 : known_at])
+    before = error_in(decoder, data[: known_at - 1])
+    error = error_in(decoder, data[known_at - 1 : known_at])
 
     assert before is None
-    assert isinstance(error, ProtocolError)
+    assert isinstance(error, RemoteProtocolError)
     assert (error.code, error.field, error.offset) == (code, field, place)
 
 
 @EACH_FAULT
 @pytest.mark.proves("EP-7.2-1", "EP-8.3-5")
-def test_a_decoder_fails_once_and_stays_failed_and_holds_nothing(
+def test_a_decoder_fails_once_and_then_holds_and_gives_nothing(
     frame: str, known_at: int, code: ErrorCode, field: str | None, place: int
 ) -> None:
     decoder = Decoder()
 
-    for data in (bytes.fromhex(frame), PING, MESSAGE, END_OF_STREAM, PING):
-        error = feed(decoder, data)
+    error = error_in(decoder, bytes.fromhex(frame))
 
-        assert isinstance(error, ProtocolError)
-        assert (error.code, error.field, error.offset) == (code, field, place)
+    assert isinstance(error, RemoteProtocolError)
+    assert (error.code, error.field, error.offset) == (code, field, place)
+    for data in (PING, MESSAGE, END_OF_STREAM):
+        assert ready(decoder, data) == []
         assert decoder.held == 0
-    assert isinstance(decoder.error, ProtocolError)
+    assert decoder.ended
 
 
 @pytest.mark.proves("EP-2.1-4", "EP-7.1-5")
@@ -283,38 +286,12 @@ def test_a_frame_may_be_as_long_as_the_limit_and_no_longer(limit: int) -> None:
     message = encode(Message(content="m" * (limit - 13), seq=1)) if limit > 12 else PING
     longer = (limit + 1).to_bytes(LENGTH_SIZE, "big")
 
-    taken = read(Decoder(Limits(max_frame=limit)), whole(message))
-    refused = read(Decoder(Limits(max_frame=limit)), whole(longer))
+    taken = read(Decoder(max_frame=limit), whole(message))
+    refused = read(Decoder(max_frame=limit), whole(longer))
 
     assert len(taken.events) == 1
     assert refused.fault is not None
     assert refused.fault.code is ErrorCode.FRAME_TOO_LARGE
-
-
-def test_a_new_limit_holds_from_the_next_frame_on() -> None:
-    decoder = Decoder(Limits(max_frame=12))
-    events = decoder.receive(PING + MESSAGE)
-
-    assert next(events) == Ping(seq=7)
-    decoder.max_frame = 100
-
-    assert list(events) == [Message(content="hello", seq=8)]
-
-
-def test_an_error_given_from_outside_ends_the_stream() -> None:
-    decoder = Decoder()
-    events = decoder.receive(PREFIX)
-    assert next(events) == Ping(seq=7)
-
-    given = decoder.fail(RemoteError(24, "bye"))
-    later = decoder.fail(RemoteError(1, "never"))
-
-    assert isinstance(given, RemoteError) and isinstance(later, RemoteError)
-    assert given.code == later.code == 24
-    assert decoder.held == 0
-    with pytest.raises(RemoteError) as caught:
-        next(events)
-    assert caught.value.code == 24
 
 
 # ---------------------------------------------------------------- the end of the stream
@@ -329,7 +306,7 @@ def test_a_frame_that_the_end_cuts_short_has_no_effect(size: int, chunking: Chun
     outcome = read(decoder, [*chunking(PING + MESSAGE[:size]), END_OF_STREAM])
 
     assert outcome.events == [Ping(seq=7)]
-    assert outcome.fault == Fault(ConnectionLost)
+    assert outcome.fault == Fault(ConnectionLostError)
     assert decoder.held == 0
 
 
@@ -338,7 +315,7 @@ def test_an_end_between_two_frames_is_no_error_of_the_stream(chunking: Chunking)
     outcome = read(Decoder(), [*chunking(PREFIX), END_OF_STREAM, END_OF_STREAM])
 
     assert outcome.events == [*BEFORE]
-    assert outcome.fault is None
+    assert (outcome.ended, outcome.fault) == (True, None)
 
 
 def test_a_fault_comes_before_the_end_that_cuts_it() -> None:
@@ -350,109 +327,108 @@ def test_a_fault_comes_before_the_end_that_cuts_it() -> None:
 
 def test_there_is_nothing_behind_the_end() -> None:
     decoder = Decoder()
-    assert list(decoder.receive(END_OF_STREAM)) == []
+    assert ready(decoder, END_OF_STREAM) == [ConnectionEnded()]
 
-    with pytest.raises(LocalError):
-        decoder.receive(PING)
+    with pytest.raises(LocalProtocolError):
+        decoder.receive_data(PING)
 
-    assert list(decoder.receive(END_OF_STREAM)) == []
-    assert decoder.error is None
-
-
-# ---------------------------------------------------------------- relaying
+    assert ready(decoder, END_OF_STREAM) == []
 
 
-def test_a_relayed_run_is_taken_out_of_the_stream() -> None:
-    decoder = Decoder()
-    decoder.receive(MESSAGE * 2 + PING)
-
-    relayed = decoder.relay(b"\x03ann", 5, 10)
-
-    assert relayed.facts == [
-        encode(Message(sender="ann", content="hello", seq=position)) for position in (5, 6)
-    ]
-    assert decoder.offset == 2 * len(MESSAGE)
-    assert list(decoder.receive(MESSAGE)) == [*BEFORE]
+# ---------------------------------------------------------------- its place
 
 
-def test_a_message_in_pieces_is_relayed_when_it_is_whole() -> None:
-    decoder = Decoder()
+@given(
+    events=st.lists(EVENTS, max_size=20),
+    taken=st.integers(0, 20),
+    random=st.randoms(use_true_random=False),
+)
+def test_the_offset_counts_what_was_given_and_not_what_was_decoded(
+    events: list[Event], taken: int, random: Random
+) -> None:
+    frames = [encode(event) for event in events]
+    decoder = Decoder(codec=CODEC)
+    for chunk in cut_by(random)(b"".join(frames)):
+        feed(decoder, chunk)
 
-    found = []
-    for chunk in byte_by_byte(MESSAGE + PING[: HEADER_SIZE - 1]):
-        decoder.receive(chunk)
-        found += decoder.relay(b"\x03ann", 5, 10).facts
+    for _ in range(taken):
+        decoder.next_event()
 
-    assert found == [encode(Message(sender="ann", content="hello", seq=5))]
-    assert decoder.held == HEADER_SIZE - 1
-
-
-def test_a_failed_decoder_relays_nothing() -> None:
-    decoder = Decoder()
-    assert feed(decoder, bytes(4)) is not None
-    with pytest.raises(ProtocolError):
-        list(decoder.receive(MESSAGE))
-
-    assert decoder.relay(b"\x03ann", 5, 10).facts == []
-
-
-def test_an_error_from_outside_stops_an_iterator_that_was_begun() -> None:
-    decoder = Decoder()
-    events = decoder.receive(encode(Ping(seq=1)) + encode(Ping(seq=2)))
-    next(events)
-
-    decoder.fail(ConnectionLost("gone"))
-
-    with pytest.raises(ConnectionLost):
-        next(events)
+    given_to = sum(map(len, frames[:taken]))
+    assert decoder.offset == given_to
+    assert decoder.held == sum(map(len, frames)) - given_to
 
 
-def test_the_offset_counts_what_was_taken_and_not_what_was_made() -> None:
-    decoder = Decoder()
-    frame = encode(Ping(seq=1))
-    events = decoder.receive(frame * 3)
-
-    next(events)
-
-    assert decoder.offset == len(frame)
+# ---------------------------------------------------------------- what is no data
 
 
-def test_nothing_is_relayed_before_what_came_first_was_taken() -> None:
-    decoder = Decoder()
-    ping, message = encode(Ping(seq=1)), encode(Message(content="hello", seq=2))
-    events = decoder.receive(ping + ping + message)
-    next(events)
-
-    relayed = decoder.relay(b"\x03ann", 1, 10)
-
-    assert relayed.facts == []
-    assert [type(event) for event in events] == [Ping, Message]
-
-
-@pytest.mark.parametrize("wrong", [None, 5, "text"])
 @pytest.mark.parametrize("begun", [0, 2])
+@pytest.mark.parametrize("wrong", [None, 5, "text", "", [1, 2]], ids=repr)
 @pytest.mark.parametrize("make", [Decoder, ClientConnection, ServerConnection])
-def test_what_is_no_bytes_is_refused_and_changes_nothing(make: Any, begun: int, wrong: Any) -> None:
+def test_what_is_no_bytes_is_refused_and_changes_nothing(make: Any, wrong: Any, begun: int) -> None:
     """None is what some readers give for "nothing now": it is not the end of the stream."""
     one, other = make(), make()
-    if begun:
-        for end in (one, other):
-            assert told(end, BROKEN[:begun]) == []
+    for end in (one, other):
+        assert [*whole(BROKEN[:begun])] == [] or ready(end, BROKEN[:begun]) == []
 
     with pytest.raises(TypeError):
-        one.receive(wrong)
+        one.receive_data(wrong)
 
-    assert told(one, BROKEN[begun:]) == told(other, BROKEN[begun:]) != []
+    assert fault(error_of(ready(one, BROKEN[begun:]))) == fault(
+        error_of(ready(other, BROKEN[begun:]))
+    )
 
 
 BROKEN = bytes(4)
 
 
-def told(end: Any, stream: bytes) -> list[object]:
-    """What it says of a stream: events, and the error with its place."""
-    found: list[object] = []
-    try:
-        found.extend(end.receive(stream))
-    except ProtocolError as error:
-        found.append((error.code, error.offset))
-    return found
+@pytest.mark.parametrize("make", [Decoder, ClientConnection, ServerConnection])
+@pytest.mark.parametrize(
+    "empty", [b"", bytearray(), memoryview(b"")], ids=lambda empty: type(empty).__name__
+)
+def test_no_byte_is_no_data_and_not_the_end_either(make: Any, empty: Any) -> None:
+    receiver = make()
+
+    with pytest.raises(LocalProtocolError, match="receive_eof"):
+        receiver.receive_data(empty)
+
+    assert ready(receiver, PING[:3]) == []
+
+
+class Odd(bytes):
+    """Bytes that lie about themselves."""
+
+    def __len__(self) -> int:
+        return 0
+
+    def __bytes__(self) -> bytes:
+        return b"lie"
+
+    def __getitem__(self, key: Any) -> Any:
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        bytes,
+        Odd,
+        bytearray,
+        memoryview,
+        lambda data: memoryview(data).cast("I"),
+        lambda data: memoryview(data[::-1])[::-1],
+        lambda data: memoryview(b"".join(bytes([each, 0]) for each in data))[::2],
+    ],
+    ids=["bytes", "subclass", "bytearray", "memoryview", "of numbers", "backwards", "with gaps"],
+)
+@pytest.mark.parametrize("piece", [4, 8, len(PREFIX)])
+def test_any_buffer_is_read_as_its_bytes(view: Callable[[bytes], Any], piece: int) -> None:
+    assert len(PREFIX) % 4 == 2
+    stream = PREFIX + PING[:2]
+    decoder = Decoder()
+
+    for at in range(0, len(stream), piece):
+        chunk = stream[at : at + piece]
+        decoder.receive_data(view(chunk) if len(chunk) % 4 == 0 else chunk)
+
+    assert list(decoder.events()) == [*BEFORE]

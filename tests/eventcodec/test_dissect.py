@@ -12,22 +12,22 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.eventcodec.streams import END_OF_STREAM, error_of, ready
 
 from eventcodec import (
     Ack,
     ApplicationEvent,
     Codec,
-    ConnectionLost,
+    ConnectionLostError,
     Decoder,
     Error,
     ErrorCode,
     Event,
     Left,
-    Limits,
     Login,
     Message,
     Ping,
-    ProtocolError,
+    RemoteProtocolError,
     Unknown,
     Welcome,
     application_event,
@@ -69,14 +69,13 @@ CODEC = Codec([Moved, Paid])
 
 def fault_of_decoder(data: bytes, codec: Codec, limit: int) -> tuple[object, ...] | None:
     """What a decoder says of the same bytes; at their end without a word."""
-    decoder = Decoder(Limits(max_frame=limit), codec)
-    try:
-        list(decoder.receive(data))
-        list(decoder.receive(b""))
-    except ProtocolError as error:
-        return error.code, error.offset, error.field, error.reason
-    except ConnectionLost:
-        return None, len(data), None
+    decoder = Decoder(codec=codec, max_frame=limit)
+    [end] = [*ready(decoder, data), *ready(decoder, END_OF_STREAM)][-1:]
+    match end.error:
+        case RemoteProtocolError() as error:
+            return error.code, error.offset, error.field, error.reason
+        case ConnectionLostError():
+            return None, len(data), None
     return None
 
 
@@ -242,10 +241,9 @@ def test_all_fields_before_the_fault_are_shown() -> None:
 
 
 def test_a_fault_says_the_same_as_the_error() -> None:
-    with pytest.raises(ProtocolError) as caught:
-        list(Decoder().receive(HELLO + bytes(4)))
+    error = error_of(ready(Decoder(), HELLO + bytes(4)))
 
-    assert str(dissect(HELLO + bytes(4)).fault) == str(caught.value)
+    assert str(dissect(HELLO + bytes(4)).fault) == str(error)
 
 
 def test_a_cut_frame_is_no_error_but_incomplete() -> None:

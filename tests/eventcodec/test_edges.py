@@ -15,25 +15,26 @@ from typing import Any
 
 import construct
 import pytest
+from tests.eventcodec.streams import error_of, ready
 
 from eventcodec import (
     Ack,
     ApplicationEvent,
     ClientConnection,
     Codec,
+    ConnectionEnded,
     Decoder,
     ErrorCode,
     Event,
-    EventError,
+    EventCodecError,
     Joined,
-    Limits,
-    LocalError,
+    LocalProtocolError,
     Login,
     Logout,
     Message,
+    PeerError,
     Ping,
-    ProtocolError,
-    RemoteError,
+    RemoteProtocolError,
     Unknown,
     Welcome,
     application_event,
@@ -43,10 +44,10 @@ from eventcodec import (
     wire,
 )
 
-ERRORS: list[EventError] = [
-    LocalError("too long", field="user"),
-    ProtocolError(ErrorCode.MALFORMED, "not 0", field="reserved", offset=6, seq=7),
-    RemoteError(ErrorCode.TIMEOUT, "too late"),
+ERRORS: list[EventCodecError] = [
+    LocalProtocolError("too long", field="user"),
+    RemoteProtocolError(ErrorCode.MALFORMED, "not 0", field="reserved", offset=6, seq=7),
+    PeerError(ErrorCode.TIMEOUT, "too late"),
 ]
 
 
@@ -107,7 +108,7 @@ def members_client() -> tuple[ClientConnection, bytes]:
     "again", [copy.copy, copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))]
 )
 def test_an_error_survives_a_copy_and_a_pickle(
-    error: EventError, again: Callable[[EventError], EventError]
+    error: EventCodecError, again: Callable[[EventCodecError], EventCodecError]
 ) -> None:
     twin = again(error)
 
@@ -117,18 +118,18 @@ def test_an_error_survives_a_copy_and_a_pickle(
 def test_an_event_with_a_fault_survives_a_pickle() -> None:
     event = CODEC.decode(MISFIT)
     assert isinstance(event, ApplicationEvent)
-    assert event.fault is not None
+    assert event.decode_error is not None
 
     twin = pickle.loads(pickle.dumps(event))
 
     assert twin == event
-    assert vars(twin.fault) == vars(event.fault)
+    assert vars(twin.decode_error) == vars(event.decode_error)
 
 
 def test_limits_that_no_length_can_have_are_a_local_error() -> None:
     for refused in (11, 2**32):
-        with pytest.raises(LocalError) as caught:
-            Limits(max_frame=refused)
+        with pytest.raises(LocalProtocolError) as caught:
+            Decoder(max_frame=refused)
 
         assert caught.value.field == "max_frame"
 
@@ -141,8 +142,7 @@ def test_a_failed_decoder_keeps_no_byte_alive_not_even_through_its_error(stream:
     decoder = Decoder()
     before = sys.getrefcount(stream)
 
-    with pytest.raises(ProtocolError):
-        list(decoder.receive(stream))
+    assert isinstance(error_of(ready(decoder, stream)), RemoteProtocolError)
 
     assert decoder.held == 0
     assert sys.getrefcount(stream) == before
@@ -152,7 +152,7 @@ def test_a_fault_in_an_event_does_not_keep_the_bytes_around_it_alive() -> None:
     stream = PING + MISFIT
     before = sys.getrefcount(stream)
 
-    events = list(Decoder(codec=CODEC).receive(stream))
+    events = ready(Decoder(codec=CODEC), stream)
 
     assert len(events) == 2
     assert sys.getrefcount(stream) == before
@@ -161,22 +161,14 @@ def test_a_fault_in_an_event_does_not_keep_the_bytes_around_it_alive() -> None:
 def test_the_offset_of_a_fault_in_an_event_does_not_depend_on_the_chunks() -> None:
     def offsets(*chunks: bytes) -> list[int]:
         decoder = Decoder(codec=CODEC)
-        events = [event for chunk in chunks for event in decoder.receive(chunk)]
-        return [e.fault.offset for e in events if isinstance(e, ApplicationEvent) and e.fault]
+        events = [event for chunk in chunks for event in ready(decoder, chunk)]
+        return [
+            e.decode_error.offset
+            for e in events
+            if isinstance(e, ApplicationEvent) and e.decode_error
+        ]
 
     assert offsets(PING + MISFIT) == offsets(PING, MISFIT) == offsets(MISFIT) == [16 + 1]
-
-
-def test_a_persistent_error_is_equal_each_time_it_is_raised() -> None:
-    decoder = Decoder()
-    seen = []
-    for chunk in (PING + b"\0\0\0\1", PING, b""):
-        with pytest.raises(ProtocolError) as caught:
-            list(decoder.receive(chunk))
-        seen.append(vars(caught.value))
-
-    assert seen[0]["offset"] == len(PING)
-    assert seen == [seen[0]] * 3
 
 
 def test_a_frame_given_as_a_bytearray_makes_an_event_that_cannot_change() -> None:
@@ -211,23 +203,25 @@ def test_iterators_taken_in_turns_give_every_event_once_and_in_order(seed: int) 
     cuts = sorted(random.choices(range(len(stream)), k=8))
     decoder = Decoder(codec=CODEC)
 
-    begun = [decoder.receive(stream[a:b]) for a, b in pairwise([0, *cuts, len(stream)]) if a < b]
-    taken = []
-    with pytest.raises(ProtocolError) as caught:
-        while begun:
-            event = next(random.choice(begun), None)
-            if event is not None:
-                taken.append(event)
+    for a, b in pairwise([0, *cuts, len(stream)]):
+        if a < b:
+            decoder.receive_data(stream[a:b])
+    begun = [decoder.events() for _ in range(5)]
+    taken: list[object] = []
+    while not decoder.ended:
+        taken.append(next(random.choice(begun)))
 
-    assert taken == events
-    assert caught.value.offset == len(stream) - 4
+    error = error_of(taken)
+    assert taken[:-1] == events
+    assert isinstance(error, RemoteProtocolError)
+    assert error.offset == len(stream) - 4
 
 
 # ---------------------------------------------------------------- declarations
 
 
 def test_a_field_without_a_wire_type_is_refused_when_declared() -> None:
-    with pytest.raises(LocalError) as caught:
+    with pytest.raises(LocalProtocolError) as caught:
 
         @application_event(0x90)
         class Bare(ApplicationEvent):
@@ -237,7 +231,7 @@ def test_a_field_without_a_wire_type_is_refused_when_declared() -> None:
 
 
 def test_a_codec_refuses_the_general_event_which_has_no_type_of_its_own() -> None:
-    with pytest.raises(LocalError) as caught:
+    with pytest.raises(LocalProtocolError) as caught:
         Codec([ApplicationEvent])
 
     assert caught.value.field == "type"
@@ -246,7 +240,7 @@ def test_a_codec_refuses_the_general_event_which_has_no_type_of_its_own() -> Non
 def test_a_type_that_is_no_int_is_refused_at_birth() -> None:
     makers: list[tuple[Any, float]] = [(Unknown, 11.0), (ApplicationEvent, 200.0)]
     for make, number in makers:
-        with pytest.raises(LocalError) as caught:
+        with pytest.raises(LocalProtocolError) as caught:
             make(type=number)
 
         assert caught.value.field == "type"
@@ -266,7 +260,7 @@ def test_foreign_subcons_carry_what_was_declared(event: Event) -> None:
 
 
 def test_a_value_that_fits_its_field_but_not_its_count_is_refused_at_birth() -> None:
-    with pytest.raises(LocalError) as caught:
+    with pytest.raises(LocalProtocolError) as caught:
         Counted(count=3, values=[3, 4])
 
     assert caught.value.field == "values"
@@ -290,18 +284,18 @@ def test_a_class_derived_for_a_method_encodes_as_the_declared_one_does() -> None
 # ---------------------------------------------------------------- the client's end
 
 
-def test_after_the_clean_end_no_iterator_gives_more_not_even_an_older_one() -> None:
+def test_after_the_clean_end_nothing_comes_not_even_from_a_loop_that_was_begun() -> None:
     conn, replies = members_client()
-    first = conn.receive(replies)
-    fact = conn.receive(encode(Joined(user="bob", seq=2)))
-    garbage = conn.receive(bytes(4))
-    end = conn.receive(b"")
+    conn.receive_data(replies)
+    conn.receive_data(encode(Joined(user="bob", seq=2)) + bytes(4))
+    begun = conn.events()
+    next(begun)
 
-    given = list(first)
+    given = list(conn.events())
 
-    assert len(given) == 2
+    assert given[1:] == [ConnectionEnded()]
     assert conn.ended
-    assert [*fact, *garbage, *end] == []
+    assert [*begun, *conn.events()] == []
 
 
 def test_what_may_be_sent_follows_from_what_is_on_its_way() -> None:
@@ -309,15 +303,15 @@ def test_what_may_be_sent_follows_from_what_is_on_its_way() -> None:
     conn.send(Login(user="ann"))
     conn.send(Message(content="x"))
     conn.send(Logout())
-    with pytest.raises(LocalError):
+    with pytest.raises(LocalProtocolError):
         conn.send(Ping())
     refusal = bytes.fromhex("0000000f 0105 0000 0000000000000001 000d 00")
 
-    list(conn.receive(refusal))
-    with pytest.raises(LocalError):
+    ready(conn, refusal)
+    with pytest.raises(LocalProtocolError):
         conn.send(Ping())
     for seq in (2, 3):
-        list(conn.receive(refusal[:15] + bytes([seq]) + refusal[16:]))
+        ready(conn, refusal[:15] + bytes([seq]) + refusal[16:])
 
     assert isinstance(conn.send(Login(user="bob")), Login)
     assert isinstance(conn.send(Message(content="x")), Message)

@@ -15,7 +15,6 @@ from tests.eventcodec.declared import DECLARED, Drawn, Filed, Moved
 from tests.eventcodec.strategies import EVENTS
 
 from eventcodec import (
-    STANDARD_EVENTS,
     Ack,
     ApplicationEvent,
     Codec,
@@ -25,7 +24,7 @@ from eventcodec import (
     Joined,
     Left,
     LeftReason,
-    LocalError,
+    LocalProtocolError,
     Login,
     Message,
     Ping,
@@ -36,6 +35,7 @@ from eventcodec import (
     field,
     wire,
 )
+from eventcodec.tables import STANDARD_EVENTS
 
 SECRET = b"sesame-secret"
 TICKET = 0x9F3C5A7BE1D20846
@@ -121,7 +121,7 @@ def test_what_is_not_given_has_its_default(event: Event, values: dict[str, objec
 
 @EACH_FIELD
 def test_a_field_of_another_kind_is_refused_at_birth(event: Event, name: str) -> None:
-    with pytest.raises(LocalError) as caught:
+    with pytest.raises(LocalProtocolError) as caught:
         _changed(event, **{name: None})
 
     assert caught.value.field == name
@@ -130,9 +130,9 @@ def test_a_field_of_another_kind_is_refused_at_birth(event: Event, name: str) ->
 @EACH_EVENT
 @pytest.mark.parametrize("seq", [-1, 2**64, True, 1.0, None])
 def test_a_seq_that_no_frame_can_carry_is_refused(event: Event, seq: Any) -> None:
-    with pytest.raises(LocalError) as born:
+    with pytest.raises(LocalProtocolError) as born:
         _changed(event, seq=seq)
-    with pytest.raises(LocalError) as numbered:
+    with pytest.raises(LocalProtocolError) as numbered:
         event.with_seq(seq)
 
     assert born.value.field == numbered.value.field == "seq"
@@ -156,7 +156,7 @@ def test_text_that_utf8_cannot_carry_is_refused_at_birth(text: str) -> None:
         lambda: Joined(user=text),
         lambda: ApplicationEvent(type=0x80, sender=text),
     ):
-        with pytest.raises(LocalError):
+        with pytest.raises(LocalProtocolError):
             make()
 
 
@@ -267,7 +267,7 @@ def test_an_event_may_have_a_name_that_no_server_gives(name: str) -> None:
 
 @pytest.mark.parametrize("type", [0x01, 0x0A, 0x80, 0xFF, 0x100, -1])
 def test_unknown_is_only_of_types_that_are(type: int) -> None:
-    with pytest.raises(LocalError) as caught:
+    with pytest.raises(LocalProtocolError) as caught:
         Unknown(type=type)
 
     assert caught.value.field == "type"
@@ -275,9 +275,9 @@ def test_unknown_is_only_of_types_that_are(type: int) -> None:
 
 @pytest.mark.parametrize("type", [0x00, 0x0B, 0x7F, 0x100, -1])
 def test_an_application_event_is_only_of_types_that_are_theirs(type: int) -> None:
-    with pytest.raises(LocalError) as made:
+    with pytest.raises(LocalProtocolError) as made:
         ApplicationEvent(type=type)
-    with pytest.raises(LocalError) as declared:
+    with pytest.raises(LocalProtocolError) as declared:
 
         @application_event(type)
         class Outside(ApplicationEvent):
@@ -299,7 +299,7 @@ def test_an_application_event_may_have_any_type_of_theirs(type: int) -> None:
 
 @pytest.mark.parametrize("name", ["sender", "data", "seq", "type", "fault", "position", "with_seq"])
 def test_a_field_may_not_take_the_name_of_what_every_event_has(name: str) -> None:
-    with pytest.raises(LocalError) as caught:
+    with pytest.raises(LocalProtocolError) as caught:
         application_event(0x80)(
             type("Declared", (ApplicationEvent,), {"__annotations__": {name: int}, name: 0})
         )
@@ -308,7 +308,7 @@ def test_a_field_may_not_take_the_name_of_what_every_event_has(name: str) -> Non
 
 
 def test_a_field_may_not_begin_with_an_underscore() -> None:
-    with pytest.raises(LocalError) as caught:
+    with pytest.raises(LocalProtocolError) as caught:
 
         @application_event(0x80)
         class Declared(ApplicationEvent):
@@ -318,7 +318,7 @@ def test_a_field_may_not_begin_with_an_underscore() -> None:
 
 
 def test_what_takes_everything_to_the_end_must_be_the_last_field() -> None:
-    with pytest.raises(LocalError) as caught:
+    with pytest.raises(LocalProtocolError) as caught:
 
         @application_event(0x80)
         class Declared(ApplicationEvent):
@@ -372,12 +372,12 @@ def test_what_is_kept_out_of_repr_is_not_in_that_of_a_misfit() -> None:
 
     assert misfit == sent
     assert "sesame" not in repr(misfit)
-    assert "fault=ProtocolError" in repr(misfit)
+    assert "decode_error=RemoteProtocolError" in repr(misfit)
 
 
 def test_an_application_event_must_derive_from_the_general_one() -> None:
     class Moved:
         x: int = field(wire.I32)
 
-    with pytest.raises(LocalError, match="Moved"):
+    with pytest.raises(LocalProtocolError, match="Moved"):
         application_event(0x80)(Moved)  # type: ignore[type-var]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from eventcodec import LocalError, vectors
+from eventcodec import LocalProtocolError, vectors
 from eventcodec.exchange import JUDGED_BY_A_ROOM, RECEIVERS, Case, answer, cases, complaint
 
 VECTORS = vectors.load()
@@ -112,7 +112,7 @@ def test_any_other_answer_is_wrong(case: Case, line: bytes) -> None:
     ],
 )
 def test_what_is_no_question_is_a_local_error(question: dict[str, Any]) -> None:
-    with pytest.raises(LocalError):
+    with pytest.raises(LocalProtocolError):
         answer(question)
 
 

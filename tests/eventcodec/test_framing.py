@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from eventcodec import ErrorCode, ProtocolError
-from eventcodec.framing import judge_header, judge_length, pack_header, word_of
+from eventcodec import ErrorCode, RemoteProtocolError
+from eventcodec.framing import pack_header, validate_header, validate_length, word_of
 from eventcodec.limits import HEADER_SIZE, LENGTH_SIZE, MIN_LENGTH
 
 PLACE = 1_000
@@ -31,8 +31,8 @@ def test_length_version_and_type_are_the_first_six_bytes() -> None:
 @pytest.mark.proves("EP-2.1-2")
 @pytest.mark.parametrize("length", range(MIN_LENGTH))
 def test_a_length_below_the_header_is_malformed(length: int) -> None:
-    with pytest.raises(ProtocolError) as caught:
-        judge_length(length, 100, PLACE)
+    with pytest.raises(RemoteProtocolError) as caught:
+        validate_length(length, 100, PLACE)
 
     assert caught.value.code is ErrorCode.MALFORMED
     assert (caught.value.field, caught.value.offset, caught.value.seq) == ("length", PLACE, 0)
@@ -41,8 +41,8 @@ def test_a_length_below_the_header_is_malformed(length: int) -> None:
 @pytest.mark.proves("EP-2.1-4")
 @pytest.mark.parametrize("length", [101, 2**31, 2**32 - 1])
 def test_a_length_above_the_limit_is_too_large(length: int) -> None:
-    with pytest.raises(ProtocolError) as caught:
-        judge_length(length, 100, PLACE)
+    with pytest.raises(RemoteProtocolError) as caught:
+        validate_length(length, 100, PLACE)
 
     assert caught.value.code is ErrorCode.FRAME_TOO_LARGE
     assert (caught.value.field, caught.value.offset) == ("length", PLACE)
@@ -50,7 +50,7 @@ def test_a_length_above_the_limit_is_too_large(length: int) -> None:
 
 @pytest.mark.parametrize("length", [MIN_LENGTH, 99, 100])
 def test_a_length_up_to_the_limit_is_taken(length: int) -> None:
-    judge_length(length, 100, PLACE)
+    validate_length(length, 100, PLACE)
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ def test_a_length_up_to_the_limit_is_taken(length: int) -> None:
 def test_a_header_is_judged_by_version_then_reserved_then_seq(
     word: int, seq: int, code: ErrorCode, field: str, at: int
 ) -> None:
-    with pytest.raises(ProtocolError) as caught:
-        judge_header(word, seq, PLACE, unnumbered=None)
+    with pytest.raises(RemoteProtocolError) as caught:
+        validate_header(word, seq, PLACE, unnumbered=None)
 
     assert caught.value.code is code
     assert (caught.value.field, caught.value.offset) == (field, PLACE + at)
@@ -79,7 +79,7 @@ def test_a_header_is_judged_by_version_then_reserved_then_seq(
 
 @pytest.mark.parametrize(("seq", "unnumbered"), [(1, None), (2**64 - 1, None), (0, WORD)])
 def test_a_good_header_passes_whatever_its_type(seq: int, unnumbered: int | None) -> None:
-    judge_header(WORD, seq, PLACE, unnumbered=unnumbered)
+    validate_header(WORD, seq, PLACE, unnumbered=unnumbered)
 
 
 @pytest.mark.parametrize("type", [0x00, 0x42, 0xFF])

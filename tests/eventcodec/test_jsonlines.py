@@ -13,7 +13,7 @@ from eventcodec import (
     ErrorCode,
     Event,
     Joined,
-    LocalError,
+    LocalProtocolError,
     Login,
     Message,
     Unknown,
@@ -160,7 +160,7 @@ REFUSED: dict[str, tuple[str | bytes, str | None]] = {
 def test_what_is_no_event_is_a_local_error_that_names_the_field(
     line: str | bytes, at_fault: str | None
 ) -> None:
-    with pytest.raises(LocalError) as caught:
+    with pytest.raises(LocalProtocolError) as caught:
         jsonlines.loads(line)
 
     assert caught.value.field == at_fault
@@ -168,7 +168,7 @@ def test_what_is_no_event_is_a_local_error_that_names_the_field(
 
 
 def test_the_cause_of_a_json_error_does_not_carry_the_line_along() -> None:
-    with pytest.raises(LocalError) as caught:
+    with pytest.raises(LocalProtocolError) as caught:
         jsonlines.loads('{"event": "Login", "credential": "6b6579"')
 
     assert caught.value.__suppress_context__

@@ -25,8 +25,9 @@ from tests.eventcodec.streams import (
     END_OF_STREAM,
     byte_by_byte,
     cut_by,
-    fault,
+    error_of,
     read,
+    ready,
     whole,
 )
 
@@ -36,12 +37,11 @@ from eventcodec import (
     Error,
     ErrorCode,
     Joined,
-    Limits,
-    LocalError,
+    LocalProtocolError,
     Login,
     Message,
     Ping,
-    ProtocolError,
+    RemoteProtocolError,
     ServerConnection,
     decode,
     encode,
@@ -50,7 +50,7 @@ from eventcodec.limits import HEADER_SIZE, LENGTH_SIZE, MAX_FRAME, MAX_FRAME_BEF
 
 MIB = 2**20
 RECEIVERS: list[tuple[Callable[[], Decoder | ClientConnection | ServerConnection], int]] = [
-    (lambda: Decoder(Limits(max_frame=MAX_FRAME)), MAX_FRAME),
+    (lambda: Decoder(max_frame=MAX_FRAME), MAX_FRAME),
     (ClientConnection, MAX_FRAME_BEFORE_WELCOME + 255),
     (ServerConnection, MAX_FRAME_BEFORE_WELCOME),
 ]
@@ -72,19 +72,17 @@ def test_a_great_length_is_refused_at_once_and_nothing_of_its_body_held(
     length = limit + 1 if beyond == "one more" else 2**32 - 1
     reader = make()
     body = bytes(MIB)
-    assert list(reader.receive(length.to_bytes(LENGTH_SIZE, "big")[:-1])) == []
-    with pytest.raises(ProtocolError) as caught:
-        list(reader.receive(length.to_bytes(LENGTH_SIZE, "big")[-1:]))
+    assert ready(reader, length.to_bytes(LENGTH_SIZE, "big")[:-1]) == []
+    error = error_of(ready(reader, length.to_bytes(LENGTH_SIZE, "big")[-1:]))
+    assert isinstance(error, RemoteProtocolError)
 
     tracemalloc.start()
     for _ in range(64):
-        with pytest.raises(ProtocolError) as later:
-            list(reader.receive(body))
-        assert fault(later.value) == fault(caught.value)
+        assert ready(reader, body) == []
     grown, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert caught.value.code is ErrorCode.FRAME_TOO_LARGE
+    assert error.code is ErrorCode.FRAME_TOO_LARGE
     assert grown < MIB / 4
     if not isinstance(reader, ClientConnection):
         assert reader.held == 0
@@ -93,11 +91,11 @@ def test_a_great_length_is_refused_at_once_and_nothing_of_its_body_held(
 @pytest.mark.proves("EP-7.2-1", "EP-7.2-4")
 def test_an_announced_body_takes_no_memory_before_it_comes() -> None:
     """C1."""
-    decoder = Decoder(Limits(max_frame=2**32 - 1))
+    decoder = Decoder(max_frame=2**32 - 1)
     header = (2**32 - 1).to_bytes(LENGTH_SIZE, "big") + encode(Ping(seq=1))[LENGTH_SIZE:]
 
     tracemalloc.start()
-    assert list(decoder.receive(header)) == []
+    assert ready(decoder, header) == []
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
@@ -143,7 +141,7 @@ def test_every_length_of_a_frame_with_every_length_inside_it(
     header = outer.to_bytes(LENGTH_SIZE, "big") + encode(Joined(user="", seq=1))[4:HEADER_SIZE]
     stream = header + (bytes([inner]) + b"u" * LIMIT)[: max(0, outer - 12)][:LIMIT]
 
-    found = read(Decoder(Limits(max_frame=LIMIT)), [stream])
+    found = read(Decoder(max_frame=LIMIT), [stream])
 
     if outcome == TAKEN:
         assert found.events == [Joined(user="u" * inner, seq=1)]
@@ -210,13 +208,13 @@ def test_another_protocol_is_refused_in_its_first_four_bytes(
     reader = make()
     data = STRANGERS[stranger]
 
-    assert list(reader.receive(data[: LENGTH_SIZE - 1])) == []
-    with pytest.raises(ProtocolError) as caught:
-        list(reader.receive(data[LENGTH_SIZE - 1 :]))
+    assert ready(reader, data[: LENGTH_SIZE - 1]) == []
+    error = error_of(ready(reader, data[LENGTH_SIZE - 1 :]))
+    assert isinstance(error, RemoteProtocolError)
 
     short = data[:LENGTH_SIZE] in (bytes(4), b"\0\0\0\x08")
-    assert caught.value.code is (ErrorCode.MALFORMED if short else ErrorCode.FRAME_TOO_LARGE)
-    assert (caught.value.field, caught.value.offset) == ("length", 0)
+    assert error.code is (ErrorCode.MALFORMED if short else ErrorCode.FRAME_TOO_LARGE)
+    assert (error.field, error.offset) == ("length", 0)
 
 
 # ---------------------------------------------------------------- C5
@@ -255,8 +253,8 @@ def test_two_hundred_thousand_streams_say_the_same_in_five_cuts(part: int) -> No
 
 
 def decoding(chunks: list[bytes]) -> None:
-    decoder = Decoder(Limits(max_frame=32 * MIB))
-    assert sum(1 for chunk in chunks for _ in decoder.receive(chunk))
+    decoder = Decoder(max_frame=32 * MIB)
+    assert sum(1 for chunk in chunks for _ in ready(decoder, chunk))
     assert not decoder.held
 
 
@@ -357,7 +355,7 @@ def test_what_is_not_utf8_is_malformed_wherever_it_stands(
     for text in (wrong, b"a" + wrong, wrong + b"a", "ß".encode() + wrong + "ß".encode()):
         body = b"\x00" + text if isinstance(event, Message) else bytes([len(text)]) + text
 
-        with pytest.raises(ProtocolError) as caught:
+        with pytest.raises(RemoteProtocolError) as caught:
             decode(with_right_length(header + body))
 
         assert caught.value.code is ErrorCode.MALFORMED
@@ -375,7 +373,7 @@ def test_text_cut_inside_a_letter_is_malformed_and_between_two_it_is_not() -> No
         frame = with_right_length(header + data[:size])
         try:
             event = decode(frame)
-        except ProtocolError as error:
+        except RemoteProtocolError as error:
             assert (error.code, error.field) == (ErrorCode.MALFORMED, "content")
             assert size not in between
         else:
@@ -394,7 +392,7 @@ def test_a_lone_surrogate_has_no_frame(point: int) -> None:
         lambda text: Error(code=1, text=text),
     ]
     for make in makers:
-        with pytest.raises(LocalError):
+        with pytest.raises(LocalProtocolError):
             make(f"a{chr(point)}b")
 
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from functools import cache
 from random import Random
-from typing import Any
 
 import pytest
 
@@ -78,12 +77,12 @@ def test_a_compiled_function_that_writes_something_else_is_found(
 
 
 def test_a_decoder_that_depends_on_the_chunks_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    receive = Decoder.receive
+    receive_data = Decoder.receive_data
 
-    def forgetful(decoder: Decoder, data: bytes) -> Any:
-        return receive(decoder, data[:50] if len(data) > 50 else data)
+    def forgetful(decoder: Decoder, data: bytes) -> None:
+        receive_data(decoder, data[:50])
 
-    monkeypatch.setattr(Decoder, "receive", forgetful)
+    monkeypatch.setattr(Decoder, "receive_data", forgetful)
 
     assert failures_of("streams")
 

@@ -9,41 +9,38 @@ from __future__ import annotations
 import pytest
 from tests.eventcodec.cases import CASES
 from tests.eventcodec.declared import CODEC
-from tests.eventcodec.streams import Host, fault, member, settled, welcome
+from tests.eventcodec.streams import Host, error_of, fault, member, ready, settled, welcome
 
 from eventcodec import (
-    RULES,
-    SENDABLE,
-    STANDARD_EVENTS,
     Ack,
     ApplicationEvent,
     ClientConnection,
+    ConnectionEnded,
     Error,
     ErrorCode,
     Event,
     Fact,
+    InvalidRequest,
     Joined,
     Left,
-    LocalError,
+    LocalProtocolError,
     Login,
     Logout,
     Message,
+    PeerError,
     Ping,
     Pong,
-    ProtocolError,
-    Refused,
-    RemoteError,
+    RemoteProtocolError,
     Reply,
-    Role,
     ServerConnection,
     State,
     Unknown,
     Welcome,
     encode,
-    judge,
 )
 from eventcodec.limits import MAX_FRAME_BEFORE_WELCOME
 from eventcodec.states import APPLICATION, KINDS, REPLIES, UNKNOWN, kind_of
+from eventcodec.tables import RULES, SENDABLE, STANDARD_EVENTS, Role, validate
 
 SAMPLES: dict[int, Event] = {
     Login.type: Login(user="ann"),
@@ -103,7 +100,7 @@ def test_every_type_has_a_row(type: int) -> None:
 
     assert kind == (APPLICATION if type >= 0x80 else type if type in known else UNKNOWN)
     for role, state in RULES:
-        assert judge(role, state, type) is RULES[role, state][kind]
+        assert validate(role, state, type) is RULES[role, state][kind]
 
 
 def test_what_a_client_may_send_a_server_takes_in_the_same_state() -> None:
@@ -156,7 +153,7 @@ def server_in(state: State) -> ServerConnection:
 def test_a_server_judges_each_event_by_its_state(state: State, event: Event) -> None:
     event = event.with_seq(9)
     host = Host(server_in(state))
-    code = judge(Role.SERVER, state, event.type)
+    code = validate(Role.SERVER, state, event.type)
     if getattr(event, "sender", ""):
         code = ErrorCode.UNEXPECTED_EVENT
 
@@ -164,7 +161,7 @@ def test_a_server_judges_each_event_by_its_state(state: State, event: Event) -> 
 
     expected: list[object] = [] if isinstance(event, Pong) else [event]
     if code is not None:
-        expected = [Refused(9, Error(code=code, text=code.meaning))]
+        expected = [InvalidRequest(9, Error(code=code, text=code.meaning))]
     if after(state, event, code) is not State.ENDED:
         expected.append(Ping(seq=10))
     assert host.outcome.events == ([] if state is State.ENDED else expected)
@@ -189,28 +186,31 @@ def test_a_server_replies_with_what_the_table_says_or_an_error(
     request_kind: int, kind: int
 ) -> None:
     server = server_in(State.NEW if request_kind == Login.type else State.MEMBER)
-    request = next(server.receive(encode(SAMPLES[request_kind].with_seq(9))))
+    server.data_to_send()
+    [request] = ready(server, encode(SAMPLES[request_kind].with_seq(9)))
     reply = SAMPLES[kind]
 
-    if kind in (REPLIES[request_kind], Error.type):
-        assert server.reply(request, reply) == encode(reply.with_seq(9))
-    else:
-        with pytest.raises(LocalError):
+    if kind not in (REPLIES[request_kind], Error.type):
+        with pytest.raises(LocalProtocolError):
             server.reply(request, reply)
-        assert server.reply(request, SAMPLES[Error.type])
+        reply = SAMPLES[Error.type]
+    server.reply(request, reply)
+
+    assert server.data_to_send() == encode(reply.with_seq(9))
 
 
 @EACH_KIND
 @pytest.mark.proves("EP-4.2-10")
 def test_a_server_replies_to_a_refused_request_with_an_error_alone(kind: int) -> None:
     server = server_in(State.NEW)
-    refused = next(server.receive(encode(Message(content="too early", seq=9))))
-    assert isinstance(refused, Refused)
+    [refused] = ready(server, encode(Message(content="too early", seq=9)))
+    assert isinstance(refused, InvalidRequest)
 
     if kind == Error.type:
-        assert server.reply(refused, SAMPLES[kind])
+        server.reply(refused, SAMPLES[kind])
+        assert server.data_to_send() == encode(SAMPLES[kind].with_seq(9))
     else:
-        with pytest.raises(LocalError):
+        with pytest.raises(LocalProtocolError):
             server.reply(refused, SAMPLES[kind])
 
 
@@ -230,8 +230,7 @@ def client_in(state: State, awaited: int | None = None) -> tuple[ClientConnectio
             asked = client.send(SAMPLES[kind])
             break
     if state is State.ENDED:
-        with pytest.raises(RemoteError):
-            list(client.receive(encode(Error(code=ErrorCode.TIMEOUT))))
+        assert isinstance(error_of(ready(client, encode(Error(code=ErrorCode.TIMEOUT)))), PeerError)
     client.data_to_send()
     return client, asked
 
@@ -248,23 +247,25 @@ def test_a_client_judges_each_event_by_its_state(state: State, kind: int) -> Non
     )
 
     if state is State.ENDED:
-        with pytest.raises(RemoteError):
-            list(client.receive(encode(event)))
+        assert ready(client, encode(event)) == []
         return
-    if judge(Role.CLIENT, state, event.type) is not None or answers_nothing:
-        with pytest.raises(ProtocolError) as caught:
-            list(client.receive(encode(event)))
-        assert caught.value.code is ErrorCode.UNEXPECTED_EVENT
+    if validate(Role.CLIENT, state, event.type) is not None or answers_nothing:
+        error = error_of(ready(client, encode(event)))
+        assert isinstance(error, RemoteProtocolError)
+        assert error.code is ErrorCode.UNEXPECTED_EVENT
         assert client.ended
         return
-    given = list(client.receive(encode(event)))
+    given = ready(client, encode(event))
+    is_over = isinstance(asked, Logout) and kind == Ack.type
+    if is_over:
+        assert given.pop() == ConnectionEnded()
     if isinstance(event, Ping):
         assert (given, client.data_to_send()) == ([], encode(Pong(seq=seq)))
     elif kind in REPLY_TYPES:
         assert given == [Reply(asked, event)]  # type: ignore[arg-type]
     else:
         assert given == [event]
-    assert client.ended is (isinstance(asked, Logout) and kind == Ack.type)
+    assert client.ended is is_over
 
 
 @pytest.mark.parametrize("reply_kind", sorted(REPLY_TYPES), ids=named)
@@ -278,13 +279,13 @@ def test_a_client_takes_a_reply_that_the_table_allows_or_an_error(
     reply = SAMPLES[reply_kind].with_seq(request.seq)
 
     if reply_kind in (REPLIES[request_kind], Error.type):
-        assert list(client.receive(encode(reply))) == [Reply(request, reply)]  # type: ignore[arg-type]
+        assert ready(client, encode(reply))[0] == Reply(request, reply)  # type: ignore[arg-type]
         assert client.outstanding == ()
         return
-    with pytest.raises(ProtocolError) as caught:
-        list(client.receive(encode(reply)))
+    error = error_of(ready(client, encode(reply)))
+    assert isinstance(error, RemoteProtocolError)
 
-    assert fault(caught.value)[1:] == (ErrorCode.UNEXPECTED_EVENT, None, request.seq, place(client))
+    assert fault(error)[1:] == (ErrorCode.UNEXPECTED_EVENT, None, request.seq, place(client))
     assert client.outstanding == (request,)
 
 
@@ -301,7 +302,7 @@ def sending(state: State) -> list[tuple[ClientConnection, int]]:
     the last number that they used."""
     refused = ClientConnection()
     refused.send(Login())
-    list(refused.receive(encode(Error(code=ErrorCode.BAD_USER, seq=1))))
+    ready(refused, encode(Error(code=ErrorCode.BAD_USER, seq=1)))
     if state is State.NEW:
         return [(ClientConnection(), 0), (refused, 1)]
     hasty = ClientConnection()
@@ -314,9 +315,8 @@ def sending(state: State) -> list[tuple[ClientConnection, int]]:
     if state is State.LEAVING:
         return [(client, 2) for client in leaving]
     lost, clean = leaving
-    with pytest.raises(RemoteError):
-        list(lost.receive(encode(Error(code=ErrorCode.TIMEOUT))))
-    list(clean.receive(encode(Ack(seq=2))))
+    assert isinstance(error_of(ready(lost, encode(Error(code=ErrorCode.TIMEOUT)))), PeerError)
+    ready(clean, encode(Ack(seq=2)))
     return [(lost, 2), (clean, 2)]
 
 
@@ -335,7 +335,7 @@ def test_a_client_sends_what_the_table_says_and_nothing_else(state: State, kind:
             assert client.outstanding == (*before, sent)
             assert client.data_to_send() == encode(sent)
         else:
-            with pytest.raises(LocalError):
+            with pytest.raises(LocalProtocolError):
                 client.send(SAMPLES[kind])
 
             assert client.outstanding == before
@@ -343,7 +343,7 @@ def test_a_client_sends_what_the_table_says_and_nothing_else(state: State, kind:
 
 
 def test_a_state_that_a_role_has_not_is_the_callers_mistake() -> None:
-    with pytest.raises(LocalError) as caught:
-        judge(Role.SERVER, State.LEAVING, 2)
+    with pytest.raises(LocalProtocolError) as caught:
+        validate(Role.SERVER, State.LEAVING, 2)
 
     assert caught.value.field == "state"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.eventcodec.strategies import VALUES
 
-from eventcodec import ApplicationEvent, LocalError, application_event, field, wire
+from eventcodec import ApplicationEvent, LocalProtocolError, application_event, field, wire
 from eventcodec.wire import Wire
 
 ENCODINGS: list[tuple[Wire[Any], object, str]] = [
@@ -119,7 +119,7 @@ def test_an_event_with_such_a_value_is_never_born(word: Wire[Any], value: object
     class Holding(ApplicationEvent):
         held: object = field(word)
 
-    with pytest.raises(LocalError) as caught:
+    with pytest.raises(LocalProtocolError) as caught:
         Holding(held=value)
 
     assert caught.value.field == "held"

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 from benchmarks.codec.handwritten import decode
 
-from eventcodec import Decoder, ErrorCode, Event, Message, ProtocolError, encode, vectors
+from eventcodec import (
+    ConnectionEnded,
+    Decoder,
+    ErrorCode,
+    Event,
+    Message,
+    RemoteProtocolError,
+    encode,
+    vectors,
+)
 
 FRAME = encode(Message(seq=7, sender="ann", content="grüß dich"))
 Outcome = tuple[list[Event], int] | ErrorCode
@@ -14,17 +23,21 @@ Outcome = tuple[list[Event], int] | ErrorCode
 def by_hand(data: bytes) -> Outcome:
     try:
         events, rest = decode(data)
-    except ProtocolError as error:
+    except RemoteProtocolError as error:
         return error.code
     return events, len(rest)
 
 
 def by_eventcodec(data: bytes) -> Outcome:
     decoder = Decoder()
-    try:
-        return list(decoder.receive(data)), decoder.held
-    except ProtocolError as error:
-        return error.code
+    decoder.receive_data(data)
+    events: list[Event] = []
+    for event in decoder.events():
+        if isinstance(event, ConnectionEnded):
+            assert isinstance(event.error, RemoteProtocolError)
+            return event.error.code
+        events.append(event)
+    return events, decoder.held
 
 
 @pytest.mark.parametrize("place", range(len(FRAME)))

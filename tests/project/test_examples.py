@@ -13,6 +13,7 @@ import pytest
 
 from eventcodec import (
     ClientConnection,
+    ConnectionEnded,
     Event,
     Joined,
     Left,
@@ -49,7 +50,10 @@ class Member:
 
     def next(self) -> Event | Reply:
         while not self.events:
-            self.events.extend(self.conn.receive(self.sock.recv(65536)))
+            self.conn.receive_data(self.sock.recv(65536))
+            for event in self.conn.events():
+                assert not isinstance(event, ConnectionEnded)
+                self.events.append(event)
         return self.events.pop(0)
 
 
@@ -60,8 +64,8 @@ def member(port: int, user: str) -> Iterator[Member]:
 
 
 @pytest.mark.parametrize("example", CLIENTS)
-def test_an_example_has_less_than_sixty_lines(example: str) -> None:
-    assert len((EXAMPLES / example).read_text(encoding="utf-8").splitlines()) < 60
+def test_an_example_has_less_than_seventy_lines(example: str) -> None:
+    assert len((EXAMPLES / example).read_text(encoding="utf-8").splitlines()) < 70
 
 
 def test_every_example_is_run_here() -> None:

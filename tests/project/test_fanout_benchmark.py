@@ -14,7 +14,7 @@ from benchmarks.fanout.measure import Failed, Sample, generate, run
 from benchmarks.fanout.rows import Load
 from benchmarks.fanout.servers import FLOOR, FLOOR_BATCHED, Server
 
-from eventcodec import Ack, Decoder, Login, Message, Welcome, encode
+from eventcodec import Ack, Decoder, Login, Message, Welcome, decode, encode
 
 pytestmark = pytest.mark.skipif(
     shutil.which(os.environ.get("CC", "cc")) is None, reason="the load generator needs a C compiler"
@@ -49,7 +49,7 @@ def serve(listener: socket.socket, number: Callable[[int], int]) -> None:
     connections = [listener.accept()[0] for _ in range(2)]
     publisher, subscriber = connections[0], connections[1]
     for connection in connections:
-        (login,) = Decoder().receive(connection.recv(4096))
+        login = decode(connection.recv(4096))
         assert isinstance(login, Login)
         welcome = Welcome(
             seq=1, user=login.user, ticket=1, position=0, max_frame=65_536, heartbeat=0
@@ -58,7 +58,8 @@ def serve(listener: socket.socket, number: Callable[[int], int]) -> None:
     decoder, said = Decoder(), 0
     try:
         while data := publisher.recv(65_536):
-            for message in decoder.receive(data):
+            decoder.receive_data(data)
+            for message in decoder.events():
                 assert isinstance(message, Message)
                 said += 1
                 fact = Message(seq=number(said), sender="p0", content=message.content)

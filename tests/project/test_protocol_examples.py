@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from eventcodec import (
-    STANDARD_EVENTS,
     ApplicationEvent,
     ClientConnection,
+    ConnectionEnded,
     Error,
     ErrorCode,
     Event,
@@ -29,6 +29,7 @@ from eventcodec import (
     decode,
     encode,
 )
+from eventcodec.tables import STANDARD_EVENTS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
 
@@ -137,7 +138,10 @@ def play(client: ClientConnection, session: str) -> None:
                 client.send(event.with_seq(0))
             assert client.data_to_send() == frame
         else:
-            received = [e.event if isinstance(e, Reply) else e for e in client.receive(frame)]
+            client.receive_data(frame)
+            received = [e.event if isinstance(e, Reply) else e for e in client.events()]
+            if client.ended:
+                assert received.pop() == ConnectionEnded()
             assert received == ([] if isinstance(event, Ping) else [event])
 
 
@@ -163,9 +167,9 @@ def test_a_server_answers_the_session_as_printed(session: str) -> None:
     received = [frame for direction, frame in steps(session) if direction == "<"]
     replies = [frame for frame in received if not isinstance(decode(frame), Ping | Fact)]
 
-    answered = [
-        server.reply(request, decode(replies[number]))
-        for number, request in enumerate(server.receive(sent))
-    ]
+    server.receive_data(sent)
+    for request, reply in zip(server.events(), replies, strict=False):
+        assert not isinstance(request, ConnectionEnded)
+        server.reply(request, decode(reply))
 
-    assert answered == replies
+    assert server.data_to_send() == b"".join(replies)

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from eventcodec import ClientConnection, Event, EventError, Login, Reply
+from eventcodec import ClientConnection, ConnectionEnded, Event, EventCodecError, Login, Reply
 
 REFSERVER = Path(sys.executable).with_name("refserver")
 PATIENCE = 30.0
@@ -98,7 +98,7 @@ class Client:
         self.sock = sock
         self.conn = ClientConnection()
         self.events: list[Event | Reply] = []
-        self.end: EventError | None = None
+        self.end: EventCodecError | None = None
 
     def send(self, *requests: Event) -> None:
         for request in requests:
@@ -110,10 +110,15 @@ class Client:
         while not self.events:
             if self.end is not None:
                 raise self.end
-            try:
-                self.events.extend(self.conn.receive(self.sock.recv(65_536)))
-            except EventError as error:
-                self.end = error
+            if data := self.sock.recv(65_536):
+                self.conn.receive_data(data)
+            else:
+                self.conn.receive_eof()
+            for event in self.conn.events():
+                if isinstance(event, ConnectionEnded):
+                    self.end = event.error
+                else:
+                    self.events.append(event)
         return self.events.pop(0)
 
     def ask(self, request: Event) -> Event:

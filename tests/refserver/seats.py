@@ -10,7 +10,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from eventcodec import Decoder, Error, ErrorCode, Event, Limits, Login, Ping, Pong, Welcome, encode
+from eventcodec import Decoder, Error, ErrorCode, Event, Login, Ping, Pong, Welcome, encode
 from eventcodec.limits import MAX_FRAME_CEILING, SENDER_ALLOWANCE
 from refserver.server.auth import Auth, OpenDoor
 from refserver.server.config import Config
@@ -69,12 +69,13 @@ class Seat:
         self.hall = hall
         self.session = session
         self.heard_so_far: list[Event] = []
-        self._decoder = Decoder(Limits(max_frame=MAX_FRAME_CEILING + SENDER_ALLOWANCE))
+        self._decoder = Decoder(max_frame=MAX_FRAME_CEILING + SENDER_ALLOWANCE)
 
     def say(self, *said: Event | bytes) -> None:
         """Send; nothing is judged yet."""
         data = b"".join(each if isinstance(each, bytes) else encode(each) for each in said)
-        self.session.receive(data, self.hall.now)
+        if data:
+            self.session.receive(data, self.hall.now)
 
     def work(self) -> None:
         """Let the server judge all that it has."""
@@ -86,7 +87,10 @@ class Seat:
         events: list[Event] = []
         # Where taking finds that it is too late for the next entry, the Error comes with the next.
         while data := bytes(self.session.take() or self.session.take()):
-            events += self._decoder.receive(data)
+            self._decoder.receive_data(data)
+            for event in self._decoder.events():
+                assert isinstance(event, Event)
+                events.append(event)
         self.heard_so_far += events
         return events
 

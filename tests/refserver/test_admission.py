@@ -11,7 +11,7 @@ import pytest
 from tests.refserver.conftest import Authority
 from tests.refserver.running import PATIENCE, Client, Running, client, member, running
 
-from eventcodec import Ack, ConnectionLost, ErrorCode, Logout, Ping, Pong, RemoteError
+from eventcodec import Ack, ConnectionLostError, ErrorCode, Logout, PeerError, Ping, Pong
 
 
 def end_of(one: Client) -> int | None:
@@ -19,9 +19,9 @@ def end_of(one: Client) -> int | None:
     try:
         while True:
             one.next()
-    except RemoteError as error:
+    except PeerError as error:
         return error.code
-    except (ConnectionLost, ConnectionError):
+    except (ConnectionLostError, ConnectionError):
         return None
 
 

@@ -19,6 +19,7 @@ from eventcodec import (
     Ack,
     ApplicationEvent,
     ClientConnection,
+    ConnectionEnded,
     Error,
     ErrorCode,
     Event,
@@ -51,7 +52,10 @@ class Member:
 
     def next(self) -> Event | Reply:
         while not self.events:
-            self.events.extend(self.conn.receive(self.sock.recv(65_536)))
+            self.conn.receive_data(self.sock.recv(65_536))
+            for event in self.conn.events():
+                assert not isinstance(event, ConnectionEnded)
+                self.events.append(event)
         return self.events.pop(0)
 
     def ask(self, request: Event) -> list[Event | Reply]:

@@ -15,7 +15,7 @@ from tests.refserver.raw import Frame, Frames, failed, login, logout, message, p
 from tests.refserver.running import PATIENCE, Client, client, member, running
 from tests.refserver.stopped import Guest, Host, hosting
 
-from eventcodec import ErrorCode, Joined, Left, Login, Message, RemoteError
+from eventcodec import ErrorCode, Joined, Left, Login, Message, PeerError
 
 CONTENT = "x" * 4000
 
@@ -216,7 +216,7 @@ def test_over_tls_all_arrives_before_the_error_at_a_client_that_goes_on_sending(
 
         assert isinstance(slow.next(), Joined)
         assert all(isinstance(slow.next(), Message) for _ in range(500))
-        with pytest.raises(RemoteError) as caught:
+        with pytest.raises(PeerError) as caught:
             slow.next()
         assert caught.value.code == ErrorCode.FRAME_TOO_LARGE
         assert " ERROR " not in server.log and " WARNING " not in server.log

@@ -9,7 +9,7 @@ pytest_plugins = ["pytester"]
 IMPORTS = """
 import socket
 import pytest
-from eventcodec import ClientConnection, Login, Logout, Message, ProtocolError, Welcome
+from eventcodec import ClientConnection, Login, Logout, Message, RemoteProtocolError, Welcome
 
 
 def talk(address, *requests):
@@ -20,7 +20,11 @@ def talk(address, *requests):
     with socket.create_connection(address) as sock:
         while not conn.ended:
             sock.sendall(conn.data_to_send())
-            seen += conn.receive(sock.recv(65536))
+            conn.receive_data(sock.recv(65536))
+            seen += conn.events()
+    end = seen.pop()
+    if end.error is not None:
+        raise end.error
     return seen
 """
 
@@ -118,7 +122,7 @@ def test_a_script_may_break_the_protocol(pytester: pytest.Pytester) -> None:
         pytester,
         SCRIPTED.format(
             more='server.place += 1; server.send(server.message("bob", "three"))',
-            look="with pytest.raises(ProtocolError): talk(scripted_peer.address)",
+            look="with pytest.raises(RemoteProtocolError): talk(scripted_peer.address)",
         ),
     )
 

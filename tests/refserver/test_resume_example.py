@@ -21,6 +21,7 @@ from tests.refserver.running import PATIENCE, Client, member, running
 
 from eventcodec import (
     Ack,
+    ConnectionEnded,
     Error,
     ErrorCode,
     Event,
@@ -28,7 +29,7 @@ from eventcodec import (
     LeftReason,
     Message,
     Pong,
-    ProtocolError,
+    RemoteProtocolError,
     ServerConnection,
     Welcome,
 )
@@ -126,12 +127,16 @@ def scripted(*connections: list[Event | ErrorCode]) -> Iterator[int]:
             conn = ServerConnection()
             with sock:
                 while answers and (data := sock.recv(65_536)):
-                    for request in conn.receive(data):
+                    conn.receive_data(data)
+                    for request in conn.events():
+                        if isinstance(request, ConnectionEnded):
+                            break
                         answer = answers.popleft()
                         if isinstance(answer, ErrorCode):
-                            sock.sendall(conn.goodbye(answer))
+                            conn.goodbye(answer)
                         else:
-                            sock.sendall(conn.reply(request, answer))
+                            conn.reply(request, answer)
+                        sock.sendall(conn.data_to_send())
 
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as thread:
         listener.settimeout(PATIENCE)
@@ -249,7 +254,7 @@ def test_after_a_servers_fault_it_does_not_come_again(example: ModuleType) -> No
     speaker = example.Speaker("ann", ["hello"], wait=waits.append)
     out_of_order = Ack(position=7)
 
-    with scripted([welcome(1), out_of_order]) as port, pytest.raises(ProtocolError):
+    with scripted([welcome(1), out_of_order]) as port, pytest.raises(RemoteProtocolError):
         speaker.run("127.0.0.1", port)
 
     assert waits == []

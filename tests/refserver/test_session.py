@@ -33,6 +33,14 @@ from refserver.session.session import HELD, HELD_BEFORE_LOGIN, OWN_CHARGE
 UNKNOWN = Unknown(type=0x42, body=b"?", seq=3)
 SHOUT = ApplicationEvent(type=0xC0, data=b"\x00\xff", seq=3)
 
+
+def decoded(data: bytes | memoryview) -> list[Event]:
+    """The events in what a session hands out."""
+    decoder = Decoder()
+    decoder.receive_data(data)
+    return [event for event in decoder.events() if isinstance(event, Event)]
+
+
 # ---------------------------------------------------------------- requests and replies
 
 
@@ -331,7 +339,7 @@ def test_whoever_falls_behind_reads_up_to_a_place_and_then_that_it_was_slow() ->
     for n in range(4):
         bob.ask(Message(content=str(n) * 60_000, seq=2))
 
-    first = list(Decoder().receive(bytes(ann.session.take())))
+    first = decoded(ann.session.take())
     for n in range(4, 8):
         bob.ask(Message(content=str(n) * 60_000, seq=2))
     rest = ann.hear()
@@ -396,7 +404,7 @@ def test_whoever_does_not_read_replies_is_judged_and_read_no_further(
     seat.work()
 
     assert not seat.session.reading
-    answered = [*Decoder().receive(bytes(seat.session.take()))]
+    answered = decoded(seat.session.take())
     assert most <= len(answered) * (16 + charge) <= most + 256 * (16 + charge)
     while seat.session.ready:
         seat.work()

@@ -12,12 +12,12 @@ import pytest
 from tests.refserver.conftest import Authority
 from tests.refserver.running import Running, client, member, running
 
-from eventcodec import ConnectionLost, Error, ErrorCode, Login, Ping, Pong, RemoteError
+from eventcodec import ConnectionLostError, Error, ErrorCode, Login, PeerError, Ping, Pong
 from refserver.server.config import Config, Unusable
 from refserver.server.tls import Tls, common_name
 
 # What a client sees depends on when it looks: TLS 1.3 tells it after its own handshake is done.
-REFUSED = (ssl.SSLError, ConnectionError, ConnectionLost)
+REFUSED = (ssl.SSLError, ConnectionError, ConnectionLostError)
 HELLO = bytes.fromhex("0000000c0106000000000000000000ff")
 
 
@@ -123,7 +123,7 @@ def test_the_common_name_is_the_user(authority: Authority, tmp_path: Path) -> No
     with running(tmp_path, *tls(authority, "--tls-ca", str(authority.file))) as server:
         with member(server.port, tls=context) as ann:
             assert ann.conn.user == "ann"
-        with client(server.port, context) as one, pytest.raises(RemoteError) as caught:
+        with client(server.port, context) as one, pytest.raises(PeerError) as caught:
             one.ask(Login(user="bob"))
 
     assert caught.value.code == ErrorCode.UNAUTHORIZED
@@ -272,7 +272,7 @@ def test_sighup_brings_new_tokens(tmp_path: Path) -> None:
         reload(server, good=False)
         with member(server.port, credential=b"new") as ann:
             assert ann.conn.user == "ann"
-        with client(server.port) as one, pytest.raises(RemoteError) as caught:
+        with client(server.port) as one, pytest.raises(PeerError) as caught:
             one.ask(Login(credential=b"old"))
 
     assert caught.value.code == ErrorCode.UNAUTHORIZED

@@ -9,22 +9,22 @@ from eventcodec import (
     ApplicationEvent,
     ClientConnection,
     Codec,
-    ConnectionLost,
+    ConnectionEnded,
+    ConnectionLostError,
     Decoder,
     Error,
     ErrorCode,
     Event,
-    EventError,
+    EventCodecError,
     Joined,
     Left,
     LeftReason,
-    Limits,
-    LocalError,
+    LocalProtocolError,
     Login,
     Logout,
     Message,
-    ProtocolError,
-    RemoteError,
+    PeerError,
+    RemoteProtocolError,
     Reply,
     Unknown,
     Welcome,
@@ -60,8 +60,14 @@ def talk() -> bytes:
 
 def listen(data: bytes) -> list[str]:
     seen: list[str] = []
-    for event in conn.receive(data):
+    conn.receive_data(bytearray(data))
+    for event in conn.events():
         match event:
+            case ConnectionEnded(error=None):
+                seen.append("clean")
+            case ConnectionEnded(error=error):
+                assert_type(error, EventCodecError | None)
+                seen.append(str(error))
             case Reply(request=request, event=Welcome() as welcome):
                 assert_type(welcome.ticket, int)
                 seen.append(f"{welcome.user} {request.seq}")
@@ -86,7 +92,7 @@ def listen(data: bytes) -> list[str]:
                 assert_type(event.name, str)
                 seen.append(event.sender)
             case ApplicationEvent():
-                assert_type(event.fault, ProtocolError | None)
+                assert_type(event.decode_error, RemoteProtocolError | None)
                 seen.append(event.data.hex())
             case Unknown():
                 assert_type(event.body, bytes)
@@ -95,19 +101,21 @@ def listen(data: bytes) -> list[str]:
     return seen
 
 
-def blame(error: EventError) -> str:
-    if isinstance(error, LocalError):
+def blame(error: EventCodecError) -> str:
+    if isinstance(error, LocalProtocolError):
         return error.reason
-    if isinstance(error, ProtocolError):
+    if isinstance(error, RemoteProtocolError):
         assert_type(error.code, ErrorCode)
         return error.code.meaning
-    if isinstance(error, RemoteError):
+    if isinstance(error, PeerError):
         return error.text
-    assert isinstance(error, ConnectionLost)
+    assert isinstance(error, ConnectionLostError)
     return "lost"
 
 
-def by_hand(data: bytes) -> list[Event]:
-    decoder = Decoder(Limits(max_frame=4096), codec)
+def by_hand(data: bytes) -> list[Event | ConnectionEnded]:
+    decoder = Decoder(codec=codec, max_frame=4096)
     assert_type(decode(encode(Message(seq=1, content="x"))), Event)
-    return list(decoder.receive(data))
+    decoder.receive_data(memoryview(data))
+    decoder.receive_eof()
+    return list(decoder.events())

@@ -32,6 +32,7 @@ message.content = "bye"  # wrong
 print(message.contents)  # wrong
 conn.send("hello")  # wrong
 conn.data_to_send().encode()  # wrong
-conn.receive("text")  # wrong
+conn.receive_data("text")  # wrong
+print(conn.next_event().seq)  # wrong
 encode(b"frame")  # wrong
 decode(message)  # wrong

@@ -9,7 +9,7 @@ from __future__ import annotations
 from tests.eventcodec.declared import CODEC
 from tests.eventcodec.mutations import mutated_frames
 
-from eventcodec import ConnectionLost, Decoder, ProtocolError, encode
+from eventcodec import ConnectionEnded, ConnectionLostError, Decoder, RemoteProtocolError, encode
 
 
 def flood(count: int, seed: int) -> int:
@@ -22,15 +22,20 @@ def refused(stream: bytes) -> bool:
     decoder = Decoder(codec=CODEC)
     taken = b""
     try:
-        try:
-            for data in (stream, b""):
-                for event in decoder.receive(data):
-                    taken += encode(event)
-        except (ProtocolError, ConnectionLost):
-            assert stream.startswith(taken) and not decoder.held
-            return True
-        assert stream == taken and not decoder.held
-        return False
+        if stream:
+            decoder.receive_data(stream)
+        decoder.receive_eof()
+        for event in decoder.events():
+            if not isinstance(event, ConnectionEnded):
+                taken += encode(event)
+            elif event.error is None:
+                assert stream == taken and not decoder.held
+                return False
+            else:
+                assert isinstance(event.error, RemoteProtocolError | ConnectionLostError)
+                assert stream.startswith(taken) and not decoder.held
+                return True
+        raise AssertionError("no end")
     except BaseException as error:
         error.add_note(f"stream {stream.hex()}")
         raise

@@ -28,14 +28,13 @@ from tests.eventcodec.streams import (
 from eventcodec import (
     ClientConnection,
     Decoder,
-    Limits,
     Logout,
     Message,
     Ping,
     ServerConnection,
 )
 
-SMALL = Limits(max_frame=64)
+SMALL = 64
 REQUESTS = (Message(content="hello"), Moved(x=1, y=2), Ping(), Logout())
 
 
@@ -53,7 +52,7 @@ def _differ(stream: bytes, cut: Chunking) -> None:
 
 def _decode(stream: bytes, cut: Chunking) -> None:
     def reading(chunking: Chunking) -> Outcome:
-        decoder = Decoder(SMALL, CODEC)
+        decoder = Decoder(codec=CODEC, max_frame=SMALL)
         outcome = read(decoder, [*chunking(stream), END_OF_STREAM])
         assert decoder.held == 0
         return outcome

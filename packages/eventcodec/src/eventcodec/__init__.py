@@ -11,19 +11,18 @@ Layer: the public face, above all others.
 """
 
 from . import wire
-from .codec import Codec, Relayed, decode, encode
-from .connection import ClientConnection, Refused, Reply, ServerConnection
-from .decoder import Decoder
+from .codec import Codec, decode, encode
+from .connection import ClientConnection, InvalidRequest, Reply, ServerConnection
+from .decoder import ConnectionEnded, Decoder
 from .errors import (
-    ConnectionLost,
+    ConnectionLostError,
     ErrorCode,
-    EventError,
-    LocalError,
-    ProtocolError,
-    RemoteError,
+    EventCodecError,
+    LocalProtocolError,
+    PeerError,
+    RemoteProtocolError,
 )
 from .events import (
-    STANDARD_EVENTS,
     Ack,
     ApplicationEvent,
     Error,
@@ -42,42 +41,34 @@ from .events import (
     application_event,
     field,
 )
-from .limits import LIMITS, Limit, Limits
-from .states import RULES, SENDABLE, Role, State, judge
+from .states import State
 
 __all__ = [
-    "LIMITS",
-    "RULES",
-    "SENDABLE",
-    "STANDARD_EVENTS",
     "Ack",
     "ApplicationEvent",
     "ClientConnection",
     "Codec",
-    "ConnectionLost",
+    "ConnectionEnded",
+    "ConnectionLostError",
     "Decoder",
     "Error",
     "ErrorCode",
     "Event",
-    "EventError",
+    "EventCodecError",
     "Fact",
+    "InvalidRequest",
     "Joined",
     "Left",
     "LeftReason",
-    "Limit",
-    "Limits",
-    "LocalError",
+    "LocalProtocolError",
     "Login",
     "Logout",
     "Message",
+    "PeerError",
     "Ping",
     "Pong",
-    "ProtocolError",
-    "Refused",
-    "Relayed",
-    "RemoteError",
+    "RemoteProtocolError",
     "Reply",
-    "Role",
     "ServerConnection",
     "State",
     "Unknown",
@@ -86,6 +77,5 @@ __all__ = [
     "decode",
     "encode",
     "field",
-    "judge",
     "wire",
 ]

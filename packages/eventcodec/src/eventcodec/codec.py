@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterable
 from copy import copy
 from functools import cached_property, lru_cache
 from struct import Struct
-from typing import NamedTuple
 
-from .errors import ErrorCode, LocalError, ProtocolError
+from .errors import ErrorCode, LocalProtocolError, RemoteProtocolError
 from .events import (
     APPLICATION_TYPES,
     STANDARD_EVENTS,
@@ -27,13 +26,13 @@ from .events import (
     Message,
     Unknown,
 )
-from .framing import HEADER, LENGTH, judge_header, judge_length, word_of
+from .framing import HEADER, LENGTH, validate_header, validate_length, word_of
 from .limits import ANY_FRAME, HEADER_SIZE, LENGTH_SIZE, MAX_SHORT_TEXT, MIN_LENGTH
 
-__all__ = ["STANDARD", "Codec", "Relayed", "decode", "encode", "relay"]
+__all__ = ["STANDARD", "Codec", "decode", "encode", "relay"]
 
 Decode = Callable[[bytes, int, int, int], Event]
-DecodeMany = Callable[[bytes, int, int, int, int], tuple[list[Event], int]]
+DecodeMany = Callable[[bytes, int, int, int, int, int, int], tuple[list[Event], int]]
 
 
 class Codec:
@@ -41,7 +40,7 @@ class Codec:
 
     An application event whose class was not given decodes to the general
     `ApplicationEvent`, and so does one whose bytes do not fit their class. Raises
-    LocalError where two of the classes have one type.
+    LocalProtocolError where two of the classes have one type.
 
     >>> Codec().decode(bytes.fromhex("0000000c 0106 0000 0000000000000007"))
     Ping(seq=7)
@@ -51,9 +50,11 @@ class Codec:
         self.events: dict[int, type[Event]] = {event.type: event for event in STANDARD_EVENTS}
         for event in events:
             if event is ApplicationEvent:
-                raise LocalError("the general ApplicationEvent has none of its own", field="type")
+                raise LocalProtocolError(
+                    "the general ApplicationEvent has none of its own", field="type"
+                )
             if event.type in self.events:
-                raise LocalError(f"{event.type:#04x} has a class already", field="type")
+                raise LocalProtocolError(f"{event.type:#04x} has a class already", field="type")
             self.events[event.type] = event
 
     @cached_property
@@ -75,29 +76,29 @@ class Codec:
         return _general(type) if event is None else _declared(type, event)
 
     def encode(self, event: Event) -> bytes:
-        """The event's frame, all of it. Raises LocalError, see `encode`."""
+        """The event's frame, all of it. Raises LocalProtocolError, see `encode`."""
         return encode(event)
 
-    def decode(self, frame: bytes, *, limit: int = ANY_FRAME) -> Event:
+    def decode(self, frame: bytes, *, max_frame: int = ANY_FRAME) -> Event:
         """The event that one whole frame holds.
 
-        `limit` is the greatest `length` accepted, in bytes. Raises ProtocolError for bytes
-        that are no frame of this protocol, or not exactly one.
+        `max_frame` is the greatest `length` accepted, in bytes. Raises RemoteProtocolError for
+        bytes that are no frame of this protocol, or not exactly one.
         """
         frame = bytes(frame)  # a bytearray would live on, changeable, in the event's fields
         if len(frame) < LENGTH_SIZE:
-            raise ProtocolError(ErrorCode.MALFORMED, "shorter than a length", field="length")
+            raise RemoteProtocolError(ErrorCode.MALFORMED, "shorter than a length", field="length")
         (length,) = LENGTH.unpack_from(frame)
-        judge_length(length, limit, 0)
+        validate_length(length, max_frame, 0)
         if length != len(frame) - LENGTH_SIZE:
             reason = f"{length}, and {len(frame) - LENGTH_SIZE} bytes are behind it"
-            raise ProtocolError(ErrorCode.MALFORMED, reason, field="length")
+            raise RemoteProtocolError(ErrorCode.MALFORMED, reason, field="length")
         return self.decode_at(frame, 0, len(frame))
 
     def decode_at(self, data: bytes, start: int, stop: int) -> Event:
-        """The event in `data[start:stop]`, a whole frame whose length was judged."""
+        """The event in `data[start:stop]`, a whole frame whose length was validated."""
         _, word, seq = HEADER.unpack_from(data, start)
-        judge_header(word, seq, start, unnumbered=LAST_ERROR)
+        validate_header(word, seq, start, unnumbered=LAST_ERROR)
         return self.by_word[word](data, start + HEADER_SIZE, stop, seq)
 
 
@@ -125,18 +126,18 @@ def _general_many(type: int) -> DecodeMany:
     decode_bodies = ApplicationEvent.compiled.decode_many
 
     def decode_many(
-        data: bytes, at: int, word: int, limit: int, count: int
+        data: bytes, at: int, stop: int, word: int, seq: int, limit: int, count: int
     ) -> tuple[list[Event], int]:
-        events, at = decode_bodies(data, at, word, limit, count)
+        events, at = decode_bodies(data, at, stop, word, seq, limit, count)
         return [_as_general(event, type, None) for event in events], at
 
     return decode_many
 
 
 def _declared(type: int, event: type[Event]) -> Decode:
-    """The declared class; what does not fit it comes as the general event, with its fault.
+    """The declared class; what does not fit it comes as the general event, with its error.
 
-    The fault's offset counts from the start of the frame: the event must not depend on what
+    The error's offset counts from the start of the frame: the event must not depend on what
     stood before it. It is a copy, since a traceback would hold all the bytes around.
     """
     decode_declared = event.compiled.decode
@@ -145,17 +146,17 @@ def _declared(type: int, event: type[Event]) -> Decode:
     def decode(data: bytes, start: int, stop: int, seq: int) -> Event:
         try:
             return decode_declared(data, start, stop, seq)  # type: ignore[no-any-return]
-        except ProtocolError as error:
-            fault = copy(error)
-            fault.offset -= start - HEADER_SIZE
-            return _as_general(decode_body(data, start, stop, seq), type, fault)
+        except RemoteProtocolError as error:
+            cause = copy(error)
+            cause.offset -= start - HEADER_SIZE
+            return _as_general(decode_body(data, start, stop, seq), type, cause)
 
     return decode
 
 
-def _as_general(event: ApplicationEvent, type: int, fault: ProtocolError | None) -> Event:
+def _as_general(event: ApplicationEvent, type: int, error: RemoteProtocolError | None) -> Event:
     object.__setattr__(event, "_number", type)
-    object.__setattr__(event, "fault", fault)
+    object.__setattr__(event, "decode_error", error)
     return event
 
 
@@ -166,7 +167,7 @@ def decode(frame: bytes) -> Event:
     """The standard event that one whole frame holds; application events come as the general one.
 
     `encode(decode(frame)) == frame` for every frame that is accepted. `frame` begins
-    with its four bytes of length and ends with its body. Raises ProtocolError, whose
+    with its four bytes of length and ends with its body. Raises RemoteProtocolError, whose
     `offset` counts from the frame's first byte. EP-8.3-4.
 
     >>> decode(bytes.fromhex("00000012 0102 0000 0000000000000007 00 68656c6c6f"))
@@ -178,7 +179,7 @@ def decode(frame: bytes) -> Event:
 def encode(event: Event) -> bytes:
     """The event's frame, from the length to the end of the body.
 
-    `decode(encode(event)) == event`. Raises LocalError for an event without a number
+    `decode(encode(event)) == event`. Raises LocalProtocolError for an event without a number
     (only an `Error` that ends the connection has seq 0), for one that would be longer
     than a length can say, and for what is an event of no kind. EP-2.1-1, EP-2.2-7.
 
@@ -190,18 +191,9 @@ def encode(event: Event) -> bytes:
     except AttributeError as error:
         if hasattr(type(event), "compiled"):
             raise
-        raise LocalError(f"{type(event).__name__} is no event of the wire") from error
+        raise LocalProtocolError(f"{type(event).__name__} is no event of the wire") from error
     except struct.error as error:
-        raise LocalError(f"the frame would be longer than {ANY_FRAME} bytes") from error
-
-
-class Relayed(NamedTuple):
-    """A run of requests that were entered: what all read, and what their author reads."""
-
-    facts: list[bytes]
-    """A frame for each, numbered from the position that was given."""
-    acks: bytes
-    """Their Acks, one behind the other."""
+        raise LocalProtocolError(f"the frame would be longer than {ANY_FRAME} bytes") from error
 
 
 _MESSAGE = word_of(Message.type)
@@ -217,15 +209,18 @@ assert [part.name for part in ApplicationEvent.parts] == ["sender", "data"]
 
 def relay(
     data: bytes, at: int, limit: int, sender: bytes, position: int, count: int
-) -> tuple[Relayed, int]:
+) -> tuple[list[bytes], bytes, int]:
     """Turn the run of good messages that begins at `data[at]` into facts and Acks.
 
-    The short road of a relaying server: each request is judged as `decode` would, and
+    The fast path of a relaying server: each request is validated as `decode` would, and
     becomes the fact that `encode` would make of it for `sender`, a short text as it
     stands on the wire, without an event in between. Facts are numbered from `position`;
     at most `count` are taken. The run ends, without an error, before the first frame
-    that is not whole, above `limit`, not a message, or not good: the ordinary road
-    judges that one. Gives also the place behind the run.
+    that is not whole, above `limit`, not a message, or not good: the slow path takes
+    that one.
+
+    Returns the facts, a frame each; their Acks, one behind the other; and the place behind
+    the run.
     """
     facts: list[bytes] = []
     seqs: list[int] = []
@@ -254,7 +249,7 @@ def relay(
         note(seq)
         position += 1
         at = stop
-    return Relayed(facts, _acks(seqs, first)), at
+    return facts, _acks(seqs, first) if seqs else b"", at
 
 
 def _acks(seqs: list[int], position: int) -> bytes:

@@ -26,17 +26,17 @@ from typing import Any
 from . import checking, exchange, jsonlines, selftest, vectors
 from .checking import printable, table
 from .codec import encode
-from .decoder import Decoder
+from .decoder import ConnectionEnded, Decoder
 from .dissect import HEADER_PARTS, dissect
-from .errors import ErrorCode, EventError, LocalError
+from .errors import ErrorCode, LocalProtocolError
 from .events import APPLICATION_TYPES, STANDARD_EVENTS, ApplicationEvent, Event, Unknown
-from .limits import LIMITS, Limits
+from .limits import DEFAULT_MAX_FRAME, LIMITS, frame_limit
 from .vectors import Invalid, Prefixes, Valid
 
 __all__ = ["main"]
 
 OK, FAILED, USAGE, NO_CASE, SUITE = 0, 1, 2, 3, 5
-INTERRUPTED, READER_LEFT = 130, 141
+INTERRUPTED = 130
 CHUNK = 65_536
 SHOWN_FAILURES = 20
 A_DAY = 86_400
@@ -78,9 +78,7 @@ With --encode it also gets events, and answers with their frames:
   {"bytes": "0000000c010600000000000000000007"}
 
 `python -m eventcodec vectors answer` is such a program.
-exit codes: 0 all right, 1 something wrong, 2 usage, 3 no case ran, 5 the suite failed,
-130 interrupted (Ctrl-C, SIGTERM, SIGHUP): what was answered until then is told,
-141 the reader of stdout left early, as SIGPIPE would tell
+exit codes: 0 all right, 1 something wrong, 2 usage, 3 no case ran, 5 the suite failed
 """
 
 
@@ -94,9 +92,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = args.run(args)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough
+    except BrokenPipeError:  # whoever reads has seen enough
         _give_up_output()
-        return READER_LEFT
+        return FAILED
     except OSError as error:  # a full disk, for example: it says nothing about the input
         _give_up_output()
         _complain(f"reading or writing failed: {error.strerror}")
@@ -133,19 +131,19 @@ def _dissect(args: argparse.Namespace) -> int:
 
 def _decode(args: argparse.Namespace) -> int:
     """A line for each event as soon as it is whole; then what is wrong, if anything is."""
-    decoder = Decoder(Limits(max_frame=args.max_frame))
+    decoder = Decoder(max_frame=args.max_frame)
     secrets = args.secrets or not sys.stdout.isatty()
-    chunk = None
     with _opened(args) as stream:
-        while chunk != b"":
-            chunk = stream.read1(CHUNK)
-            try:
-                for event in decoder.receive(chunk):
-                    print(jsonlines.dumps(event, secrets=secrets))
-            except EventError as error:
-                return _failed(str(error))
+        while True:
+            if chunk := stream.read1(CHUNK):
+                decoder.receive_data(chunk)
+            else:
+                decoder.receive_eof()
+            for event in decoder.events():
+                if isinstance(event, ConnectionEnded):
+                    return OK if event.error is None else _failed(str(event.error))
+                print(jsonlines.dumps(event, secrets=secrets))
             sys.stdout.flush()
-    return OK
 
 
 def _encode(args: argparse.Namespace) -> int:
@@ -157,7 +155,7 @@ def _encode(args: argparse.Namespace) -> int:
                 continue
             try:
                 frame = encode(jsonlines.loads(line))
-            except LocalError as error:
+            except LocalProtocolError as error:
                 return _failed(f"line {number}: {error}")
             if args.as_hex:
                 print(frame.hex())
@@ -243,7 +241,7 @@ def _answer(args: argparse.Namespace) -> int:
     for number, line in enumerate(sys.stdin.buffer, 1):
         try:
             print(json.dumps(exchange.answer(json.loads(line))), flush=True)
-        except (LocalError, ValueError) as error:
+        except (LocalProtocolError, ValueError) as error:
             return _failed(f"line {number}: {error}")
     return OK
 
@@ -258,8 +256,6 @@ def _check(args: argparse.Namespace) -> int:
         raise Unusable(f"cannot run {args.program[0]}: {error.strerror}") from None
     options = [f"--receiver={receiver}" for receiver in args.receiver] + ["--encode"] * args.encode
     print("\n".join(report.as_json() if args.json else report.as_text(options)))
-    if report.end == checking.INTERRUPTED:
-        return INTERRUPTED
     if report.asked and report.answered:
         return OK if report.passed else FAILED
     return NO_CASE
@@ -326,8 +322,8 @@ def _hex(text: str) -> bytes:
 
 def _max_frame(text: str) -> int:
     try:
-        return Limits(max_frame=int(text)).max_frame
-    except (ValueError, LocalError):
+        return frame_limit(int(text))
+    except (ValueError, LocalProtocolError):
         raise argparse.ArgumentTypeError("no number of bytes that a length can have") from None
 
 
@@ -447,7 +443,7 @@ def _add_max_frame(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--max-frame",
         type=_max_frame,
-        default=Limits().max_frame,
+        default=DEFAULT_MAX_FRAME,
         metavar="N",
         help="the greatest length that is accepted, in bytes (%(default)s)",
     )

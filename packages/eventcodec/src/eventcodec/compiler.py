@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import construct
 
 from . import wire
-from .errors import ErrorCode, LocalError, ProtocolError
+from .errors import ErrorCode, LocalProtocolError, RemoteProtocolError
 from .framing import HEADER, pack_header, word_of
 from .limits import HEADER_SIZE, LENGTH_SIZE, MIN_LENGTH
 
@@ -44,7 +44,7 @@ CUT = "the frame ends inside it"
 MISFIT = "does not fit its declaration"
 
 Decode = Callable[[bytes, int, int, int], Any]
-DecodeMany = Callable[[bytes, int, int, int, int], tuple[list[Any], int]]
+DecodeMany = Callable[[bytes, int, int, int, int, int, int], tuple[list[Any], int]]
 Encode = Callable[[Any], bytes]
 
 
@@ -78,9 +78,10 @@ class Compiled(NamedTuple):
     """An event class as functions, and the source that they were made from.
 
     `decode(data, start, stop, seq)` makes the event whose body is `data[start:stop]`.
-    `decode_many(data, at, word, limit, count)` makes those of the frames from `data[at]` on,
-    as long as they are whole, have this word and no `length` above the limit, and are good;
-    it gives them and the place behind them. `encode(event)` makes its whole frame. `source`
+    `decode_many(data, at, stop, word, seq, limit, count)` makes that of the frame
+    `data[at:stop]`, whose header was unpacked and validated, and those of the frames behind
+    it, as long as they are whole, have the same word and no `length` above the limit, and are
+    good; it returns them and the place behind them. `encode(event)` makes its whole frame. `source`
     is empty where construct does it.
     """
 
@@ -159,7 +160,9 @@ def walk(parts: Sequence[Part], body: bytes) -> Iterator[Step]:
         yield Step(None, end, len(body), fault=f"{len(body) - end} bytes behind the last field")
 
 
-def explain(parts: Sequence[Part], data: bytes, start: int, stop: int, seq: int) -> ProtocolError:
+def explain(
+    parts: Sequence[Part], data: bytes, start: int, stop: int, seq: int
+) -> RemoteProtocolError:
     """The error for a body that does not decode: which field, where, why.
 
     `offset` counts from the start of `data`.
@@ -170,20 +173,22 @@ def explain(parts: Sequence[Part], data: bytes, start: int, stop: int, seq: int)
     return _malformed(None, "not the one encoding of what it says", start, seq)
 
 
-def _malformed(part: Part | None, reason: str, offset: int, seq: int) -> ProtocolError:
+def _malformed(part: Part | None, reason: str, offset: int, seq: int) -> RemoteProtocolError:
     name = None if part is None else part.name
-    return ProtocolError(ErrorCode.MALFORMED, reason, field=name, offset=offset, seq=seq)
+    return RemoteProtocolError(ErrorCode.MALFORMED, reason, field=name, offset=offset, seq=seq)
 
 
-def _unnumbered() -> LocalError:
-    return LocalError("0, and only an Error that ends the connection has that", field="seq")
+def _unnumbered() -> LocalProtocolError:
+    return LocalProtocolError("0, and only an Error that ends the connection has that", field="seq")
 
 
 def check(parts: Sequence[Part]) -> None:
-    """Raise LocalError where a field that takes all that is left is not the last."""
+    """Raise LocalProtocolError where a field that takes all that is left is not the last."""
     for part in parts[:-1]:
         if isinstance(part.subcon, wire.Octets) and part.subcon.count is None:
-            raise LocalError("takes all that is left, so it must be the last", field=part.name)
+            raise LocalProtocolError(
+                "takes all that is left, so it must be the last", field=part.name
+            )
 
 
 def compile_event(
@@ -274,26 +279,26 @@ def _decode_lines(parts: Sequence[Part], fields: Sequence[str]) -> Iterator[str]
 def _decode_many_lines(
     parts: Sequence[Part], fields: Sequence[str], names: dict[str, Any]
 ) -> Iterator[str]:
-    """Whole frames of one kind, up to the first that is not good: the ordinary road judges it."""
+    """Whole frames of one kind, up to the first that is not good: the slow path takes that."""
     names["_header"] = HEADER.unpack_from
     names["_repeat"] = repeat
-    yield "def decode_many(_data, _at, _word, _limit, _count):"
+    yield "def decode_many(_data, _at, _stop, _word, _seq, _limit, _count):"
     yield "    _events = []"
     yield "    _append = _events.append"
     yield "    _size = _len(_data)"
     yield "    try:"
     yield "        for _ in _repeat(None, _count):"
     yield f"            _start = _at + {HEADER_SIZE}"
-    yield "            if _start > _size:"
+    yield from _indented(fields, 3)
+    yield from _indented(_event_lines(parts), 3)
+    yield "            _append(_event)"
+    yield "            _at = _stop"
+    yield f"            if _at + {HEADER_SIZE} > _size:"
     yield "                break"
     yield "            _length, _its_word, _seq = _header(_data, _at)"
     yield f"            _stop = _at + {LENGTH_SIZE} + _length"
     yield "            if _its_word != _word or not _seq or _stop > _size or _length > _limit:"
     yield "                break"
-    yield from _indented(fields, 3)
-    yield from _indented(_event_lines(parts), 3)
-    yield "            _append(_event)"
-    yield "            _at = _stop"
     yield "    except _Faults:"
     yield "        pass"
     yield "    return _events, _at"
@@ -409,6 +414,13 @@ def _packed(code: str, values: Sequence[str], names: dict[str, Any]) -> list[str
     return [f"_pack{code}({', '.join(values)})"]
 
 
+def _none_at_once(
+    data: bytes, at: int, stop: int, word: int, seq: int, limit: int, count: int
+) -> tuple[list[Any], int]:
+    """For the slow path, which decodes one by one."""
+    return [], at
+
+
 def _by_construct(event: Any, parts: Sequence[Part], unnumbered: bool) -> Compiled:
     """The slow road, for subcons that the compiler does not know.
 
@@ -447,7 +459,7 @@ def _by_construct(event: Any, parts: Sequence[Part], unnumbered: bool) -> Compil
         try:
             body = build(_values(made))
         except Exception as error:  # as in `walk`
-            raise LocalError("the fields do not fit each other") from error
+            raise LocalProtocolError("the fields do not fit each other") from error
         return pack_header(made.type, made.seq, len(body)) + body
 
-    return Compiled(decode, lambda data, at, word, limit, count: ([], at), encode, "")
+    return Compiled(decode, _none_at_once, encode, "")

@@ -13,9 +13,9 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .codec import STANDARD, Codec, Relayed, encode
-from .decoder import Decoder
-from .errors import ConnectionLost, ErrorCode, EventError, LocalError, ProtocolError, RemoteError
+from .codec import LAST_ERROR, STANDARD, Codec, encode
+from .decoder import ConnectionEnded, Receiver, Stream
+from .errors import ErrorCode, EventCodecError, LocalProtocolError, PeerError, RemoteProtocolError
 from .events import (
     Ack,
     ApplicationEvent,
@@ -32,10 +32,16 @@ from .events import (
     Unknown,
     Welcome,
 )
-from .limits import MAX_FRAME_BEFORE_WELCOME, MAX_FRAME_CEILING, SENDER_ALLOWANCE, Limits
-from .states import REPLIES, SENDABLE, Role, State, judge, kind_of
+from .limits import (
+    LENGTH_SIZE,
+    MAX_FRAME_BEFORE_WELCOME,
+    MAX_FRAME_CEILING,
+    SENDER_ALLOWANCE,
+    frame_limit,
+)
+from .states import REPLIES, SENDABLE, Role, State, kind_of, validate
 
-__all__ = ["ClientConnection", "Refused", "Reply", "ServerConnection"]
+__all__ = ["ClientConnection", "InvalidRequest", "Reply", "ServerConnection"]
 
 
 class Reply(NamedTuple):
@@ -48,22 +54,25 @@ class Reply(NamedTuple):
     event: Welcome | Ack | Pong | Error
 
 
-class Refused(NamedTuple):
-    """A request that the protocol refuses, and the `Error` to answer it with."""
+class InvalidRequest(NamedTuple):
+    """A request that the protocol does not allow now, and the `Error` to reply with."""
 
     seq: int
     error: Error
 
 
 Received = Message | Joined | Left | ApplicationEvent | Unknown | Reply
-Request = Login | Message | Logout | Ping | ApplicationEvent | Refused
+"""What a client is given, but for the end."""
+Request = Login | Message | Logout | Ping | ApplicationEvent | InvalidRequest
+"""What a server is given, but for the end."""
 
 
-class ClientConnection:
+class ClientConnection(Receiver[Received]):
     """The client's end: what to send, and what the bytes that came mean.
 
     `codec` knows the application's own events; `max_frame` is the greatest `length` in
-    bytes that is read, however much more the server announces.
+    bytes that is read, however much more the server announces. Raises LocalProtocolError for
+    a `max_frame` that no frame can have.
 
     >>> conn = ClientConnection()
     >>> conn.send(Login(user="ann"))
@@ -75,16 +84,17 @@ class ClientConnection:
     def __init__(
         self, *, codec: Codec = STANDARD, max_frame: int = MAX_FRAME_CEILING + SENDER_ALLOWANCE
     ) -> None:
-        self._cap = max_frame
-        self._decoder = Decoder(
-            Limits(max_frame=min(max_frame, MAX_FRAME_BEFORE_WELCOME + SENDER_ALLOWANCE)), codec
+        self._cap = frame_limit(max_frame)
+        self._stream = Stream(
+            codec,
+            min(max_frame, MAX_FRAME_BEFORE_WELCOME + SENDER_ALLOWANCE),
+            unnumbered=LAST_ERROR,
+            lost="the stream ended without the Ack of a Logout",
         )
         self._every_fact = frozenset(e for e in codec.events.values() if issubclass(e, Fact))
         self._every_fact |= {ApplicationEvent}
         self._facts: frozenset[type[Event]] = frozenset()
         self._state = State.NEW
-        self._eof = False
-        self._clean = False
         self._last_seq = 0
         self._requests: deque[Event] = deque()
         self._turns: set[type[Event]] = set()  # Login, Logout: those on their way
@@ -95,19 +105,14 @@ class ClientConnection:
     @property
     def state(self) -> State:
         """NEW until the Welcome, then MEMBER, and ENDED when nothing more will come."""
-        return self._state
-
-    @property
-    def ended(self) -> bool:
-        """Nothing more will come: the Ack of a Logout was taken, or an error raised."""
-        return self._state is State.ENDED
+        return self._state if self._stream.end is None else State.ENDED
 
     @property
     def position(self) -> int:
         """One's place in the log: the last entry that was given, as a fact or as an Ack.
 
         What a resume goes on behind, with `ticket`; also after the end. It counts an event
-        in the instant before the iterator of `receive` gives it. 0 before the Welcome. EP-6.4-2.
+        when that is given, and none that was not taken. 0 before the Welcome. EP-6.4-2.
         """
         return self._position
 
@@ -132,24 +137,26 @@ class ClientConnection:
         return tuple(self._requests)
 
     def send(self, request: Event) -> Event:
-        """Number a request and put it among the data to send; gives it as it was numbered.
+        """Number a request and put it among the data to send; returns it as it was numbered.
 
-        One may send on without waiting for replies. Raises LocalError, and nothing is
+        One may send on without waiting for replies. Raises LocalProtocolError, and nothing is
         sent, for an event that a client may not send now, for one with a sender, and for
         a frame above what the server reads: 4,096 bytes of `length` until its Welcome came.
         EP-4.2-4, EP-4.2-5, EP-4.4-3 to EP-4.4-5, EP-7.1-1, EP-7.1-2.
         """
         state = self._sending()
         if kind_of(request.type) not in SENDABLE[state]:
-            raise LocalError(f"a client may not send {type(request).__name__} now ({state.value})")
+            reason = f"a client may not send {type(request).__name__} now ({state.value})"
+            raise LocalProtocolError(reason)
         if getattr(request, "sender", ""):
-            raise LocalError("the server fills it in", field="sender")
+            raise LocalProtocolError("the server fills it in", field="sender")
         numbered = request.with_seq(self._last_seq + 1)
         frame = encode(numbered)
+        size = len(frame) - LENGTH_SIZE
         most = MAX_FRAME_BEFORE_WELCOME if self._welcome is None else self._welcome.max_frame
-        if len(frame) - 4 > most:
+        if size > most:
             hint = "; more may be allowed after the Welcome" if self._welcome is None else ""
-            raise LocalError(f"{len(frame) - 4} bytes of length, and {most} is the most{hint}")
+            raise LocalProtocolError(f"{size} bytes of length, and {most} is the most{hint}")
         self._last_seq += 1
         self._requests.append(numbered)
         if isinstance(numbered, Login | Logout):
@@ -158,32 +165,29 @@ class ClientConnection:
         return numbered
 
     def data_to_send(self) -> bytes:
-        """What is to be written to the server now; once, it is gone from here then.
+        """Take what is to be written to the server now; the next call returns what is new.
 
-        Fetch it after each `receive` too: the Pongs for a server's Pings wait here.
+        Call it after events were taken, too: the Pongs for a server's Pings wait here.
         """
         data = b"".join(self._out)
         self._out.clear()
         return data
 
-    def receive(self, data: bytes) -> Iterator[Received]:
-        """Store what came, at once, and return the iterator of what it says.
+    def next_event(self) -> Received | ConnectionEnded | None:
+        """The next event: a fact, a reply with its request, an unknown event, or the end.
 
-        `b""` is the end of the stream, as `socket.recv` spells it. The good events come
-        first: facts, replies with their requests, unknown events. Then the iterator ends,
-        or raises what ended the connection, now and in every later call: RemoteError,
-        ConnectionLost, or ProtocolError for what the server did wrong. A Ping is answered
-        in `data_to_send` and not given. EP-4.2-11 to EP-4.2-13, EP-10.1-2, EP-10.3-1.
+        None where more data is needed, and behind the end. A Ping is answered in
+        `data_to_send` and not given. `ConnectionEnded` has no error behind the Ack of a
+        Logout. Otherwise its error is a `PeerError`, the server ended the connection; a
+        `RemoteProtocolError`, the server broke a rule; or a `ConnectionLostError`.
+        EP-4.2-11 to EP-4.2-13, EP-10.1-2, EP-10.3-1.
         """
-        if self._clean:
-            return iter(())
-        events = self._decoder.receive(data)
-        self._eof |= not data
-        return self._received(events)
+        return next(self.events(), None)
 
-    def _received(self, events: Iterator[Event]) -> Iterator[Received]:
-        try:
-            for event in events:
+    def events(self) -> Iterator[Received | ConnectionEnded]:
+        stream = self._stream
+        while True:
+            for event in stream.run:
                 position = self._position + 1
                 if event.seq == position and event.__class__ in self._facts:
                     self._position = position
@@ -192,223 +196,238 @@ class ClientConnection:
                 received = self._other(event)
                 if received is not None:
                     yield received
-            if self._eof:
-                raise self._decoder.fail(ConnectionLost("the stream ended without a Logout"))
-        except EventError:
-            if self._clean:
+            if stream.decode_run():
+                continue
+            end = self._end()
+            if end is None:
                 return
-            self._state = State.ENDED
-            raise
+            yield end
 
     def _other(self, event: Event) -> Received | None:
-        """Whatever is not the next fact."""
-        code = judge(Role.CLIENT, self._state, event.type)
+        """Whatever is not the next fact; where it ends the connection, None."""
+        try:
+            return self._received(event)
+        except EventCodecError as error:
+            self._stream.finish(error)
+            return None
+
+    def _received(self, event: Event) -> Received | None:
+        code = validate(Role.CLIENT, self._state, event.type)
         if code is not None:
-            raise self._broken(event, f"no {type(event).__name__} may come now", code=code)
+            raise self._fault(event, f"no {type(event).__name__} may come now", code=code)
         if isinstance(event, Unknown):
             return event
         if isinstance(event, Ping):
             self._out.append(encode(Pong(seq=event.seq)))
             return None
         if isinstance(event, Error) and not event.seq:
-            number = ErrorCode.known(event.code) or event.code
-            raise self._decoder.fail(RemoteError(number, event.text))
+            raise PeerError(ErrorCode.known(event.code) or event.code, event.text)
         if isinstance(event, Fact):
-            raise self._broken(event, f"{event.seq} follows {self._position}", field="seq")
+            raise self._fault(event, f"{event.seq} follows {self._position}", "seq")
         assert isinstance(event, Welcome | Ack | Pong | Error)
         return self._reply(event)
 
-    def _reply(self, event: Welcome | Ack | Pong | Error) -> Reply:
+    def _reply(self, event: Welcome | Ack | Pong | Error) -> Reply | None:
         if not self._requests or event.seq != self._requests[0].seq:
-            raise self._broken(event, "not the number of the oldest open request", field="seq")
+            raise self._fault(event, "not the number of the oldest open request", "seq")
         request = self._requests[0]
         if not isinstance(event, Error) and event.type != REPLIES[kind_of(request.type)]:
-            raise self._broken(event, f"no reply to {type(request).__name__}")
+            raise self._fault(event, f"no reply to {type(request).__name__}")
         if isinstance(event, Ack) and event.position:
             if event.position != self._position + 1:
-                raise self._broken(event, f"{event.position} follows {self._position}", "position")
+                reason = f"{event.position} follows {self._position}"
+                raise self._fault(event, reason, "position")
             self._position = event.position
         if isinstance(event, Welcome):
-            self._enter(event, request)
+            assert isinstance(request, Login)
+            if request.ticket and event.position != request.position:
+                reason = f"{event.position}, and {request.position} was asked for"
+                raise self._fault(event, reason, "position")
+            self._enter(event)
         elif isinstance(request, Logout) and isinstance(event, Ack):
-            self._leave()
+            self._stream.finish(None)
         self._requests.popleft()
         self._turns.discard(type(request))
         return Reply(request, event)
 
-    def _enter(self, welcome: Welcome, login: Event) -> None:
-        assert isinstance(login, Login)
-        if login.ticket and welcome.position != login.position:
-            raise self._broken(
-                welcome, f"{welcome.position}, and {login.position} was asked for", "position"
-            )
+    def _enter(self, welcome: Welcome) -> None:
         self._welcome = welcome
         self._position = welcome.position
         self._state = State.MEMBER
         self._facts = self._every_fact
         announced = max(welcome.max_frame, MAX_FRAME_BEFORE_WELCOME) + SENDER_ALLOWANCE
-        self._decoder.max_frame = min(self._cap, announced)
-
-    def _leave(self) -> None:
-        """The clean end. Every iterator ends here, also one that was begun before."""
-        self._state = State.ENDED
-        self._clean = True
-        self._decoder.fail(ConnectionLost("the connection was ended"))
+        self._stream.max_frame = min(self._cap, announced)
 
     def _sending(self) -> State:
         """What one's own requests on their way have made of the state."""
-        if self._state is State.ENDED:
+        if self.state is State.ENDED:
             return State.ENDED
         if Logout in self._turns:
             return State.LEAVING
         return State.MEMBER if Login in self._turns else self._state
 
-    def _broken(
+    def _fault(
         self,
         event: Event,
         reason: str,
         field: str | None = None,
         code: ErrorCode = ErrorCode.UNEXPECTED_EVENT,
-    ) -> EventError:
-        start = self._decoder.offset - len(encode(event))
-        error = ProtocolError(code, reason, field=field, offset=start, seq=event.seq)
-        return self._decoder.fail(error)
+    ) -> RemoteProtocolError:
+        """The server's fault, which is the event that was taken last."""
+        start = self._stream.start_of_last
+        return RemoteProtocolError(code, reason, field=field, offset=start, seq=event.seq)
 
 
-class ServerConnection:
+class ServerConnection(Receiver[Request]):
     """The server's end of one client's connection.
 
-    It judges what came, one request after the other, and makes the bytes of replies,
-    but keeps none: order and queues belong to the session that uses it. A request must
-    be replied to before the next one is judged, for the reply may change the state.
+    It gives one request at a time: each is validated in the state that the reply to the one
+    before it left (EP-4.2-6), so `next_event` waits for that reply. The reply may be given
+    at once or later, from anywhere.
 
     >>> conn = ServerConnection()
-    >>> for request in conn.receive(encode(Ping(seq=7))):
-    ...     conn.reply(request, Pong()).hex()
+    >>> conn.receive_data(encode(Ping(seq=7)))
+    >>> for request in conn.events():
+    ...     conn.reply(request, Pong())
+    >>> conn.data_to_send().hex()
     '0000000c010700000000000000000007'
     """
 
     def __init__(self, *, codec: Codec = STANDARD) -> None:
-        self._decoder = Decoder(Limits(max_frame=MAX_FRAME_BEFORE_WELCOME), codec)
-        self._decoder.unnumbered = None
+        self._stream = Stream(
+            codec,
+            MAX_FRAME_BEFORE_WELCOME,
+            unnumbered=None,
+            lost="the client ended the stream without a Logout",
+        )
         self._state = State.NEW
         self._open: Request | None = None
         self._sender = b""
-        self._eof = False
+        self._out: list[bytes] = []
 
     @property
     def state(self) -> State:
-        """NEW until a Welcome was given in reply, then MEMBER; ENDED after the last frame."""
+        """NEW until a Welcome was the reply, then MEMBER; ENDED after the last frame."""
         return self._state
 
     @property
-    def held(self) -> int:
-        """Bytes held of what came and was not judged yet."""
-        return self._decoder.held
+    def open_request(self) -> Request | None:
+        """The request that was given and has no reply yet; None where there is none."""
+        return self._open
 
     @property
-    def judged(self) -> int:
-        """Bytes of the stream that were judged, from its beginning."""
-        return self._decoder.offset
+    def held(self) -> int:
+        """Bytes held of what came and was not given yet."""
+        return self._stream.held
 
-    def receive(self, data: bytes) -> Iterator[Request]:
-        """Store what came, at once, and return the iterator of requests.
+    @property
+    def offset(self) -> int:
+        """Bytes of the stream that were given, from its beginning; Pongs too."""
+        return self._stream.offset
 
-        `b""` is the end of the stream. Gives the requests that may be carried out, and as
-        `Refused` those that the protocol refuses; Pongs are taken in silence. Raises
-        ProtocolError, whose code is what to say `goodbye` with; ConnectionLost at the end
-        of the stream; LocalError where the last request has no reply yet. After the last
-        frame was made (Ack of a Logout, `goodbye`) all that comes is dropped. EP-4.2-6, EP-4.3-1 to
-        EP-4.3-6, EP-8.3-1.
+    def next_event(self) -> Request | ConnectionEnded | None:
+        """The next request that may be carried out, one that may not, or the end.
+
+        Pongs are taken in silence. A request that the protocol does not allow comes as
+        `InvalidRequest`. `ConnectionEnded` has no error behind the last frame (the Ack of a
+        Logout, a `goodbye`). Otherwise its error is a `RemoteProtocolError`, whose code is
+        what to say `goodbye` with, or a `ConnectionLostError`.
+
+        | what is so | what `next_event` returns |
+        |---|---|
+        | a request has no reply yet (`open_request`) | None |
+        | a whole frame is there | its request, or the end with a fault |
+        | more data is needed | None |
+        | the last frame was made, or the stream has ended | the end, once |
+        | the end was given | None |
+
+        EP-4.2-6, EP-4.3-1 to EP-4.3-6, EP-8.3-1.
         """
-        if self._state is State.ENDED:
-            return iter(())
-        events = self._decoder.receive(data)
-        self._eof |= not data
-        return self._requests(events)
-
-    def _requests(self, events: Iterator[Event]) -> Iterator[Request]:
-        while self._state is not State.ENDED:
+        if self._open is not None:
+            return None
+        while (event := self._stream.decode_one()) is not None:
+            self._open = self._request(event)
             if self._open is not None:
-                raise LocalError(f"request {self._open.seq} has no reply yet")
-            event = next(events, None)
-            if event is None:
-                if self._eof:
-                    raise self._decoder.fail(ConnectionLost("the client closed the stream"))
-                return
-            request = self._judge(event)
-            if request is not None:
-                self._open = request
-                yield request
+                return self._open
+        return self._end()
 
-    def _judge(self, event: Event) -> Request | None:
-        code = judge(Role.SERVER, self._state, event.type)
+    def _request(self, event: Event) -> Request | None:
+        code = validate(Role.SERVER, self._state, event.type)
         if getattr(event, "sender", ""):
             code = ErrorCode.UNEXPECTED_EVENT
         if code is not None:
-            return Refused(event.seq, Error(code=code, text=code.meaning))
+            return InvalidRequest(event.seq, Error(code=code, text=code.meaning))
         if isinstance(event, Pong):
             return None
         assert isinstance(event, Login | Message | Logout | Ping | ApplicationEvent)
         return event
 
-    def relay(self, position: int, count: int) -> Relayed:
-        """Take the run of messages that is next, as the facts and Acks that they become.
+    def relay(self, position: int, count: int) -> list[bytes]:
+        """Take the run of messages that is next, as the facts that they become.
 
-        The short road for what is only relayed: the same as `receive`, a fact made of each
+        The fast path for what is only relayed: the same as `next_event`, a fact made of each
         `Message` and application event, and an `Ack` in reply, without their events. Facts
-        are numbered from `position`; at most `count` are taken. Gives nothing where
-        something else is next, or not all of a message is there.
+        are frames, numbered from `position`; at most `count` are taken. Their Acks are in
+        `data_to_send`. Returns nothing where something else is next, or not all of a message
+        is there, or a request is open.
         """
         if self._state is not State.MEMBER or self._open is not None:
-            return Relayed([], b"")
-        return self._decoder.relay(self._sender, position, count)
+            return []
+        facts, acks = self._stream.relay(self._sender, position, count)
+        if facts:
+            self._out.append(acks)
+        return facts
 
-    def reply(self, request: Request, event: Event) -> bytes:
-        """The frame that answers `request`, under its number.
+    def reply(self, request: Request, event: Event) -> None:
+        """Put the frame that answers `request`, under its number, among the data to send.
 
         `Welcome` makes the client a member and sets what it may send to its `max_frame`; the
-        `Ack` of a Logout is the last frame. Raises LocalError where `request` is not the one
-        to be answered, where `event` is no answer to it, and for an Error whose code ends
+        `Ack` of a Logout is the last frame. Raises LocalProtocolError where `request` is not the
+        open one, where `event` is no answer to it, and for an Error whose code ends
         connections: that is a `goodbye`. EP-4.2-2, EP-4.2-10, EP-7.1-3, EP-10.1-1.
         """
         if request is not self._open:
-            raise LocalError("this request is not the one to be answered")
+            raise LocalProtocolError("this request is not the open one")
         if isinstance(event, Error):
             if event.code in _FATAL:
-                raise LocalError("ends the connection; say goodbye", field="code")
-        elif isinstance(request, Refused) or event.type != REPLIES[kind_of(request.type)]:
-            raise LocalError(f"{type(event).__name__} is no answer to {type(request).__name__}")
-        frame = encode(event.with_seq(request.seq))
+                raise LocalProtocolError("ends the connection; say goodbye", field="code")
+        elif isinstance(request, InvalidRequest) or event.type != REPLIES[kind_of(request.type)]:
+            reason = f"{type(event).__name__} is no answer to {type(request).__name__}"
+            raise LocalProtocolError(reason)
+        self._out.append(encode(event.with_seq(request.seq)))
         self._open = None
         if isinstance(event, Welcome):
             name = event.user.encode()
             self._sender = bytes([len(name)]) + name
-            self._decoder.max_frame = event.max_frame
+            self._stream.max_frame = event.max_frame
             self._state = State.MEMBER
         elif isinstance(request, Logout) and isinstance(event, Ack):
-            self._end()
-        return frame
+            self._leave()
 
-    def goodbye(self, code: ErrorCode, text: str | None = None) -> bytes:
-        """The last frame: an `Error` with seq 0. What comes after it is dropped.
+    def goodbye(self, code: ErrorCode, text: str | None = None) -> None:
+        """Put the last frame among the data to send: an `Error` with seq 0.
 
-        Without `text` it says what the code means. Raises LocalError after the last frame, and
-        for a code that ends no connection: the fatal ones do, and at a takeover USER_TAKEN.
-        EP-8.1-1, EP-8.2-1 to EP-8.2-3.
+        What comes after it is dropped. Without `text` it says what the code means. Raises
+        LocalProtocolError after the last frame, and for a code that ends no connection: the
+        fatal ones do, and at a takeover USER_TAKEN. EP-8.1-1, EP-8.2-1 to EP-8.2-3.
         """
         if self._state is State.ENDED:
-            raise LocalError("the last frame was made already")
+            raise LocalProtocolError("the last frame was made already")
         if code not in _LAST:
-            raise LocalError("ends no connection; reply to the request", field="code")
-        frame = encode(Error(code=code, text=code.meaning if text is None else text))
-        self._end()
-        return frame
+            raise LocalProtocolError("ends no connection; reply to the request", field="code")
+        self._out.append(encode(Error(code=code, text=code.meaning if text is None else text)))
+        self._leave()
 
-    def _end(self) -> None:
+    def data_to_send(self) -> bytes:
+        """Take what is to be written to the client now; the next call returns what is new."""
+        data = b"".join(self._out)
+        self._out.clear()
+        return data
+
+    def _leave(self) -> None:
         self._state = State.ENDED
         self._open = None
-        self._decoder.fail(ConnectionLost("the connection was ended"))
+        self._stream.finish(None)
 
 
 _FATAL = frozenset(code for code in ErrorCode if code.fatal)

@@ -1,201 +1,348 @@
-"""Any chunks -> events, in order.
+"""Any chunks -> events, in order, and the end behind them.
 
 Rule: how the stream was cut into chunks changes nothing: not the events, not the
-error, not its place. A decoder fails once and stays failed; it holds less than one
-frame when its events were taken, and nothing after an error.
+error, not its place. An event is given once; one that was not taken yet is kept,
+however the others were taken.
 
 Layer: above `codec`, below `states`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
 from copy import copy
+from dataclasses import dataclass
 from operator import length_hint
+from typing import Generic, TypeVar
 
-from .codec import LAST_ERROR, STANDARD, Codec, Relayed, encode, relay
-from .errors import ConnectionLost, EventError, LocalError, ProtocolError
+from .codec import LAST_ERROR, STANDARD, Codec, relay
+from .errors import ConnectionLostError, EventCodecError, LocalProtocolError, RemoteProtocolError
 from .events import Event
-from .framing import HEADER, LENGTH, WORD, judge_header, judge_length
-from .limits import HEADER_SIZE, LENGTH_SIZE, Limits
+from .framing import HEADER, LENGTH, validate_header, validate_length
+from .limits import DEFAULT_MAX_FRAME, HEADER_SIZE, LENGTH_SIZE, MIN_LENGTH, frame_limit
 
-__all__ = ["Decoder"]
+__all__ = ["Buffer", "ConnectionEnded", "Decoder", "Receiver", "Stream"]
 
-_HEADER = HEADER.unpack_from
+Buffer = bytes | bytearray | memoryview
+"""What data may come in."""
 
-MADE_AT_ONCE = 64
-"""Events of one kind that are made in one go. Measured with 1,000 messages: one by one a
-fourth slower; more at once is no faster, and holds more."""
+AT_ONCE = 64
+"""Events of one kind that are decoded in one go. Measured with 1,000 messages: one by one
+a fourth slower; more at once is no faster, and holds more."""
+
+_header = HEADER.unpack_from
+
+E = TypeVar("E")
 
 
-class Decoder:
-    """Cut a byte stream into events, whatever the chunks.
+@dataclass(frozen=True, slots=True)
+class ConnectionEnded:
+    """The last event: no other comes behind it.
 
-    `limits.max_frame` is the greatest `length` accepted, judged when the four bytes of
-    the length are in. A decoder never opens, reads or waits for anything: give it what
-    came, take what is whole.
-
-    >>> decoder = Decoder()
-    >>> list(decoder.receive(bytes.fromhex("0000000c01060000")))
-    []
-    >>> list(decoder.receive(bytes.fromhex("0000000000000007")))
-    [Ping(seq=7)]
+    `error` is None for a clean end. Otherwise it says whose fault the end is by its class:
+    `RemoteProtocolError`, `PeerError` or `ConnectionLostError`. It was never raised; raise it
+    to treat the end as an exception.
     """
 
-    def __init__(self, limits: Limits | None = None, codec: Codec = STANDARD) -> None:
-        self.unnumbered: int | None = LAST_ERROR  # the word that may stand with seq 0
-        self.max_frame = (limits or Limits()).max_frame
-        self._codec = codec
-        self._data = b""  # what is being cut, from _at on
-        self._at = 0
-        self._later = bytearray()  # what came behind _data
-        self._made: Iterator[Event] = iter(())  # events that nobody has taken yet
-        self._need = LENGTH_SIZE  # so many bytes from _at on are worth another look
-        self._before = 0  # bytes of the stream before _data
-        self._eof = False
-        self._error: EventError | None = None
+    error: EventCodecError | None = None
+    """What ended the connection, or None."""
+
+
+class Receiver(ABC, Generic[E]):
+    """Data in, events out: what a `Decoder` and both ends of a connection have in common.
+
+    Data goes in by `receive_data` and `receive_eof`. Events come out by `next_event`, or by
+    `events`. Each event is given once and in order, and `ConnectionEnded` is the last.
+    """
+
+    _stream: Stream
+    _ended = False
+
+    @property
+    def ended(self) -> bool:
+        """True when `ConnectionEnded` was given: no event comes any more."""
+        return self._ended
+
+    def receive_data(self, data: Buffer) -> None:
+        """Keep what came; `next_event` and `events` give its events.
+
+        A `bytearray` or `memoryview` is copied, so that it may be filled again. Data behind
+        the end that the protocol has, or behind an error, is dropped. Raises
+        LocalProtocolError where there is no byte (the end of the stream is `receive_eof`) and
+        for data behind `receive_eof`, and TypeError for what is no bytes, text for example.
+        """
+        self._stream.feed(data)
+
+    def receive_eof(self) -> None:
+        """The stream has ended. The events before its end are still given, then that end."""
+        self._stream.eof = True
+
+    @abstractmethod
+    def next_event(self) -> E | ConnectionEnded | None:
+        """The next event, or None."""
+
+    def events(self) -> Iterator[E | ConnectionEnded]:
+        """Iterate over the events that are ready.
+
+        Each event is taken when the loop asks for it, as by `next_event`. A loop that is left
+        early, by `break` or by an exception, leaves the other events where they are.
+        """
+        while (event := self.next_event()) is not None:
+            yield event
+
+    def _end(self) -> ConnectionEnded | None:
+        """The end, where it is reached; given once."""
+        end = self._stream.end
+        if end is None or self._ended:
+            return None
+        self._ended = True
+        return end
+
+
+class Decoder(Receiver[Event]):
+    """Cut a byte stream into events, whatever the chunks.
+
+    `codec` knows the application's own events; `max_frame` is the greatest `length` accepted,
+    in bytes. It keeps no order and answers nothing: that is what connections do. A stream that
+    ends between two frames ends clean. Raises LocalProtocolError for a `max_frame` that no
+    frame can have.
+
+    >>> decoder = Decoder()
+    >>> decoder.receive_data(bytes.fromhex("0000000c01060000"))
+    >>> list(decoder.events())
+    []
+    >>> decoder.receive_data(bytes.fromhex("0000000000000007"))
+    >>> decoder.receive_eof()
+    >>> list(decoder.events())
+    [Ping(seq=7), ConnectionEnded(error=None)]
+    """
+
+    def __init__(self, *, codec: Codec = STANDARD, max_frame: int = DEFAULT_MAX_FRAME) -> None:
+        self._stream = Stream(codec, max_frame, unnumbered=LAST_ERROR)
 
     @property
     def held(self) -> int:
-        """Bytes held whose events nobody has taken yet."""
-        return len(self._data) - self._at + len(self._later) + self._untaken
-
-    @property
-    def error(self) -> EventError | None:
-        """What this decoder failed with, if it did."""
-        return self._error
+        """Bytes held whose events were not given yet."""
+        return self._stream.held
 
     @property
     def offset(self) -> int:
-        """Bytes of the stream whose events were taken."""
-        return self._before + self._at - self._untaken
+        """Bytes of the stream whose events were given, from its beginning."""
+        return self._stream.offset
+
+    def next_event(self) -> Event | ConnectionEnded | None:
+        """The next event. None where more data is needed, and behind `ConnectionEnded`.
+
+        That has a `RemoteProtocolError` for bytes that are no frame, and a
+        `ConnectionLostError` for a stream that ended inside a frame.
+        """
+        return next(self.events(), None)
+
+    def events(self) -> Iterator[Event | ConnectionEnded]:
+        stream = self._stream
+        while True:
+            yield from stream.run
+            if stream.decode_run():
+                continue
+            end = self._end()
+            if end is None:
+                return
+            yield end
+
+
+class Stream:
+    """The bytes of one direction, and the events in them.
+
+    `run` iterates over events that are decoded and not given yet; `decode_run` fills it.
+    `unnumbered` is the header's word that may have seq 0, or None. `lost` says what it means
+    where the stream ends between two frames; None: that is a clean end.
+    """
+
+    def __init__(
+        self, codec: Codec, max_frame: int, *, unnumbered: int | None, lost: str | None = None
+    ) -> None:
+        self.max_frame = frame_limit(max_frame)
+        self.run: Iterator[Event] = iter(())
+        self.eof = False
+        self.end: ConnectionEnded | None = None
+        self._codec = codec
+        self._unnumbered = unnumbered
+        self._lost = lost
+        self._data = b""  # what is being cut, from _at on
+        self._at = 0
+        self._later = bytearray()  # what came behind _data
+        self._need = LENGTH_SIZE  # so many bytes from _at on are worth a look
+        self._before = 0  # bytes of the stream before _data
+        self._run_at = self._run_size = 0  # where the run begins in _data, and its events
+
+    def feed(self, data: Buffer) -> None:
+        """Keep these bytes; copied once, unless they are bytes that come alone."""
+        if data.__class__ is not bytes:
+            view = memoryview(data)
+            data = view if view.c_contiguous else bytes(view)
+            size = view.nbytes
+        else:
+            size = len(data)
+        if not size:
+            raise LocalProtocolError("no byte; the end of the stream is receive_eof()")
+        if self.eof:
+            raise LocalProtocolError("data behind the end of the stream")
+        if self.end is not None:
+            return
+        rest = len(self._data) - self._at
+        if self._later or rest >= self._need or 0 < rest < self._need - size:
+            self._later += data
+        elif rest:
+            self._join(data)
+        else:
+            self._before += self._at
+            self._data, self._at = bytes(data), 0
+
+    def _join(self, data: Buffer) -> None:
+        """Put what came later behind the piece of a frame that waits for it."""
+        self._before += self._at
+        self._data, self._at = b"".join((self._data[self._at :], data)), 0
+        self._need = LENGTH_SIZE
 
     @property
-    def _untaken(self) -> int:
-        """Bytes of the events that were made already, ahead of whoever takes them."""
-        if not length_hint(self._made):
-            return 0
-        return sum(len(encode(event)) for event in copy(self._made))
+    def held(self) -> int:
+        """Bytes held whose events were not given yet."""
+        return len(self._data) - self._given + len(self._later)
 
-    def receive(self, data: bytes) -> Iterator[Event]:
-        """Store what came, at once, and return the iterator of the events that are whole.
+    @property
+    def offset(self) -> int:
+        """Bytes of the stream whose events were given."""
+        return self._before + self._given
 
-        `b""` is the end of the stream. The iterator gives the good events first and then
-        ends, or raises: ProtocolError where the peer broke the frame, ConnectionLost where
-        the stream ended inside a frame. What was raised once is raised again by every
-        later iterator, and what comes after it is not kept. Raises LocalError for data
-        behind the end. EP-2.1-5, EP-2.1-6, EP-8.3-5.
+    @property
+    def start_of_last(self) -> int:
+        """Where in the stream the event begins that was given last."""
+        return self._before + self._place(self._run_size - length_hint(self.run) - 1)
+
+    @property
+    def _given(self) -> int:
+        """The place in `_data` behind the last event that was given."""
+        left = length_hint(self.run)
+        return self._place(self._run_size - left) if left else self._at
+
+    def _place(self, count: int) -> int:
+        """The place in `_data` behind so many events of the run."""
+        at = self._run_at
+        for _ in range(count):
+            at += LENGTH_SIZE + LENGTH.unpack_from(self._data, at)[0]
+        return at
+
+    def decode_run(self) -> bool:
+        """Decode the events of one kind that are next into `run`; False where there is none.
+
+        Where another loop has done so, its run is to be taken first.
         """
-        ended = len(data) == 0  # a TypeError for None, which some readers give for "not now"
-        if self._error is None:
-            if self._eof and not ended:
-                raise LocalError("data behind the end of the stream")
-            if ended:
-                self._eof = True
-            elif self._at == len(self._data) and not self._later:
-                whole = bytes(data)
-                self._before += self._at
-                self._data, self._at = whole, 0
-            else:
-                self._later += data
-        return self._events()
-
-    def fail(self, error: EventError) -> EventError:
-        """Hold nothing more and raise `error` from now on; gives it back.
-
-        What is kept is a copy that is never raised itself: with its traceback it would
-        hold every frame that it passed, and the bytes in them.
-        """
-        if self._error is None:
-            self._error = copy(error)
-            deque(self._made, maxlen=0)  # whoever is in the middle of them gets no more either
-            self._before += self._at
-            self._data, self._at = b"", 0
-            self._later = bytearray()
-            return error
-        return copy(self._error)
-
-    def relay(self, sender: bytes, position: int, count: int) -> Relayed:
-        """Take the run of good messages that is next, see `codec.relay`."""
-        if self._error is not None or length_hint(self._made):
-            return Relayed([], b"")
-        self._refill()
-        relayed, self._at = relay(self._data, self._at, self.max_frame, sender, position, count)
-        return relayed
-
-    def _events(self) -> Iterator[Event]:
-        many = self._codec.many_by_word.get
-        while True:
-            yield from self._made
-            if length_hint(self._made):  # another iterator made them while this one stood
-                continue
-            data, at = self._data, self._at
-            if at + HEADER_SIZE <= len(data):
-                word = WORD.unpack_from(data, at + LENGTH_SIZE)[0]
-                decode_many = many(word)
-                if decode_many is not None:
-                    made, self._at = decode_many(data, at, word, self.max_frame, MADE_AT_ONCE)
-                    self._made = iter(made)
-                    if made:
-                        continue
-            if self._error is not None:
-                raise copy(self._error)
-            if self._refill():
-                continue
-            try:
-                rare = self._look()
-            except EventError as error:
-                self._failed(error)
-                continue
-            if rare is None:
-                return
-            yield rare
-
-    def _failed(self, error: EventError) -> None:
-        """Keep the error, with its place in the stream."""
-        if isinstance(error, ProtocolError):
-            error.offset += self._before
-        self.fail(error)
-
-    def _refill(self) -> bool:
-        """Join what came later, if it makes a difference; True if it was."""
-        rest = len(self._data) - self._at
-        if not self._later or rest + len(self._later) < self._need:
+        if length_hint(self.run):
+            return True
+        frame = self._frame()
+        if frame is None:
             return False
-        self._before += self._at
-        self._data, self._at = b"".join((self._data[self._at :], self._later)), 0
-        self._later = bytearray()
-        self._need = LENGTH_SIZE
+        at, stop, word, seq = frame
+        decode_many = self._codec.many_by_word.get(word)
+        if decode_many is not None:
+            data = self._data
+            made, end = decode_many(data, at, stop, word, seq, self.max_frame, AT_ONCE)
+            if made:
+                self._at, self._run_at, self._run_size = end, at, len(made)
+                self.run = iter(made)
+                return True
+        event = self._decode(at, stop, word, seq)
+        if event is None:
+            return False
+        self._run_at, self._run_size = at, 1
+        self.run = iter((event,))
         return True
 
-    def _look(self) -> Event | None:
-        """Judge what the fast road leaves: pieces, faults, and the last Error."""
-        data, at = self._data, self._at
-        rest = len(data) - at
-        if rest < LENGTH_SIZE:
-            self._wait(LENGTH_SIZE)
+    def decode_one(self) -> Event | None:
+        """Decode the event that is next; None where there is none. It is not in `run`."""
+        frame = self._frame()
+        return None if frame is None else self._decode(*frame)
+
+    def _decode(self, at: int, stop: int, word: int, seq: int) -> Event | None:
+        try:
+            event = self._codec.by_word[word](self._data, at + HEADER_SIZE, stop, seq)
+        except RemoteProtocolError as error:
+            self._fail(error)
             return None
-        (length,) = LENGTH.unpack_from(data, at)
-        judge_length(length, self.max_frame, at)
-        if rest < HEADER_SIZE:
-            self._wait(HEADER_SIZE)
-            return None
-        _, word, seq = _HEADER(data, at)
-        judge_header(word, seq, at, unnumbered=self.unnumbered)
-        stop = at + LENGTH_SIZE + length
-        if stop > len(data):
-            self._wait(LENGTH_SIZE + length)
-            return None
-        event = self._codec.decode_at(data, at, stop)
         self._at = stop
         return event
 
-    def _wait(self, need: int) -> None:
-        """Keep only the piece of a frame, until `need` bytes of it are in."""
-        self._need = need
-        if self._at:
+    def relay(self, sender: bytes, position: int, count: int) -> tuple[list[bytes], bytes]:
+        """Take the run of good messages that is next, see `codec.relay`."""
+        if self._later:
+            self._frame()
+        if self.end is not None:
+            return [], b""
+        facts, acks, self._at = relay(self._data, self._at, self.max_frame, sender, position, count)
+        return facts, acks
+
+    def _frame(self) -> tuple[int, int, int, int] | None:
+        """The next whole frame: place, end, word and seq. None where there is none.
+
+        Its header is unpacked and validated here, once; a piece is looked at again only when
+        the bytes that it lacks are there.
+        """
+        while self.end is None:
+            data, at = self._data, self._at
+            rest = len(data) - at
+            if rest < self._need:
+                if rest + len(self._later) < self._need:
+                    self._wait(rest)
+                    return None
+                self._join(self._later)
+                self._later = bytearray()
+                continue
+            try:
+                if rest < HEADER_SIZE:
+                    validate_length(LENGTH.unpack_from(data, at)[0], self.max_frame, at)
+                    self._need = HEADER_SIZE
+                    continue
+                length, word, seq = _header(data, at)
+                if not MIN_LENGTH <= length <= self.max_frame:
+                    validate_length(length, self.max_frame, at)
+                if not seq or word not in self._codec.by_word:
+                    validate_header(word, seq, at, unnumbered=self._unnumbered)
+            except RemoteProtocolError as error:
+                self._fail(error)
+                return None
+            stop = at + LENGTH_SIZE + length
+            if stop <= len(data):
+                return at, stop, word, seq
+            self._need = LENGTH_SIZE + length
+        return None
+
+    def _wait(self, rest: int) -> None:
+        """Hold only the piece of a frame that is not whole, or end where no more comes."""
+        if self.eof:
+            inside = rest or self._later
+            lost = "the stream ended inside a frame" if inside else self._lost
+            self.finish(None if lost is None else ConnectionLostError(lost))
+        elif self._at:
             self._before += self._at
             self._data, self._at = self._data[self._at :], 0
-        if self._eof and self.held:
-            raise ConnectionLost("the stream ended inside a frame")
+
+    def _fail(self, error: RemoteProtocolError) -> None:
+        """End with this error, whose place is in `_data`."""
+        error.offset += self._before
+        self.finish(error)
+
+    def finish(self, error: EventCodecError | None) -> None:
+        """Give no event but the end from now on, and hold nothing.
+
+        The error is copied: with its traceback it would hold every frame that it passed, and
+        the bytes in them.
+        """
+        if self.end is not None:
+            return
+        self._before = self.offset
+        deque(self.run, maxlen=0)  # a loop that is in the middle of them gets no more either
+        self.end = ConnectionEnded(copy(error))
+        self._data, self._at = b"", 0
+        self._later = bytearray()

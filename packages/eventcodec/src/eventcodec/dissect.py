@@ -16,11 +16,11 @@ from typing import Any
 from . import hints
 from .codec import LAST_ERROR, STANDARD, Codec
 from .compiler import Part, Step, walk
-from .errors import ErrorCode, ProtocolError
+from .errors import ErrorCode, RemoteProtocolError
 from .events import APPLICATION_TYPES, ApplicationEvent, Error, Event, Left, Unknown
-from .framing import HEADER, LENGTH, judge_header, judge_length
+from .framing import HEADER, LENGTH, validate_header, validate_length
 from .jsonlines import secrets_of, size_of
-from .limits import HEADER_SIZE, LENGTH_SIZE, MIN_LENGTH, Limits
+from .limits import DEFAULT_MAX_FRAME, HEADER_SIZE, LENGTH_SIZE, MIN_LENGTH, frame_limit
 from .wire import U8, U16, U32, U64, Octets
 
 __all__ = ["HEADER_PARTS", "Dissection", "Fault", "Frame", "Row", "dissect"]
@@ -104,15 +104,15 @@ def dissect(
 ) -> Dissection:
     """Take a frame apart, or a stream of them from its beginning, field by field.
 
-    The fault is the one that a `Decoder` of the same `codec` and limit would raise.
-    `max_frame` is the greatest `length` accepted in bytes, by default that of `Limits`.
+    The fault is the one that a `Decoder` of the same `codec` and limit ends with.
+    `max_frame` is the greatest `length` accepted in bytes, by default 65,791.
     With `secrets` everything is shown, credentials and tickets too.
 
     >>> dissection = dissect(bytes.fromhex("0000000c 0102 0000 0000000000000007"))
     >>> print(dissection.fault)
     MALFORMED: sender at byte 16: the frame ends inside it
     """
-    limit = Limits().max_frame if max_frame is None else max_frame
+    limit = DEFAULT_MAX_FRAME if max_frame is None else frame_limit(max_frame)
     frames: list[Frame] = []
     at, before = 0, None
     hint: str | None = None
@@ -134,14 +134,14 @@ def _judge(data: bytes, at: int, codec: Codec, limit: int) -> Event | Fault:
     try:
         if rest >= LENGTH_SIZE:
             (length,) = LENGTH.unpack_from(data, at)
-            judge_length(length, limit, at)
+            validate_length(length, limit, at)
             missing = LENGTH_SIZE + length - rest
         if rest >= HEADER_SIZE:
             _, word, seq = HEADER.unpack_from(data, at)
-            judge_header(word, seq, at, unnumbered=LAST_ERROR)
+            validate_header(word, seq, at, unnumbered=LAST_ERROR)
         if missing <= 0:
             return codec.decode_at(data, at, len(data) + missing)
-    except ProtocolError as error:
+    except RemoteProtocolError as error:
         return Fault(error.code, error.offset, error.field, error.reason)
     least = "" if rest >= LENGTH_SIZE else "at least "
     return Fault(None, len(data), None, f"{least}{missing} bytes of the frame are missing")

@@ -12,12 +12,12 @@ from __future__ import annotations
 from enum import IntEnum
 
 __all__ = [
-    "ConnectionLost",
+    "ConnectionLostError",
     "ErrorCode",
-    "EventError",
-    "LocalError",
-    "ProtocolError",
-    "RemoteError",
+    "EventCodecError",
+    "LocalProtocolError",
+    "PeerError",
+    "RemoteProtocolError",
 ]
 
 
@@ -87,11 +87,11 @@ _ABOUT = {
 }
 
 
-class EventError(Exception):
+class EventCodecError(Exception):
     """Whatever this package raises. Catch it to catch everything."""
 
 
-class LocalError(EventError):
+class LocalProtocolError(EventCodecError):
     """The caller asked for what cannot be done; nothing was sent, nothing changed.
 
     `field` names the field at fault, or is None; `reason` says what is wrong with it.
@@ -106,13 +106,13 @@ class LocalError(EventError):
         return self.reason if self.field is None else f"{self.field}: {self.reason}"
 
 
-class ProtocolError(EventError):
+class RemoteProtocolError(EventCodecError):
     """The peer broke a rule of the protocol.
 
     `code` is what to tell the peer; `seq` the number of its frame, 0 where the
     connection cannot go on; `field` the field at fault, or None; `reason` what is
     wrong with it; `offset` where, in bytes from the start of what was given: of the
-    stream for a decoder or a connection, of the frame for `decode` and in the `fault` of an
+    stream for a decoder or a connection, of the frame for `decode` and in the `decode_error` of an
     application event.
     """
 
@@ -139,7 +139,7 @@ class ProtocolError(EventError):
         return f"{self.code.name}: {place}: {self.reason}"
 
 
-class RemoteError(EventError):
+class PeerError(EventCodecError):
     """The peer ended the connection with an `Error` of seq 0.
 
     `code` is its number (an `ErrorCode` where it is a known one), `text` its
@@ -156,7 +156,7 @@ class RemoteError(EventError):
         return f"the peer ended the connection: {name}"
 
 
-class ConnectionLost(EventError):
+class ConnectionLostError(EventCodecError):
     """The stream ended without a clean end: no Ack of a Logout, no Error.
 
     Requests without a reply may or may not have had their effect.

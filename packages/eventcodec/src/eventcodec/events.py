@@ -16,7 +16,7 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform, overload
 
 from . import compiler
 from .compiler import Compiled, Part
-from .errors import LocalError, ProtocolError
+from .errors import LocalProtocolError, RemoteProtocolError
 from .limits import HEADER_SIZE
 from .wire import U8, U16, U32, U64, Bytes16, Rest, ShortText, Text, Wire
 
@@ -81,7 +81,7 @@ class _TypeNumber:
 
 def _check_seq(seq: object) -> None:
     if type(seq) is not int or not 0 <= seq <= LAST_SEQ:
-        raise LocalError(f"not an int in 0 … {LAST_SEQ}", field="seq")
+        raise LocalProtocolError(f"not an int in 0 … {LAST_SEQ}", field="seq")
 
 
 class _OnFirstUse:
@@ -135,13 +135,13 @@ def _refuse(event: Event, name: str, value: object = None) -> None:
 
 def _part(each: dataclasses.Field[Any]) -> Part:
     if "wire" not in each.metadata:
-        raise LocalError("say what it is made of, with field()", field=each.name)
+        raise LocalProtocolError("say what it is made of, with field()", field=each.name)
     return Part(each.name, each.metadata["wire"])
 
 
 def _check_type(type: object, allowed: Container[object], reason: str) -> None:
     if not isinstance(type, int) or type not in allowed:
-        raise LocalError(reason, field="type")
+        raise LocalProtocolError(reason, field="type")
 
 
 # Equality and representation stand here once: writing them for each class was half of what
@@ -152,7 +152,7 @@ class Event:
 
     `seq` is 0 until the event is numbered: a client numbers its requests when it sends
     them. `with_seq` gives the same event under another number. `parts` are its fields
-    as they stand on the wire, in order. Raises LocalError for a value that no frame
+    as they stand on the wire, in order. Raises LocalProtocolError for a value that no frame
     can carry.
 
     >>> Message(content="hello").with_seq(7)
@@ -170,7 +170,7 @@ class Event:
     """A request's own number, a reply's request, or a fact's position; u64."""
 
     def with_seq(self: E, seq: int) -> E:
-        """This event under the number `seq`, 0 to 2^64 - 1. Raises LocalError outside of it."""
+        """This event under the number `seq`. Raises LocalProtocolError outside of 0 … 2^64 - 1."""
         _check_seq(seq)
         return _rebuild(self.__class__, _state(self) | {"seq": seq})
 
@@ -179,7 +179,7 @@ class Event:
         for part in self.parts:
             reason = compiler.fault_of(part, self)
             if reason is not None:
-                raise LocalError(reason, field=part.name)
+                raise LocalProtocolError(reason, field=part.name)
 
     def __eq__(self, other: object) -> bool:
         if other.__class__ is not self.__class__:
@@ -385,16 +385,16 @@ class Unknown(_Numbered):
 
 
 class _Application(Fact, _Numbered):
-    __slots__ = ("data", "fault")
+    __slots__ = ("data", "decode_error")
 
     data: bytes
-    fault: ProtocolError | None
+    decode_error: RemoteProtocolError | None
 
     def _told(self) -> tuple[str, ...]:
-        """A misfit tells its fault in place of its data: those may hold what its class hides."""
-        if self.fault is None:
+        """A misfit tells its error in place of its data: those may hold what its class hides."""
+        if self.decode_error is None:
             return self._names
-        return tuple("fault" if name == "data" else name for name in self._names)
+        return tuple("decode_error" if name == "data" else name for name in self._names)
 
 
 @_declare()
@@ -404,7 +404,7 @@ class ApplicationEvent(_Application):
     Itself it is the general one: a `type`, who sent it, and `data`, the application's
     bytes. Derive from it, under `application_event`, to give the bytes names and types.
     What arrives and does not fit its declared class comes as the general one, with the
-    misfit in `fault`, and never ends a connection. EP-3.11-5.
+    misfit in `decode_error`, and never ends a connection. EP-3.11-5.
 
     `dataclasses.replace` knows what is declared with `field`, and so neither `type` nor
     `data` of the general one; they are given again. Classes derived from it need not.
@@ -426,10 +426,10 @@ class ApplicationEvent(_Application):
         sender: str = "",
         data: bytes = b"",
         seq: int = 0,
-        fault: ProtocolError | None = None,
+        decode_error: RemoteProtocolError | None = None,
     ) -> None:
         _check_type(type, APPLICATION_TYPES, "not in 0x80 … 0xFF")
-        _fill(self, seq=seq, _number=type, sender=sender, data=data, fault=fault)
+        _fill(self, seq=seq, _number=type, sender=sender, data=data, decode_error=decode_error)
 
 
 def _fill(event: Event, **values: object) -> None:
@@ -448,7 +448,7 @@ def application_event(number: int) -> Callable[[type[A]], type[A]]:
     """Declare an application's own event: its type `number`, 0x80 to 0xFF, and its fields.
 
     The class has `sender` in front of its own fields, and `data`, its own part of the
-    body as bytes. Give it to a `Codec` to have it decoded. Raises LocalError for a
+    body as bytes. Give it to a `Codec` to have it decoded. Raises LocalProtocolError for a
     number or a field name that is not free, and for a class that is no ApplicationEvent.
 
     >>> from eventcodec import ApplicationEvent, application_event, field, wire
@@ -462,15 +462,15 @@ def application_event(number: int) -> Callable[[type[A]], type[A]]:
 
     def declare(declared: type[A]) -> type[A]:
         if not issubclass(declared, ApplicationEvent):
-            raise LocalError(f"{declared.__name__} does not derive from ApplicationEvent")
+            raise LocalProtocolError(f"{declared.__name__} does not derive from ApplicationEvent")
         own = declared.__annotations__
         for name in own:
             if name.startswith("_") or name in dir(ApplicationEvent):
-                raise LocalError("not free for a field", field=name)
+                raise LocalProtocolError("not free for a field", field=name)
         _check_type(number, APPLICATION_TYPES, "not in 0x80 … 0xFF")
         event: Any = _declare(number)(declared)
         event.data = property(_own_data)
-        event.fault = None
+        event.decode_error = None
         return event  # type: ignore[no-any-return]
 
     return declare

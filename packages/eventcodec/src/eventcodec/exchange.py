@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from .codec import encode
-from .connection import ClientConnection, Refused, Reply, ServerConnection
-from .decoder import Decoder
-from .errors import LocalError, ProtocolError, RemoteError
+from .connection import ClientConnection, InvalidRequest, Reply, ServerConnection
+from .decoder import ConnectionEnded, Decoder
+from .errors import LocalProtocolError, PeerError, RemoteProtocolError
 from .events import Ack, Error, Event, Login, Message, Ping, Pong, Welcome
 from .jsonlines import from_object, to_object
-from .limits import MAX_FRAME, Limits
+from .limits import DEFAULT_MAX_FRAME, MAX_FRAME
 from .vectors import Invalid, Vectors
 
 __all__ = ["RECEIVERS", "Case", "answer", "cases", "complaint"]
@@ -90,7 +90,7 @@ def _reading(
     data: bytes,
     receiver: str = "codec",
     state: str | None = None,
-    limit: int = Limits().max_frame,
+    limit: int = DEFAULT_MAX_FRAME,
 ) -> dict[str, Any]:
     return {"id": id, "bytes": data.hex(), "receiver": receiver, "state": state, "limit": limit}
 
@@ -114,7 +114,7 @@ def complaint(case: Case, line: bytes) -> str | None:
 def answer(question: Object) -> Object:
     """This package's own answer.
 
-    Raises LocalError for what is no question.
+    Raises LocalProtocolError for what is no question.
 
     >>> answer({"id": "x", "bytes": "0000000b", "receiver": "codec", "state": None, "limit": 100})
     {'error': 1}
@@ -125,7 +125,7 @@ def answer(question: Object) -> Object:
         data = bytes.fromhex(question["bytes"])
         return _read(_receiver(question), data)
     except (KeyError, TypeError, ValueError) as error:
-        raise LocalError(f"no question: {type(error).__name__}") from None
+        raise LocalProtocolError(f"no question: {type(error).__name__}") from None
 
 
 Receiver = Decoder | ClientConnection | ServerConnection
@@ -134,23 +134,29 @@ Receiver = Decoder | ClientConnection | ServerConnection
 def _receiver(question: Object) -> Receiver:
     receiver, state = question["receiver"], question["state"]
     if receiver == "codec":
-        return Decoder(Limits(max_frame=question["limit"]))
+        return Decoder(max_frame=question["limit"])
     if state not in ("new", "member") or receiver not in RECEIVERS:
-        raise LocalError("no receiver of the vectors is in this state")
+        raise LocalProtocolError("no receiver of the vectors is in this state")
     return _server(state) if receiver == "server" else _client(state)
 
 
 def _read(receiver: Receiver, data: bytes) -> Object:
-    try:
-        for event in receiver.receive(data):
-            if isinstance(event, Refused):
-                return {"error": event.error.code}
-            return to_object(event.event if isinstance(event, Reply) else event)
-    except ProtocolError as error:
-        return {"error": int(error.code)}
-    except RemoteError as end:
-        return to_object(Error(code=end.code, text=end.text))
-    return {"incomplete": True}
+    if data:
+        receiver.receive_data(data)
+    match receiver.next_event():
+        case None:
+            return {"incomplete": True}
+        case ConnectionEnded(error=RemoteProtocolError(code=code)):
+            return {"error": int(code)}
+        case ConnectionEnded(error=PeerError(code=code, text=text)):
+            return to_object(Error(code=code, text=text))
+        case InvalidRequest(error=refusal):
+            return {"error": refusal.code}
+        case Reply(event=reply):
+            return to_object(reply)
+        case event:
+            assert isinstance(event, Event)
+            return to_object(event)
 
 
 _WELCOME = Welcome(user="ann", ticket=1, position=1, max_frame=MAX_FRAME, heartbeat=0)
@@ -160,7 +166,9 @@ def _server(state: str) -> ServerConnection:
     """A server's end as README.md of the vectors wants it."""
     server = ServerConnection()
     if state == "member":
-        for request in server.receive(encode(Login(seq=1, user="ann"))):
+        server.receive_data(encode(Login(seq=1, user="ann")))
+        for request in server.events():
+            assert isinstance(request, Login)
             server.reply(request, _WELCOME)
     return server
 
@@ -179,7 +187,7 @@ def _client(state: str) -> ClientConnection:
         last = said
     for request, reply in requests:
         seq = client.send(request).seq
-        for _ in client.receive(encode(reply.with_seq(seq))):
-            pass
+        client.receive_data(encode(reply.with_seq(seq)))
+        client.next_event()
     client.send(last)
     return client

@@ -1,6 +1,6 @@
 """The frame: four bytes of length, twelve of header, a body.
 
-Rule: a frame is judged in the order length, version, reserved, seq, each as soon
+Rule: a frame is validated in the order length, version, reserved, seq, each as soon
 as its bytes are in: the length at 4 bytes, the rest at 16. Nothing here knows an
 event or looks inside a body.
 
@@ -11,16 +11,15 @@ from __future__ import annotations
 
 from struct import Struct
 
-from .errors import ErrorCode, ProtocolError
+from .errors import ErrorCode, RemoteProtocolError
 from .limits import HEADER_SIZE, LENGTH_SIZE, MIN_LENGTH, VERSION
 
-__all__ = ["HEADER", "LENGTH", "WORD", "judge_header", "judge_length", "pack_header", "word_of"]
+__all__ = ["HEADER", "LENGTH", "pack_header", "validate_header", "validate_length", "word_of"]
 
 LENGTH = Struct(">I")
-WORD = Struct(">I")
 HEADER = Struct(">IIQ")
 """Length, word, seq. The word is version, type and reserved in one number, so that
-one comparison or one look-up judges all three."""
+one comparison or one look-up validates all three."""
 
 
 def word_of(type: int) -> int:
@@ -37,37 +36,39 @@ def pack_header(type: int, seq: int, body_size: int) -> bytes:
     return HEADER.pack(MIN_LENGTH + body_size, word_of(type), seq)
 
 
-def judge_length(length: int, limit: int, offset: int) -> None:
+def validate_length(length: int, limit: int, offset: int) -> None:
     """Refuse a length that no frame has, or that the reader does not take.
 
-    Raises ProtocolError, MALFORMED or FRAME_TOO_LARGE; `offset` is the frame's place.
-    EP-2.1-3: judged as soon as these four bytes are in.
+    Raises RemoteProtocolError, MALFORMED or FRAME_TOO_LARGE; `offset` is the frame's place.
+    EP-2.1-3: validated as soon as these four bytes are in.
     """
     if length < MIN_LENGTH:
         reason = f"{length}, and a frame has at least {MIN_LENGTH} bytes behind its length"
-        raise ProtocolError(ErrorCode.MALFORMED, reason, field="length", offset=offset)
+        raise RemoteProtocolError(ErrorCode.MALFORMED, reason, field="length", offset=offset)
     if length > limit:
         reason = f"{length} bytes, and {limit} is the most that is accepted here"
-        raise ProtocolError(ErrorCode.FRAME_TOO_LARGE, reason, field="length", offset=offset)
+        raise RemoteProtocolError(ErrorCode.FRAME_TOO_LARGE, reason, field="length", offset=offset)
 
 
-def judge_header(word: int, seq: int, offset: int, *, unnumbered: int | None) -> None:
+def validate_header(word: int, seq: int, offset: int, *, unnumbered: int | None) -> None:
     """Refuse a header of another version, with reserved bits, or with seq 0.
 
     `unnumbered` is the one word that may stand with seq 0, if any; `offset` is the
-    frame's place. Raises ProtocolError, UNSUPPORTED_VERSION or MALFORMED.
-    EP-2.2-9: judged as soon as the 16 bytes of the header are in.
+    frame's place. Raises RemoteProtocolError, UNSUPPORTED_VERSION or MALFORMED.
+    EP-2.2-9: validated as soon as the 16 bytes of the header are in.
     """
     version, reserved = word >> 24, word & 0xFFFF
     if version != VERSION:
         reason = f"{version}, and only {VERSION} is spoken here"
         place = offset + LENGTH_SIZE
-        raise ProtocolError(ErrorCode.UNSUPPORTED_VERSION, reason, field="version", offset=place)
+        raise RemoteProtocolError(
+            ErrorCode.UNSUPPORTED_VERSION, reason, field="version", offset=place
+        )
     if reserved:
-        raise ProtocolError(ErrorCode.MALFORMED, "not 0", field="reserved", offset=offset + 6)
+        raise RemoteProtocolError(ErrorCode.MALFORMED, "not 0", field="reserved", offset=offset + 6)
     if not seq and word != unnumbered:
         reason = "0, and only the last Error has that"
-        raise ProtocolError(ErrorCode.MALFORMED, reason, field="seq", offset=offset + 8)
+        raise RemoteProtocolError(ErrorCode.MALFORMED, reason, field="seq", offset=offset + 8)
 
 
 assert HEADER.size == HEADER_SIZE

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 
 from .codec import Codec
-from .errors import ProtocolError
+from .errors import RemoteProtocolError
 from .events import APPLICATION_TYPES, Message
 from .framing import LENGTH
 from .limits import HEADER_SIZE, LENGTH_SIZE, MIN_LENGTH, VERSION
@@ -166,8 +166,8 @@ def _explains(repair: Repair, data: bytes, codec: Codec, limit: int) -> bool:
         return False
     rest, taken = mended
     try:
-        event = codec.decode(LENGTH.pack(len(rest)) + rest, limit=limit)
-    except ProtocolError:
+        event = codec.decode(LENGTH.pack(len(rest)) + rest, max_frame=limit)
+    except RemoteProtocolError:
         return False
     if event.seq > PLAUSIBLE_SEQ:
         return False

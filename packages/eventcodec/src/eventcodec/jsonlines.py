@@ -15,7 +15,7 @@ import re
 from typing import Any
 
 from .compiler import Part
-from .errors import LocalError
+from .errors import LocalProtocolError
 from .events import STANDARD_EVENTS, ApplicationEvent, Event, Unknown
 from .wire import U8, U64, Integer, Octets
 
@@ -53,24 +53,24 @@ def to_object(event: Event, *, secrets: bool = True) -> dict[str, Any]:
 
 
 def from_object(form: object) -> Event:
-    """The event that an object stands for. Raises LocalError where it stands for none.
+    """The event that an object stands for. Raises LocalProtocolError where it stands for none.
 
     >>> from_object({"event": "Ack", "seq": "7", "position": "42"})
     Ack(seq=7, position=42)
     """
     if not isinstance(form, dict):
-        raise LocalError("not an object")
+        raise LocalProtocolError("not an object")
     name = form.get("event")
     kind = _KINDS.get(name) if isinstance(name, str) else None
     if kind is None:
-        raise LocalError(f"not one of {', '.join(map(str, _KINDS))}", field="event")
+        raise LocalProtocolError(f"not one of {', '.join(map(str, _KINDS))}", field="event")
     parts = {part.name: part for part in _parts(kind)}
     for name in parts:
         if name not in form:
-            raise LocalError("is missing", field=name)
+            raise LocalProtocolError("is missing", field=name)
     for key in form:
         if key != "event" and key not in parts:
-            raise LocalError(f"not a field of {kind.__name__}", field=ascii(key))
+            raise LocalProtocolError(f"not a field of {kind.__name__}", field=ascii(key))
     values: dict[str, Any] = {name: _read(part, form[name]) for name, part in parts.items()}
     return kind(**values)
 
@@ -86,16 +86,16 @@ def dumps(event: Event, *, secrets: bool = True) -> str:
 
 
 def loads(line: str | bytes) -> Event:
-    """The event in a line of JSON. Raises LocalError for what is not JSON, or no event."""
+    """The event in a line of JSON. Raises LocalProtocolError for what is not JSON, or no event."""
     try:
         text = line if isinstance(line, str) else str(line, "utf-8")
         form = json.loads(text, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
-        raise LocalError(f"not JSON: {error.msg} at column {error.colno}") from None
+        raise LocalProtocolError(f"not JSON: {error.msg} at column {error.colno}") from None
     except UnicodeDecodeError:
-        raise LocalError("not JSON: not UTF-8") from None
+        raise LocalProtocolError("not JSON: not UTF-8") from None
     except (ValueError, RecursionError):
-        raise LocalError("not JSON: a number too long, or too deep") from None
+        raise LocalProtocolError("not JSON: a number too long, or too deep") from None
     return from_object(form)
 
 
@@ -125,11 +125,11 @@ def _read(part: Part, value: object) -> object:
     subcon = part.subcon
     if isinstance(subcon, Integer) and subcon.size == 8:
         if not isinstance(value, str) or not _DECIMAL.fullmatch(value):
-            raise LocalError("not a number as a decimal string", field=part.name)
+            raise LocalProtocolError("not a number as a decimal string", field=part.name)
         return int(value)
     if isinstance(subcon, Octets) and not subcon.text:
         if not isinstance(value, str) or not _HEX.fullmatch(value):
-            raise LocalError("not bytes as lowercase hex", field=part.name)
+            raise LocalProtocolError("not bytes as lowercase hex", field=part.name)
         return bytes.fromhex(value)
     return value
 
@@ -137,5 +137,5 @@ def _read(part: Part, value: object) -> object:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     form = dict(pairs)
     if len(form) < len(pairs):
-        raise LocalError("not JSON: a name stands twice")
+        raise LocalProtocolError("not JSON: a name stands twice")
     return form

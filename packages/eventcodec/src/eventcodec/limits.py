@@ -8,13 +8,13 @@ Layer: the ground, beside `errors`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from .errors import LocalError
+from .errors import LocalProtocolError
 
 __all__ = [
     "ANY_FRAME",
+    "DEFAULT_MAX_FRAME",
     "HEADER_SIZE",
     "LENGTH_SIZE",
     "LIMITS",
@@ -27,7 +27,7 @@ __all__ = [
     "SENDER_ALLOWANCE",
     "VERSION",
     "Limit",
-    "Limits",
+    "frame_limit",
 ]
 
 VERSION = 1
@@ -38,6 +38,8 @@ MAX_SHORT_TEXT = 255
 SENDER_ALLOWANCE = MAX_SHORT_TEXT
 MAX_FRAME_BEFORE_WELCOME = 4_096
 MAX_FRAME = 65_536
+DEFAULT_MAX_FRAME = MAX_FRAME + SENDER_ALLOWANCE
+"""What a decoder reads: all that a server with default settings writes."""
 MAX_FRAME_CEILING = 16 * 1024 * 1024
 MAX_POSITION = 2**63 - 1
 ANY_FRAME = 2**32 - 1
@@ -109,20 +111,12 @@ LIMITS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What a `Decoder` lets a peer make it hold.
+def frame_limit(max_frame: int) -> int:
+    """This number, as the greatest `length` that is read. Raises LocalProtocolError.
 
-    `max_frame` is the greatest `length` accepted, in bytes: everything of a frame
-    but its first four. The default takes what a server with default settings writes.
-    Raises LocalError for a number that no length can have.
-
-    >>> Limits().max_frame
-    65791
+    >>> frame_limit(4_096)
+    4096
     """
-
-    max_frame: int = MAX_FRAME + SENDER_ALLOWANCE
-
-    def __post_init__(self) -> None:
-        if not MIN_LENGTH <= self.max_frame <= ANY_FRAME:
-            raise LocalError(f"not in {MIN_LENGTH} … {ANY_FRAME}", field="max_frame")
+    if not MIN_LENGTH <= max_frame <= ANY_FRAME:
+        raise LocalProtocolError(f"not in {MIN_LENGTH} … {ANY_FRAME}", field="max_frame")
+    return max_frame

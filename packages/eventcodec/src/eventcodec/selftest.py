@@ -16,8 +16,8 @@ from random import Random
 from . import exchange, vectors, wire
 from .codec import Codec, encode
 from .compiler import reference, walk
-from .decoder import Decoder
-from .errors import ConnectionLost, ProtocolError
+from .decoder import ConnectionEnded, Decoder
+from .errors import RemoteProtocolError
 from .events import APPLICATION_TYPES, ApplicationEvent, Event, Unknown, application_event, field
 from .framing import pack_header
 from .limits import HEADER_SIZE, LENGTH_SIZE
@@ -116,9 +116,9 @@ def _agreement(random: Random) -> Iterator[str | None]:
 def _decoded(frame: bytes) -> Event | None:
     try:
         event = CODEC.decode(frame)
-    except ProtocolError:
+    except RemoteProtocolError:
         return None
-    return None if getattr(event, "fault", None) else event
+    return None if getattr(event, "decode_error", None) else event
 
 
 def _values(event: Event) -> dict[str, object]:
@@ -177,18 +177,18 @@ def _pieces(random: Random, stream: bytes) -> Iterator[bytes]:
         stream = stream[size:]
 
 
-def _outcome(chunks: Iterable[bytes]) -> tuple[list[Event], object]:
+def _outcome(chunks: Iterable[bytes]) -> tuple[list[object], str, object]:
     """The events in a stream, and its end: what went wrong, and at which byte."""
     decoder = Decoder(codec=CODEC)
-    events: list[Event] = []
-    try:
-        for chunk in (*chunks, b""):
-            events.extend(decoder.receive(chunk))
-    except ProtocolError as error:
-        return events, (str(error), error.seq)
-    except ConnectionLost as error:
-        return events, str(error)
-    return events, None
+    found: list[object] = []
+    for chunk in chunks:
+        decoder.receive_data(chunk)
+        found += decoder.events()
+    decoder.receive_eof()
+    found += decoder.events()
+    *events, end = found
+    error = end.error if isinstance(end, ConnectionEnded) else None
+    return events, str(error), getattr(error, "seq", None)
 
 
 CHECKS: tuple[tuple[str, Callable[[Random], Iterator[str | None]]], ...] = (

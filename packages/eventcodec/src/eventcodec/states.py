@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from .errors import ErrorCode, LocalError
+from .errors import ErrorCode, LocalProtocolError
 from .events import (
     APPLICATION_TYPES,
     STANDARD_EVENTS,
@@ -35,8 +35,8 @@ __all__ = [
     "UNKNOWN",
     "Role",
     "State",
-    "judge",
     "kind_of",
+    "validate",
 ]
 
 
@@ -147,15 +147,15 @@ REPLIES: dict[int, int] = {
 """What answers a request that was carried out; an Error answers any that was not."""
 
 
-def judge(role: Role, state: State, type: int) -> ErrorCode | None:
+def validate(role: Role, state: State, type: int) -> ErrorCode | None:
     """None where an event of this type may come now, else what is wrong with it.
 
-    Raises LocalError for a state that this role has not: a server knows no LEAVING.
+    Raises LocalProtocolError for a state that this role has not: a server knows no LEAVING.
 
-    >>> judge(Role.SERVER, State.NEW, Message.type)
+    >>> validate(Role.SERVER, State.NEW, Message.type)
     <ErrorCode.LOGIN_REQUIRED: 10>
     """
     row = RULES.get((role, state))
     if row is None:
-        raise LocalError(f"a {role.value} is never {state.value}", field="state")
+        raise LocalProtocolError(f"a {role.value} is never {state.value}", field="state")
     return row[kind_of(type)]

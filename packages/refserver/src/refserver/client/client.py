@@ -19,7 +19,8 @@ from pathlib import Path
 from eventcodec import (
     ApplicationEvent,
     ClientConnection,
-    ConnectionLost,
+    ConnectionEnded,
+    ConnectionLostError,
     Error,
     ErrorCode,
     Joined,
@@ -27,16 +28,15 @@ from eventcodec import (
     Login,
     Logout,
     Message,
-    ProtocolError,
-    RemoteError,
+    PeerError,
+    RemoteProtocolError,
     Reply,
     Unknown,
 )
 
-from ..exit_codes import Exit
-
 __all__ = ["CHUNK", "Fact", "Failed", "Member", "connect", "plain", "trusting", "why"]
 
+FAILED, USAGE, UNREACHABLE = 1, 2, 4
 CHUNK = 1 << 16
 
 Fact = Message | Joined | Left | ApplicationEvent | Unknown
@@ -45,7 +45,7 @@ Fact = Message | Joined | Left | ApplicationEvent | Unknown
 class Failed(Exception):
     """What was asked for was not done; the message says why in one line."""
 
-    def __init__(self, reason: str, code: Exit = Exit.FAILED) -> None:
+    def __init__(self, reason: str, code: int = FAILED) -> None:
         super().__init__(reason)
         self.code = code
 
@@ -128,16 +128,27 @@ class Member:
         except OSError as error:
             raise Failed(f"the connection failed: {error.strerror or error}{self._hint}") from error
         self._heard |= bool(data)
-        try:
-            yield from self.conn.receive(data)
-        except RemoteError as error:
-            said = Error(code=error.code, text=error.text)
-            raise Failed(f"the server ended the connection: {why(said)}") from error
-        except ConnectionLost as error:
-            raise Failed(f"the connection was lost{self._hint}") from error
-        except ProtocolError as error:
-            raise Failed(f"the server broke the protocol: {error}") from error
+        if data:
+            self.conn.receive_data(data)
+        else:
+            self.conn.receive_eof()
+        for event in self.conn.events():
+            if isinstance(event, ConnectionEnded):
+                self._check(event)
+            else:
+                yield event
         self.flush()
+
+    def _check(self, end: ConnectionEnded) -> None:
+        """Raise Failed for an end that is not clean."""
+        match end.error:
+            case PeerError(code=code, text=text):
+                said = Error(code=code, text=text)
+                raise Failed(f"the server ended the connection: {why(said)}")
+            case ConnectionLostError():
+                raise Failed(f"the connection was lost{self._hint}")
+            case RemoteProtocolError() as error:
+                raise Failed(f"the server broke the protocol: {error}")
 
 
 def why(error: Error) -> str:
@@ -157,20 +168,20 @@ def connect(
         sock = socket.create_connection(address, timeout)
     except OSError as error:
         raise Failed(
-            f"cannot connect to {where}: {error.strerror or error}", Exit.UNREACHABLE
+            f"cannot connect to {where}: {error.strerror or error}", UNREACHABLE
         ) from error
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if context is None:
         # EP-6.3-1, judged by where the connection really leads.
         if credential and not ipaddress.ip_address(sock.getpeername()[0]).is_loopback:
             sock.close()
-            raise Failed(f"a credential goes to {where} over TLS only: add --tls", Exit.USAGE)
+            raise Failed(f"a credential goes to {where} over TLS only: add --tls", USAGE)
         return sock
     try:
         return context.wrap_socket(sock, server_hostname=host)
     except (OSError, ValueError) as error:
         sock.close()
-        raise Failed(f"no TLS with {where}: {plain(str(error))}", Exit.UNREACHABLE) from error
+        raise Failed(f"no TLS with {where}: {plain(str(error))}", UNREACHABLE) from error
 
 
 def trusting(ca: Path | None) -> ssl.SSLContext:
@@ -180,4 +191,4 @@ def trusting(ca: Path | None) -> ssl.SSLContext:
     except OSError as error:
         is_read = isinstance(error, ssl.SSLError)
         reason = "holds no certificate in PEM form" if is_read else error.strerror
-        raise Failed(f"--ca {ca}: {reason}", Exit.USAGE) from error
+        raise Failed(f"--ca {ca}: {reason}", USAGE) from error

@@ -23,14 +23,13 @@ import click
 from eventcodec import (
     Ack,
     ApplicationEvent,
+    ConnectionEnded,
     Decoder,
     Error,
     Event,
-    EventError,
     Joined,
     Left,
-    Limits,
-    LocalError,
+    LocalProtocolError,
     Login,
     Message,
     Ping,
@@ -42,13 +41,11 @@ from eventcodec import (
 from eventcodec.limits import MAX_FRAME_CEILING, SENDER_ALLOWANCE
 
 from ..arguments import Number, Whole, an_address
-from ..exit_codes import CLIENT_COMMANDS, in_one_line
 from .client import CHUNK, Fact, Failed, Member, connect, plain, why
 
 __all__ = ["register"]
 
 CREDENTIAL = "REFSERVER_CREDENTIAL"
-EXIT_CODES = in_one_line(CLIENT_COMMANDS)
 IN_FLIGHT = 64
 """Requests without a reply at a time: neither side then fills up while the other waits."""
 FIELDS: tuple[str, ...] = (
@@ -125,7 +122,7 @@ def _connecting(command: Command) -> Command:
 
 
 def _login(user: str | None, credential_file: Path | None) -> Login:
-    """Who logs in, and with what. Raises LocalError for what no Login can carry."""
+    """Who logs in, and with what. Raises LocalProtocolError for what no Login can carry."""
     credential = os.environb.get(CREDENTIAL.encode(), b"")
     if credential_file is not None:
         credential = credential_file.read_bytes().removesuffix(b"\n").removesuffix(b"\r")
@@ -216,7 +213,7 @@ class Sending:
     def _send(self, event: Event) -> None:
         try:
             self._member.conn.send(event)
-        except LocalError as error:
+        except LocalProtocolError as error:
             raise Failed(f"not sent: {plain(str(error))}") from error
 
 
@@ -233,7 +230,7 @@ def _event(line: bytes, where: str) -> Event:
         raise Failed(f"{where}, column {error.colno}: not JSON") from None
     except (ValueError, RecursionError):
         raise Failed(f"{where}: not JSON") from None
-    except LocalError as error:
+    except LocalProtocolError as error:
         raise Failed(f"{where}: {plain(str(error))}") from error
     if not isinstance(event, Message | ApplicationEvent | Ping):
         raise Failed(f"{where}: only Message, ApplicationEvent and Ping can be sent")
@@ -266,25 +263,31 @@ def _poke(sock: socket.socket, data: bytes, timeout: float) -> None:
 
 def _exchange(sock: socket.socket, data: bytes, timeout: float) -> Iterator[Event]:
     """Send, end one's own stream, and give every frame up to the end of the server's."""
-    decoder = Decoder(Limits(max_frame=MAX_FRAME_CEILING + SENDER_ALLOWANCE))
-    chunk = None
+    decoder = Decoder(max_frame=MAX_FRAME_CEILING + SENDER_ALLOWANCE)
     try:
         sock.sendall(data)
         if not isinstance(sock, ssl.SSLSocket):
             # The server answers what came before it and closes: EP-10.3-5.
             sock.shutdown(socket.SHUT_WR)
-        while chunk != b"":
-            chunk = sock.recv(CHUNK)
-            yield from decoder.receive(chunk)
+        while True:
+            if chunk := sock.recv(CHUNK):
+                decoder.receive_data(chunk)
+            else:
+                decoder.receive_eof()
+            for event in decoder.events():
+                if not isinstance(event, ConnectionEnded):
+                    yield event
+                elif event.error is None:
+                    return
+                else:
+                    raise Failed(f"what came is no frame: {event.error}")
     except TimeoutError:
         raise Failed(f"nothing more within {timeout:g} s, and no end of the stream") from None
     except OSError as error:
         raise Failed(f"the connection failed: {error.strerror or error}") from error
-    except EventError as error:
-        raise Failed(f"what came is no frame: {error}") from error
 
 
-@click.command(epilog=EXIT_CODES)
+@click.command()
 @_connecting
 @click.argument("texts", metavar="[TEXT]...", nargs=-1)
 @click.option("--json", "file", type=click.File("rb"), help="Events as JSON lines; - is stdin.")
@@ -319,6 +322,10 @@ def send(
     a login comes first only with --as. An Error among them is exit code 1.
 
     Of HOST:PORT one may be left out: localhost, :3000, 3000.
+
+    \b
+    Exit codes: 0 all accepted, 1 refused, lost or too late, 2 usage, 4 unreachable,
+    5 stdout takes nothing.
 
     \b
     Examples:
@@ -397,7 +404,7 @@ def _follow(
                 shown += 1
 
 
-@click.command(epilog=EXIT_CODES)
+@click.command()
 @_connecting
 @click.option("--json", "as_json", is_flag=True, help="Events as JSON lines.")
 @click.option(
@@ -429,6 +436,10 @@ def tail(
     """Print what happens in a room, a line for each event, until Ctrl-C.
 
     Of HOST:PORT one may be left out: localhost, :3000, 3000.
+
+    \b
+    Exit codes: 0 left by itself, 1 ended by the server or lost, 2 usage, 4 unreachable,
+    5 stdout takes nothing.
 
     \b
     Examples:

@@ -13,9 +13,10 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from eventcodec import STANDARD_EVENTS, ApplicationEvent, ErrorCode, Event, wire
+from eventcodec import ApplicationEvent, ErrorCode, Event, wire
 from eventcodec.dissect import HEADER_PARTS
 from eventcodec.limits import HEADER_SIZE, LENGTH_SIZE
+from eventcodec.tables import STANDARD_EVENTS
 
 __all__ = ["NOTHING", "Begun", "Piece", "annotate", "named", "summaries", "summary"]
 

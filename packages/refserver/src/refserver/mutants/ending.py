@@ -69,7 +69,7 @@ def _(patch: Patch) -> None:
 @mutant("refused-login-raises-the-limit", "the limit is raised by any Login")
 def _(patch: Patch) -> None:
     def login(original: Any, self: Any, login: Login, now: float) -> None:
-        self._conn._decoder.max_frame = 65_536
+        self._conn._stream.max_frame = 65_536
         original(self, login, now)
 
     patch.around(Session, "_login", login)
@@ -168,7 +168,8 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     def goodbye(original: Any, self: Any, code: ErrorCode, *arguments: Any) -> None:
         if code is ErrorCode.TIMEOUT and self.member is not None:
-            self._finish(self._conn.goodbye(code), LeftReason.EVICTED)
+            self._conn.goodbye(code)
+            self._finish(self._conn.data_to_send(), LeftReason.EVICTED)
         else:
             original(self, code, *arguments)
 

@@ -223,7 +223,8 @@ def _(patch: Patch) -> None:
             if 12 <= length <= 4_096 and len(data) - at < 4 + length:
                 break
             at = at + 4 + length if length >= 12 else len(data)
-        original(self, data[:at], now)
+        if at:
+            original(self, data[:at], now)
 
     patch.around(Session, "receive", receive)
 

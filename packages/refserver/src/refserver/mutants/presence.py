@@ -254,7 +254,7 @@ class _Everybody:
 def _(patch: Patch) -> None:
     def login(original: Any, self: Any, login: Login, now: float) -> None:
         if names.fault_of(login.user):
-            self._reply(self._conn.reply(login, Error(code=ErrorCode.BAD_USER)))
+            self._reply(self._replied(login, Error(code=ErrorCode.BAD_USER)))
         else:
             original(self, login, now)
 

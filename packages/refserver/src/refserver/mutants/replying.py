@@ -16,12 +16,11 @@ from eventcodec import (
     ApplicationEvent,
     Error,
     ErrorCode,
+    InvalidRequest,
     Logout,
     Message,
     Ping,
     Pong,
-    Refused,
-    Relayed,
     ServerConnection,
     Unknown,
     Welcome,
@@ -35,17 +34,28 @@ from .registry import Patch, mutant
 
 def on_reply(patch: Patch, change: Callable[[Any, Any, bytes], bytes]) -> None:
     """Change the frames of replies: `change` gets the request, the event and its frame."""
-    no_short_road(patch)
+    no_fast_path(patch)
 
-    def reply(original: Any, self: Any, request: Any, event: Any) -> bytes:
-        return change(request, event.with_seq(request.seq), original(self, request, event))
+    def reply(original: Any, self: Any, request: Any, event: Any) -> None:
+        original(self, request, event)
+        self._out[-1] = change(request, event.with_seq(request.seq), self._out[-1])
 
     patch.around(ServerConnection, "reply", reply)
 
 
-def no_short_road(patch: Patch) -> None:
+def on_goodbye(patch: Patch, change: Callable[[int, bytes], bytes]) -> None:
+    """Change the last frame: `change` gets its code and the frame."""
+
+    def goodbye(original: Any, self: Any, code: int, *arguments: Any) -> None:
+        original(self, code, *arguments)
+        self._out[-1] = change(code, self._out[-1])
+
+    patch.around(ServerConnection, "goodbye", goodbye)
+
+
+def no_fast_path(patch: Patch) -> None:
     """Let messages be handled one by one, as events."""
-    patch.set(ServerConnection, "relay", lambda self, position, count: Relayed([], b""))
+    patch.set(ServerConnection, "relay", lambda self, position, count: [])
 
 
 def welcome_mutant(name: str, wrong: str, **change: Callable[[Any], Any]) -> None:
@@ -134,28 +144,23 @@ def _(patch: Patch) -> None:
 
 @mutant("fatal-under-a-seq", "a fatal error has seq 1")
 def _(patch: Patch) -> None:
-    def goodbye(original: Any, self: Any, *arguments: Any) -> bytes:
-        frame: bytes = original(self, *arguments)
-        return frame[:15] + b"\1" + frame[16:]
-
-    patch.around(ServerConnection, "goodbye", goodbye)
+    on_goodbye(patch, lambda code, frame: frame[:15] + b"\1" + frame[16:])
 
 
 @mutant("answered-in-its-version", "UNSUPPORTED_VERSION is written in version 2")
 def _(patch: Patch) -> None:
-    def goodbye(original: Any, self: Any, code: int, *arguments: Any) -> bytes:
-        frame: bytes = original(self, code, *arguments)
+    def changed(code: int, frame: bytes) -> bytes:
         other = code == ErrorCode.UNSUPPORTED_VERSION
         return frame[:4] + b"\2" + frame[5:] if other else frame
 
-    patch.around(ServerConnection, "goodbye", goodbye)
+    on_goodbye(patch, changed)
 
 
-def on_refused(patch: Patch, answer: Callable[[Any, Refused], bool]) -> None:
+def on_refused(patch: Patch, answer: Callable[[Any, InvalidRequest], bool]) -> None:
     """Answer refused requests otherwise; `answer` says whether it did."""
 
     def instead(original: Any, self: Any, request: Any, now: float) -> None:
-        if not (isinstance(request, Refused) and answer(self, request)):
+        if not (isinstance(request, InvalidRequest) and answer(self, request)):
             original(self, request, now)
 
     patch.around(Session, "_answer", instead)
@@ -163,7 +168,7 @@ def on_refused(patch: Patch, answer: Callable[[Any, Refused], bool]) -> None:
 
 @mutant("unknown-type-ends", "an unknown type ends the connection")
 def _(patch: Patch) -> None:
-    def answer(self: Any, request: Refused) -> bool:
+    def answer(self: Any, request: InvalidRequest) -> bool:
         unknown = request.error.code == ErrorCode.UNKNOWN_TYPE
         if unknown:
             self.goodbye(ErrorCode.MALFORMED)
@@ -172,13 +177,13 @@ def _(patch: Patch) -> None:
     on_refused(patch, answer)
 
 
-def refuse_as(self: Any, request: Refused, code: ErrorCode) -> None:
-    self._reply(self._conn.reply(request, Error(code=code)))
+def refuse_as(self: Any, request: InvalidRequest, code: ErrorCode) -> None:
+    self._reply(self._replied(request, Error(code=code)))
 
 
 @mutant("unknown-type-after-state", "before login an unknown type is LOGIN_REQUIRED")
 def _(patch: Patch) -> None:
-    def answer(self: Any, request: Refused) -> bool:
+    def answer(self: Any, request: InvalidRequest) -> bool:
         early = request.error.code == ErrorCode.UNKNOWN_TYPE and self.member is None
         if early:
             refuse_as(self, request, ErrorCode.LOGIN_REQUIRED)
@@ -189,7 +194,7 @@ def _(patch: Patch) -> None:
 
 @mutant("way-after-state", "before login what only servers send is LOGIN_REQUIRED")
 def _(patch: Patch) -> None:
-    def answer(self: Any, request: Refused) -> bool:
+    def answer(self: Any, request: InvalidRequest) -> bool:
         early = request.error.code == ErrorCode.UNEXPECTED_EVENT and self.member is None
         if early:
             refuse_as(self, request, ErrorCode.LOGIN_REQUIRED)
@@ -200,7 +205,7 @@ def _(patch: Patch) -> None:
 
 @mutant("early-request-ends", "a request before login ends the connection")
 def _(patch: Patch) -> None:
-    def answer(self: Any, request: Refused) -> bool:
+    def answer(self: Any, request: InvalidRequest) -> bool:
         early = request.error.code == ErrorCode.LOGIN_REQUIRED
         if early:
             self.goodbye(ErrorCode.MALFORMED)
@@ -211,10 +216,10 @@ def _(patch: Patch) -> None:
 
 @mutant("second-login-passed-over", "a member's Login is answered with an Ack")
 def _(patch: Patch) -> None:
-    def answer(self: Any, request: Refused) -> bool:
+    def answer(self: Any, request: InvalidRequest) -> bool:
         again = request.error.code == ErrorCode.ALREADY_LOGGED_IN
         if again:
-            self._conn.reply(request, request.error)
+            self._replied(request, request.error)
             self._reply(encode(Ack(position=0, seq=request.seq)))
         return again
 
@@ -223,10 +228,10 @@ def _(patch: Patch) -> None:
 
 @mutant("unexpected-passed-over", "what only servers send is passed over in silence")
 def _(patch: Patch) -> None:
-    def answer(self: Any, request: Refused) -> bool:
+    def answer(self: Any, request: InvalidRequest) -> bool:
         unexpected = request.error.code == ErrorCode.UNEXPECTED_EVENT
         if unexpected:
-            self._conn.reply(request, request.error)
+            self._replied(request, request.error)
         return unexpected
 
     on_refused(patch, answer)
@@ -234,7 +239,7 @@ def _(patch: Patch) -> None:
 
 @mutant("refused-takes-a-position", "a refused request of a member makes an entry")
 def _(patch: Patch) -> None:
-    def answer(self: Any, request: Refused) -> bool:
+    def answer(self: Any, request: InvalidRequest) -> bool:
         if self.member is not None and request.error.code == ErrorCode.UNKNOWN_TYPE:
             body = encode(Unknown(type=0x0B, body=b"", seq=self._log.end + 1))
             self._log.append(body)
@@ -247,7 +252,7 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     def instead(original: Any, self: Any, request: Any, now: float) -> None:
         if isinstance(request, Ping) and self.member is None:
-            self._reply(self._conn.reply(request, Error(code=ErrorCode.LOGIN_REQUIRED)))
+            self._reply(self._replied(request, Error(code=ErrorCode.LOGIN_REQUIRED)))
         else:
             original(self, request, now)
 
@@ -326,7 +331,7 @@ def _(patch: Patch) -> None:
 
 @mutant("unknown-relayed", "an unknown type is refused, and told to the others")
 def _(patch: Patch) -> None:
-    def answer(self: Any, request: Refused) -> bool:
+    def answer(self: Any, request: InvalidRequest) -> bool:
         if self.member is not None and request.error.code == ErrorCode.UNKNOWN_TYPE:
             before = self._log.end
             self._log.append(encode(Unknown(type=0x0B, seq=before + 1)))

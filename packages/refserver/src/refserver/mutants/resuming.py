@@ -195,7 +195,8 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     def goodbye(original: Any, self: Any, code: ErrorCode, *arguments: Any) -> None:
         if code is ErrorCode.USER_TAKEN and self.member is not None:
-            self._finish(self._conn.goodbye(code), LeftReason.LEFT)
+            self._conn.goodbye(code)
+            self._finish(self._conn.data_to_send(), LeftReason.LEFT)
         else:
             original(self, code, *arguments)
 

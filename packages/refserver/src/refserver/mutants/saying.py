@@ -17,7 +17,6 @@ from eventcodec import (
     Ack,
     ApplicationEvent,
     Message,
-    Relayed,
     ServerConnection,
     encode,
 )
@@ -25,7 +24,7 @@ from eventcodec import (
 from ..server.server import Link
 from ..session.session import Own, Session
 from .registry import Patch, mutant
-from .replying import no_short_road
+from .replying import no_fast_path
 
 
 class Saying(NamedTuple):
@@ -39,7 +38,7 @@ class Saying(NamedTuple):
 
 def on_say(patch: Patch, change: Callable[[Any, Saying], Saying | None]) -> None:
     """Tell messages otherwise; None: not at all."""
-    no_short_road(patch)
+    no_fast_path(patch)
 
     def say(original: Any, self: Any, said: Any) -> None:
         told = change(
@@ -47,7 +46,7 @@ def on_say(patch: Patch, change: Callable[[Any, Saying], Saying | None]) -> None
             Saying(self.member.user, getattr(said, "content", ""), getattr(said, "data", b"")),
         )
         if told is None:
-            self._reply(self._conn.reply(said, Ack(position=0)))
+            self._reply(self._replied(said, Ack(position=0)))
             return
         start = self._log.end
         fact: Any = Message(content=told.content, sender=told.sender, seq=start + 1)
@@ -57,7 +56,7 @@ def on_say(patch: Patch, change: Callable[[Any, Saying], Saying | None]) -> None
             )
         frame = encode(fact)
         position = self._log.append(frame)
-        ack = self._conn.reply(said, Ack(position=position))
+        ack = self._replied(said, Ack(position=position))
         self._put(Own(start, position, frame + ack if told.echo else ack))
 
     patch.around(Session, "_say", say)
@@ -113,7 +112,7 @@ say_mutant(
 
 @mutant("entered-twice", "a message makes two entries")
 def _(patch: Patch) -> None:
-    no_short_road(patch)
+    no_fast_path(patch)
 
     def say(original: Any, self: Any, said: Any) -> None:
         original(self, said)
@@ -131,18 +130,20 @@ def _(patch: Patch) -> None:
 
 @mutant("position-of-the-turn", "all Acks of one turn have the position of the last entry")
 def _(patch: Patch) -> None:
-    def relay(original: Any, self: Any, position: int, count: int) -> Relayed:
-        run = original(self, position, count)
-        last = struct.pack(">Q", position + len(run.facts) - 1)
-        acks = [run.acks[at : at + 16] + last for at in range(0, len(run.acks), 24)]
-        return Relayed(run.facts, b"".join(acks))
+    def relay(original: Any, self: Any, position: int, count: int) -> list[bytes]:
+        facts: list[bytes] = original(self, position, count)
+        if facts:
+            last = struct.pack(">Q", position + len(facts) - 1)
+            acks = self._out[-1]
+            self._out[-1] = b"".join(acks[at : at + 16] + last for at in range(0, len(acks), 24))
+        return facts
 
     patch.around(ServerConnection, "relay", relay)
 
 
 @mutant("seq-of-the-request", "a fact keeps the seq of the request")
 def _(patch: Patch) -> None:
-    no_short_road(patch)
+    no_fast_path(patch)
 
     def say(original: Any, self: Any, said: Any) -> None:
         start = self._log.end
@@ -151,7 +152,7 @@ def _(patch: Patch) -> None:
             original(self, said)
             return
         position = self._log.append(encode(fact))
-        self._put(Own(start, position, self._conn.reply(said, Ack(position=position))))
+        self._put(Own(start, position, self._replied(said, Ack(position=position))))
 
     patch.around(Session, "_say", say)
 

@@ -122,7 +122,7 @@ class Link(asyncio.BufferedProtocol):
             if self.discarded > self.server.config.close_bytes:
                 self.abort()
             return
-        self.session.receive(bytes(self.buffer[:nbytes]), self.server.now())
+        self.session.receive(self.buffer[:nbytes], self.server.now())
         self.server.has_input(self)
         if not self.session.reading:  # also where its turn is not yet
             self.server.touched(self)

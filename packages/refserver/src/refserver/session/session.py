@@ -10,24 +10,25 @@ Layer: above `room` and `auth`, below `server`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from eventcodec import (
     Ack,
     ApplicationEvent,
-    ConnectionLost,
+    ConnectionEnded,
     Error,
     ErrorCode,
+    Event,
+    InvalidRequest,
     LeftReason,
     Login,
     Logout,
     Message,
     Ping,
     Pong,
-    ProtocolError,
-    Refused,
+    RemoteProtocolError,
     ServerConnection,
     Welcome,
     encode,
@@ -43,7 +44,7 @@ from .room import SEGMENT, LoginRefused, Membership, Room
 
 __all__ = ["HELD", "Peer", "Session"]
 
-Request = Login | Message | Logout | Ping | ApplicationEvent | Refused
+Request = Login | Message | Logout | Ping | ApplicationEvent | InvalidRequest
 
 HELD = 65_536
 """Bytes of unjudged input, or of unread replies, at which a client is not read any more."""
@@ -104,7 +105,6 @@ class Session:
         self._auth = auth
         self._config = config
         self._conn = ServerConnection()
-        self._requests: Iterator[Request] = iter(())
         self._log = room.log
         self._touched = touched
         self._login_at = login_at
@@ -140,12 +140,12 @@ class Session:
 
     # ------------------------------------------------------------- input
 
-    def receive(self, data: bytes, now: float) -> None:
+    def receive(self, data: bytes | bytearray | memoryview, now: float) -> None:
         """Store what came."""
         self._last_byte = now
         self._asked = False
         if not self._ending:
-            self._requests = self._conn.receive(data)
+            self._conn.receive_data(data)
             self._fresh = True
 
     def end_of_input(self) -> None:
@@ -155,7 +155,7 @@ class Session:
         """
         self._deaf = min(self._deaf, self._last_byte)
         if not self._ending:
-            self._requests = self._conn.receive(b"")
+            self._conn.receive_eof()
             self._fresh = self._eof = True
 
     @property
@@ -182,15 +182,8 @@ class Session:
         """Judge and carry out up to so many frames of what came; gives the entries made."""
         before = self._log.end
         granted = left = self._granted(now, frames)
-        try:
-            while left > 0 and self.ready:
-                left -= self._step(now, left)
-        except StopIteration:
-            self._fresh = False
-        except ProtocolError as error:
-            self.goodbye(error.code, str(error))
-        except ConnectionLost:
-            self._finish(b"", LeftReason.LOST)
+        while left > 0 and self.ready:
+            left -= self._step(now, left)
         if self._config.rate:
             self._tokens += left
         self._tally.requests += granted - left
@@ -202,17 +195,29 @@ class Session:
     def _step(self, now: float, frames: int) -> int:
         """The run of messages that is next, or one other request; gives the frames used."""
         log = self._log
-        run = self._conn.relay(log.end + 1, frames)
-        if run.facts:
+        facts = self._conn.relay(log.end + 1, frames)
+        if facts:
             start = log.end
-            log.extend(run.facts)
-            self._put(Own(start, log.end, run.acks))
+            log.extend(facts)
+            self._put(Own(start, log.end, self._conn.data_to_send()))
             self._fresh = self._conn.held > 0 or self._eof  # mostly: that was all
-            return len(run.facts)
-        request = self._postponed or next(self._requests)
+            return len(facts)
+        request = self._postponed or self._conn.next_event()
         self._postponed = None
+        if request is None:
+            self._fresh = False
+            return 0
+        if isinstance(request, ConnectionEnded):
+            self._input_ended(request)
+            return 0
         self._answer(request, now)
         return 1
+
+    def _input_ended(self, end: ConnectionEnded) -> None:
+        if isinstance(end.error, RemoteProtocolError):
+            self.goodbye(end.error.code, str(end.error))
+        else:
+            self._finish(b"", LeftReason.LOST)
 
     def _granted(self, now: float, frames: int) -> int:
         """How many of these frames the rate limit allows now; above it a client is slowed."""
@@ -237,9 +242,9 @@ class Session:
         waiting = self._conn.held and not self._fresh and self._slowed == NEVER
         if not waiting or self._ending:
             self._began = NEVER
-        elif self._began == NEVER or self._judged != self._conn.judged:
+        elif self._began == NEVER or self._judged != self._conn.offset:
             self._began = now
-            self._judged = self._conn.judged
+            self._judged = self._conn.offset
 
     # ------------------------------------------------------------- requests
 
@@ -249,15 +254,15 @@ class Session:
         elif isinstance(request, Logout):
             self._logout(request)
         elif isinstance(request, Ping):
-            self._reply(self._conn.reply(request, Pong()))
-        elif isinstance(request, Refused):
+            self._reply(self._replied(request, Pong()))
+        elif isinstance(request, InvalidRequest):
             self._count(request.error.code)
-            self._reply(self._conn.reply(request, request.error))
+            self._reply(self._replied(request, request.error))
         else:
             self._say(request)
 
     def _say(self, said: Message | ApplicationEvent) -> None:
-        """One message by the ordinary road: it came behind a Pong, before which `relay` ends."""
+        """One message by the slow path: it came behind a Pong, before which `relay` ends."""
         assert self.member is not None
         start, sender = self._log.end, self.member.user
         fact: Message | ApplicationEvent
@@ -266,7 +271,7 @@ class Session:
         else:
             fact = ApplicationEvent(type=said.type, data=said.data, sender=sender, seq=start + 1)
         position = self._log.append(encode(fact))
-        self._put(Own(start, position, self._conn.reply(said, Ack(position=position))))
+        self._put(Own(start, position, self._replied(said, Ack(position=position))))
 
     def _login(self, login: Login, now: float) -> None:
         when = self._login_at(now)
@@ -291,7 +296,7 @@ class Session:
         except LoginRefused as refused:
             self._count(refused.code)
             note("refused", user=login.user, code=refused.code.name, peer=self.peer.address)
-            self._reply(self._conn.reply(login, Error(code=refused.code, text=refused.reason)))
+            self._reply(self._replied(login, Error(code=refused.code, text=refused.reason)))
 
     def _join(self, login: Login, user: str, *, bound: bool) -> None:
         self.member, self.cursor = self.room.enter(self, user, bound=bound)
@@ -319,16 +324,21 @@ class Session:
         self._most_unread = HELD
         self._most_held = max(HELD, LENGTH_SIZE + self._config.max_frame)
         self._tally.logins += 1
-        self._put_first(self._conn.reply(login, welcome))
+        self._put_first(self._replied(login, welcome))
         note("login", user=self.member.user, peer=self.peer.address, position=self.cursor)
 
     def _logout(self, logout: Logout) -> None:
         assert self.member is not None
         before = self._log.end
         position = self._leave(LeftReason.LEFT)
-        ack = self._conn.reply(logout, Ack(position=position))
+        ack = self._replied(logout, Ack(position=position))
         self._put(Own(before, before, ack))
         self._ending = True
+
+    def _replied(self, request: Request, event: Event) -> bytes:
+        """The frame that answers this request."""
+        self._conn.reply(request, event)
+        return self._conn.data_to_send()
 
     # ------------------------------------------------------------- output
 
@@ -361,7 +371,7 @@ class Session:
         """What to write next, `SEGMENT` bytes at most; empty where there is nothing now.
 
         Whoever only `follows` may also be given the log's own segment behind its `cursor`,
-        which then is put behind it: the short road of a fan-out, where most do.
+        which then is put behind it: the fast path of a fan-out, where most do.
         """
         if self.follows:
             return self._cut(self._from_log())
@@ -458,7 +468,8 @@ class Session:
         self._count(code)
         evicted = code is ErrorCode.SLOW_CONSUMER
         reason = LeftReason.EVICTED if evicted else LeftReason.LOST
-        self._finish(self._conn.goodbye(code, text), reason)
+        self._conn.goodbye(code, text)
+        self._finish(self._conn.data_to_send(), reason)
 
     def evict(self, ran_out: str = "log") -> None:
         """End the connection of a client that did not keep up, behind what it was given.
@@ -492,7 +503,6 @@ class Session:
         """The transport is gone, and with it whatever was held for it or came from it."""
         self._finish(b"", LeftReason.LOST)
         self._conn = ServerConnection()
-        self._requests = iter(())
         self._own.clear()
         self._head.clear()
         self._rest = None

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from ...exit_codes import Exit
 from ..annotate import summary
 from ..model import Direction, Run, Step, Verdict
-from ..suite import exit_code
+from ..suite import Exit, exit_code
 
 __all__ = [
     "DIFFERS",
@@ -29,9 +28,9 @@ __all__ = [
 
 DIFFERS = "differs between segmentations (EP-2.1-5)"
 _OUTCOMES = {
-    Exit.DONE: "as expected",
+    Exit.AS_EXPECTED: "as expected",
     Exit.NO_CASE_RAN: "no case ran",
-    Exit.BROKEN: "the kit failed",
+    Exit.SUITE_ERROR: "the kit failed",
 }
 _SOME = 6
 
