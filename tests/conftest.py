@@ -8,9 +8,7 @@ Hypothesis looks at should take a quarter of an hour; HYPOTHESIS_PROFILE names o
 profile has a deadline: a clock would judge the machine, not the code.
 
 Tests run in two processes for each processor, because about half of a test's time is waiting.
-Tests with the same `@pytest.mark.xdist_group("…")` run one after the other in one process: those
-that share something expensive. `-n 0` runs all of them in this process; a single test does so by
-itself.
+`-n 0` runs all of them in this process; a single test does so by itself.
 """
 
 from __future__ import annotations

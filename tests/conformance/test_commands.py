@@ -24,7 +24,8 @@ from refserver.conformance.model import Verdict
 from refserver.conformance.options import Aside, repeated
 from refserver.conformance.peer.commands import peer_command
 from refserver.conformance.reports import machine
-from refserver.conformance.suite import Attempt, CaseFailed, Exit
+from refserver.conformance.suite import Attempt, CaseFailed
+from refserver.exit_codes import Exit
 from refserver.server.auth import new_token
 
 
@@ -71,7 +72,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, outcome: Exception) -> None:
 def test_what_passes_is_0(server: Served) -> None:
     done = run_check(server, "FRAME-01", "LOGIN-01")
 
-    assert done.exit_code == Exit.AS_EXPECTED
+    assert done.exit_code == Exit.DONE
     assert "2 passed" in done.stdout
 
 
@@ -165,13 +166,13 @@ def test_too_few_credentials_are_no_fault_of_the_server(
 
     done = run_check(server, "LOGIN-01", "MSG-02", "--credential-env", "PAIRS", "-v")
 
-    assert done.exit_code == Exit.AS_EXPECTED
+    assert done.exit_code == Exit.DONE
     assert "1 passed, 1 unsupported" in done.stdout
     assert "needs 2 name:credential pairs, 1 given" in done.stdout
 
 
 def test_a_server_that_asks_for_credentials_is_told_from_a_wrong_one(tmp_path: Path) -> None:
-    (tmp_path / "tokens").write_text(new_token("ann")[1])
+    (tmp_path / "tokens").write_text(new_token("ann")[1] + "\n")
     with running(tmp_path, "--tokens", str(tmp_path / "tokens")) as guarded:
         done = run("check", f":{guarded.port}", "LOGIN-01", *WHOLE, *PATIENT)
 
@@ -191,7 +192,7 @@ def test_a_server_is_tested_over_tls_but_for_half_closed_connections(
         stranger = run("check", *words, "--tls")
         plain = run("check", f":{secure.port}", "LOGIN-01", *WHOLE, *PATIENT)
 
-    assert trusted.exit_code == Exit.AS_EXPECTED
+    assert trusted.exit_code == Exit.DONE
     assert "needs half-closed connections" in trusted.stdout
     assert f"--ca {authority.file}" in trusted.stdout
     assert (stranger.exit_code, "cannot connect" in stranger.stderr) == (Exit.UNREACHABLE, True)
@@ -248,7 +249,7 @@ def test_the_kits_own_failure_is_5(server: Served, monkeypatch: pytest.MonkeyPat
 
     done = run_check(server, "FRAME-01")
 
-    assert done.exit_code == Exit.SUITE_ERROR
+    assert done.exit_code == Exit.BROKEN
     assert "ZeroDivisionError" in done.stdout
 
 
@@ -281,7 +282,7 @@ def test_every_report_is_written(server: Served, tmp_path: Path) -> None:
 
     done = run_check(server, "FRAME-0*", *map(str, options))
 
-    assert done.exit_code == Exit.AS_EXPECTED
+    assert done.exit_code == Exit.DONE
     assert [file.name for file in files if file.stat().st_size < 50] == []
     report = machine.read(files[0])
     assert report.runs[0].implementation == "refserver"

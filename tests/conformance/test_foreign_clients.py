@@ -9,16 +9,16 @@ import json
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from tests.conformance.serving import serving
+from tests.once import once
 from tests.refserver.running import member
 
 from eventcodec import ApplicationEvent, Joined, Left, Logout, Message
-from refserver.conformance.model import Result, Verdict
+from refserver.conformance.model import Verdict
 from refserver.conformance.peer.cases import CLIENT_CASES
 from refserver.conformance.peer.run import CAPABILITIES, LOOPBACK, ClientDriver
 from refserver.conformance.segmentation import Segmentation
@@ -47,77 +47,51 @@ LANGUAGES = {
 }
 
 
-@pytest.fixture(scope="module")
-def clients(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """For each language that is here the words that start its client, built if it has to be."""
-    return {
-        name: _started_by(language, tool, tmp_path_factory.mktemp(name))
-        for name, language in LANGUAGES.items()
-        if (tool := shutil.which(language.tool)) is not None
-    }
-
-
-def _started_by(language: Language, tool: str, folder: Path) -> list[str]:
-    source, program = str(FOLDER / language.file), str(folder / "client")
+@pytest.fixture(params=LANGUAGES, scope="module")
+def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The words that start the client of a language whose tool is here, built if it has to be."""
+    language = LANGUAGES[request.param]
+    tool = shutil.which(language.tool)
+    if tool is None:
+        pytest.skip(f"{language.tool} is not installed")
+    source = str(FOLDER / language.file)
     if not language.build:
         return [tool, source]
-    subprocess.run([tool, *language.build, "-o", program, source], check=True, timeout=BUILD)
-    return [program]
+    command = [tool, *language.build, "-o"]
+    program = once(
+        tmp_path_factory,
+        f"client-{request.param}",
+        lambda path: subprocess.run([*command, path, source], check=True, timeout=BUILD),
+    )
+    return [str(program)]
 
 
-@pytest.fixture(params=LANGUAGES)
-def name(request: pytest.FixtureRequest, clients: dict[str, list[str]]) -> str:
-    """A language whose tools are here."""
-    if request.param not in clients:
-        pytest.skip(f"{LANGUAGES[request.param].tool} is not installed")
-    return str(request.param)
-
-
-Runs = dict[str, list[Result]]
-
-
-def runs_of(clients: dict[str, list[str]], segmentation: Segmentation) -> Runs:
-    """Every client under every case; side by side, for most of the time is waiting."""
-    setting = Setting(address=LOOPBACK, timeout=10.0, capabilities=DECLARED)
-    plan = Plan(cases=CLIENT_CASES, segmentations=[segmentation], capabilities=DECLARED)
-
-    def run(words: list[str]) -> list[Result]:
-        return run_suite(plan, ClientDriver([*words, "{host}", "{port}"], setting, seed=7))
-
-    with ThreadPoolExecutor(len(LANGUAGES)) as pool:
-        return dict(zip(clients, pool.map(run, clients.values()), strict=True))
-
-
-@pytest.fixture(scope="module")
-def at_random(clients: dict[str, list[str]]) -> Runs:
-    return runs_of(clients, Segmentation.RANDOM)
-
-
-@pytest.fixture(scope="module", params=[Segmentation.WHOLE, Segmentation.BYTEWISE])
-def otherwise(request: pytest.FixtureRequest, clients: dict[str, list[str]]) -> Runs:
-    return runs_of(clients, request.param)
-
-
-def test_every_case_passes(name: str, at_random: Runs) -> None:
-    every_case_passes(at_random[name])
+def test_every_case_passes(client: list[str]) -> None:
+    every_case_passes(client, Segmentation.RANDOM)
 
 
 @pytest.mark.slow
-def test_every_case_passes_cut_otherwise(name: str, otherwise: Runs) -> None:
-    every_case_passes(otherwise[name])
+def test_every_case_passes_cut_otherwise(client: list[str]) -> None:
+    every_case_passes(client, Segmentation.WHOLE)
+    every_case_passes(client, Segmentation.BYTEWISE)
 
 
-def every_case_passes(results: list[Result]) -> None:
+def every_case_passes(client: list[str], segmentation: Segmentation) -> None:
+    setting = Setting(address=LOOPBACK, timeout=10.0, capabilities=DECLARED)
+    plan = Plan(cases=CLIENT_CASES, segmentations=[segmentation], capabilities=DECLARED)
+
+    results = run_suite(plan, ClientDriver([*client, "{host}", "{port}"], setting, seed=7))
+
     others = [each for each in results if each.verdict is not Verdict.PASSED]
     assert {each.case: each.actual for each in others} == {}
     assert {each.case for each in results} == {case.id for case in CLIENT_CASES}
 
 
-def test_a_real_room_takes_it_in(name: str, clients: dict[str, list[str]]) -> None:
+def test_a_real_room_takes_it_in(client: list[str]) -> None:
     orders = ("say Grüße \U0001d11e", "event 128 00ff", "ping", "logout", "say too late")
     said: list[object] = []
     with serving() as server, member(server.port, "kit") as kit:
-        command = [*clients[name], "127.0.0.1", str(server.port)]
+        command = [*client, "127.0.0.1", str(server.port)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             while not isinstance(kit.next(), Joined):
                 pass

@@ -29,7 +29,8 @@ from refserver.conformance.peer.run import CAPABILITIES
 from refserver.conformance.raw import Frame
 from refserver.conformance.reports import console
 from refserver.conformance.statements import statements
-from refserver.conformance.suite import CaseFailed, Exit, NotReached
+from refserver.conformance.suite import CaseFailed, NotReached
+from refserver.exit_codes import Exit
 
 EACH = pytest.mark.parametrize("case", CLIENT_CASES, ids=lambda case: case.id)
 CLIENT = [sys.executable, "-S", "-E", str(Path(faulty_client.__file__)), "{host}", "{port}"]
@@ -254,7 +255,7 @@ def test_what_passes_is_0(tmp_path: Path) -> None:
 
     done = run(*words, *WHOLE, "--json", str(report), "--", *CLIENT)
 
-    assert done.exit_code == Exit.AS_EXPECTED, done.output
+    assert done.exit_code == Exit.DONE, done.output
     assert "mine: 9 passed" in done.stdout
     told = json.loads(report.read_text())
     assert told["runs"][0]["subject"] == "client"
@@ -297,7 +298,7 @@ def test_an_expected_failure_is_as_expected_until_it_passes(tmp_path: Path) -> N
     known.write_text("PEER-FACT-04\n")
     words = ["PEER-FACT-04", *WHOLE, "--expected-failures", str(known), "--", *CLIENT]
 
-    assert run(*words, "doubles-pass").exit_code == Exit.AS_EXPECTED
+    assert run(*words, "doubles-pass").exit_code == Exit.DONE
     assert run(*words).exit_code == Exit.FAILED
 
 
@@ -328,7 +329,7 @@ def test_a_command_that_cannot_be_started_is_4(words: list[str]) -> None:
 def test_options_behind_the_dashes_are_the_clients() -> None:
     done = run("PEER-LOGIN-01", *WHOLE, "--", *CLIENT, "--help")
 
-    assert done.exit_code == Exit.AS_EXPECTED
+    assert done.exit_code == Exit.DONE
     assert "1 passed" in done.stdout
 
 
@@ -369,14 +370,14 @@ def test_a_case_is_explained_like_those_for_servers() -> None:
 def test_the_doctor_is_content_with_a_right_command() -> None:
     done = run("--doctor", "--can", "resume", "--", *CLIENT)
 
-    assert done.exit_code == Exit.AS_EXPECTED, done.output
+    assert done.exit_code == Exit.DONE, done.output
     assert done.stdout.count(" ok ") == len(doctor.STEPS)
 
 
 def test_the_doctor_orders_only_what_is_declared() -> None:
     done = run("--doctor", "--", *CLIENT)
 
-    assert done.exit_code == Exit.AS_EXPECTED, done.output
+    assert done.exit_code == Exit.DONE, done.output
     assert "order: logout" in done.stdout
     assert "order: resume" not in done.stdout
 
@@ -436,7 +437,7 @@ def test_no_client_is_left_behind(tmp_path: Path) -> None:
         os.kill(int(born.read_text()), 0)
 
 
-@pytest.mark.parametrize(("fault", "code"), [("", Exit.AS_EXPECTED), ("own-name", Exit.FAILED)])
+@pytest.mark.parametrize(("fault", "code"), [("", Exit.DONE), ("own-name", Exit.FAILED)])
 def test_junit_of_a_client_is_valid(tmp_path: Path, fault: str, code: Exit) -> None:
     written = tmp_path / "junit.xml"
     schema = xmlschema.XMLSchema(Path(__file__).with_name("junit.xsd"))

@@ -11,7 +11,6 @@ from refserver.conformance.model import Case, Level, Result, Verdict
 from refserver.conformance.segmentation import Segmentation
 from refserver.conformance.suite import (
     CaseFailed,
-    Exit,
     NotReached,
     Plan,
     UsageError,
@@ -21,6 +20,7 @@ from refserver.conformance.suite import (
     select,
     worst,
 )
+from refserver.exit_codes import Exit
 
 FAULT = CaseFailed(("this", "that"), "something else")
 ONE, TWO, THREE = (a_case(f"FRAME-0{n}") for n in (1, 2, 3))
@@ -80,7 +80,7 @@ def test_an_expected_failure_does_not_block_what_builds_upon_it() -> None:
     results = run(Scripted(FRAME_01=[FAULT, FAULT]), ONE, second, expected=["FRAME-01"])
 
     assert verdicts(results) == [Verdict.EXPECTED_FAILURE, Verdict.PASSED]
-    assert exit_code(results) is Exit.AS_EXPECTED
+    assert exit_code(results) is Exit.DONE
 
 
 def test_what_fails_with_an_expected_failure_needs_a_line_of_its_own() -> None:
@@ -92,7 +92,7 @@ def test_what_fails_with_an_expected_failure_needs_a_line_of_its_own() -> None:
 
     assert exit_code(alone) is Exit.FAILED
     assert verdicts(both) == [Verdict.EXPECTED_FAILURE] * 2
-    assert exit_code(both) is Exit.AS_EXPECTED
+    assert exit_code(both) is Exit.DONE
 
 
 def test_unsupported_is_only_what_was_not_declared() -> None:
@@ -106,7 +106,7 @@ def test_an_expected_failure_is_as_expected() -> None:
     results = run(Scripted(FRAME_01=[FAULT, FAULT]), ONE, TWO, expected=["FRAME-01"])
 
     assert verdicts(results) == [Verdict.EXPECTED_FAILURE, Verdict.PASSED]
-    assert exit_code(results) is Exit.AS_EXPECTED
+    assert exit_code(results) is Exit.DONE
 
 
 @pytest.mark.parametrize("entry", ["FRAME-01", "FRAME-01/whole"])
@@ -131,7 +131,7 @@ def test_the_kits_own_failure_is_nobody_elses() -> None:
 
     assert verdicts(results) == [Verdict.ERROR, Verdict.PASSED]
     assert "KeyError" in results[0].actual
-    assert exit_code(results) is Exit.SUITE_ERROR
+    assert exit_code(results) is Exit.BROKEN
 
 
 def test_after_nobody_answers_any_more_the_rest_is_inconclusive() -> None:
@@ -148,9 +148,9 @@ def test_after_nobody_answers_any_more_the_rest_is_inconclusive() -> None:
     [
         ([], Exit.NO_CASE_RAN),
         ([Verdict.UNSUPPORTED], Exit.NO_CASE_RAN),
-        ([Verdict.UNSUPPORTED, Verdict.PASSED], Exit.AS_EXPECTED),
+        ([Verdict.UNSUPPORTED, Verdict.PASSED], Exit.DONE),
         ([Verdict.INCONCLUSIVE, Verdict.PASSED], Exit.FAILED),
-        ([Verdict.FAILED, Verdict.ERROR], Exit.SUITE_ERROR),
+        ([Verdict.FAILED, Verdict.ERROR], Exit.BROKEN),
     ],
 )
 def test_the_exit_code_says_what_came(found: list[Verdict], code: Exit) -> None:

@@ -101,6 +101,15 @@ def test_a_program_that_does_not_end_is_ended_with_all_that_it_started() -> None
     assert (report.asked, report.answered) == (1, 0)
 
 
+@pytest.mark.parametrize("flood", ["yes", "cat /dev/zero"])
+def test_a_program_that_floods_ends_before_its_time(flood: str) -> None:
+    report = check(ONE, ("/bin/sh", "-c", flood), timeout=600)
+
+    assert report.end in ("it says far too much", f"{report.answered} answers to 1 questions")
+    assert report.answered < 1 << 24
+    assert not report.passed
+
+
 def test_a_program_that_cannot_be_run_is_an_os_error() -> None:
     with pytest.raises(FileNotFoundError):
         check(ONE, ("./no such program",), timeout=1)

@@ -6,7 +6,9 @@ import io
 import json
 import os
 import re
+import select
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -471,7 +473,26 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly() -> None:
 
     _, err = process.communicate(timeout=60)
 
-    assert (process.returncode, err) == (1, b"")
+    assert (process.returncode, err) == (141, b"")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_check_that_is_ended_tells_what_was_answered_and_leaves_nothing_running(
+    number: int, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pid")
+    client = "read question; echo '{}'; echo $$ > \"$1\"; sleep 600"
+    command = [sys.executable, "-m", "eventcodec", "vectors", "check", "--json", "--"]
+    command += ["sh", "-c", client, "sh", str(tmp_path / "pid")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        program = os.pidfd_open(int((tmp_path / "pid").read_text()))
+        process.send_signal(number)
+        out, _ = process.communicate(timeout=60)
+
+    with os.fdopen(program):
+        assert select.select([program], [], [], 60)[0]
+    report = json.loads(out)
+    assert (process.returncode, report["end"], report["answered"]) == (130, "interrupted", 1)
 
 
 def test_decode_writes_each_event_when_its_last_byte_is_in() -> None:

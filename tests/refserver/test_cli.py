@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import socket
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -302,6 +303,20 @@ def test_token_refuses_a_name_that_nobody_may_have(user: str) -> None:
 
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.startswith("refserver: the name ")
+
+
+def test_a_server_starts_without_the_kit_and_its_libraries() -> None:
+    script = (
+        "import sys; from refserver.cli import main; import refserver.server.process\n"
+        "main.main(['serve', '--help'], standalone_mode=False)\n"
+        "print(sorted({'jinja2', 'rich', 'refserver.conformance'} & sys.modules.keys()))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_a_server_with_settings_from_the_environment(tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import configparser
 import re
 import shlex
+from functools import partial
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 from tools import server_page
@@ -55,9 +57,11 @@ HARDENED = {
     "it cannot eat the machine": ("MemoryMax=1G", "TasksMax=8"),
 }
 """What the unit takes away, by what it is for."""
+CONTEXT = click.Context(main)
 OPTIONS = {
     name
-    for command in main.commands.values()
+    for command in map(partial(main.get_command, CONTEXT), main.list_commands(CONTEXT))
+    if command is not None
     for param in command.params
     for name in (*param.opts, *param.secondary_opts)
 }

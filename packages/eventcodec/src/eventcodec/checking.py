@@ -16,14 +16,25 @@ import signal
 import subprocess
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from tempfile import TemporaryFile
+from typing import IO
 
 from .dissect import dissect
 from .exchange import Case, complaint
 
-__all__ = ["Outcome", "Report", "check", "printable", "table"]
+__all__ = ["INTERRUPTED", "Outcome", "Report", "check", "printable", "table"]
 
+GLANCE = 0.1
+"""Seconds between two looks at how much a program has said."""
+MOST_OUTPUT = 16 << 20
+"""Bytes that a program may say; all answers to all questions are not a tenth of it."""
+INTERRUPTED = "interrupted"
+"""The end of a program that a signal to us has ended."""
+SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
 MOST_SHOWN = 20
 LONGEST_SHOWN = 200
 ABOUT_A_CONNECTION = ("way", "state", "order")
@@ -188,21 +199,87 @@ def _ask(
 ) -> tuple[list[bytes], str | None]:
     """The lines that it answers with, and how it ended, unless that was well."""
     questions = b"".join(json.dumps(case.question).encode() + b"\n" for case in cases)
-    pipe = subprocess.PIPE
     # A session of its own, so that all that it starts can be ended with it.
-    with subprocess.Popen(program, stdin=pipe, stdout=pipe, start_new_session=True) as process:
+    with (
+        _interruptible() as interrupts,
+        _file_of(questions) as file,
+        subprocess.Popen(
+            program, stdin=file, stdout=subprocess.PIPE, start_new_session=True
+        ) as process,
+    ):
         try:
-            output, _ = process.communicate(questions, timeout)
-            status = process.returncode
+            interrupts.ready()
+            output = _said(process, timeout)
+            status = process.wait()
             end = f"it ended with exit status {status}" if status else None
         except subprocess.TimeoutExpired:
             _kill(process)
             output, _ = process.communicate()
-            end = f"it was not done after {timeout:g} s"
+            is_flood = len(output) > MOST_OUTPUT
+            end = "it says far too much" if is_flood else f"it was not done after {timeout:g} s"
+        except KeyboardInterrupt:
+            _kill(process)
+            output, _ = process.communicate()
+            end = INTERRUPTED
         except BaseException:
             _kill(process)
             raise
     return output.splitlines(), end
+
+
+@contextmanager
+def _file_of(data: bytes) -> Iterator[IO[bytes]]:
+    with TemporaryFile() as file:
+        file.write(data)
+        file.seek(0)
+        yield file
+
+
+def _said(process: subprocess.Popen[bytes], timeout: float) -> bytes:
+    """All that it says. Raises TimeoutExpired, early where it has said too much."""
+    waited = 0.0
+    while True:
+        slice = min(GLANCE, timeout - waited)
+        try:
+            return process.communicate(timeout=slice)[0]
+        except subprocess.TimeoutExpired as late:
+            waited += slice
+            if waited >= timeout or len(late.output or b"") > MOST_OUTPUT:
+                raise
+
+
+class _Interrupts:
+    """Ctrl-C, SIGTERM and SIGHUP: one of them is a KeyboardInterrupt, once somebody is ready."""
+
+    def __init__(self) -> None:
+        self._ready = self._waiting = False
+
+    def on_signal(self, number: int, frame: object) -> None:
+        self._waiting = True
+        if self._ready:
+            self.ready()
+
+    def ready(self) -> None:
+        """From now on it may be raised; it is raised here where a signal has come already."""
+        self._ready = not self._waiting
+        if self._waiting:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def _interruptible() -> Iterator[_Interrupts]:
+    """Have the signals in hand, but for those that are ignored, and in other threads."""
+    interrupts = _Interrupts()
+    before = {}
+    with suppress(ValueError):  # only the main thread may
+        for number in SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, interrupts.on_signal)
+    try:
+        yield interrupts
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -36,7 +36,7 @@ from .vectors import Invalid, Prefixes, Valid
 __all__ = ["main"]
 
 OK, FAILED, USAGE, NO_CASE, SUITE = 0, 1, 2, 3, 5
-INTERRUPTED = 130
+INTERRUPTED, READER_LEFT = 130, 141
 CHUNK = 65_536
 SHOWN_FAILURES = 20
 A_DAY = 86_400
@@ -78,7 +78,9 @@ With --encode it also gets events, and answers with their frames:
   {"bytes": "0000000c010600000000000000000007"}
 
 `python -m eventcodec vectors answer` is such a program.
-exit codes: 0 all right, 1 something wrong, 2 usage, 3 no case ran, 5 the suite failed
+exit codes: 0 all right, 1 something wrong, 2 usage, 3 no case ran, 5 the suite failed,
+130 interrupted (Ctrl-C, SIGTERM, SIGHUP): what was answered until then is told,
+141 the reader of stdout left early, as SIGPIPE would tell
 """
 
 
@@ -92,9 +94,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = args.run(args)
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever reads has seen enough
+    except BrokenPipeError:  # the reader has seen enough
         _give_up_output()
-        return FAILED
+        return READER_LEFT
     except OSError as error:  # a full disk, for example: it says nothing about the input
         _give_up_output()
         _complain(f"reading or writing failed: {error.strerror}")
@@ -256,6 +258,8 @@ def _check(args: argparse.Namespace) -> int:
         raise Unusable(f"cannot run {args.program[0]}: {error.strerror}") from None
     options = [f"--receiver={receiver}" for receiver in args.receiver] + ["--encode"] * args.encode
     print("\n".join(report.as_json() if args.json else report.as_text(options)))
+    if report.end == checking.INTERRUPTED:
+        return INTERRUPTED
     if report.asked and report.answered:
         return OK if report.passed else FAILED
     return NO_CASE

@@ -13,21 +13,21 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from click.core import ParameterSource
-from rich.console import Console
 
 from eventcodec import LocalProtocolError
 
 from .arguments import Number, Whole, completing, near
 from .client import commands as pokers
 from .client.client import Failed, plain
-from .conformance.commands import register as register_kit
+from .exit_codes import SERVE, Exit, in_one_line
 from .server import auth, logs
 from .server.config import Config, Unusable
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-USAGE, UNWRITTEN, INTERRUPTED = 2, 5, 130
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 """What a stdout that takes nothing more fails with."""
 OTHERS = "Others"
@@ -45,7 +44,25 @@ Command = Callable[..., None]
 
 
 class DefaultsToServe(click.Group):
-    """A group whose first word may be left out: `refserver 4000` is `refserver serve 4000`."""
+    """A group whose first word may be left out: `refserver 4000` is `refserver serve 4000`.
+
+    It imports the kit when one of the kit's commands, or the list of all commands, is asked
+    for: the kit and its libraries take twice as long to import as the server takes to start.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        self._add_kit()
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in self.commands:
+            self._add_kit()
+        return super().get_command(ctx, name)
+
+    def _add_kit(self) -> None:
+        from .conformance.commands import register
+
+        register(self)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {name for param in self.params for name in param.opts} | set(ctx.help_option_names)
@@ -55,6 +72,16 @@ class DefaultsToServe(click.Group):
         if is_for_serve and not ctx.resilient_parsing:
             args = ["serve", *args]
         return super().parse_args(ctx, args)
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the command line; `--help` is told in here."""
+        with reader_may_leave():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with reader_may_leave():
+            return super().invoke(ctx)
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run and exit; a mistake is told in one line."""
@@ -75,10 +102,20 @@ class DefaultsToServe(click.Group):
         except Failed as error:
             fail(str(error), error.code)
         except click.Abort:
-            sys.exit(INTERRUPTED)
+            sys.exit(Exit.INTERRUPTED)
         except OSError as error:
             fail_to_print(error)
         sys.exit(code if isinstance(code, int) else 0)
+
+
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """End quietly where the reader of stdout has left: click and rich would exit with 1."""
+    try:
+        yield
+    except BrokenPipeError:
+        give_up_stdout()
+        sys.exit(Exit.READER_LEFT)
 
 
 class Grouped(click.Option):
@@ -179,7 +216,7 @@ def _options(command: Command) -> Command:
     return command
 
 
-@main.command(cls=GroupedCommand)
+@main.command(cls=GroupedCommand, epilog=in_one_line(SERVE))
 @click.argument("at", metavar="[PORT]", required=False, type=Whole(0, 65_535))
 @_options
 @click.option(
@@ -292,6 +329,8 @@ def status(port: int) -> None:
         from .client.status import fetch, rows, table
     except ImportError:
         raise Unusable("status needs prometheus-client: install refserver[metrics]") from None
+    from .output import Console
+
     figures = fetch(port)
     console = Console()
     if console.is_terminal:
@@ -300,7 +339,7 @@ def status(port: int) -> None:
         click.echo("\n".join(map("\t".join, rows(figures))))
 
 
-def fail(reason: str, code: int = USAGE) -> NoReturn:
+def fail(reason: str, code: int = Exit.USAGE) -> NoReturn:
     """Say what is wrong, in one line, and leave."""
     click.echo(f"refserver: {reason}", err=True)
     sys.exit(code)
@@ -310,9 +349,10 @@ def fail_to_print(error: OSError) -> NoReturn:
     """Leave because stdout takes nothing; an error of anything else is a bug, and is raised."""
     if error.errno not in FULL:
         raise error
-    # Python would try once more at its exit, and complain in its own way.
+    give_up_stdout()
+    fail(f"cannot write to stdout: {error.strerror}", Exit.BROKEN)
+
+
+def give_up_stdout() -> None:
+    """Write no more: Python would try once more at its exit, and complain in its own way."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    fail(f"cannot write to stdout: {error.strerror}", UNWRITTEN)
-
-
-register_kit(main)

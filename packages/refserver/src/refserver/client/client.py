@@ -34,9 +34,10 @@ from eventcodec import (
     Unknown,
 )
 
+from ..exit_codes import Exit
+
 __all__ = ["CHUNK", "Fact", "Failed", "Member", "connect", "plain", "trusting", "why"]
 
-FAILED, USAGE, UNREACHABLE = 1, 2, 4
 CHUNK = 1 << 16
 
 Fact = Message | Joined | Left | ApplicationEvent | Unknown
@@ -45,7 +46,7 @@ Fact = Message | Joined | Left | ApplicationEvent | Unknown
 class Failed(Exception):
     """What was asked for was not done; the message says why in one line."""
 
-    def __init__(self, reason: str, code: int = FAILED) -> None:
+    def __init__(self, reason: str, code: Exit = Exit.FAILED) -> None:
         super().__init__(reason)
         self.code = code
 
@@ -168,20 +169,20 @@ def connect(
         sock = socket.create_connection(address, timeout)
     except OSError as error:
         raise Failed(
-            f"cannot connect to {where}: {error.strerror or error}", UNREACHABLE
+            f"cannot connect to {where}: {error.strerror or error}", Exit.UNREACHABLE
         ) from error
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if context is None:
         # EP-6.3-1, judged by where the connection really leads.
         if credential and not ipaddress.ip_address(sock.getpeername()[0]).is_loopback:
             sock.close()
-            raise Failed(f"a credential goes to {where} over TLS only: add --tls", USAGE)
+            raise Failed(f"a credential goes to {where} over TLS only: add --tls", Exit.USAGE)
         return sock
     try:
         return context.wrap_socket(sock, server_hostname=host)
     except (OSError, ValueError) as error:
         sock.close()
-        raise Failed(f"no TLS with {where}: {plain(str(error))}", UNREACHABLE) from error
+        raise Failed(f"no TLS with {where}: {plain(str(error))}", Exit.UNREACHABLE) from error
 
 
 def trusting(ca: Path | None) -> ssl.SSLContext:
@@ -191,4 +192,4 @@ def trusting(ca: Path | None) -> ssl.SSLContext:
     except OSError as error:
         is_read = isinstance(error, ssl.SSLError)
         reason = "holds no certificate in PEM form" if is_read else error.strerror
-        raise Failed(f"--ca {ca}: {reason}", USAGE) from error
+        raise Failed(f"--ca {ca}: {reason}", Exit.USAGE) from error

@@ -41,11 +41,13 @@ from eventcodec import (
 from eventcodec.limits import MAX_FRAME_CEILING, SENDER_ALLOWANCE
 
 from ..arguments import Number, Whole, an_address
+from ..exit_codes import CLIENT_COMMANDS, in_one_line
 from .client import CHUNK, Fact, Failed, Member, connect, plain, why
 
 __all__ = ["register"]
 
 CREDENTIAL = "REFSERVER_CREDENTIAL"
+EXIT_CODES = in_one_line(CLIENT_COMMANDS)
 IN_FLIGHT = 64
 """Requests without a reply at a time: neither side then fills up while the other waits."""
 FIELDS: tuple[str, ...] = (
@@ -287,7 +289,7 @@ def _exchange(sock: socket.socket, data: bytes, timeout: float) -> Iterator[Even
         raise Failed(f"the connection failed: {error.strerror or error}") from error
 
 
-@click.command()
+@click.command(epilog=EXIT_CODES)
 @_connecting
 @click.argument("texts", metavar="[TEXT]...", nargs=-1)
 @click.option("--json", "file", type=click.File("rb"), help="Events as JSON lines; - is stdin.")
@@ -322,10 +324,6 @@ def send(
     a login comes first only with --as. An Error among them is exit code 1.
 
     Of HOST:PORT one may be left out: localhost, :3000, 3000.
-
-    \b
-    Exit codes: 0 all accepted, 1 refused, lost or too late, 2 usage, 4 unreachable,
-    5 stdout takes nothing.
 
     \b
     Examples:
@@ -404,7 +402,7 @@ def _follow(
                 shown += 1
 
 
-@click.command()
+@click.command(epilog=EXIT_CODES)
 @_connecting
 @click.option("--json", "as_json", is_flag=True, help="Events as JSON lines.")
 @click.option(
@@ -436,10 +434,6 @@ def tail(
     """Print what happens in a room, a line for each event, until Ctrl-C.
 
     Of HOST:PORT one may be left out: localhost, :3000, 3000.
-
-    \b
-    Exit codes: 0 left by itself, 1 ended by the server or lost, 2 usage, 4 unreachable,
-    5 stdout takes nothing.
 
     \b
     Examples:

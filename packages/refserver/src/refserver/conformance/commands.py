@@ -1,7 +1,6 @@
 """The kit's commands: check, peer, report, explain.
 
-Rule: results go to stdout, complaints to stderr, and the exit code never lies:
-0 as expected, 1 failed, 2 usage, 3 no case ran, 4 unreachable, 5 the kit's own error.
+Rule: results go to stdout, complaints to stderr, and the exit code never lies.
 
 Layer: the top of the kit; refserver's command line takes them in by `register`.
 """
@@ -22,11 +21,12 @@ from functools import partial
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from ..arguments import Whole, completing
 from ..arguments import address as an_address
 from ..client.client import trusting
+from ..exit_codes import Exit
+from ..output import Console
 from . import raw
 from .cases import SERVER_CASES
 from .check import CAPABILITIES, ServerDriver, check, probe, resolve
@@ -34,9 +34,9 @@ from .explain import explain, explained
 from .model import Report, Run
 from .options import (
     EXISTING,
+    EXIT_CODES,
     Asked,
     complaints,
-    exit_codes,
     ids_argument,
     leave,
     list_cases,
@@ -48,7 +48,7 @@ from .peer.commands import peer_command
 from .raw import Frame
 from .reports import console as on_console
 from .reports import machine
-from .suite import Exit, UsageError, exit_code
+from .suite import UsageError, exit_code
 from .talk import Identity, Setting
 
 __all__ = ["register"]
@@ -60,7 +60,7 @@ def register(group: click.Group) -> None:
         group.add_command(command)
 
 
-@click.command("check", epilog=exit_codes("the server cannot be reached"))
+@click.command("check", epilog=EXIT_CODES)
 @ids_argument("words", SERVER_CASES, "HOST:PORT [ID]...")
 @click.option(
     "--can",
@@ -86,7 +86,12 @@ def register(group: click.Group) -> None:
 @click.option("--tls", is_flag=True, help="Test it over TLS, which cannot half-close.")
 @click.option("--ca", type=EXISTING, help="Trust these certificates; implies --tls.")
 @click.option("--pid", type=Whole(2), help="The server's process: may be stopped at last.")
-@click.option("--stop-command", metavar="COMMAND", help="Stops the server at last.")
+@click.option(
+    "--stop-command",
+    metavar="COMMAND",
+    help="Stops the server at last: a program and its arguments. No shell reads it; where one "
+    "has to, say: sh -c '...'.",
+)
 @suite_options(SERVER_CASES)
 def check_command(
     asked: Asked,
@@ -206,10 +211,28 @@ def stopping(pid: int | None, command: str | None) -> Callable[[], str] | None:
             words = shlex.split(command)
         except ValueError as error:
             raise UsageError(f"--stop-command: {error}") from None
+        if sign := shell_syntax(command):
+            raise UsageError(f"--stop-command: no shell reads {sign!r}; say: sh -c '...'")
         if not words or shutil.which(words[0]) is None:
             raise UsageError(f"--stop-command: there is no program {''.join(words[:1])!r}")
         return partial(run_to_stop, words)
     return None
+
+
+def shell_syntax(command: str) -> str:
+    """The first word of a command that only a shell understands, empty where none is.
+
+    >>> shell_syntax("stop --now; sync"), shell_syntax("stop $PID"), shell_syntax("sh -c 'a; b'")
+    (';', '$PID', '')
+    """
+    words = shlex.shlex(command, posix=False, punctuation_chars=True)
+    words.whitespace_split = True
+    signs = (word for word in words if set(word) <= set("();<>|&") or _is_expanded(word))
+    return next(signs, "")
+
+
+def _is_expanded(word: str) -> bool:
+    return not word.startswith("'") and not {"$", "`"}.isdisjoint(word)
 
 
 def signalled(pid: int, number: int) -> str:

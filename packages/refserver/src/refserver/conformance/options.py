@@ -1,7 +1,6 @@
 """What both commands that test take and do: which cases, how they are cut, what is written.
 
-Rule: results go to stdout, complaints to stderr, and the exit code never lies:
-0 as expected, 1 failed, 2 usage, 3 no case ran, 4 unreachable, 5 the kit's own error.
+Rule: results go to stdout, complaints to stderr, and the exit code never lies.
 
 Layer: below `commands` and `peer.commands`.
 """
@@ -19,22 +18,24 @@ from typing import Any, NoReturn
 
 import click
 from click.core import ParameterSource
-from rich.console import Console
 
 from ..arguments import Number, Whole, completing
+from ..exit_codes import TEST_COMMANDS, Exit, in_one_line
+from ..output import Console
+from .interrupts import held, interruptible
 from .model import Case, Level, Report, Result
 from .reports import console as on_console
 from .reports import html, junit, machine, markdown
 from .segmentation import Segmentation
-from .suite import INTERRUPTED, Exit, NotReached, Plan, UsageError, exit_code, expected_ids, select
+from .suite import INTERRUPTED, NotReached, Plan, UsageError, exit_code, expected_ids, select
 
 __all__ = [
     "EXISTING",
+    "EXIT_CODES",
     "Aside",
     "Asked",
     "aside",
     "complaints",
-    "exit_codes",
     "ids_argument",
     "leave",
     "list_cases",
@@ -50,20 +51,19 @@ Command = Callable[..., None]
 Option = Callable[[Command], Command]
 
 
-def exit_codes(unreached: str) -> str:
-    """The exit codes, for the end of a command's help."""
-    return (
-        "Exit codes: 0 as expected, 1 a case failed, 2 usage, 3 no case ran, "
-        f"4 {unreached}, 5 the kit's own error or a stdout that takes nothing, "
-        "130 interrupted: what ran until then is told and written."
-    )
+EXIT_CODES = in_one_line(TEST_COMMANDS)
+"""For the end of a command's help."""
 
 
 @contextmanager
 def complaints() -> Iterator[None]:
-    """Turn what makes no sense, or cannot be reached, into one line and its exit code."""
+    """Turn what makes no sense, or cannot be reached, into one line and its exit code.
+
+    A signal that ends the command is a KeyboardInterrupt in here.
+    """
     try:
-        yield
+        with interruptible():
+            yield
     except UsageError as error:
         raise click.UsageError(str(error)) from None
     except NotReached as error:
@@ -176,14 +176,15 @@ class Asked:
         console = Console()
         with on_console.progress(console, len(list(plan))) as show:
             report = test(show)
-        # The files first: whoever reads only the beginning of stdout ends us while we tell.
-        write_reports(
-            report,
-            json_file=self.json_file,
-            junit_file=self.junit_file,
-            html_file=self.html_file,
-            markdown_file=self.markdown_file,
-        )
+        # The files first: a reader of the beginning of stdout ends us while we tell.
+        with held():
+            write_reports(
+                report,
+                json_file=self.json_file,
+                junit_file=self.junit_file,
+                html_file=self.html_file,
+                markdown_file=self.markdown_file,
+            )
         on_console.show(console, report, verbose=self.verbose)
         if said := advice(report):
             click.echo(f"refserver: {said}", err=True)

@@ -15,11 +15,11 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import IntEnum
 from importlib.metadata import version
 from typing import Protocol
 
 from ..arguments import near
+from ..exit_codes import Exit
 from .model import Case, Level, Report, Result, Run, Step, Verdict
 from .segmentation import Segmentation
 
@@ -28,10 +28,10 @@ __all__ = [
     "Attempt",
     "CaseFailed",
     "Driver",
-    "Exit",
     "NotReached",
     "Plan",
     "Unsupported",
+    "Untestable",
     "UsageError",
     "exit_code",
     "expected_ids",
@@ -42,20 +42,8 @@ __all__ = [
 ]
 
 
-class Exit(IntEnum):
-    """What the command says to its caller."""
-
-    AS_EXPECTED = 0
-    FAILED = 1
-    USAGE = 2
-    NO_CASE_RAN = 3
-    UNREACHABLE = 4
-    SUITE_ERROR = 5
-    INTERRUPTED = 130
-
-
 INTERRUPTED = "interrupted"
-"""The reason of what was not run, or not to its end, because of a Ctrl-C."""
+"""The reason of what was not run, or not to its end, because of a signal."""
 
 
 class UsageError(Exception):
@@ -79,6 +67,10 @@ class Unsupported(Exception):
     """What was declared does not do for this case; the message says what it needs."""
 
 
+class Untestable(Exception):
+    """Something besides the implementation failed; the message says what."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One try of a case: None in `fault` is a pass."""
@@ -93,7 +85,7 @@ class Driver(Protocol):
     def attempt(self, case: Case, segmentation: Segmentation) -> Attempt:
         """Try the case once.
 
-        Raises NotReached and Unsupported; any other exception is the kit's own fault.
+        Raises NotReached, Unsupported and Untestable; any other exception is the kit's own fault.
         """
         ...
 
@@ -191,29 +183,38 @@ def run_suite(
     verdicts: dict[str, dict[Segmentation, Verdict]] = {}
     gone = ""
     for case, segmentation in plan:
-        blocked = gone or _blocked(case, segmentation, verdicts)
-        missing = sorted(set(case.capabilities) - plan.capabilities)
-        if missing:
-            result = _not_run(case, segmentation, Verdict.UNSUPPORTED, f"needs {missing[0]}")
-        elif blocked:
-            result = _not_run(case, segmentation, Verdict.INCONCLUSIVE, blocked)
-        else:
-            try:
-                result = _tried(case, segmentation, driver)
-            except Unsupported as error:
-                result = _not_run(case, segmentation, Verdict.UNSUPPORTED, str(error))
-            except KeyboardInterrupt:
-                gone = INTERRUPTED
-                result = _not_run(case, segmentation, Verdict.INCONCLUSIVE, gone)
-            except NotReached as error:
-                gone = f"not reached any more since {case.id}"
-                fault = CaseFailed(("the implementation can be reached",), str(error))
-                result = _result(case, segmentation, driver, Attempt(fault=fault), 0.0)
-        result = _as_expected(result, plan.expected)
+        result = _not_run(case, segmentation, Verdict.INCONCLUSIVE, INTERRUPTED)
+        try:
+            blocked = gone or _blocked(case, segmentation, verdicts)
+            result, gone = _one(case, segmentation, plan, driver, blocked, gone)
+            on_result(result)
+        except KeyboardInterrupt:
+            gone = INTERRUPTED
         verdicts.setdefault(case.id, {})[segmentation] = result.verdict
         results.append(result)
-        on_result(result)
     return _stale(results, plan.expected)
+
+
+def _one(
+    case: Case, segmentation: Segmentation, plan: Plan, driver: Driver, blocked: str, gone: str
+) -> tuple[Result, str]:
+    """What came of one case, and why nobody answers any more, "" where somebody does."""
+    missing = sorted(set(case.capabilities) - plan.capabilities)
+    if missing:
+        return _not_run(case, segmentation, Verdict.UNSUPPORTED, f"needs {missing[0]}"), gone
+    if blocked:
+        return _not_run(case, segmentation, Verdict.INCONCLUSIVE, blocked), gone
+    try:
+        result = _tried(case, segmentation, driver)
+    except Unsupported as error:
+        result = _not_run(case, segmentation, Verdict.UNSUPPORTED, str(error))
+    except Untestable as error:
+        result = _not_run(case, segmentation, Verdict.INCONCLUSIVE, str(error))
+    except NotReached as error:
+        gone = f"not reached any more since {case.id}"
+        fault = CaseFailed(("the implementation can be reached",), str(error))
+        result = _result(case, segmentation, driver, Attempt(fault=fault), 0.0)
+    return _as_expected(result, plan.expected), gone
 
 
 def report_of(
@@ -268,7 +269,7 @@ def _tried(case: Case, segmentation: Segmentation, driver: Driver) -> Result:
     try:
         attempt = driver.attempt(case, segmentation)
         again = _again(case, segmentation, driver) if attempt.fault else attempt
-    except (NotReached, Unsupported):
+    except (NotReached, Unsupported, Untestable):
         raise
     except Exception:
         # The kit's own failure must not pass for the implementation's: its own verdict and
@@ -347,9 +348,9 @@ def exit_code(results: Sequence[Result]) -> Exit:
     """What the results mean to a caller; never 0 where nothing ran."""
     verdicts = [result.verdict for result in results]
     if Verdict.ERROR in verdicts:
-        return Exit.SUITE_ERROR
+        return Exit.BROKEN
     if any(verdict.bad for verdict in verdicts):
         return Exit.FAILED
     if not any(verdict.ran for verdict in verdicts):
         return Exit.NO_CASE_RAN
-    return Exit.AS_EXPECTED
+    return Exit.DONE

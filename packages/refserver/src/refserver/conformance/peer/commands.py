@@ -14,15 +14,24 @@ import sys
 
 import click
 
+from ...exit_codes import Exit
 from ..model import Report, Verdict
-from ..options import Asked, aside, complaints, exit_codes, ids_argument, list_cases, suite_options
+from ..options import (
+    EXIT_CODES,
+    Asked,
+    aside,
+    complaints,
+    ids_argument,
+    list_cases,
+    suite_options,
+)
 from ..reports.phrases import ascii_only
 from ..segmentation import Segmentation
-from ..suite import Exit, NotReached, UsageError
+from ..suite import NotReached, UsageError
 from ..talk import Setting
 from .cases import CLIENT_CASES
 from .doctor import examine
-from .peer import Peer, placed
+from .peer import Peer, opened, placed
 from .run import CAPABILITIES, LOOPBACK, ClientDriver, check_client
 
 __all__ = ["peer_command"]
@@ -40,7 +49,7 @@ class BehindDashes(click.Command):
         return super().parse_args(ctx, own)
 
 
-@click.command("peer", cls=BehindDashes, epilog=exit_codes("the command cannot be started"))
+@click.command("peer", cls=BehindDashes, epilog=EXIT_CODES)
 @ids_argument("ids", CLIENT_CASES, "[ID]... -- COMMAND {host} {port}")
 @aside("--doctor", is_flag=True, help="Check the command itself, step by step.")
 @click.option(
@@ -84,7 +93,8 @@ def peer_command(
         if doctor and ids:
             raise UsageError("--doctor looks at the command, and takes no ID")
         if doctor:
-            return diagnose(Peer(setting, Segmentation.WHOLE, "", command))
+            with opened(setting, Segmentation.WHOLE, "", command) as peer:
+                return diagnose(peer)
         driver = ClientDriver(
             command=command,
             setting=setting,
@@ -112,15 +122,12 @@ def advice(report: Report, driver: ClientDriver) -> str:
 def diagnose(peer: Peer) -> None:
     """Tell each step of the contract, and leave."""
     fault = ""
-    try:
-        for number, finding in enumerate(examine(peer), 1):
-            fault = ascii_only(finding.fault)
-            click.echo(f"{number:3} {'ok     ' if not fault else 'FAILED '} {finding.title}")
-            if fault:
-                click.echo(f"            {fault}")
-                click.echo(f"            What to do: {finding.advice}.")
-    finally:
-        peer.close()
+    for number, finding in enumerate(examine(peer), 1):
+        fault = ascii_only(finding.fault)
+        click.echo(f"{number:3} {'ok     ' if not fault else 'FAILED '} {finding.title}")
+        if fault:
+            click.echo(f"            {fault}")
+            click.echo(f"            What to do: {finding.advice}.")
     if not fault:
         click.echo("The command keeps the contract; now test the client: leave --doctor out.")
-    sys.exit(Exit.FAILED if fault else Exit.AS_EXPECTED)
+    sys.exit(Exit.FAILED if fault else Exit.DONE)

@@ -9,9 +9,11 @@ Layer: above `script`, `process` and `lines`, below the cases.
 from __future__ import annotations
 
 import select
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from .. import raw
+from ..interrupts import held
 from ..model import Direction
 from ..raw import Frame
 from ..segmentation import Segmentation
@@ -21,7 +23,7 @@ from .lines import END, Line, differs, line_of, parsed, told
 from .process import Process, Program
 from .script import TICKET, Script
 
-__all__ = ["KIT", "PROBE", "Peer", "placed"]
+__all__ = ["KIT", "PROBE", "Peer", "opened", "placed"]
 
 KIT = "kit"
 """The member whose messages are orders."""
@@ -198,6 +200,26 @@ class Peer(Script):
     def ticket_forms(self) -> list[bytes]:
         """How the ticket may be written, in lower case."""
         return [str(TICKET).encode(), f"{TICKET:x}".encode(), TICKET.to_bytes(8, "big").lower()]
+
+
+@contextmanager
+def opened(
+    setting: Setting,
+    segmentation: Segmentation,
+    seed: str,
+    command: Sequence[str],
+    start: Callable[[Sequence[str]], Program] = Process,
+) -> Iterator[Peer]:
+    """A peer that is closed at the end, its client too, whatever signal comes when."""
+    peer = None
+    try:
+        with held():
+            peer = Peer(setting, segmentation, seed, command, start)
+        yield peer
+    finally:
+        with held():
+            if peer is not None:
+                peer.close()
 
 
 def placed(command: Sequence[str], host: str, port: int) -> list[str]:

@@ -16,7 +16,7 @@ from ..model import Case, Report, Result
 from ..segmentation import Segmentation
 from ..suite import Attempt, CaseFailed, Plan, report_of
 from ..talk import Setting
-from .peer import Peer
+from .peer import opened
 from .process import Process, Program
 
 __all__ = ["CAPABILITIES", "LOOPBACK", "ClientDriver", "check_client"]
@@ -42,14 +42,12 @@ class ClientDriver:
     def attempt(self, case: Case, segmentation: Segmentation) -> Attempt:
         """Run the command once, against the case's server."""
         seed = f"{self.seed}/{case.id}/{segmentation}"
-        peer = Peer(self.setting, segmentation, seed, self.command, self.start)
         fault = None
-        try:
-            case.script(peer)
-        except CaseFailed as failed:
-            fault = failed
-        finally:
-            peer.close()
+        with opened(self.setting, segmentation, seed, self.command, self.start) as peer:
+            try:
+                case.script(peer)
+            except CaseFailed as failed:
+                fault = failed
             self.heard = self.heard or bool(peer.process.said)
         return Attempt(fault=fault, steps=peer.evidence)
 

@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from typing import TYPE_CHECKING, Any
 
 from eventcodec.dissect import HEADER_PARTS
 
@@ -24,6 +22,9 @@ from ..annotate import Piece, annotate
 from ..model import Report, Result, Run, Step, Verdict
 from ..suite import worst
 from .phrases import DIFFERS, ascii_only, blocked, counts, differing, outcome, some, step_said
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 __all__ = ["rendered", "write"]
 
@@ -56,6 +57,9 @@ def rendered(report: Report) -> str:
 
 @cache
 def _template() -> Template:
+    # Imported here, because most runs of the kit write no page.
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=PackageLoader("refserver.conformance.reports", "."),
         autoescape=True,

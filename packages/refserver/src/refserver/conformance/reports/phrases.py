@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from ...exit_codes import Exit
 from ..annotate import summary
 from ..model import Direction, Run, Step, Verdict
-from ..suite import Exit, exit_code
+from ..suite import exit_code
 
 __all__ = [
     "DIFFERS",
@@ -28,9 +29,9 @@ __all__ = [
 
 DIFFERS = "differs between segmentations (EP-2.1-5)"
 _OUTCOMES = {
-    Exit.AS_EXPECTED: "as expected",
+    Exit.DONE: "as expected",
     Exit.NO_CASE_RAN: "no case ran",
-    Exit.SUITE_ERROR: "the kit failed",
+    Exit.BROKEN: "the kit failed",
 }
 _SOME = 6
 

@@ -1,0 +1,75 @@
+"""What refserver says to its caller when it ends.
+
+Rule: each exit code has one meaning, and stands here alone; help and pages are made
+from here.
+
+Layer: the ground of refserver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+
+__all__ = ["CLIENT_COMMANDS", "SERVE", "TEST_COMMANDS", "Exit", "in_one_line"]
+
+
+class Exit(IntEnum):
+    """An exit code, and what it means whatever the command is."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    NO_CASE_RAN = 3
+    UNREACHABLE = 4
+    BROKEN = 5
+    INTERRUPTED = 130
+    READER_LEFT = 141
+
+
+_ALL: Mapping[Exit, str] = {
+    Exit.USAGE: "the command line makes no sense",
+    Exit.READER_LEFT: "the reader of stdout left early (`| head -1`), as SIGPIPE would tell",
+}
+
+SERVE: Mapping[Exit, str] = {
+    Exit.DONE: "stopped by SIGTERM or SIGINT",
+    Exit.USAGE: "a setting that cannot be, or an address that is taken",
+    Exit.BROKEN: "stdout cannot be written",
+    Exit.READER_LEFT: _ALL[Exit.READER_LEFT],
+}
+"""The exit codes of `refserver serve`."""
+
+CLIENT_COMMANDS: Mapping[Exit, str] = {
+    Exit.DONE: "done",
+    Exit.FAILED: "refused, lost, ended by the server, or too late (`--timeout`)",
+    Exit.USAGE: "the command line makes no sense, or names what no frame can carry",
+    Exit.UNREACHABLE: "the server cannot be reached",
+    Exit.BROKEN: "stdout cannot be written: a full disk, for example",
+    Exit.INTERRUPTED: "`send` was interrupted (Ctrl-C); `tail` leaves by it with 0",
+    Exit.READER_LEFT: _ALL[Exit.READER_LEFT],
+}
+"""The exit codes of `refserver send` and `refserver tail`."""
+
+TEST_COMMANDS: Mapping[Exit, str] = {
+    Exit.DONE: "everything as expected",
+    Exit.FAILED: "a case failed, was unstable or inconclusive, or an expected failure passed",
+    Exit.USAGE: _ALL[Exit.USAGE],
+    Exit.NO_CASE_RAN: "no case ran",
+    Exit.UNREACHABLE: "the server cannot be reached, or the client's command cannot be started",
+    Exit.BROKEN: "the kit itself failed, or stdout cannot be written",
+    Exit.INTERRUPTED: "interrupted (Ctrl-C, SIGTERM, SIGHUP): what ran until then is told, "
+    "and the reports are written",
+    Exit.READER_LEFT: _ALL[Exit.READER_LEFT] + "; the reports are written",
+}
+"""The exit codes of `refserver check`, `peer` and `report merge`."""
+
+
+def in_one_line(meanings: Mapping[Exit, str]) -> str:
+    """The exit codes of a command, for the end of its help.
+
+    >>> in_one_line({Exit.DONE: "done", Exit.FAILED: "refused"})
+    'Exit codes: 0 done; 1 refused.'
+    """
+    told = "; ".join(f"{code:d} {text.replace('`', '')}" for code, text in meanings.items())
+    return f"Exit codes: {told}."
