@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from functools import partial
 from random import Random
 from typing import Any
@@ -30,6 +28,7 @@ from refserver.conformance.peer.cases import CLIENT_CASES
 from refserver.conformance.peer.run import LOOPBACK, ClientDriver
 from refserver.conformance.segmentation import Segmentation
 from refserver.conformance.talk import Setting, Talk
+from refserver.launcher import launched
 
 TARGET = ROOT / "packages/refserver/src/refserver/conformance/examples.json"
 CLIENT = [sys.executable, str(ROOT / "tests/conformance/faulty_client.py"), "{host}", "{port}"]
@@ -62,27 +61,16 @@ def _beginning(run: Step | Begun) -> dict[str, Any]:
     return {"data": run.data[:BYTES].hex(), "size": run.size}
 
 
-@contextmanager
-def served(*options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    command = [sys.executable, "-m", "refserver", "serve", "--port", "0", "--quiet", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield process, int(process.stdout.readline().rpartition(":")[2])
-        finally:
-            process.terminate()
-
-
 def of_server_cases(cases: Iterable[Case], *options: str) -> dict[str, Example]:
     """The examples of these cases, all against one server."""
     found = {}
-    with served(*options) as (process, port):
+    with launched("--quiet", *options) as server:
         for case in cases:
             setting = Setting(
-                address=("127.0.0.1", port),
+                address=server.address,
                 timeout=PATIENCE,
                 capabilities=frozenset(case.capabilities),
-                stop=partial(signalled, process.pid, signal.SIGTERM),
+                stop=partial(signalled, server.process.pid, signal.SIGTERM),
             )
             talk = Talk(setting, Segmentation.WHOLE, Random(case.id), "1")
             try:

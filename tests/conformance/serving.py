@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from refserver.conformance.model import Result
 from refserver.conformance.segmentation import Segmentation
 from refserver.conformance.suite import Plan, run_suite, select
 from refserver.conformance.talk import Setting
+from refserver.launcher import launched
 
 PATIENCE = 20.0
 """Seconds until what must come is missed; where it comes they cost nothing."""
@@ -49,11 +48,5 @@ class Served:
 @contextmanager
 def serving(*options: str) -> Iterator[Served]:
     """`refserver serve` with these options, on a free port."""
-    command = [sys.executable, "-m", "refserver", "serve", "--port", "0", "--quiet", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        try:
-            yield Served(port=int(line.rpartition(":")[2]), pid=process.pid)
-        finally:
-            process.terminate()
+    with launched("--quiet", *options) as server:
+        yield Served(port=server.port, pid=server.process.pid)

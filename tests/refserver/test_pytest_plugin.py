@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
+
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -27,6 +31,14 @@ def talk(address, *requests):
         raise end.error
     return seen
 """
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
 
 
 def run(pytester: pytest.Pytester, test: str) -> pytest.RunResult:
@@ -73,6 +85,92 @@ def test_it(refserver):
     )
 
     result.assert_outcomes(passed=1)
+
+
+def test_a_marker_takes_settings_by_name_and_the_closest_one_holds(
+    pytester: pytest.Pytester,
+) -> None:
+    result = run(
+        pytester,
+        """
+@pytest.mark.refserver("--server-name", "class", heartbeat=7, presence=False)
+class TestIt:
+    @pytest.mark.refserver("--server-name", "function", heartbeat=9)
+    def test_both(self, refserver):
+        welcome, _ = talk(refserver.address, Logout())
+        told = welcome.event
+        assert (told.server, told.position, told.heartbeat) == ("function", 0, 9)
+
+    @pytest.mark.refserver(presence=True)
+    def test_as_it_is_by_itself(self, refserver):
+        welcome, _ = talk(refserver.address, Logout())
+        assert (welcome.event.position, welcome.event.heartbeat) == (1, 7)
+""",
+    )
+
+    result.assert_outcomes(passed=2)
+
+
+def test_a_setting_that_is_none_is_an_error(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+@pytest.mark.refserver(heartbeet=1)
+def test_it(refserver):
+    pass
+""",
+    )
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*no setting 'heartbeet'; did you mean 'heartbeat'?*"])
+
+
+def test_neither_the_current_folder_nor_the_machine_gets_into_the_server(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REFSERVER_HEARTBEAT", "often")
+    monkeypatch.setenv("REFSERVER_PORT", "1")
+    for name in ("refserver", "token", "select", "click"):
+        (pytester.path / f"{name}.py").write_text("raise SystemExit('not this one')")
+
+    result = run(
+        pytester,
+        """
+def test_it(refserver):
+    welcome, _ = talk(refserver.address, Logout())
+    assert welcome.event.heartbeat == 20
+""",
+    )
+
+    result.assert_outcomes(passed=1)
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
+def test_a_server_on_another_address_is_reached_there(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+@pytest.mark.refserver("--host", "::1")
+def test_it(refserver):
+    assert refserver.host == "::1"
+    assert len(talk(refserver.address, Logout())) == 2
+""",
+    )
+
+    result.assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(1)"])
+def test_no_server_outlives_its_test_run(pytester: pytest.Pytester, end: str) -> None:
+    pytester.makepyfile(f"import os, signal\ndef test_it(refserver):\n    {end}\n")
+    command = [sys.executable, "-m", "pytest", "-s", "-p", "no:cacheprovider"]
+
+    # The server holds the other end of this pipe: it is read to its end when it has gone.
+    done = subprocess.run(
+        command, cwd=pytester.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60
+    )
+
+    assert done.returncode != 0
 
 
 def test_the_server_can_be_stopped_in_good_order(pytester: pytest.Pytester) -> None:

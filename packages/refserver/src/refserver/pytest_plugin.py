@@ -8,71 +8,67 @@ Layer: beside the command line; nothing of the package knows it.
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
+import dataclasses
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from .conformance.peer.script import Script
+    from .launcher import RunningServer
 
-__all__ = ["RunningServer", "ScriptedPeer", "pytest_configure", "refserver", "scripted_peer"]
-
-PATIENCE = 30.0
-"""Seconds that a server may take to start or to stop, far beyond what it needs."""
+__all__ = ["ScriptedPeer", "pytest_configure", "refserver", "scripted_peer"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
     config.addinivalue_line(
-        "markers", "refserver(*options): options of `refserver serve` for the refserver fixture"
+        "markers",
+        "refserver(*options, **settings): options of `refserver serve` for the refserver "
+        'fixture, as "--heartbeat", 1 or as heartbeat=1',
     )
-
-
-@dataclass(frozen=True, slots=True)
-class RunningServer:
-    """A server with an empty room, on this machine."""
-
-    host: str
-    port: int
-    process: subprocess.Popen[str] = field(repr=False)
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port, as `socket.create_connection` takes them."""
-        return self.host, self.port
-
-    def stop(self) -> int:
-        """Shut it down in good order, as SIGTERM does; gives its exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(PATIENCE)
 
 
 @pytest.fixture
 def refserver(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
     """A running reference server; `@pytest.mark.refserver(...)` gives it options."""
-    marker = request.node.get_closest_marker("refserver")
-    options = [] if marker is None else [str(option) for option in marker.args]
-    command = [sys.executable, "-m", "refserver", "serve", "--port", "0", *options]
-    # Its log goes where the test's stderr goes, so that pytest shows it with a failure.
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        first = process.stdout.readline()
-        try:
-            if not first:
-                pytest.fail(f"the server did not start: {' '.join(command)}", pytrace=False)
-            yield RunningServer("127.0.0.1", int(first.rpartition(":")[2]), process)
-        finally:
-            process.terminate()
-            try:
-                process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    from .launcher import NotStarted, launched
+
+    # The closest marker comes first; of an option that is given twice the last one holds.
+    markers = list(request.node.iter_markers("refserver"))[::-1]
+    words = [str(word) for marker in markers for word in marker.args]
+    settings = {name: value for marker in markers for name, value in marker.kwargs.items()}
+    options = [*words, *options_of(settings)]
+    try:
+        # Its log goes where the test's stderr goes, so that pytest shows it with a failure.
+        with launched(*options) as server:
+            yield server
+    except NotStarted as error:
+        pytest.fail(f"the server did not start: {error}", pytrace=False)
+
+
+def options_of(settings: Mapping[str, object]) -> Iterator[str]:
+    """Settings of the server as its command line has them."""
+    if not settings:
+        return  # and nothing is imported
+    from .server.config import Config
+
+    known = {field.name: field.default for field in dataclasses.fields(Config)}
+    for name, value in settings.items():
+        if name not in known:
+            from .arguments import near
+
+            meant = near(name, known) or "; see `refserver serve --help`"
+            pytest.fail(f"@pytest.mark.refserver: no setting {name!r}{meant}", pytrace=False)
+        option = name.replace("_", "-")
+        if value is known[name]:
+            continue
+        if isinstance(value, bool):
+            yield f"--{option}" if value else f"--no-{option}"
+        else:
+            yield from (f"--{option}", str(value))
 
 
 class ScriptedPeer:

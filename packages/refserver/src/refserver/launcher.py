@@ -1,0 +1,78 @@
+"""A server of one's own, for as long as a test needs it.
+
+Rule: it ends when its launcher does, however that ends. It runs what is installed and
+is set up by what it is given: the files in the current folder and the machine's
+REFSERVER_… variables do not count.
+
+Layer: beside the command line.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import IO
+
+__all__ = ["NotStarted", "RunningServer", "launched"]
+
+PATIENCE = 30.0
+"""Seconds that a server may take to stop, far beyond what it needs."""
+HERE = {"localhost": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+"""How a server is reached that listens on these."""
+
+
+class NotStarted(Exception):
+    """The server has ended before it listened; what was wrong stands in its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A server with an empty room, on this machine."""
+
+    host: str
+    port: int
+    process: subprocess.Popen[str] = field(repr=False)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port, as `socket.create_connection` takes them."""
+        return self.host, self.port
+
+    def stop(self) -> int:
+        """Shut it down in good order, as SIGTERM does; its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+
+@contextmanager
+def launched(
+    *options: str, python: Sequence[str] = (), log: IO[bytes] | None = None
+) -> Iterator[RunningServer]:
+    """A server with these options on a free port. Raises NotStarted.
+
+    `python` are options of the interpreter. Its log goes into `log`, or where ours goes.
+    """
+    command = [sys.executable, "-P", *python, "-m", "refserver.tethered", "serve", "--port", "0"]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("REFSERVER_")}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [*command, *options], stdin=pipe, stdout=pipe, stderr=log, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        try:
+            host, _, port = process.stdout.readline().removeprefix("listening on ").rpartition(":")
+            if not port:
+                raise NotStarted(" ".join(command[-4:] + list(options)))
+            host = host.strip("[]")
+            yield RunningServer(HERE.get(host, host), int(port), process)
+        finally:
+            process.terminate()
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()

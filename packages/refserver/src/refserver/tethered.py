@@ -1,0 +1,33 @@
+"""`python -P -m refserver.tethered`: the command line on a tether, which is its stdin.
+
+Rule: when stdin ends, because the process that holds its other end has closed it or has
+died in whatever way, the server is told to stop, and ended where it does not.
+
+Layer: above `cli`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+from .cli import main
+
+PATIENCE = 10.0
+"""Seconds to stop in, once the tether is gone."""
+
+
+def follow(tether: int) -> None:
+    """Wait for the end of the tether, and end this process."""
+    while os.read(tether, 1 << 10):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(PATIENCE)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    threading.Thread(target=follow, args=(0,), daemon=True).start()
+    main(prog_name="refserver")
