@@ -21,7 +21,8 @@ USAGE = """
 python -m tools                          write all of them
 python -m tools --check                  write nothing; show differences, exit 1 on one
 python -m tools record mutants [NAME …]  run these mutants, or all; takes minutes
-python -m tools record examples          run every case once, for `refserver explain`
+python -m tools record faults NAME …      run these faults of a client
+python -m tools record examples [ID …]   run these cases once, or all, for `refserver explain`
 """
 
 # In this order: the later ones read what the earlier ones write.
@@ -59,14 +60,14 @@ def generate(*, check: bool) -> int:
 
 def record(what: str, names: list[str]) -> int:
     """Run the kit, and write what it found."""
-    if what == "mutants":
-        from tools import matrix
-
-        matrix.record(names)
-    else:
+    if what == "examples":
         from tools import examples
 
-        examples.record()
+        examples.record(names)
+    else:
+        from tools import matrix
+
+        matrix.record(names) if what == "mutants" else matrix.record_faults(names)
     return generate(check=False)
 
 
@@ -82,8 +83,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", metavar="record")
     recording = commands.add_parser("record", help="run the kit and write what it found")
-    recording.add_argument("what", choices=["mutants", "examples"])
-    recording.add_argument("names", nargs="*", metavar="NAME", help="these mutants only")
+    recording.add_argument("what", choices=["mutants", "faults", "examples"])
+    recording.add_argument("names", nargs="*", metavar="NAME", help="these only")
     options = parser.parse_args(arguments)
     if options.command == "record":
         return record(options.what, options.names)

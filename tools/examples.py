@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from random import Random
 from typing import Any
@@ -99,23 +99,24 @@ def rendered(found: dict[str, Example]) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def every() -> dict[str, Example]:
-    """The examples of all cases but those that need credentials."""
+def of_cases(wanted: Callable[[Case], bool]) -> dict[str, Example]:
+    """The examples of the cases wanted, but of those that need credentials."""
     waiting = {"heartbeat", "login-timeout"}
     apart = waiting | {"no-presence", "credentials", "shutdown"}
-    needs = {case.id: set(case.capabilities) for case in SERVER_CASES}
-    found = of_server_cases([c for c in SERVER_CASES if not needs[c.id] & apart])
-    waits = [c for c in SERVER_CASES if needs[c.id] & waiting]
+    cases = [case for case in SERVER_CASES if wanted(case)]
+    needs = {case.id: set(case.capabilities) for case in cases}
+    found = of_server_cases([c for c in cases if not needs[c.id] & apart])
+    waits = [c for c in cases if needs[c.id] & waiting]
     found |= of_server_cases(waits, "--heartbeat", "2", "--login-timeout", "6")
-    found |= of_server_cases(
-        [c for c in SERVER_CASES if "no-presence" in needs[c.id]], "--no-presence"
-    )
-    for case in SERVER_CASES:
+    found |= of_server_cases([c for c in cases if "no-presence" in needs[c.id]], "--no-presence")
+    for case in cases:
         if "shutdown" in needs[case.id]:
             found |= of_server_cases([case])
-    return found | of_client_cases(CLIENT_CASES)
+    return found | of_client_cases(filter(wanted, CLIENT_CASES))
 
 
-def record() -> None:
-    """Run every case once, and write what the kit sent."""
-    TARGET.write_text(rendered(every()), encoding="utf-8")
+def record(ids: Collection[str]) -> None:
+    """Run these cases, or every one, once, and write what the kit sent."""
+    known = json.loads(TARGET.read_text(encoding="utf-8")) if ids else {}
+    found = of_cases(lambda case: not ids or case.id in ids)
+    TARGET.write_text(rendered(known | found), encoding="utf-8")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tools.pages import ROOT
@@ -30,6 +31,9 @@ UNPROVEN = {
     "that is slow to judge its input looks like one that has stopped reading",
 }
 """Cases that no mutant makes fail each time, and why not."""
+
+AT_ONCE = 6
+"""Clients that are run side by side."""
 
 Kills = Mapping[str, list[str]]
 
@@ -128,9 +132,26 @@ def record(names: Collection[str]) -> None:
     for name in names or MUTANTS:
         kills[name] = sorted(failing(MUTANTS[name], cases_for(MUTANTS[name])))
         print(name, *kills[name], flush=True)
-    kills = {name: kills[name] for name in MUTANTS}
+    _write(RECORD, {name: kills[name] for name in MUTANTS})
+
+
+def record_faults(names: Collection[str]) -> None:
+    """Run the clients with these faults, or with all that are recorded, against all cases."""
+    from tests.conformance.test_peer_mutants import failing
+
+    kills = recorded(CLIENT_RECORD)
+    faults = list(names or kills)
+    with ThreadPoolExecutor(AT_ONCE) as pool:  # they wait most of the time
+        runs = pool.map(lambda fault: failing(fault, CLIENT_CASES), faults)
+        for fault, found in zip(faults, runs, strict=True):
+            kills[fault] = [case.id for case in CLIENT_CASES if case.id in found]
+            print(fault, *kills[fault], flush=True)
+    _write(CLIENT_RECORD, dict(sorted(kills.items())))
+
+
+def _write(record: Path, kills: Kills) -> None:
     text = ",\n".join(f" {json.dumps(name)}: {json.dumps(ids)}" for name, ids in kills.items())
-    RECORD.write_text(f"{{\n{text}\n}}\n", encoding="utf-8")
+    record.write_text(f"{{\n{text}\n}}\n", encoding="utf-8")
 
 
 def files() -> dict[Path, str]:

@@ -17,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO, Literal, NoReturn
 
 LOGIN, MESSAGE, LOGOUT, ACK, ERROR, PING, PONG, WELCOME, JOINED, LEFT = range(1, 11)
 NAMES = {
@@ -44,6 +44,48 @@ LAYOUTS = {
     JOINED: "user:s",
     LEFT: "user:s reason:1",
 }
+
+BYTES_OVER = {
+    "ack-bytes-over": "Ack",
+    "error-bytes-over": "Error",
+    "last-error-bytes-over": "LastError",
+    "pong-bytes-over": "Pong",
+    "welcome-bytes-over": "Welcome",
+    "left-bytes-over": "Left",
+}
+"""Faults by which bytes behind the last field of one event pass."""
+ANY_TEXT = {
+    "any-sender-of-message": ("Message", "sender"),
+    "any-sender-of-application": ("ApplicationEvent", "sender"),
+    "any-user-of-joined": ("Joined", "user"),
+    "any-user-of-left": ("Left", "user"),
+    "any-user-of-welcome": ("Welcome", "user"),
+    "any-server-of-welcome": ("Welcome", "server"),
+    "any-text-of-error": ("Error", "text"),
+    "any-text-of-last-error": ("LastError", "text"),
+}
+"""Faults by which one text is not judged."""
+MISSING = {
+    "error-without-text": ("Error", "text"),
+    "welcome-without-server": ("Welcome", "server"),
+    "ack-with-half-a-position": ("Ack", "position"),
+    "application-without-sender": ("ApplicationEvent", "sender"),
+}
+"""Faults by which one field may be missing, or some of its bytes."""
+SIGNED = {
+    "signed-max-frame": ("Welcome", "max_frame"),
+    "signed-heartbeat": ("Welcome", "heartbeat"),
+    "signed-codes": ("Error", "code"),
+    "signed-last-codes": ("LastError", "code"),
+}
+"""Faults by which one number is read as signed."""
+
+
+def name_of(type: int, seq: int) -> str:
+    """The event of a frame; the Error that ends a connection has a name of its own here."""
+    if type == ERROR and seq == 0:
+        return "LastError"
+    return "ApplicationEvent" if type >= 0x80 else NAMES.get(type, "Unknown")
 
 
 SILENCE = 0.2
@@ -78,7 +120,7 @@ class Client:
         self.kept: deque[tuple[int, bytes]] = deque()
 
     def has(self, *faults: str) -> bool:
-        return self.fault in faults
+        return self.fault != "" and self.fault in faults
 
     # ------------------------------------------------------------- one connection
 
@@ -89,6 +131,7 @@ class Client:
         self.number, self.place, self.allowed = 1, -1, 4096
         self.limit = 65_791 if self.has("limit-from-the-start") else 4096
         self.logged_out = False
+        self.ponged: set[int] = set()
         if self.replaying and self.has("forgets-at-second-loss"):
             self.kept.clear()
         self.replaying = self.ticket != 0
@@ -218,9 +261,9 @@ class Client:
         type, (seq,) = frame[5], struct.unpack_from(">Q", frame, 8)
         if type in (LOGIN, LOGOUT) and self.has("way-before-body"):
             raise Fault(UNEXPECTED_EVENT)
-        self.handle(type, seq, self.decode(type, frame[16:]))
+        self.handle(type, seq, self.decode(type, name_of(type, seq), frame[16:]))
 
-    def decode(self, type: int, body: bytes) -> dict[str, Any]:
+    def decode(self, type: int, event: str, body: bytes) -> dict[str, Any]:
         layout = "sender:s data:r" if type >= 0x80 else LAYOUTS.get(type, "body:r")
         if self.has("empty-body-passes") and not body and type == MESSAGE:
             return {"sender": "", "content": ""}
@@ -228,6 +271,10 @@ class Client:
         at = 0
         for field in layout.split():
             name, _, kind = field.partition(":")
+            at_field = (event, name)
+            if at == len(body) and MISSING.get(self.fault) == at_field:
+                fields[name] = ""
+                continue
             size = int(kind) if kind.isdigit() else len(body) - at
             if kind in "sc":
                 prefix = 1 if kind == "s" else 2
@@ -240,23 +287,35 @@ class Client:
                 lenient = (kind.isdigit() and self.has("missing-is-0")) or (
                     kind == "s" and self.has("slices")
                 )
-                if not lenient:
+                if not lenient and MISSING.get(self.fault) != at_field:
                     raise Fault(MALFORMED)
-            fields[name] = self.value(type, kind, body[at : at + size])
+            fields[name] = self.value(at_field, kind, body[at : at + size])
             at += size
         passes = self.has("leaves-bytes-over") or (type == PING and self.has("ping-with-body"))
+        passes = passes or BYTES_OVER.get(self.fault) == event
         if at < len(body) and not passes:
             raise Fault(MALFORMED)
         return fields
 
-    def value(self, type: int, kind: str, data: bytes) -> object:
+    def value(self, at_field: tuple[str, str], kind: str, data: bytes) -> object:
         if kind.isdigit():
-            return int.from_bytes(data, "little" if self.has("little-endian") else "big")
+            order: Literal["little", "big"] = "little" if self.has("little-endian") else "big"
+            number = int.from_bytes(data, order, signed=SIGNED.get(self.fault) == at_field)
+            return number & 0xFF if at_field[1] == "code" and self.has("8-bit-codes") else number
         if kind in "cr":
             return data
-        if self.has("any-sender-of-application") and type >= 0x80:
+        if ANY_TEXT.get(self.fault) == at_field:
             return data.decode("latin-1")
         try:
+            if self.has("c-strings"):
+                data = data.split(b"\0")[0]
+            if self.has("texts-of-100-bytes") and at_field[0] == "Welcome":
+                data = data[:100]
+            text = data.decode("utf-8", "ignore")
+            if self.has("no-noncharacters") and not text.isascii() and "\uffff" in text:
+                raise Fault(MALFORMED)
+            if self.has("16-bit-text") and any(each > "\uffff" for each in text):
+                raise Fault(MALFORMED)
             if self.has("replaces-bad-text"):
                 return data.decode("utf-8", "replace")
             if self.has("surrogates"):
@@ -303,6 +362,12 @@ class Client:
 
     def enter(self, position: int) -> None:
         wanted = position == self.place + 1
+        if self.has("places-are-floats"):
+            wanted = float(position) == float(self.place + 1)
+        if self.has("32-bit-places"):
+            wanted = (position - self.place - 1) & 0xFFFF_FFFF == 0
+        if self.has("no-last-position") and position == 2**63 - 1:
+            wanted = False
         if self.has("no-gaps-checked") and position > self.place:
             wanted = self.place >= 0
         if self.has("doubles-pass") and position == self.place:
@@ -314,24 +379,24 @@ class Client:
         if not wanted:
             raise Fault(UNEXPECTED_EVENT)
         self.started = True
-        self.place = position
+        self.place = position & 0xFFFF_FFFF if self.has("counts-in-32-bits") else position
         if not (self.replaying and self.has("place-of-first-loss")):
             self.position = position
 
     def reply(self, type: int, seq: int, fields: dict[str, Any]) -> int:
+        self.reorder(type, seq)
         if not self.waiting:
-            if self.has("unasked-replies-pass"):
+            of_kind = {ACK: "unasked-acks-pass", ERROR: "unasked-errors-pass"}.get(type, "")
+            if self.has("unasked-replies-pass", of_kind):
                 return 0
             raise Fault(UNEXPECTED_EVENT)
         asked, number, _ = self.waiting[0]
-        if seq != number and not self.has("any-reply-seq"):
+        if self.has("reply-seqs-in-32-bits"):
+            seq &= 0xFFFF_FFFF
+        of_any_seq = {ERROR: "any-error-seq", WELCOME: "any-welcome-seq"}.get(type, "")
+        if seq != number and not self.has("any-reply-seq", of_any_seq):
             raise Fault(UNEXPECTED_EVENT)
-        fits = {LOGIN: WELCOME, PING: PONG}.get(asked, ACK)
-        kind_passes = (type == WELCOME and self.has("second-welcome")) or (
-            type == PONG and self.has("any-reply-kind")
-        )
-        is_refused_ping = asked == PING and type == ERROR and self.has("pings-cannot-fail")
-        if (type not in (fits, ERROR) and not kind_passes) or is_refused_ping:
+        if not self.fits(type, asked):
             raise Fault(UNEXPECTED_EVENT)
         self.waiting.popleft()
         is_settled = type == ACK or not self.has("resends-refused")
@@ -340,6 +405,8 @@ class Client:
         if type == ACK and (fields["position"] or self.has("ack-0-counts")):
             if self.has("any-ack-position"):
                 self.place = fields["position"]
+            elif asked >= 0x80 and self.has("event-acks-pass"):
+                self.place = self.position = fields["position"]
             elif not self.has("acks-not-counted"):
                 handled = self.position
                 self.enter(fields["position"])
@@ -348,6 +415,36 @@ class Client:
         if type == WELCOME:
             self.welcomed(fields)
         return asked
+
+    def reorder(self, type: int, seq: int) -> None:
+        """Where a reply need not answer the oldest request: move that which it answers."""
+        kind = {PONG: PING}.get(type)
+        for at, (asked, number, _) in enumerate(self.waiting):
+            if self.has("acks-answer-all-before") and type == ACK and number == seq:
+                for _ in range(at):
+                    self.waiting.popleft()
+                return
+            if (self.has("replies-in-any-order") and number == seq) or (
+                self.has("pings-have-a-queue") and asked == kind
+            ):
+                request = self.waiting[at]
+                del self.waiting[at]
+                self.waiting.appendleft(request)
+                return
+
+    def fits(self, type: int, asked: int) -> bool:
+        """Whether a reply of this type may answer such a request."""
+        if type == ERROR:
+            return asked != PING or not self.has("pings-cannot-fail")
+        passing = {
+            (WELCOME, MESSAGE): "second-welcome",
+            (PONG, MESSAGE): "any-reply-kind",
+            (ACK, PING): "ack-for-pong",
+            (ACK, LOGIN): "ack-for-welcome",
+            (PONG, LOGOUT): "pong-for-goodbye",
+        }
+        wanted = {LOGIN: WELCOME, PING: PONG}.get(asked, ACK)
+        return type == wanted or self.has(passing.get((type, asked), ""))
 
     def welcomed(self, fields: dict[str, Any]) -> None:
         moved = self.ticket != 0 and fields["position"] != self.position
@@ -360,6 +457,8 @@ class Client:
         if self.has("allowed-4096-at-least"):
             self.allowed = max(self.allowed, 4_096)
         self.limit = self.allowed + (0 if self.has("no-allowance") else 255)
+        if self.has("32-bit-limit"):
+            self.limit &= 0xFFFF_FFFF
         if self.has("hard-limit"):
             self.limit = 70_000
         self.user = fields["user"]
@@ -395,6 +494,17 @@ class Client:
     def pinged(self, seq: int) -> None:
         if self.has("pongs-own-number"):
             seq = self.number
+        if self.has("32-bit-pongs"):
+            seq &= 0xFFFF_FFFF
+        if self.has("pongs-are-floats"):
+            seq = int(float(seq)) & 0xFFFF_FFFF_FFFF_FFFF
+        if self.has("signed-pings") and seq >= 2**63:
+            raise Fault(MALFORMED)
+        if self.has("pongs-once") and seq in self.ponged:
+            return
+        if self.has("1000-pongs") and len(self.ponged) == 1_000:
+            return
+        self.ponged.add(seq)
         if self.has("pong-body"):
             return self.put(PONG, seq, b"\0")
         if self.has("pongs-of-members-only") and self.place < 0:
@@ -415,6 +525,16 @@ class Client:
     def last_error(self, code: int) -> NoReturn:
         if self.has("errors-are-losses"):
             self.end("lost")
+        if self.buffer and self.has("error-stands-alone"):
+            raise Fault(MALFORMED)
+        if self.has("judges-behind-the-end"):
+            self.check_whole()
+        if self.has("piece-is-loss") and 0 < len(self.buffer) - 4 < int.from_bytes(
+            self.buffer[:4], "big"
+        ):
+            self.end("lost")
+        if self.logged_out and self.has("any-goodbye"):
+            self.end("clean")
         if self.has("reads-behind-the-end"):
             while self.take():
                 pass
@@ -440,7 +560,7 @@ class Client:
             self.place += 1
 
     def told(self, type: int, seq: int, fields: dict[str, Any]) -> None:
-        name = "ApplicationEvent" if type >= 0x80 else NAMES.get(type, "Unknown")
+        name = name_of(type, seq)
         if name == "Unknown" and self.has("unknown-untold"):
             return
         if name == "Left" and self.has("left-untold"):
@@ -461,6 +581,8 @@ class Client:
             line[key] = value.hex() if isinstance(value, bytes) else value
             if is_wide:
                 line[key] = str(value)
+            if is_wide and type == ACK and self.has("ack-position-is-float"):
+                line[key] = str(int(float(value)))
         if name == "Left" and fields["reason"] > 2 and not self.has("raw-reasons"):
             line["reason"] = 1
         if name == "ApplicationEvent" and self.has("data-is-text"):
@@ -471,6 +593,14 @@ class Client:
         self.tell(line)
 
     def act(self, type: int, asked: int, fields: dict[str, Any]) -> None:
+        if type == ACK and asked == LOGOUT and self.buffer and self.has("goodbye-stands-alone"):
+            raise Fault(MALFORMED)
+        if type == ACK and asked == LOGOUT and self.buffer and self.has("last-frame-wins"):
+            self.take()
+        if asked == LOGOUT and type == PONG and self.has("pong-for-goodbye"):
+            self.end("clean")
+        if asked == LOGOUT and type == ERROR and self.has("refused-logout-ends"):
+            self.end("clean")
         if type == ACK and asked == LOGOUT:
             if self.has("waits-for-eof"):
                 while self.receive():

@@ -15,17 +15,22 @@ from . import (
     closing,
     errors,
     facts,
+    flow,
     framing,
     header,
     keepalive,
+    last,
     layout,
     limits,
     login,
+    order,
     replies,
     requests,
     resume,
+    strict,
     text,
     unknown,
+    wide,
 )
 
 __all__ = ["CLIENT_CASES"]
@@ -46,6 +51,11 @@ SECTIONS = (
     application,
     closing,
     resume,
+    order,
+    strict,
+    wide,
+    flow,
+    last,
 )
 
 CLIENT_CASES: tuple[Case, ...] = tuple(

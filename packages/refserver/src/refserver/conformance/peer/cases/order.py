@@ -1,0 +1,178 @@
+"""Which reply answers which request. Sections 4.2 and 4.4.
+
+A client that looks a reply up by its seq, or keeps a queue for each kind of request, finds
+a request for every reply that is out of order.
+"""
+
+from __future__ import annotations
+
+from ... import raw
+from ...catalogue import Section
+from ...raw import Frame
+from ..peer import KIT, Peer
+
+section = Section("order", "PEER-ORDER", needs=("PEER-LOGIN-01", "PEER-SAY-01", "PEER-REPLY-01"))
+
+
+def _two_requests(t: Peer, first: int, second: int) -> list[Frame]:
+    """Order a request of each type at once; gives those that come before any reply."""
+    orders = {raw.MESSAGE: "say hello", raw.PING: "ping", raw.LOGOUT: "logout"}
+    t.welcome()
+    t.tell(*(t.message(KIT, orders[type]) for type in (first, second)))
+    requests = [t.asked(first)]
+    frame = t.wire.next(t.soon())  # the second may wait for the reply to the first
+    return requests if frame is None else [*requests, frame]
+
+
+@section.case(
+    1,
+    "refuses the Ack of a later request before that of the oldest one",
+    "EP-4.2-11",
+    cause="a reply is looked up by its seq, or an Ack answers all requests up to its own",
+)
+def ack_of_a_later_request(t: Peer) -> None:
+    requests = _two_requests(t, raw.MESSAGE, raw.MESSAGE)
+    if len(requests) == 2:
+        t.refuses(raw.UNEXPECTED_EVENT, raw.ack(requests[1].seq, t.place + 1))
+
+
+@section.case(
+    2,
+    "refuses the Pong to a Ping before the Ack of an older Message",
+    "EP-4.2-11",
+    cause="Pings have a queue of their own",
+    needs=("PEER-SAY-04",),
+)
+def pong_before_ack(t: Peer) -> None:
+    requests = _two_requests(t, raw.MESSAGE, raw.PING)
+    if len(requests) == 2:
+        t.refuses(raw.UNEXPECTED_EVENT, raw.pong(requests[1].seq))
+
+
+@section.case(
+    3,
+    "refuses the Ack of its Logout before that of an older Message",
+    "EP-4.2-11",
+    "EP-10.1-2",
+    cause="the Ack of a Logout is looked for by its seq, and the Message is given up",
+)
+def goodbye_before_ack(t: Peer) -> None:
+    requests = _two_requests(t, raw.MESSAGE, raw.LOGOUT)
+    if len(requests) == 2:
+        t.refuses(raw.UNEXPECTED_EVENT, raw.ack(requests[1].seq, t.place + 1))
+
+
+@section.case(
+    4,
+    "refuses an Error whose seq is not that of its oldest request",
+    "EP-4.2-11",
+    cause="an Error is told whatever it answers",
+)
+def error_with_another_seq(t: Peer) -> None:
+    t.welcome()
+    t.order("say hello")
+    request = t.asked(raw.MESSAGE)
+    t.refuses(raw.UNEXPECTED_EVENT, raw.error(request.seq + 1, raw.UNEXPECTED_EVENT))
+
+
+@section.case(
+    5,
+    "refuses a Welcome whose seq is not that of its Login",
+    "EP-4.2-11",
+    cause="there is only one Login, so the seq of its reply is not compared",
+)
+def welcome_with_another_seq(t: Peer) -> None:
+    login = t.login()
+    t.refuses(raw.UNEXPECTED_EVENT, t.welcome_to(Frame(raw.login(login.seq + 1))))
+
+
+@section.case(
+    6,
+    "refuses an Ack where nothing was asked, also with the next position",
+    "EP-4.2-11",
+    cause="an Ack without a request is taken for an entry, or passed over",
+)
+def ack_unasked(t: Peer) -> None:
+    t.welcome()
+    t.refuses(raw.UNEXPECTED_EVENT, raw.ack(9, t.place + 1))
+
+
+@section.case(
+    7,
+    "refuses an Error with a seq where nothing was asked",
+    "EP-3.6-3",
+    "EP-4.2-11",
+    cause="an Error is told whatever it answers",
+)
+def error_unasked(t: Peer) -> None:
+    t.welcome()
+    t.refuses(raw.UNEXPECTED_EVENT, raw.error(9, raw.UNEXPECTED_EVENT))
+
+
+@section.case(
+    8,
+    "refuses an Ack in reply to a Ping",
+    "EP-4.2-10",
+    "EP-4.2-11",
+    cause="whatever is no Error is taken for success",
+    needs=("PEER-SAY-04",),
+)
+def ack_to_a_ping(t: Peer) -> None:
+    t.welcome()
+    t.order("ping")
+    t.refuses(raw.UNEXPECTED_EVENT, raw.ack(t.asked(raw.PING).seq, 0))
+
+
+@section.case(
+    9,
+    "refuses an Ack in reply to its Login",
+    "EP-4.2-10",
+    "EP-4.2-11",
+    cause="whatever is no Error is taken for success",
+)
+def ack_to_a_login(t: Peer) -> None:
+    t.refuses(raw.UNEXPECTED_EVENT, raw.ack(t.login().seq, 0))
+
+
+@section.case(
+    10,
+    "refuses a Pong in reply to its Logout",
+    "EP-4.2-10",
+    "EP-4.2-11",
+    "EP-10.1-2",
+    cause="whatever answers a Logout is taken for a clean end",
+)
+def pong_to_a_logout(t: Peer) -> None:
+    t.welcome()
+    t.order("logout")
+    t.refuses(raw.UNEXPECTED_EVENT, raw.pong(t.asked(raw.LOGOUT).seq))
+
+
+@section.case(
+    11,
+    "refuses the Ack of an application event whose position is not the next",
+    "EP-5.2-5",
+    "EP-5.2-6",
+    cause="only the Ack of a Message is compared",
+    needs=("PEER-SAY-03",),
+)
+def gap_at_an_event(t: Peer) -> None:
+    t.welcome()
+    t.order("event 200 00ff")
+    t.refuses(raw.UNEXPECTED_EVENT, t.ack(t.asked(200), t.place + 2))
+
+
+@section.case(
+    12,
+    "goes on after an Error that answers its Logout",
+    "EP-3.6-3",
+    "EP-4.2-9",
+    "EP-10.1-2",
+    cause="any reply to a Logout is taken for the end",
+    needs=("PEER-PING-01",),
+)
+def logout_refused(t: Peer) -> None:
+    t.welcome()
+    t.order("logout")
+    t.tell(Frame(raw.error(t.asked(raw.LOGOUT).seq, raw.INTERNAL)), t.message("bob", "still here"))
+    t.settled()
