@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -236,12 +238,43 @@ def test_where_nobody_answers_is_4() -> None:
     assert "cannot reach" in done.stderr
 
 
-def test_a_server_that_says_nothing_fails_its_cases() -> None:
+def test_after_the_first_silence_nothing_more_is_tried() -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        done = run("check", f":{mute.getsockname()[1]}", "LOGIN-01", *WHOLE, "--timeout", "0.05")
+        done = run("check", f":{mute.getsockname()[1]}", *WHOLE, "--timeout", "0.05")
 
     assert done.exit_code == Exit.FAILED
     assert "nothing came in time" in done.stdout
+    assert "1 failed" in done.stdout
+    assert "INCONCLUSIVE no frame came to a Login: nothing came in time" in done.stdout
+    assert "the port may speak TLS: --tls" in done.stderr
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_an_http_server_is_called_one(at_once: bool) -> None:
+    """It answers at once, or when it sees that the request ends."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=http_server, args=(listener, at_once))
+        thread.start()
+        at = f":{listener.getsockname()[1]}"
+
+        done = run("check", at, "LOGIN-*", *WHOLE, "--timeout", "0.05")
+
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    assert done.exit_code == Exit.FAILED
+    assert "an HTTP response: this is the port of an HTTP server" in done.stderr
+    assert "1 failed" in done.stdout
+
+
+def http_server(listener: socket.socket, at_once: bool) -> None:
+    """Answer each connection with an error, until nobody listens."""
+    with suppress(OSError):
+        while True:
+            sock, _ = listener.accept()
+            with sock:
+                while sock.recv(1 << 16) and not at_once:
+                    pass
+                sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
 def test_the_kits_own_failure_is_5(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:

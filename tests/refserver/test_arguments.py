@@ -14,7 +14,6 @@ from refserver.arguments import address
         ("localhost", ("localhost", 3000)),
         (":4000", ("localhost", 4000)),
         ("4000", ("localhost", 4000)),
-        ("", ("localhost", 3000)),
         ("[::1]:4000", ("::1", 4000)),
         ("[::1]", ("::1", 3000)),
     ],
@@ -26,6 +25,8 @@ def test_an_address_may_leave_out_its_host_or_its_port(text: str, meant: tuple[s
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
+        ("", "it is empty"),
+        (" ", "it is empty"),
         ("localhost:0", "a port is 1 to 65535"),
         ("localhost:99999", "a port is 1 to 65535"),
         ("localhost:" + "9" * 5000, "a port is 1 to 65535"),

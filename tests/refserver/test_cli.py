@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import socket
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,10 @@ from tests.refserver.running import PATIENCE, REFSERVER, client, member, refused
 
 import refserver.server.process
 from refserver.cli import main, option_names
+from refserver.exit_codes import Exit
 from refserver.server.auth import Tokens
 from refserver.server.config import Config
+from refserver.version import VERSION
 
 FIELDS = dataclasses.fields(Config)
 
@@ -167,6 +171,41 @@ def test_a_wrong_value_is_a_usage_error(
 
     assert (done.exit_code, served) == (2, [])
     assert reason in done.stderr and done.stderr.endswith(" Try refserver serve --help.\n")
+
+
+@pytest.mark.parametrize("words", ["--help", "check --list", "explain 13", "token ann"])
+def test_a_reader_of_stdout_that_leaves_early_is_141_without_a_word(words: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing) as stdout:
+        done = subprocess.run(
+            [sys.executable, "-m", "refserver", *words.split()],
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+
+    assert done.returncode == Exit.READER_LEFT
+    assert "Error" not in done.stderr and "cannot write" not in done.stderr
+
+
+@pytest.mark.parametrize("package", ["refserver.cli", "eventcodec.commands"])
+def test_a_copy_without_metadata_knows_its_version(package: str) -> None:
+    code = (
+        "import sys, importlib.metadata as metadata\n"
+        "def none(name): raise metadata.PackageNotFoundError(name)\n"
+        "metadata.distribution = metadata.version = none\n"
+        f"from {package} import main\n"
+        "sys.argv = ['it', '--version']\n"
+        "main()\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert metadata.version("refserver") == VERSION
+    assert VERSION in done.stdout
 
 
 FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no such device")

@@ -8,8 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -298,6 +300,31 @@ def test_a_reply_that_never_comes_is_told() -> None:
 
     assert done.exit_code == 1
     assert "no reply within 0.2 s" in done.stderr
+
+
+def busy_room(listener: socket.socket) -> None:
+    """Let one member in, and tell facts until it goes."""
+    sock, _ = listener.accept()
+    with sock, suppress(OSError):
+        sock.sendall(encode(a_welcome()))
+        for position in count(a_welcome().position + 1):
+            sock.sendall(encode(Message(seq=position, sender="bob", content="talk")))
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [("hello", "no reply within 0.2 s"), ("--json /dev/null", "no Ack of the Logout within 0.2 s")],
+)
+def test_facts_of_others_move_no_deadline(words: str, complaint: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=busy_room, args=(listener,))
+        thread.start()
+        at = f"localhost:{listener.getsockname()[1]}"
+
+        done = poke("send", at, *words.split(), "--timeout", "0.2")
+
+        thread.join()
+    assert (done.exit_code, complaint in done.stderr) == (1, True), done.stderr
 
 
 @pytest.mark.parametrize("command", ["send", "tail"])

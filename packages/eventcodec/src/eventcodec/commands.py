@@ -17,7 +17,6 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from fnmatch import fnmatchcase
-from importlib.metadata import version
 from importlib.resources import files
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
@@ -32,6 +31,7 @@ from .errors import ErrorCode, LocalProtocolError
 from .events import APPLICATION_TYPES, STANDARD_EVENTS, ApplicationEvent, Event, Unknown
 from .limits import DEFAULT_MAX_FRAME, LIMITS, frame_limit
 from .vectors import Invalid, Prefixes, Valid
+from .version import VERSION
 
 __all__ = ["main"]
 
@@ -348,9 +348,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--version", action="version", version=f"eventcodec {version('eventcodec')}"
-    )
+    parser.add_argument("--version", action="version", version=f"eventcodec {VERSION}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     command = _command(commands, "dissect", _dissect, "show frames field by field, up to a fault")

@@ -26,6 +26,8 @@ def address(text: str) -> tuple[str, int]:
     >>> address("[::1]:4000"), address("example.org")
     (('::1', 4000), ('example.org', 3000))
     """
+    if not text.strip():
+        raise ValueError("it is empty; HOST:PORT, or one of them")
     scheme, slashes, _ = text.partition("://")
     if slashes:
         raise ValueError(f"leave out {scheme}://, HOST:PORT is all")

@@ -30,6 +30,7 @@ from .client.client import Failed, plain
 from .exit_codes import SERVE, Exit, in_one_line
 from .server import auth, logs
 from .server.config import Config, Unusable
+from .version import VERSION
 
 if TYPE_CHECKING:
     from .mutants import Mutant
@@ -157,7 +158,7 @@ class GroupedCommand(click.Command):
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Without a command it serves: `refserver 4000` is `refserver serve 4000`.",
 )
-@click.version_option(package_name="refserver")
+@click.version_option(VERSION, package_name="refserver")
 def main() -> None:
     """The reference server for Event Protocol 1, and its conformance kit."""
 

@@ -76,7 +76,7 @@ class Member:
         self.flush()
         deadline = time.monotonic() + self.timeout
         while self.conn.welcome is None:
-            if not self.wait(deadline - time.monotonic()):
+            if not self.wait_until(deadline):
                 raise Failed(f"no Welcome within {self.timeout:g} s{self._hint}")
             came = list(self.read())
             if came and isinstance(came[0], Reply) and isinstance(came[0].event, Error):
@@ -89,7 +89,7 @@ class Member:
         self.flush()
         deadline = time.monotonic() + self.timeout
         while not self.conn.ended:
-            if not self.wait(deadline - time.monotonic()):
+            if not self.wait_until(deadline):
                 raise Failed(f"no Ack of the Logout within {self.timeout:g} s")
             for _ in self.read():
                 self.flush()
@@ -117,6 +117,11 @@ class Member:
             return {self.fd}
         seconds = None if seconds is None else max(0.0, seconds)
         return set(select.select([self.fd, *others], [], [], seconds)[0])
+
+    def wait_until(self, deadline: float, *others: int) -> set[int]:
+        """Which can be read before the deadline; behind it none, whatever comes."""
+        left = deadline - time.monotonic()
+        return self.wait(left, *others) if left > 0 else set()
 
     def read(self) -> Iterator[Fact | Reply]:
         """What has come. Raises Failed for an end that is not clean."""

@@ -13,6 +13,7 @@ import os
 import socket
 import ssl
 import string
+import time
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
@@ -172,29 +173,38 @@ class Sending:
     def run(self, show: Callable[[Event], None]) -> None:
         """Until there is nothing more to send and every request has its reply."""
         conn, member = self._member.conn, self._member
+        deadline = None
         while self._queue or conn.outstanding or self._open:
             while self._queue and len(conn.outstanding) < IN_FLIGHT:
                 self._send(self._queue.popleft())
             member.flush()
             inputs = self._open if not self._queue else ()
-            # Nothing is due while only one's own input is awaited.
-            ready = member.wait(member.timeout if conn.outstanding else None, *inputs)
+            if not conn.outstanding:  # nothing is due while only one's own input is awaited
+                ready = member.wait(None, *inputs)
+            else:
+                # Facts of others move no deadline: a reply does.
+                deadline = deadline or time.monotonic() + member.timeout
+                ready = member.wait_until(deadline, *inputs)
             if not ready:
                 raise Failed(f"no reply within {member.timeout:g} s")
             if ready.intersection(inputs):
                 self._take()
-            if member.fd in ready:
-                self._answered(member.read(), show)
+            if member.fd in ready and self._answered(member.read(), show):
+                deadline = None
 
     @property
     def _open(self) -> tuple[int, ...]:
         return () if self._lines is None or self._lines.over else (self._lines.fd,)
 
-    def _answered(self, came: Iterable[Fact | Reply], show: Callable[[Event], None]) -> None:
+    def _answered(self, came: Iterable[Fact | Reply], show: Callable[[Event], None]) -> bool:
+        """Show the replies among what came; whether there was one."""
+        is_answered = False
         for received in came:
             if isinstance(received, Reply):
+                is_answered = True
                 self.refused += isinstance(received.event, Error)
                 show(received.event)
+        return is_answered
 
     def only_write(self) -> None:
         """Write everything, and say nothing of what became of it."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import shlex
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 
@@ -52,16 +51,29 @@ def resolve(host: str, port: int, timeout: float) -> tuple[str, int]:
     raise NotReached(f"cannot reach {host}:{port}: {reason}")
 
 
-def probe(setting: Setting, token: str) -> Frame | None:
-    """What the server says to a login, its Welcome or another frame, if anything."""
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What the server says to a login."""
+
+    frame: Frame | None = None
+    """Its Welcome or another frame, if anything."""
+    fault: str = ""
+    """What came where no frame came, and what it looks like."""
+
+
+def probe(setting: Setting, token: str) -> Greeting:
+    """Log in once, and look at what comes, also while the connection is closed."""
     talk = Talk(setting, Segmentation.WHOLE, Random(0), f"{token}-probe")
+    fault = ""
     try:
         conn = talk.connect("probe")
-        with suppress(CaseFailed):
+        try:
             conn.login()
-        return conn.seen[-1] if conn.seen else None
+        except CaseFailed as failed:
+            fault = failed.actual
     finally:
         talk.close()
+    return Greeting(conn.seen[-1]) if conn.seen else Greeting(None, conn.fault or fault)
 
 
 @dataclass(slots=True)

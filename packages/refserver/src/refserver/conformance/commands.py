@@ -29,7 +29,7 @@ from ..exit_codes import Exit
 from ..output import Console
 from . import raw
 from .cases import SERVER_CASES
-from .check import CAPABILITIES, ServerDriver, check, probe, resolve
+from .check import CAPABILITIES, Greeting, ServerDriver, check, probe, resolve
 from .explain import explain, explained
 from .model import Report, Run
 from .options import (
@@ -45,7 +45,6 @@ from .options import (
     write_reports,
 )
 from .peer.commands import peer_command
-from .raw import Frame
 from .reports import console as on_console
 from .reports import machine
 from .suite import UsageError, exit_code
@@ -124,7 +123,6 @@ def check_command(
         stop = stopping(pid, stop_command)
         identities = credentials(credential_env)
         declared = capabilities(abilities, inabilities, identities, stop)
-        plan = asked.plan(ids, declared)
         host, port = address
         setting = Setting(
             address=resolve(host, port, asked.timeout),
@@ -142,19 +140,24 @@ def check_command(
             options=asked.again,
         )
         greeting = probe(setting, driver.token)
+        plan = asked.plan(ids, declared)
         if fault := misfit(greeting, setting):
             click.echo(f"refserver: {fault}", err=True)
-        said = (greeting and greeting.text("server")) or b""
+        if greeting.frame is None:
+            plan = dataclasses.replace(plan, hopeless=f"no frame came to a Login: {greeting.fault}")
+        said = (greeting.frame and greeting.frame.text("server")) or b""
         name = asked.name or said.decode("utf-8", "replace") or driver.target
         asked.run(plan, lambda show: check(plan, driver, name=name, on_result=show))
 
 
-def misfit(greeting: Frame | None, setting: Setting) -> str:
-    """What the answer to a login says about the options, empty where nothing."""
-    if greeting is None and setting.wrap is None:
-        return "the server says nothing; the port may speak TLS: --tls"
-    unauthorized = greeting is not None and greeting.number("code") == raw.UNAUTHORIZED
-    if unauthorized and not setting.identities:
+def misfit(greeting: Greeting, setting: Setting) -> str:
+    """What the answer to a login says about the port and the options, empty where nothing."""
+    frame = greeting.frame
+    if frame is None:
+        is_named = "perhaps" in greeting.fault or setting.wrap is not None
+        hint = "" if is_named else "; the port may speak TLS: --tls"
+        return f"no frame came to a Login: {greeting.fault}{hint}"
+    if frame.number("code") == raw.UNAUTHORIZED and not setting.identities:
         return "the server asks for credentials: --credential-env"
     return ""
 

@@ -15,11 +15,11 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Protocol
 
 from ..arguments import near
 from ..exit_codes import Exit
+from ..version import VERSION
 from .model import Case, Level, Report, Result, Run, Step, Verdict
 from .segmentation import Segmentation
 
@@ -103,6 +103,8 @@ class Plan:
     capabilities: frozenset[str] = frozenset()
     expected: frozenset[str] = frozenset()
     """Ids, or id/segmentation, of what is known to fail."""
+    hopeless: str = ""
+    """Why nothing is run after the first failure, empty where everything is."""
 
     def __iter__(self) -> Iterator[tuple[Case, Segmentation]]:
         pairs = [
@@ -187,6 +189,8 @@ def run_suite(
         try:
             blocked = gone or _blocked(case, segmentation, verdicts)
             result, gone = _one(case, segmentation, plan, driver, blocked, gone)
+            if result.verdict is Verdict.FAILED:
+                gone = gone or plan.hopeless
             on_result(result)
         except KeyboardInterrupt:
             gone = INTERRUPTED
@@ -240,7 +244,7 @@ def report_of(
         seed=seed,
         segmentations=tuple(plan.segmentations),
         capabilities=tuple(sorted(plan.capabilities)),
-        kit=version("refserver"),
+        kit=VERSION,
         results=tuple(results),
     )
     return Report.of(plan.cases, run)

@@ -1,0 +1,12 @@
+"""The version of eventcodec, in the one place where it stands.
+
+Rule: a constant, which survives copying: a zipapp or a frozen program has no metadata.
+
+Layer: the ground of eventcodec.
+"""
+
+from __future__ import annotations
+
+__all__ = ["VERSION"]
+
+VERSION = "0.1.0"
