@@ -26,7 +26,14 @@ python -m tools record examples [ID …]   run these cases once, or all, for `re
 """
 
 # In this order: the later ones read what the earlier ones write.
-SOURCES = ("vectors.files", "specification", "server_page", "requirements", "matrix")
+SOURCES = (
+    "vectors.files",
+    "specification",
+    "session_page",
+    "server_page",
+    "requirements",
+    "matrix",
+)
 
 
 def files(source: str) -> Mapping[Path, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.eventcodec.worlds import Judgement, Play, Size, every, judge
+from tests.eventcodec.worlds import Play, Size, every, fair, judge
 
 from eventcodec import (
     Ack,
@@ -21,7 +21,7 @@ from eventcodec import (
     Pong,
     Welcome,
 )
-from eventcodec.ledger import Fate, Ledger, Outcome
+from eventcodec.ledger import Fate, Ledger, Outcome, Request
 
 
 class Glue:
@@ -36,7 +36,7 @@ class Glue:
         self._numbers: list[int] = []
 
     def say(self, number: int, content: str) -> None:
-        self.ledger.add(number, Message(content=content))
+        self.ledger.add(Request.of(number, Message(content=content)))
 
     def connect(self) -> None:
         self.ledger.connected()
@@ -47,6 +47,10 @@ class Glue:
         if self._ticket:
             self._ask(Ping())
 
+    @property
+    def is_done(self) -> bool:
+        return not len(self.ledger)
+
     def _ask(self, request: Event, number: int = 0) -> None:
         self._seq += 1
         self._asked.append(request.with_seq(self._seq))
@@ -54,7 +58,7 @@ class Glue:
 
     def frames(self) -> list[tuple[Event, int]]:
         while self.ledger.may_send and (request := self.ledger.next):
-            number = self.ledger._requests[self.ledger._in_doubt].number
+            number = self.ledger.requests[self.ledger.in_doubt].number
             self._ask(request, number)
             self.ledger.handed_out()
         out, self._out = self._out, []
@@ -89,12 +93,6 @@ class Glue:
 
     def give_up(self) -> None:
         self.outcomes += self.ledger.give_up()
-
-
-def fair(judgement: Judgement) -> dict[str, int]:
-    """What must not be: the client's own faults, and errors that were avoidable."""
-    names = ("early", "doubled", "disordered", "avoidable", "unexplained")
-    return {name: n for name in names if (n := getattr(judgement, name))}
 
 
 @pytest.mark.proves(
@@ -320,7 +318,7 @@ def in_doubt(*requests: Event) -> Ledger:
     ledger.connected()
     ledger.welcomed("ann", resumed=False)
     for number, request in enumerate(requests, 1):
-        ledger.add(number, request)
+        ledger.add(Request.of(number, request))
         ledger.handed_out()
     ledger.ended()
     ledger.connected()
@@ -364,15 +362,16 @@ def test_a_fact_is_a_request_only_under_the_same_name_with_the_same_type_and_byt
 
 @pytest.mark.proves("EP-6.5-17")
 def test_what_became_too_long_is_told_and_the_rest_goes_out() -> None:
-    one, two = Message(content="one"), Message(content="two")
-    ledger = in_doubt(one, two)
+    long, two, new = (Message(content=text) for text in ("x" * 100, "two", "y" * 100))
+    ledger = in_doubt(long, two)
+    ledger.add(Request.of(3, new))
     ledger.marker()
 
-    assert ledger.next is one
-    assert ledger.too_long() == Outcome(1, one, Fate.TOO_LONG)
-    assert ledger.next is two
-    ledger.handed_out()
-    assert ledger.acknowledged(9) == Outcome(2, two, Fate.ACKNOWLEDGED, 9)
+    outcomes = ledger.too_long(112)
+
+    assert outcomes == [Outcome(1, long, Fate.TOO_LONG), Outcome(3, new, Fate.TOO_LONG)]
+    assert (ledger.next, ledger.tried, ledger.bytes) == (two, 1, 16)
+    assert in_doubt(long).too_long(113) == []
 
 
 @pytest.mark.proves("EP-6.5-15")
@@ -381,7 +380,7 @@ def test_at_the_end_each_request_has_its_outcome() -> None:
     ledger = in_doubt(*said)
     ledger.marker()
     ledger.handed_out()
-    ledger.add(4, said[0])
+    ledger.add(Request.of(4, said[0]))
 
     fates = [outcome.fate for outcome in ledger.give_up()]
 

@@ -48,6 +48,10 @@ class Client(Protocol):
     def connect(self) -> None:
         """A new connection is there."""
 
+    @property
+    def is_done(self) -> bool:
+        """Every request that was said has its outcome."""
+
     def frames(self) -> list[tuple[Event, int]]:
         """What goes to the transport now, each with the number of its request or 0."""
 
@@ -191,6 +195,10 @@ class Size:
     visits: int = 1
     restarts: int = 1
     is_open: bool = False
+    presence: bool | None = None
+    """On or off, or None: both."""
+    contents: str | None = None
+    """What the requests say, a letter each, or None: every pattern."""
 
 
 @dataclass
@@ -226,8 +234,9 @@ class Play:
         self._restarts = size.restarts
         self._is_last = False
         self._open: list[type[Event]] = []  # Login and marker, until their replies
-        self.room = Room(presence=self._of((True, False)))
-        self.world = World(self.room.presence, self._of(patterns(size.requests)))
+        presence = self._of((True, False)) if size.presence is None else size.presence
+        self.room = Room(presence=presence)
+        self.world = World(presence, size.contents or self._of(patterns(size.requests)))
         self._words = (*sorted({*self.world.contents}), NEW_WORDS)
 
     def run(self) -> World:
@@ -242,7 +251,8 @@ class Play:
                 said = self._size.requests
                 self._meanwhile()
             self._is_last = attempt == self._size.connections - 1 and not self._size.is_open
-            if not self._connection() and said == self._size.requests:
+            self._connection()
+            if self._client.is_done and said == self._size.requests:
                 break
         self._client.give_up()
         self._note()
@@ -278,8 +288,8 @@ class Play:
         self.room.visit(word, stays=stays)
         self.world.visited.append(word)
 
-    def _connection(self) -> bool:
-        """One connection; says whether the client still has something to do."""
+    def _connection(self) -> None:
+        """One connection, until it ends or nothing more is said on it."""
         wire = Wire()
         self._open.clear()
         self._client.connect()
@@ -291,12 +301,12 @@ class Play:
             for request, number in frames[:arrived]:
                 self.room.handle(wire, request, number)
             if isinstance(frames[0][0], Message) and self._is_last:
-                return True
+                return
             if not is_sure and self._ends(wire, is_cut=arrived < len(frames)):
-                return True
+                return
             self._give(wire.out)
             wire.out.clear()
-        return False
+        self._lose()
 
     def _frames(self) -> list[tuple[Event, int]]:
         """What the client hands out now, and whether it may."""
@@ -319,9 +329,7 @@ class Play:
             frames = self._frames()  # what it says before it knows
             for request, number in frames[: self._choose(len(frames) + 1)]:
                 self.room.handle(wire, request, number)
-            self.world.seen.append("lost")
-            self._client.lose()
-            self._note()
+            self._lose()
             return True
         if way == "slow":
             del wire.out[self._choose(len(wire.out) + 1) :]  # the server has the rest no more
@@ -335,6 +343,11 @@ class Play:
             self._visit(self._words[self._choose(len(self._words))])
         self._give(wire.out)
         return True
+
+    def _lose(self) -> None:
+        self.world.seen.append("lost")
+        self._client.lose()
+        self._note()
 
     def _give(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -438,6 +451,12 @@ def judge(worlds: Iterable[World]) -> Judgement:
         len(groups[key]) == 1 and said is not truth for key, said, truth in verdicts
     )
     return judgement
+
+
+def fair(judgement: Judgement) -> dict[str, int]:
+    """What must not be: the client's own faults, and errors that were avoidable."""
+    names = ("early", "doubled", "disordered", "avoidable", "unexplained")
+    return {name: n for name in names if (n := getattr(judgement, name))}
 
 
 def _truth(world: World, outcome: Outcome) -> bool:

@@ -41,12 +41,27 @@ from .events import (
     application_event,
     field,
 )
+from .ledger import Fate, Outcome
+from .lifecycle import (
+    CaughtUp,
+    Closed,
+    Gap,
+    Offline,
+    Online,
+    Pause,
+    Paused,
+    SessionState,
+)
+from .session import ClientSession, SessionFullError
 from .states import State
 
 __all__ = [
     "Ack",
     "ApplicationEvent",
+    "CaughtUp",
     "ClientConnection",
+    "ClientSession",
+    "Closed",
     "Codec",
     "ConnectionEnded",
     "ConnectionLostError",
@@ -56,6 +71,8 @@ __all__ = [
     "Event",
     "EventCodecError",
     "Fact",
+    "Fate",
+    "Gap",
     "InvalidRequest",
     "Joined",
     "Left",
@@ -64,12 +81,19 @@ __all__ = [
     "Login",
     "Logout",
     "Message",
+    "Offline",
+    "Online",
+    "Outcome",
+    "Pause",
+    "Paused",
     "PeerError",
     "Ping",
     "Pong",
     "RemoteProtocolError",
     "Reply",
     "ServerConnection",
+    "SessionFullError",
+    "SessionState",
     "State",
     "Unknown",
     "Welcome",

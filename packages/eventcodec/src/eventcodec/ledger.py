@@ -9,15 +9,16 @@ Layer: above `codec`, below `session`; knows no connection, no bytes of a stream
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from .codec import encode
 from .errors import ErrorCode
 from .events import ApplicationEvent, Error, Event, Left, Message
+from .limits import HEADER_SIZE, LENGTH_SIZE
 
-__all__ = ["Fate", "Ledger", "Outcome"]
+__all__ = ["Fate", "Ledger", "Outcome", "Request"]
 
 
 class Fate(Enum):
@@ -39,7 +40,7 @@ class Fate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The last word about one request.
+    """What became of one request: the last word, unless it is UNKNOWN and sent again.
 
     `number` is the one under which the request was added. `position` is not 0 only for
     ACKNOWLEDGED, `error` is there only for REFUSED.
@@ -53,10 +54,22 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
+class Request:
+    """A request under its number; `said` is its type and the bytes of its body behind `sender`."""
+
     number: int
     event: Event
     said: tuple[int, bytes]
+
+    @classmethod
+    def of(cls, number: int, event: Event) -> Request:
+        """The request that says `event`."""
+        return cls(number, event, _said(event))
+
+    @property
+    def length(self) -> int:
+        """What its frame's `length` is, in bytes; EP-7.1-2 limits it."""
+        return HEADER_SIZE - LENGTH_SIZE + 1 + len(self.said[1])
 
 
 class Ledger:
@@ -66,7 +79,7 @@ class Ledger:
     never sent. The caller says what it hands out and what comes; the ledger gives outcomes.
 
     >>> ledger = Ledger()
-    >>> ledger.add(1, Message(content="hello"))
+    >>> ledger.add(Request.of(1, Message(content="hello")))
     >>> ledger.connected()
     >>> ledger.welcomed("ann", resumed=False)
     >>> ledger.handed_out()
@@ -75,9 +88,11 @@ class Ledger:
     """
 
     def __init__(self) -> None:
-        self._requests: deque[_Request] = deque()
+        self._requests: deque[Request] = deque()
         self._in_doubt = 0
         self._tried = 0
+        self._bytes = 0
+        self._bytes_in_doubt = 0
         self._user = ""
         self._is_member = False
         self._is_replaying = False
@@ -92,9 +107,35 @@ class Ledger:
         return self._in_doubt
 
     @property
+    def tried(self) -> int:
+        """How many of them, the first ones, were handed out at some time."""
+        return self._tried
+
+    @property
+    def bytes(self) -> int:
+        """The sum of their lengths."""
+        return self._bytes
+
+    @property
+    def bytes_in_doubt(self) -> int:
+        """The sum of the lengths of those in doubt."""
+        return self._bytes_in_doubt
+
+    @property
+    def requests(self) -> Sequence[Request]:
+        """All of them, oldest first. Not to be changed."""
+        return self._requests
+
+    @property
     def may_send(self) -> bool:
         """Whether a request may go out on this connection. EP-6.5-5, EP-6.5-6."""
         return self._is_member and not self._is_replaying
+
+    def restore(self, *, in_doubt: int, tried: int) -> None:
+        """Take up what a ledger that is gone knew of the requests that were added since."""
+        for _ in range(in_doubt):
+            self.handed_out()
+        self._tried = tried
 
     @property
     def next(self) -> Event | None:
@@ -103,21 +144,41 @@ class Ledger:
             return None
         return self._requests[self._in_doubt].event
 
-    def add(self, number: int, request: Event) -> None:
+    def add(self, request: Request) -> None:
         """Take a new request, to be sent behind all others."""
-        self._requests.append(_Request(number, request, _said(request)))
+        self._requests.append(request)
+        self._bytes += request.length
+
+    def again(self, requests: Iterable[Request]) -> None:
+        """Take requests whose fate is unknown, to be sent again before all others, in order."""
+        for request in reversed(sorted(requests, key=lambda each: each.number)):
+            self._requests.appendleft(request)
+            self._bytes += request.length
+            self._tried += 1
 
     def handed_out(self) -> None:
         """The last byte of `next` went to the transport."""
+        self._bytes_in_doubt += self._requests[self._in_doubt].length
         self._in_doubt += 1
         self._tried = max(self._tried, self._in_doubt)
 
-    def too_long(self) -> Outcome:
-        """The server takes no frame as long as `next`: it is taken out. EP-6.5-17."""
-        request = self._requests[self._in_doubt]
-        del self._requests[self._in_doubt]
-        self._tried = max(self._tried - 1, self._in_doubt)
-        return Outcome(request.number, request.event, Fate.TOO_LONG)
+    def too_long(self, max_frame: int) -> list[Outcome]:
+        """Take out what is longer than the server takes now. EP-6.5-17.
+
+        To be asked when nothing is in doubt.
+        """
+        kept: deque[Request] = deque()
+        outcomes = []
+        tried = self._tried
+        for place, request in enumerate(self._requests):
+            if request.length <= max_frame:
+                kept.append(request)
+                continue
+            outcomes.append(Outcome(request.number, request.event, Fate.TOO_LONG))
+            self._bytes -= request.length
+            self._tried -= place < tried
+        self._requests = kept
+        return outcomes
 
     # ------------------------------------------------------------ what comes on a connection
 
@@ -172,7 +233,7 @@ class Ledger:
 
     def settle(self) -> None:
         """Nothing in doubt was accepted; no later fact is taken for it. EP-6.5-14."""
-        self._in_doubt = 0
+        self._in_doubt = self._bytes_in_doubt = 0
 
     def history_gone(self) -> list[Outcome]:
         """Nobody can tell any more what became of those in doubt. EP-6.5-15."""
@@ -183,7 +244,7 @@ class Ledger:
         """Nothing more will be sent: the outcome of every request that has none yet."""
         outcomes = list(self._at_the_end())
         self._requests.clear()
-        self._in_doubt = self._tried = 0
+        self._in_doubt = self._tried = self._bytes = self._bytes_in_doubt = 0
         return outcomes
 
     def _at_the_end(self) -> Iterator[Outcome]:
@@ -192,13 +253,16 @@ class Ledger:
             fate = Fate.UNKNOWN if place < self._in_doubt else tried
             yield Outcome(request.number, request.event, fate)
 
-    def _pop(self) -> _Request:
+    def _pop(self) -> Request:
+        request = self._requests.popleft()
         self._in_doubt -= 1
         self._tried -= 1
-        return self._requests.popleft()
+        self._bytes -= request.length
+        self._bytes_in_doubt -= request.length
+        return request
 
 
 def _said(event: Event) -> tuple[int, bytes]:
     """The type, and the bytes of the body behind `sender`."""
     frame = encode(event if event.seq else event.with_seq(1))
-    return event.type, frame[17 + frame[16] :]
+    return event.type, frame[HEADER_SIZE + 1 + frame[HEADER_SIZE] :]
