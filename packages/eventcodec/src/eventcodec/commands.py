@@ -17,12 +17,13 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from fnmatch import fnmatchcase
+from importlib import import_module
 from importlib.resources import files
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from typing import Any
 
-from . import checking, exchange, jsonlines, selftest, vectors
+from . import checking, describe, exchange, jsonlines, selftest, vectors
 from .checking import printable, table
 from .codec import encode
 from .decoder import ConnectionEnded, Decoder
@@ -48,6 +49,18 @@ examples:
   python -m eventcodec encode --hex < events.jsonl
   python -m eventcodec vectors check -- ./decoder --fast
   python -m eventcodec selftest
+"""
+DESCRIBE = """\
+languages:
+  text       for people, with limits and error codes
+  wireshark  a dissector in Lua, for Wireshark and tshark
+  kaitai     a .ksy file, from which kaitai-struct-compiler makes a reader in many languages
+  markdown   tables for a project's own documentation
+
+examples:
+  python -m eventcodec describe --as wireshark > eventproto.lua
+  tshark -X lua_script:eventproto.lua -r capture.pcapng -Y eventproto
+  python -m eventcodec describe --as kaitai --events myapp.events > frame.ksy
 """
 CHECK = """\
 The program gets one JSON line for each question on its standard input:
@@ -283,6 +296,12 @@ def _selftest(args: argparse.Namespace) -> int:
 
 
 def _describe(args: argparse.Namespace) -> int:
+    if args.format == "text" and args.events:
+        raise Unusable("--events needs another language: see --as")
+    if args.format != "text":
+        declared = [event for module in args.events for event in _declared_in(module)]
+        print(describe.FORMATS[args.format](describe.protocol(declared)), end="")
+        return OK
     print("every frame: the header, then the body of its event")
     at = 0
     rows = [("offset", "field", "layout")]
@@ -301,6 +320,24 @@ def _describe(args: argparse.Namespace) -> int:
         [(f"{code:>2}{'*' * code.fatal}", code.name, code.meaning) for code in ErrorCode]
     )
     return OK
+
+
+def _declared_in(name: str) -> list[type[ApplicationEvent]]:
+    """The application events that a module declares or imports, by type."""
+    try:
+        module = import_module(name)
+    except ImportError as error:
+        raise Unusable(f"--events {name}: {error}") from error
+    found = {
+        value.type: value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, ApplicationEvent)
+        and value is not ApplicationEvent
+    }
+    if not found:
+        raise LocalProtocolError(f"{name} declares no application event")
+    return [found[number] for number in sorted(found)]
 
 
 def _types(kind: type[Event]) -> str:
@@ -379,7 +416,23 @@ def _parser() -> argparse.ArgumentParser:
     command = _command(commands, "selftest", _selftest, "check this installation")
     command.add_argument("--seed", type=int, default=1, help="of what is random (%(default)s)")
 
-    _command(commands, "describe", _describe, "print layouts, limits and error codes")
+    command = _command(
+        commands, "describe", _describe, "print layouts, limits and error codes", epilog=DESCRIBE
+    )
+    command.add_argument(
+        "--as",
+        dest="format",
+        choices=("text", *describe.FORMATS),
+        default="text",
+        help="in which language (%(default)s)",
+    )
+    command.add_argument(
+        "--events",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="describe the application events of this Python module as well; may be repeated",
+    )
     return parser
 
 
