@@ -69,7 +69,7 @@ static void ask(byte type, const void *fields, size_t length) {
     *newest = request, newest = &request->next;
     send(server, request->frame, request->size, MSG_NOSIGNAL); /* a failure shows when reading */
 }
-static void tell_text(FILE *out, byte *text, size_t left) { /* in ASCII (EP-12-2) */
+static void tell_text(FILE *out, byte *text, size_t left) { /* in ASCII (EP-12-6) */
     static iconv_t utf16; static char *units;
     if (!utf16) utf16 = iconv_open("UTF-16BE", "UTF-8");
     size_t room = 2 * left;

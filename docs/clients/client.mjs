@@ -69,7 +69,7 @@ function frame(type, seq, ...parts) {
 const u64 = (value) => { const bytes = Buffer.alloc(8); bytes.writeBigUInt64BE(value); return bytes; };
 const short = (value) => Buffer.concat([Buffer.from([Buffer.byteLength(value)]), Buffer.from(value)]);
 
-function tell({ ticket, ...said }) { // without the secret (EP-12-1), and in ASCII (EP-12-2)
+function tell({ ticket, ...said }) { // without the secret (EP-12-1), and in ASCII (EP-12-6)
   const plain = (_, value) => (typeof value === "bigint" ? String(value) : value);
   const escaped = (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`;
   for (const key of ["data", "body"]) if (said[key]) said[key] = said[key].toString("hex");

@@ -67,7 +67,7 @@ fn cut<'a>(body: &mut &'a [u8], layout: &Layout) -> Result<&'a [u8], End> {
 fn number(bytes: &[u8]) -> u64 { bytes.iter().fold(0, |sum, byte| sum << 8 | *byte as u64) }
 fn hex(bytes: &[u8]) -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() }
 fn unhex(text: &str) -> Vec<u8> { (0..text.len() / 2).flat_map(|at| u8::from_str_radix(&text[2 * at..][..2], 16)).collect() }
-fn quoted(text: &str) -> String { // in ASCII: nothing that a terminal would obey (EP-12-2)
+fn quoted(text: &str) -> String { // in ASCII: nothing that a terminal would obey (EP-12-6)
     let plain = |unit: u16| (32..127).contains(&unit) && unit != 34 && unit != 92;
     let escaped = |unit| if plain(unit) { char::from(unit as u8).into() } else { format!("\\u{unit:04x}") };
     format!("\"{}\"", text.encode_utf16().map(escaped).collect::<String>())

@@ -168,7 +168,7 @@ def test_text_that_is_not_utf8_is_refused_at_its_field(
     assert (error.field, error.offset) == (name, len(front) // 2)
 
 
-@pytest.mark.proves("EP-12-2")
+@pytest.mark.proves("EP-12-6")
 def test_an_error_shows_nothing_of_the_body() -> None:
     secret = b"\x1b[31msesame\xff"
 

@@ -316,7 +316,7 @@ def test_the_secret_of_an_application_is_hidden_where_its_class_does_not_fit_too
         assert b"card" not in b"".join(row.data or b"" for row in dissection.frames[0].rows)
 
 
-@pytest.mark.proves("EP-12-2")
+@pytest.mark.proves("EP-12-6")
 @given(st.binary(max_size=60))
 def test_what_a_peer_says_reaches_a_terminal_as_ascii_only(body: bytes) -> None:
     head = b"\1\2\0\0" + (7).to_bytes(8, "big")

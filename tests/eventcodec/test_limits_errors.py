@@ -90,7 +90,7 @@ def test_one_class_catches_whatever_this_package_raises(error: EventCodecError) 
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
-@pytest.mark.proves("EP-12-2")
+@pytest.mark.proves("EP-12-6")
 def test_the_text_of_an_error_holds_nothing_of_the_peers(error: EventCodecError) -> None:
     assert SECRET not in str(error)
     assert str(error).isprintable()

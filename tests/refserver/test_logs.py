@@ -72,7 +72,7 @@ def test_a_record_is_its_time_level_kind_and_fields(log: Log) -> None:
     assert log.lines[0].endswith(' INFO login user="ann" position=3')
 
 
-@pytest.mark.proves("EP-12-2")
+@pytest.mark.proves("EP-12-6")
 @pytest.mark.parametrize("name", NASTY)
 @pytest.mark.parametrize("log", [OneLine, AsJson], indirect=True)
 def test_whatever_a_peer_writes_stays_in_one_line_of_ascii(log: Log, name: str) -> None:

@@ -298,7 +298,7 @@ def test_status_without_a_server_is_one_line(tmp_path: Path) -> None:
     assert done.output.endswith(": Connection refused\n") and done.output.count("\n") == 1
 
 
-@pytest.mark.proves("EP-12-2")
+@pytest.mark.proves("EP-12-6")
 def test_status_shows_nothing_of_what_something_else_says(tmp_path: Path) -> None:
     with running(tmp_path) as server:
         done = status(str(server.port))

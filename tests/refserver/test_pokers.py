@@ -21,9 +21,9 @@ from tests.refserver.conftest import Authority
 from tests.refserver.running import PATIENCE, REFSERVER, Client, Running, member, running
 
 from eventcodec import Ack, ApplicationEvent, Error, Logout, Message, Ping, Welcome, encode
+from refserver.characters import escape
 from refserver.cli import main
 from refserver.client import commands as pokers
-from refserver.client.client import plain
 from refserver.server.auth import new_token
 
 
@@ -236,7 +236,7 @@ def test_a_name_puts_a_login_before_the_bytes_and_shows_no_ticket(server: Runnin
     assert (ack["event"], ack["seq"]) == ("Ack", "2")
 
 
-@pytest.mark.proves("EP-12-2")
+@pytest.mark.proves("EP-12-6")
 def test_what_refused_a_login_is_told_escaped() -> None:
     hostile = Error(seq=1, code=13, text="\x1b[2J\u202etaken")
     with answering(encode(hostile)) as port:
@@ -528,7 +528,7 @@ def test_an_unknown_type_is_told_as_such() -> None:
 
 
 def test_what_a_terminal_would_obey_is_escaped() -> None:
-    assert plain("a\x1b\x7f\x9b\u202e\u2028\nß") == "a\\x1b\\x7f\\x9b\\u202e\\u2028\\nß"
+    assert escape("a\x1b\x7f\x9b\u202e\u2028\nß") == "a\\x1b\\x7f\\x9b\\u202e\\u2028\\nß"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -135,7 +135,7 @@ def test_strangers_that_vanish_reset_or_send_noise_disturb_nobody(server: Runnin
 HTTP = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-@pytest.mark.proves("EP-12-2", "EP-6.2-1")
+@pytest.mark.proves("EP-12-6", "EP-6.2-6")
 @pytest.mark.parametrize(
     "name", ["a\nb", "\x1b[31m", "a\0", "a\u202eb", "a\u2028b", "\ufeffa", "e\u0301"], ids=ascii
 )

@@ -286,7 +286,7 @@ def test_a_name_is_granted_as_it_was_asked_for(name: str) -> None:
     assert room_of().enter(Someone(), name)[0].user == name
 
 
-@pytest.mark.proves("EP-6.1-2", "EP-6.2-3", "EP-6.2-4")
+@pytest.mark.proves("EP-6.1-2", "EP-6.2-7", "EP-6.2-4")
 def test_an_empty_name_gets_a_free_one() -> None:
     room = room_of()
 

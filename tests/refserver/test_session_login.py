@@ -53,7 +53,7 @@ def test_a_welcome_says_where_one_stands_and_what_holds(presence: bool, position
     )
 
 
-@pytest.mark.proves("EP-6.1-2", "EP-6.2-3")
+@pytest.mark.proves("EP-6.1-2", "EP-6.2-7")
 def test_an_empty_name_gets_one() -> None:
     hall = Hall()
 

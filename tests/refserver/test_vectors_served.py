@@ -109,7 +109,7 @@ def test_a_server_refuses_it_as_soon_as_it_can_be_known(
     assert_undisturbed(bob, is_member)
 
 
-@pytest.mark.proves("EP-6.2-1", "EP-6.4-5", "EP-6.4-7", "EP-4.3-5")
+@pytest.mark.proves("EP-6.2-6", "EP-6.4-5", "EP-6.4-7", "EP-4.3-5")
 @pytest.mark.parametrize("vector", MENDED)
 def test_a_login_is_good_once_its_fault_is_mended(
     server: Running, bob: Bystander, vector: Invalid

@@ -45,7 +45,7 @@ GROUP_STATEMENTS = {
     "type": "EP-3.12-1 EP-8.3-2",
     "way": "",
     "state": "",
-    "name": "EP-6.2-1 EP-6.2-5",
+    "name": "EP-6.2-6 EP-6.2-5",
     "resume": "",
     "order": "",
     "foreign": "EP-2.1-3",

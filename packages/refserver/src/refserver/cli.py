@@ -25,8 +25,9 @@ from click.core import ParameterSource
 from eventcodec import LocalProtocolError
 
 from .arguments import Number, Whole, completing, near
+from .characters import escape
 from .client import commands as pokers
-from .client.client import Failed, plain
+from .client.client import Failed
 from .exit_codes import SERVE, Exit, in_one_line
 from .server import auth, logs
 from .server.config import Config, Unusable
@@ -99,7 +100,7 @@ class DefaultsToServe(click.Group):
         except click.ClickException as error:
             fail(error.format_message())
         except (Unusable, LocalProtocolError) as error:
-            fail(plain(str(error)))
+            fail(escape(str(error)))
         except Failed as error:
             fail(str(error), error.code)
         except click.Abort:

@@ -1,7 +1,7 @@
 """A member of a room on a blocking socket: log in, ask, read, log out.
 
 Rule: whatever goes wrong comes out as `Failed`, in one line that a terminal may get;
-nothing that a peer said stands in it unescaped (EP-12-2).
+nothing that a peer said stands in it unescaped (EP-12-6).
 
 Layer: below `pokers`; knows eventcodec and the network alone.
 """
@@ -34,9 +34,10 @@ from eventcodec import (
     Unknown,
 )
 
+from ..characters import escape
 from ..exit_codes import Exit
 
-__all__ = ["CHUNK", "Fact", "Failed", "Member", "connect", "plain", "trusting", "why"]
+__all__ = ["CHUNK", "Fact", "Failed", "Member", "connect", "trusting", "why"]
 
 CHUNK = 1 << 16
 
@@ -49,15 +50,6 @@ class Failed(Exception):
     def __init__(self, reason: str, code: Exit = Exit.FAILED) -> None:
         super().__init__(reason)
         self.code = code
-
-
-def plain(text: str) -> str:
-    r"""Text of a peer's making as a terminal may get it: one line, nothing that it obeys.
-
-    >>> plain("zoë\x1b[2J")
-    'zoë\\x1b[2J'
-    """
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 class Member:
@@ -160,7 +152,7 @@ class Member:
 def why(error: Error) -> str:
     code = ErrorCode.known(error.code)
     name = f"code {error.code}" if code is None else code.name
-    return f"{name}, {plain(error.text)}" if error.text else name
+    return f"{name}, {escape(error.text)}" if error.text else name
 
 
 def connect(
@@ -187,7 +179,7 @@ def connect(
         return context.wrap_socket(sock, server_hostname=host)
     except (OSError, ValueError) as error:
         sock.close()
-        raise Failed(f"no TLS with {where}: {plain(str(error))}", Exit.UNREACHABLE) from error
+        raise Failed(f"no TLS with {where}: {escape(str(error))}", Exit.UNREACHABLE) from error
 
 
 def trusting(ca: Path | None) -> ssl.SSLContext:

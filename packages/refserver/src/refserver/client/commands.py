@@ -1,7 +1,7 @@
 """`refserver send` and `refserver tail`: a member of a room for one command line.
 
 Rule: a result is a line on stdout, all else goes to stderr, and nothing that a peer
-said reaches a terminal unescaped (EP-12-2).
+said reaches a terminal unescaped (EP-12-6).
 
 Layer: beside `server`, below `cli`, above `member` and `arguments`.
 """
@@ -42,8 +42,9 @@ from eventcodec import (
 from eventcodec.limits import MAX_FRAME_CEILING, SENDER_ALLOWANCE
 
 from ..arguments import Number, Whole, an_address
+from ..characters import escape
 from ..exit_codes import CLIENT_COMMANDS, in_one_line
-from .client import CHUNK, Fact, Failed, Member, connect, plain, why
+from .client import CHUNK, Fact, Failed, Member, connect, why
 
 __all__ = ["register"]
 
@@ -138,7 +139,7 @@ def _join(member: Member, login: Login) -> None:
     """Log in, and say which name the server has chosen where none was asked for."""
     member.log_in(login)
     if not login.user:
-        click.echo(f"refserver: logged in as {plain(member.conn.user)}", err=True)
+        click.echo(f"refserver: logged in as {escape(member.conn.user)}", err=True)
 
 
 # ---------------------------------------------------------------- send
@@ -226,7 +227,7 @@ class Sending:
         try:
             self._member.conn.send(event)
         except LocalProtocolError as error:
-            raise Failed(f"not sent: {plain(str(error))}") from error
+            raise Failed(f"not sent: {escape(str(error))}") from error
 
 
 def _event(line: bytes, where: str) -> Event:
@@ -243,7 +244,7 @@ def _event(line: bytes, where: str) -> Event:
     except (ValueError, RecursionError):
         raise Failed(f"{where}: not JSON") from None
     except LocalProtocolError as error:
-        raise Failed(f"{where}: {plain(str(error))}") from error
+        raise Failed(f"{where}: {escape(str(error))}") from error
     if not isinstance(event, Message | ApplicationEvent | Ping):
         raise Failed(f"{where}: only Message, ApplicationEvent and Ping can be sent")
     return event
@@ -370,7 +371,7 @@ def _fields(event: Fact) -> dict[str, str]:
     if not isinstance(event, Unknown):
         told["position"] = str(event.position)
     for name in ("sender", "user", "content"):
-        told[name] = plain(getattr(event, name, ""))
+        told[name] = escape(getattr(event, name, ""))
     told["data"] = (getattr(event, "data", b"") or getattr(event, "body", b"")).hex()
     if isinstance(event, Left):
         told["reason"] = event.why.name.lower()

@@ -183,7 +183,7 @@ def _said(name: str, subcon: object, field: bytes, came: int) -> str:
         return str(number) if known is None else f"{number} {known.name}"
     text = field[max(_PREFIXED.get(id(subcon), 0), came) :]
     if subcon is wire.ShortText or subcon is wire.Text:
-        # As ASCII: a peer's control characters must not reach a terminal. EP-12-2.
+        # As ASCII: a peer's control characters must not reach a terminal. EP-12-6.
         shown = text.decode("utf-8", "backslashreplace")
         return ascii(shown[:SHOWN]) + ("…" if len(shown) > SHOWN else "")
     return f"{len(text)} bytes"

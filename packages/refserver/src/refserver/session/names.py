@@ -3,26 +3,22 @@
 Rule: the code points that the protocol refuses are refused first; what comes after
 is this server's policy. Judged here and nowhere else.
 
-Layer: the ground of refserver, beside `config`.
+Layer: the ground of `session`, above `characters`.
 """
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Container, Iterator
 
 from eventcodec.limits import MAX_SHORT_TEXT
 
+from ..characters import has_invisible
+
 __all__ = ["ASSIGNED_PREFIX", "assigned", "fault_of", "is_kept", "key_of"]
 
 ASSIGNED_PREFIX = "guest-"
 """Begins every name that the server makes up; nobody may ask for one."""
-
-_REFUSED = re.compile(
-    "[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u115f-\u1160\u200b-\u200f\u2028-\u202e"
-    "\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb]"
-)
 
 
 def fault_of(name: str) -> str | None:
@@ -37,8 +33,13 @@ def fault_of(name: str) -> str | None:
         return "is not well-formed text"
     if size > MAX_SHORT_TEXT:
         return f"is longer than {MAX_SHORT_TEXT} bytes"
-    if _REFUSED.search(name):
+    if has_invisible(name):
         return "has a character that cannot be seen"
+    categories = [unicodedata.category(each) for each in name]
+    if "Cn" in categories:
+        return f"has a character that Unicode {unicodedata.unidata_version} does not know"
+    if categories and categories[0].startswith("M"):
+        return "begins with a mark, which would stand on the character before it"
     if unicodedata.normalize("NFC", name) != name:
         return "is not in Unicode's composed form (NFC)"
     if name != name.strip():
@@ -56,8 +57,11 @@ def key_of(name: str) -> str:
 
     >>> key_of("Ann") == key_of("ann")
     True
+    >>> key_of("ann  lee") == key_of("ann lee")
+    True
     """
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 
 def assigned(numbers: Iterator[int], taken: Container[str]) -> str:

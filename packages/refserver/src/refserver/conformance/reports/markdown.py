@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ...characters import escape
 from ..model import Report, Result, Run, Verdict
 from .phrases import DIFFERS, blocked, counts, differing, outcome, some
 
@@ -83,5 +84,4 @@ def _inconclusive(run: Run) -> Iterator[str]:
 
 def _cell(text: str) -> str:
     """Text of anybody's making as one cell: no markup, no line break."""
-    escaped = "".join(f"\\{c}" if c in "\\|`*_<>[]&" else c for c in text)
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in escaped)
+    return escape("".join(f"\\{c}" if c in "\\|`*_<>[]&" else c for c in text))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from ...characters import escape
 from ...exit_codes import Exit
 from ..annotate import summary
 from ..model import Direction, Run, Step, Verdict
@@ -37,10 +38,8 @@ _SOME = 6
 
 
 def ascii_only(text: str) -> str:
-    """Text of a peer's making, safe for a terminal. EP-12-2."""
-    return "".join(
-        each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text
-    )
+    """Text of a peer's making, safe for a terminal, its lines kept. EP-12-6."""
+    return escape(text, keep="\n")
 
 
 def step_said(step: Step) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ....characters import INVISIBLE, has_invisible
 from ... import raw
 from ...catalogue import Section
 from ..peer import Peer
@@ -69,16 +70,14 @@ def kept(t: Peer) -> None:
 
 @section.case(
     6,
-    "writes control characters of its peer escaped",
-    "EP-12-2",
+    "writes what is invisible in texts of its peer escaped",
+    "EP-12-6",
     cause="text is printed as it came, and a terminal would obey it",
 )
 def escaped(t: Peer) -> None:
     t.welcome()
-    t.tell(t.message("bob", "\x1b[2J \x07 \x7f \x9b \u202e"))
-    bad = sorted({each for each in t.process.said.decode("utf-8", "replace") if _is_control(each)})
-    t.check(not bad, "no control character on stdout", ascii("".join(bad)))
-
-
-def _is_control(each: str) -> bool:
-    return each != "\n" and (each < " " or "\x7f" <= each <= "\x9f" or each == "\u202e")
+    every_end = "".join(chr(point) for both in INVISIBLE for point in sorted(set(both)))
+    t.tell(t.message("bob", f"\x1b[2J \x07 \x7f \x9b \u202e{every_end}"))
+    lines = t.process.said.decode("utf-8", "replace").splitlines()
+    bad = sorted({each for line in lines for each in line if has_invisible(each)})
+    t.check(not bad, "nothing invisible on stdout", ascii("".join(bad)))
