@@ -19,7 +19,9 @@ from eventcodec.limits import MAX_FRAME, MAX_FRAME_BEFORE_WELCOME, MAX_FRAME_CEI
 
 from ..session import names
 
-__all__ = ["Config", "Unusable", "is_loopback", "option"]
+__all__ = ["Config", "Network", "Unusable", "is_loopback", "networks", "option"]
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -72,6 +74,16 @@ class Config:
         reason="the protocol's own",
         least=0,
         most=65_535,
+    )
+
+    proxy_protocol: str = option(
+        "",
+        "addresses and networks of proxies, with commas between; each of their connections must "
+        "begin with a header of the PROXY protocol, version 1 or 2, and counts as the client's "
+        "that stands there",
+        group=WHERE,
+        unit="ADDRESSES",
+        reason="whoever is believed can give any address",
     )
 
     tokens: str = option(
@@ -293,6 +305,7 @@ class Config:
                 raise Unusable(f"--{needs.replace('_', '-')} needs --tls-cert")
         if self.metrics and self.metrics == self.port:
             raise Unusable(f"--metrics and --port are both {self.port}")
+        networks(self.proxy_protocol)
         self._check_numbers()
         self._check_name()
 
@@ -325,6 +338,19 @@ class Config:
                 f"{beyond[0]} is beyond loopback, and tokens and messages would be sent in "
                 "the clear: give --tls-cert FILE, or --allow-plaintext if TLS is done elsewhere"
             )
+
+
+def networks(listed: str) -> list[Network]:
+    """The addresses and networks in a value of --proxy-protocol. Raises Unusable.
+
+    >>> networks("192.0.2.7, 2001:db8::/64")
+    [IPv4Network('192.0.2.7/32'), IPv6Network('2001:db8::/64')]
+    """
+    each = [one.strip().strip("[]") for one in listed.split(",")] if listed else []
+    try:
+        return [ipaddress.ip_network(one) for one in each]
+    except ValueError as error:
+        raise Unusable(f"--proxy-protocol: {error}") from None
 
 
 def is_loopback(address: str) -> bool:

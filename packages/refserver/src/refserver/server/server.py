@@ -29,10 +29,11 @@ from ..session.room import SEGMENT, Room
 from ..session.session import HELD, NEVER, Peer, Session
 from .admission import Gate
 from .auth import Auth, OpenDoor
-from .config import Config, Unusable
+from .config import Config, Unusable, networks
 from .listener import Listeners, resolve
 from .logs import failure, note
 from .metrics import Tally, Values
+from .proxy_protocol import Headers
 from .tls import Tls, common_name
 
 __all__ = ["Link", "Server"]
@@ -222,7 +223,10 @@ class Server:
         self.ended = asyncio.Event()
         self.stopping = False
         self.tally = Tally()
-        self._listeners = Listeners(self.loop, self._let_in)
+        self._headers = Headers(
+            networks(config.proxy_protocol), config.login_timeout, config.newcomers, self._let_in
+        )
+        self._listeners = Listeners(self.loop, self._headers.accepted)
         self._gate = Gate(config)
         self._links: dict[Link, None] = {}  # those with a session
         self._newcomers: dict[Link, None] = {}  # those without a member, oldest first
@@ -731,6 +735,7 @@ class Server:
         self.stopping = True
         note("stopping", connections=len(self._links))
         self._listeners.close()
+        self._headers.close()
         self.room.shut()
         for link in list(self._links):
             link.session.goodbye(ErrorCode.SHUTTING_DOWN)
