@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from refserver.arguments import address
+from refserver.arguments import address, spelled
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,8 @@ def test_what_is_no_address_says_why(text: str, reason: str) -> None:
         address(text)
 
     assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize("both", [("localhost", 3000), ("192.0.2.1", 4000), ("::1", 65_535)])
+def test_an_address_is_written_so_that_it_can_be_read_back(both: tuple[str, int]) -> None:
+    assert address(spelled(*both)) == both

@@ -74,7 +74,7 @@ def another(field: dataclasses.Field[Any]) -> Any:
         return field.metadata["choices"][-1]
     if "least" in field.metadata:
         return field.metadata["least"] if field.name != "address_share" else 0.5
-    return "another"
+    return "192.0.2.7" if field.name == "proxy_protocol" else "another"
 
 
 OTHERS = [
@@ -229,6 +229,26 @@ def test_a_stdout_that_takes_nothing_is_5_and_one_line(words: str) -> None:
     assert done.stderr == "refserver: cannot write to stdout: No space left on device\n"
 
 
+@FULL
+def test_a_token_whose_line_cannot_be_written_leaves_no_file(tmp_path: Path) -> None:
+    file = tmp_path / "ann.token"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([REFSERVER, "token", "ann", "--token-file", file], stdout=full)
+
+    assert done.returncode == 5
+    assert not file.exists()
+
+
+def test_a_token_file_that_is_there_already_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "ann.token"
+    file.write_text("old")
+
+    done = CliRunner().invoke(main, ["token", "ann", "--token-file", str(file)])
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert file.read_text() == "old"
+
+
 # ---------------------------------------------------------------- mistakes
 
 
@@ -258,6 +278,52 @@ def test_a_server_that_cannot_run_says_why_in_one_line(arguments: list[str], rea
     assert code == 2
     assert stderr.startswith("refserver: ") and reason in stderr
     assert stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["localhost:3022"], "; to serve there, write refserver --host localhost --port 3022."),
+        (["[::1]:3022"], "; to serve there, write refserver --host ::1 --port 3022."),
+        ([":3022"], "; to serve there, write refserver --host localhost --port 3022."),
+        (["snd"], "; did you mean 'send'?"),
+        (["frobnicate"], "No such command 'frobnicate'."),
+        (["--host", "localhost:3022"], "has a port; write --host localhost --port 3022."),
+        (["--host", "[::1]:3022"], "has a port; write --host [::1] --port 3022."),
+    ],
+)
+def test_a_word_that_is_no_command_is_told_with_what_was_meant(
+    words: list[str], reason: str
+) -> None:
+    done = invoke(*words)
+
+    assert done.exit_code == 2
+    assert reason in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_an_ipv6_address_may_stand_in_brackets(served: list[Config], host: str) -> None:
+    assert invoke("--host", host).exit_code == 0
+
+    assert served == [Config(host="::1")]
+
+
+def test_a_variable_that_nothing_reads_is_an_error(served: list[Config]) -> None:
+    done = invoke(REFSERVER_TOKEN="tokens.txt")
+
+    assert (done.exit_code, served) == (2, [])
+    assert done.stderr == (
+        "refserver: REFSERVER_TOKEN in the environment is no setting; "
+        "did you mean 'REFSERVER_TOKENS'?\n"
+    )
+
+
+def test_variables_of_other_commands_are_none_of_the_servers_business(
+    served: list[Config],
+) -> None:
+    assert invoke(REFSERVER_CREDENTIAL="sesame", REFSERVER_METRICS="9100").exit_code == 0
+    assert len(served) == 1
 
 
 def test_a_port_that_is_taken_is_said_in_one_line() -> None:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from refserver.server.listener import ACCEPTS, Listeners, listen, resolve
+from refserver.server.listener import ACCEPTS, Listeners, is_there, listen, resolve
 
 
 class Loop:
@@ -178,6 +178,29 @@ def test_a_port_that_is_taken_is_an_error_and_leaves_no_socket_open() -> None:
 
 def test_localhost_is_loopback_only() -> None:
     assert set(resolve("localhost")) <= {"127.0.0.1", "::1"}
+
+
+@pytest.mark.parametrize(
+    ("there", "resolved"),
+    [
+        ({"127.0.0.1", "::1"}, ["127.0.0.1", "::1"]),
+        ({"127.0.0.1"}, ["127.0.0.1"]),
+        ({"::1"}, ["::1"]),
+        (set(), ["127.0.0.1"]),  # whose error is the one that is told
+    ],
+)
+def test_localhost_is_what_there_is_of_it(
+    monkeypatch: pytest.MonkeyPatch, there: set[str], resolved: list[str]
+) -> None:
+    monkeypatch.setattr("refserver.server.listener.is_there", there.__contains__)
+
+    assert resolve("localhost") == resolved
+
+
+def test_an_address_that_nobody_has_is_not_there() -> None:
+    assert is_there("127.0.0.1")
+    assert not is_there("192.0.2.1")
+    assert not is_there("2001:db8::1")
 
 
 @pytest.mark.parametrize("host", ["", "0.0.0.0"])

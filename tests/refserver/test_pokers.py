@@ -118,6 +118,43 @@ def test_without_a_name_the_server_chooses_and_one_is_told(server: Running) -> N
     assert (done.exit_code, done.stderr) == (0, f"refserver: logged in as {message.sender}\n")
 
 
+@pytest.mark.parametrize(
+    ("piped", "texts"),
+    [
+        (b"hello\n", ["hello"]),
+        (b"one\ntwo", ["one", "two"]),
+        (b"dos\r\n\n-\n", ["dos", "", "-"]),
+        (b"", []),
+    ],
+)
+def test_a_lone_hyphen_is_stdin_and_each_of_its_lines_a_message(
+    server: Running, piped: bytes, texts: list[str]
+) -> None:
+    with member(server.port, "bob") as bob:
+        done = subprocess.run(
+            [REFSERVER, "send", f":{server.port}", "--as", "ann", "-"],
+            input=piped,
+            capture_output=True,
+            timeout=PATIENCE,
+        )
+        said = [bob.next() for _ in range(len(texts) + 2)]
+
+    assert [each.content for each in said if isinstance(each, Message)] == texts
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(done.stdout.splitlines()) == len(texts)
+
+
+def test_a_line_of_stdin_that_is_not_utf_8_is_named(server: Running) -> None:
+    done = subprocess.run(
+        [REFSERVER, "send", f":{server.port}", "--as", "ann", "-"],
+        input=b"one\ncaf\xe9\n",
+        capture_output=True,
+        timeout=PATIENCE,
+    )
+
+    assert (done.returncode, done.stderr) == (1, b"refserver: line 2: is not UTF-8\n")
+
+
 def test_events_as_json_lines_get_their_replies_as_json_lines(
     server: Running, tmp_path: Path
 ) -> None:

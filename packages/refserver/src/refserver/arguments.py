@@ -12,7 +12,17 @@ from difflib import get_close_matches
 
 import click
 
-__all__ = ["PORT", "Number", "Whole", "address", "an_address", "completing", "near"]
+__all__ = [
+    "PORT",
+    "Number",
+    "Whole",
+    "a_host",
+    "address",
+    "an_address",
+    "completing",
+    "near",
+    "spelled",
+]
 Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 
 PORT = 3000
@@ -47,12 +57,31 @@ def address(text: str) -> tuple[str, int]:
     return host or "localhost", int(port)
 
 
+def spelled(host: str, port: int) -> str:
+    """A host and a port in one word, which `address` reads back.
+
+    >>> spelled("localhost", 3000), spelled("::1", 3000)
+    ('localhost:3000', '[::1]:3000')
+    """
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def an_address(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, int]:
     """An argument that is an address, for click."""
     try:
         return address(value)
     except ValueError as error:
         raise click.BadParameter(f"{value!r}: {error}.") from None
+
+
+def a_host(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """A name or an address to listen on, for click; an IPv6 address may stand in brackets."""
+    if value.startswith("[") and value.endswith("]"):
+        return value[1:-1]
+    if value.startswith("[") or value.count(":") == 1:
+        host, _, port = value.rpartition(":")
+        raise click.BadParameter(f"{value!r} has a port; write --host {host} --port {port}.")
+    return value
 
 
 class Whole(click.IntRange):

@@ -13,8 +13,8 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -24,13 +24,14 @@ from click.core import ParameterSource
 
 from eventcodec import LocalProtocolError
 
-from .arguments import Number, Whole, completing, near
+from .arguments import Number, Whole, a_host, address, completing, near
 from .characters import escape
 from .client import commands as pokers
 from .client.client import Failed
 from .exit_codes import SERVE, Exit, in_one_line
 from .server import auth, logs
 from .server.config import Config, Unusable
+from .server.metrics import why_not
 from .version import VERSION
 
 if TYPE_CHECKING:
@@ -75,6 +76,14 @@ class DefaultsToServe(click.Group):
             args = ["serve", *args]
         return super().parse_args(ctx, args)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command of the first word; one that is none is told with what was meant."""
+        if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {args[0]!r}{meant(args[0], self.list_commands(ctx))}.")
+        return super().resolve_command(ctx, args)
+
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         """Read the command line; `--help` is told in here."""
         with reader_may_leave():
@@ -108,6 +117,21 @@ class DefaultsToServe(click.Group):
         except OSError as error:
             fail_to_print(error)
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def meant(word: str, commands: Iterable[str]) -> str:
+    """What somebody may have meant by a word that is no command; empty where nobody can tell.
+
+    >>> meant("localhost:3022", ["serve"])
+    '; to serve there, write refserver --host localhost --port 3022'
+    >>> meant("serv", ["serve"])
+    "; did you mean 'serve'?"
+    """
+    with suppress(ValueError):
+        host, port = address(word)
+        if ":" in word:
+            return f"; to serve there, write refserver --host {host} --port {port}"
+    return near(word, commands)
 
 
 @contextmanager
@@ -197,6 +221,8 @@ def _option(field: dataclasses.Field[Any]) -> Callable[[Command], Command]:
         return click.option(name, is_flag=True, **settings)
     if field.default is True:
         return click.option(f"{name}/--no-{name[2:]}", **settings | {"cls": Switch})
+    if about.get("host"):
+        settings["callback"] = a_host
     return click.option(name, type=_kind(field), metavar=about["unit"], **settings)
 
 
@@ -252,11 +278,36 @@ def serve(ctx: click.Context, /, at: int | None, mutant: str | None, **settings:
         if is_said_twice and settings["port"] != at:
             raise click.UsageError(f"two ports: {at} and --port {settings['port']}")
         settings["port"] = at
+    _check_environment(ctx.find_root().command)
     if mutant is not None:
         settings |= _broken(mutant)
     config = Config(**settings)
     logs.to_stderr(logging.WARNING if config.quiet else logging.INFO, config.log_format)
     run(config)
+
+
+def _check_environment(root: click.Command) -> None:
+    """Refuse a variable of ours that nothing reads: a misspelt REFSERVER_TOKENS lets all in."""
+    known = {variable("--" + field.name) for field in dataclasses.fields(Config)}
+    others = {name for name in os.environ if name.startswith("REFSERVER_")} - known
+    if not others:  # as a rule; the other commands are not loaded for nothing
+        return
+    known |= {pokers.CREDENTIAL, *_variables(root)}
+    for name in sorted(others - known):
+        raise Unusable(f"{name} in the environment is no setting{near(name, known)}")
+
+
+def _variables(command: click.Command) -> Iterator[str]:
+    """The variables of the environment that a command and the commands below it read."""
+    for param in command.params:
+        yield from [param.envvar] if isinstance(param.envvar, str) else param.envvar or []
+        if isinstance(param, Switch):
+            yield variable(param.secondary_opts[0])
+    if isinstance(command, click.Group):
+        for name in command.list_commands(click.Context(command)):
+            each = command.get_command(click.Context(command), name)
+            if each is not None:
+                yield from _variables(each)
 
 
 def _broken(name: str) -> Mapping[str, Any]:
@@ -297,21 +348,33 @@ def token(user: str, token_file: Path | None) -> None:
       refserver send localhost --as bob --credential-file bob.token hello
     """
     secret, line = auth.new_token(user)
-    if token_file is not None:
-        _keep(secret, token_file)
-    click.echo(line)
+    with nullcontext() if token_file is None else _kept(secret, token_file):
+        click.echo(line)
+        sys.stdout.flush()
     if token_file is None:
         click.echo(f"token: {secret}", err=True)
 
 
-def _keep(secret: str, path: Path) -> None:
-    """Write a file that nobody else can read, over no other. Raises Unusable."""
+@contextmanager
+def _kept(secret: str, path: Path) -> Iterator[None]:
+    """Write a file that nobody else can read, over no other; it goes if the block fails.
+
+    Raises Unusable where it cannot be written.
+    """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "w") as file:
-            file.write(secret + "\n")
     except OSError as error:
         raise Unusable(f"cannot write {path}: {error.strerror}") from None
+    try:
+        try:
+            with open(descriptor, "w") as file:
+                file.write(secret + "\n")
+        except OSError as error:
+            raise Unusable(f"cannot write {path}: {error.strerror}") from None
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 @main.command()
@@ -329,8 +392,8 @@ def status(port: int) -> None:
     """
     try:
         from .client.status import fetch, rows, table
-    except ImportError:
-        raise Unusable("status needs prometheus-client: install refserver[metrics]") from None
+    except ImportError as error:
+        raise Unusable(f"status {why_not(error)}") from None
     from .output import Console
 
     figures = fetch(port)

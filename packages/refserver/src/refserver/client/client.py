@@ -34,6 +34,7 @@ from eventcodec import (
     Unknown,
 )
 
+from ..arguments import spelled
 from ..characters import escape
 from ..exit_codes import Exit
 
@@ -160,7 +161,7 @@ def connect(
 ) -> socket.socket:
     """A connection to this address, over TLS where it is asked for. Raises Failed."""
     host, port = address
-    where = f"{host}:{port}"
+    where = spelled(host, port)
     context = trusting(ca) if tls or ca else None
     try:
         sock = socket.create_connection(address, timeout)

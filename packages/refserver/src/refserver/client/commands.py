@@ -13,6 +13,7 @@ import os
 import socket
 import ssl
 import string
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator
@@ -50,6 +51,7 @@ __all__ = ["register"]
 
 CREDENTIAL = "REFSERVER_CREDENTIAL"
 EXIT_CODES = in_one_line(CLIENT_COMMANDS)
+STDIN = "-"
 IN_FLIGHT = 64
 """Requests without a reply at a time: neither side then fills up while the other waits."""
 FIELDS: tuple[str, ...] = (
@@ -66,6 +68,7 @@ FIELDS: tuple[str, ...] = (
 KINDS = ("Message", "Joined", "Left", "ApplicationEvent", "Unknown")
 """What `tail` tells."""
 
+ReadLine = Callable[[bytes, str], Event | None]
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -154,18 +157,23 @@ class Lines:
         self._held = b""
 
     def read(self) -> list[bytes]:
-        """Whole lines that have come; after the last one `over` is set."""
+        """Whole lines that have come, and the last one also without an end; then `over` is set."""
         chunk = os.read(self.fd, CHUNK)
         self.over = not chunk
-        *lines, self._held = (self._held + (chunk or b"\n")).split(b"\n")
+        if self.over:
+            return [self._held] if self._held else []
+        *lines, self._held = (self._held + chunk).split(b"\n")
         return lines
 
 
 class Sending:
     """Sends events, and takes their replies."""
 
-    def __init__(self, member: Member, events: Iterable[Event], lines: Lines | None) -> None:
+    def __init__(
+        self, member: Member, events: Iterable[Event], lines: Lines | None, read: ReadLine
+    ) -> None:
         self._member = member
+        self._read = read
         self._queue = deque(events)
         self._lines = lines
         self._number = 0
@@ -220,8 +228,9 @@ class Sending:
         assert self._lines is not None
         for line in self._lines.read():
             self._number += 1
-            if line.strip():
-                self._queue.append(_event(line, f"line {self._number}"))
+            event = self._read(line, f"line {self._number}")
+            if event is not None:
+                self._queue.append(event)
 
     def _send(self, event: Event) -> None:
         try:
@@ -230,8 +239,18 @@ class Sending:
             raise Failed(f"not sent: {escape(str(error))}") from error
 
 
-def _event(line: bytes, where: str) -> Event:
+def _text(line: bytes, where: str) -> Event:
+    """The message whose text a line is."""
+    try:
+        return Message(content=line.removesuffix(b"\r").decode())
+    except UnicodeDecodeError:
+        raise Failed(f"{where}: is not UTF-8") from None
+
+
+def _event(line: bytes, where: str) -> Event | None:
     """The event in a line of JSON; what the server fills in may be left out."""
+    if not line.strip():
+        return None
     try:
         form = json.loads(line)
         if isinstance(form, dict):
@@ -334,11 +353,14 @@ def send(
     With --raw the bytes are sent and every frame that comes back is printed as JSON;
     a login comes first only with --as. An Error among them is exit code 1.
 
+    A lone - as TEXT is stdin: each of its lines is a message.
+
     Of HOST:PORT one may be left out: localhost, :3000, 3000.
 
     \b
     Examples:
       refserver send localhost:3000 --as ann 'hello'
+      fortune | refserver send localhost:3000 --as ann -
       echo '{"event": "ApplicationEvent", "type": 128, "data": "00ff"}' |
         refserver send localhost:3000 --as ann --json -
       refserver send localhost:3000 --raw '0000000c 01060000 0000000000000007'
@@ -346,13 +368,16 @@ def send(
     if (bool(texts), file is not None, raw is not None).count(True) != 1:
         raise click.UsageError("give one of TEXT, --json and --raw")
     login = _login(user, credential_file)
+    lines = None if file is None else Lines(file)
+    if texts == (STDIN,):
+        texts, lines = (), Lines(sys.stdin.buffer)
     events = [Message(content=text) for text in texts]
     with connect(address, timeout, login.credential, tls, ca) as sock:
         if raw is not None:
             return _poke(sock, (b"" if user is None else encode(login)) + raw, timeout)
         member = Member(sock, timeout)
         _join(member, login)
-        sending = Sending(member, events, None if file is None else Lines(file))
+        sending = Sending(member, events, lines, _text if file is None else _event)
         if wait == "none":
             return sending.only_write()
         sending.run(_tell_reply if file is None else _tell_json)

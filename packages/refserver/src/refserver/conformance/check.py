@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from ..arguments import spelled
 from .model import Case, Report, Result
 from .raw import Frame
 from .segmentation import Segmentation
@@ -48,7 +49,7 @@ def resolve(host: str, port: int, timeout: float) -> tuple[str, int]:
                 reason = error.strerror or str(error)
                 continue
             return str(address[0]), int(address[1])
-    raise NotReached(f"cannot reach {host}:{port}: {reason}")
+    raise NotReached(f"cannot reach {spelled(host, port)}: {reason}")
 
 
 @dataclass(frozen=True, slots=True)

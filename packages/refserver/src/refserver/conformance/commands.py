@@ -22,7 +22,7 @@ from pathlib import Path
 
 import click
 
-from ..arguments import Whole, completing
+from ..arguments import Whole, completing, spelled
 from ..arguments import address as an_address
 from ..client.client import trusting
 from ..exit_codes import Exit
@@ -134,7 +134,7 @@ def check_command(
         )
         driver = ServerDriver(
             setting=setting,
-            target=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+            target=spelled(host, port),
             seed=asked.some_seed(),
             token=secrets.token_hex(3),
             options=asked.again,

@@ -45,8 +45,8 @@ class Unusable(Exception):
 def option(default: Any, help: str, *, group: str, reason: str, unit: str = "", **more: Any) -> Any:
     """A field of `Config`: what it does, its unit, and why its default is what it is.
 
-    `least` and `most` bound a number. `path` says that a text names a file, `choices` that
-    it is one of these.
+    `least` and `most` bound a number. `path` says that a text names a file, `host` that it
+    names an address to listen on, `choices` that it is one of these.
     """
     about = {"help": help, "group": group, "unit": unit, "reason": reason, **more}
     return dataclasses.field(default=default, metadata=about)
@@ -65,6 +65,7 @@ class Config:
         group=WHERE,
         unit="HOST",
         reason="nobody but this machine, until somebody decides otherwise",
+        host=True,
     )
     port: int = option(
         3000,

@@ -20,6 +20,7 @@ from .logs import note
 
 __all__ = ["Listeners", "resolve"]
 
+LOOPBACK = ("127.0.0.1", "::1")
 BACKLOG = 1024
 ACCEPTS = 64
 """Connections accepted before others have their turn."""
@@ -78,7 +79,7 @@ class Listeners:
 
 
 def resolve(host: str) -> list[str]:
-    """The addresses to listen on: of `localhost` 127.0.0.1 and, where there is one, ::1.
+    """The addresses to listen on: of `localhost` 127.0.0.1 and ::1, those that there are.
 
     Raises OSError, or Unusable for what is no name of a host.
     """
@@ -90,10 +91,20 @@ def resolve(host: str) -> list[str]:
         except UnicodeError:  # a part of it is empty, too long, or has no form in DNS
             raise Unusable("--host: no machine can have such a name") from None
         return list(dict.fromkeys(str(info[4][0]) for info in infos))
+    return [address for address in LOOPBACK if is_there(address)] or [LOOPBACK[0]]
+
+
+def is_there(address: str) -> bool:
+    """Whether this machine has the address, and one can listen there."""
     with suppress(OSError):
-        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
-        return ["127.0.0.1", "::1"]
-    return ["127.0.0.1"]
+        socket.create_server((address, 0), family=family_of(address)).close()
+        return True
+    return False
+
+
+def family_of(address: str) -> socket.AddressFamily:
+    """The family of an address that is written without brackets."""
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 def listen(addresses: list[str], port: int) -> list[socket.socket]:
@@ -104,8 +115,9 @@ def listen(addresses: list[str], port: int) -> list[socket.socket]:
         chosen = port
         try:
             for address in addresses:
-                family = socket.AF_INET6 if ":" in address else socket.AF_INET
-                sock = socket.create_server((address, chosen), family=family, backlog=BACKLOG)
+                sock = socket.create_server(
+                    (address, chosen), family=family_of(address), backlog=BACKLOG
+                )
                 sock.setblocking(False)
                 # What is accepted inherits it; asyncio sets it only where `proto` says TCP.
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["FIGURES", "PREFIX", "Figure", "Tally", "Values"]
+__all__ = ["FIGURES", "PREFIX", "Figure", "Tally", "Values", "why_not"]
 
 PREFIX = "refserver_"
 """Begins the name of every figure, where Prometheus reads it."""
@@ -70,3 +70,16 @@ FIGURES = (
     Figure("backlog_most", "gauge", "the same, of the member that is furthest behind"),
     Figure("loop_lag_seconds", "gauge", "worst delay of the event loop in the last 15 seconds"),
 )
+
+
+def why_not(error: ImportError) -> str:
+    """Why prometheus-client cannot be imported, for people.
+
+    >>> why_not(ModuleNotFoundError(name="prometheus_client"))
+    'needs prometheus-client: install refserver[metrics]'
+    >>> why_not(ImportError("cannot import name 'this'"))
+    "cannot use the prometheus-client that is installed: cannot import name 'this'"
+    """
+    if isinstance(error, ModuleNotFoundError) and error.name == "prometheus_client":
+        return "needs prometheus-client: install refserver[metrics]"
+    return f"cannot use the prometheus-client that is installed: {error}"

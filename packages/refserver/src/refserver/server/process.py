@@ -17,9 +17,11 @@ from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from ..arguments import spelled
 from .auth import door
 from .config import Config, Unusable
 from .logs import failure, note
+from .metrics import why_not
 from .server import Server
 from .systemd import tell
 from .tls import Tls
@@ -45,7 +47,7 @@ async def serve(config: Config) -> None:
     loop.set_exception_handler(on_unhandled)
     server = Server(config, door(config), Tls(config) if config.tls_cert else None)
     exposition = None if config.metrics is None else expose(server, config.metrics)
-    with listening(where(config.host, config.port)):
+    with listening(spelled(config.host, config.port)):
         port = server.start()
     signals = count(1)
 
@@ -59,7 +61,7 @@ async def serve(config: Config) -> None:
     for number in STOPPING:
         loop.add_signal_handler(number, on_signal)
     loop.add_signal_handler(signal.SIGHUP, server.reload)
-    print(f"listening on {where(config.host, port)}", flush=True)
+    print(f"listening on {spelled(config.host, port)}", flush=True)
     tell("READY=1")
     await server.ended.wait()
     if exposition is not None:
@@ -73,10 +75,10 @@ def expose(server: Server, port: int) -> Exposition:
     """Give the server's figures on this port. Raises Unusable."""
     try:
         from .metrics_http import Exposition
-    except ImportError:
-        raise Unusable("--metrics needs prometheus-client: install refserver[metrics]") from None
+    except ImportError as error:
+        raise Unusable(f"--metrics {why_not(error)}") from None
     exposition = Exposition(server.figures)
-    with listening(f"{where('127.0.0.1', port)} for --metrics"):
+    with listening(f"{spelled('127.0.0.1', port)} for --metrics"):
         chosen = exposition.open(port)
     note("metrics", url=f"http://127.0.0.1:{chosen}/metrics")
     server.probe(server.now())
@@ -91,11 +93,6 @@ def listening(place: str) -> Iterator[None]:
     except OSError as error:
         reason = REASONS.get(error.errno or 0, error.strerror or str(error))
         raise Unusable(f"cannot listen on {place}: {reason}") from None
-
-
-def where(host: str, port: int) -> str:
-    """A host and a port, as they are written in one word."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def on_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
