@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.refserver.conftest import Authority
 from tests.refserver.raw import SERVER_FULL, failed, login
-from tests.refserver.running import client, running
+from tests.refserver.running import Client, client, running
 from tests.refserver.stopped import hosting
 
-from eventcodec import ClientConnection, Login, Welcome
+from eventcodec import Login, Welcome
 from refserver.server.config import Config, Unusable
 from refserver.server.proxy_protocol import MOST_BINARY, MOST_LINE, Header, Malformed, parse
 
@@ -264,11 +264,7 @@ def test_the_header_stands_before_tls(authority: Authority, tmp_path: Path) -> N
         with socket.create_connection(("127.0.0.1", server.port)) as plain:
             plain.sendall(inet("198.51.100.7"))
             with authority.client().wrap_socket(plain, server_hostname="localhost") as sock:
-                conn = ClientConnection()
-                conn.send(Login(user="ann"))
-                sock.sendall(conn.data_to_send())
-                while conn.welcome is None:
-                    list(conn.receive(sock.recv(65_536)))
+                assert isinstance(Client(sock).ask(Login(user="ann")), Welcome)
         server.stop()
 
     assert 'peer="198.51.100.7"' in server.log
