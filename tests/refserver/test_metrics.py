@@ -74,6 +74,8 @@ def test_events_and_bytes_are_counted_both_ways(tmp_path: Path) -> None:
         ann.ask(Logout())
         bob.ask(Ping())
         figures = fetch(metrics_of(server))
+        while figures == sent:  # the same page is given for a moment
+            figures = fetch(metrics_of(server))
 
     # Two logins, ten messages, two pings; then a Logout and a ping.
     assert (sent["events_received"][""], figures["events_received"][""]) == (14, 16)
@@ -170,7 +172,7 @@ def values() -> dict[str, Any]:
 
 def test_the_page_is_what_prometheus_reads() -> None:
     head, _, body = (
-        Exposition(values).answer(b"GET /metrics HTTP/1.1\r\n\r\n").partition(b"\r\n\r\n")
+        Exposition(values).answer(b"GET /metrics HTTP/1.0\r\n\r\n").partition(b"\r\n\r\n")
     )
 
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
@@ -184,19 +186,63 @@ def test_the_page_is_what_prometheus_reads() -> None:
     assert any(name.startswith("process_") for name in families)
 
 
+HOST = b"Host: localhost:9100"
+
+
 @pytest.mark.parametrize(
-    ("request_line", "status"),
+    ("head", "status"),
     [
-        (b"GET / HTTP/1.1", b"404"),
-        (b"GET /metrics?name[]=up HTTP/1.1", b"200"),
-        (b"POST /metrics HTTP/1.1", b"405"),
-        (b"\x00\xff", b"405"),
+        ([b"GET / HTTP/1.1", HOST], b"404"),
+        ([b"GET /metrics?name[]=up HTTP/1.1", HOST], b"200"),
+        ([b"GET /metrics HTTP/1.0"], b"200"),
+        ([b"GET /healthz HTTP/1.1", b"hOSt:127.0.0.1"], b"200"),
+        ([b"GET /healthz HTTP/1.1", b"Host: [::1]:9100"], b"200"),
+        ([b"GET /metrics HTTP/1.1"], b"400"),
+        ([b"GET /metrics HTTP/1.1", HOST, HOST], b"400"),
+        ([b"GET /metrics HTTP/1.1", b"Host: evil.example:9100"], b"421"),
+        ([b"GET /metrics HTTP/1.1", b"Host: localhost.evil.example"], b"421"),
+        ([b"GET /metrics HTTP/1.0", b"Host: evil.example"], b"421"),
+        ([b"POST /metrics HTTP/1.1", HOST], b"405"),
+        ([b"\x00\xff"], b"400"),
     ],
 )
-def test_anything_else_is_refused(request_line: bytes, status: bytes) -> None:
-    answer = Exposition(values).answer(request_line + b"\r\n\r\n")
+def test_anything_else_is_refused(head: list[bytes], status: bytes) -> None:
+    answer = Exposition(values).answer(b"\r\n".join([*head, b"", b""]))
 
     assert answer.split(b" ")[1] == status
+
+
+@pytest.mark.parametrize("path", [b"/metrics", b"/healthz", b"/nothing"])
+def test_a_head_is_what_a_get_would_begin_with(path: bytes) -> None:
+    exposition = Exposition(values)
+
+    whole = exposition.answer(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    head = exposition.answer(b"HEAD " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+    assert head.endswith(b"\r\n\r\n")
+    assert whole.startswith(head) and len(whole) > len(head)
+
+
+@pytest.mark.parametrize(("is_draining", "status"), [(False, b"200"), (True, b"503")])
+def test_the_health_of_a_server_that_drains_is_503(is_draining: bool, status: bytes) -> None:
+    answer = Exposition(values, lambda: is_draining).answer(b"GET /healthz HTTP/1.0\r\n\r\n")
+
+    assert answer.split(b" ")[1] == status
+
+
+def test_the_figures_are_read_once_however_many_ask_in_a_moment() -> None:
+    reads: list[float] = []
+    now = 100.0
+
+    def read() -> dict[str, Any]:
+        reads.append(now)
+        return values()
+
+    exposition = Exposition(read, now=lambda: now)
+    for now in (100.0, 100.1, 100.2, 100.25, 100.3, 101.0):  # noqa: B007
+        exposition.answer(b"GET /metrics HTTP/1.0\r\n\r\n")
+
+    assert reads == [100.0, 100.25, 101.0]
 
 
 def ask(port: int, data: bytes) -> bytes:
@@ -220,7 +266,8 @@ def test_who_asks_strangely_gets_nothing_and_harms_nobody(tmp_path: Path) -> Non
         assert ask(port, b"x" * (2 * REQUEST)) == b""
         assert ask(port, b"GET /metrics HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200")
         silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(ASKERS)]
-        assert ask(port, b"GET /metrics HTTP/1.0\r\n\r\n") == b""
+        assert ask(port, b"GET /metrics HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200")
+        assert silent[0].recv(1) == b""  # the oldest had to go
         for sock in silent:
             sock.close()
 
@@ -246,6 +293,7 @@ def test_the_figures_are_still_there_while_the_server_drains(tmp_path: Path) -> 
                 assert server.process.poll() is None
 
             assert fetch(port)["errors"] == {"SHUTTING_DOWN": 1}
+            assert ask(port, b"GET /healthz HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 503")
 
 
 def test_a_port_that_is_taken_is_said_in_one_line() -> None:
@@ -260,10 +308,26 @@ def test_a_port_that_is_taken_is_said_in_one_line() -> None:
     assert stderr.count("\n") == 1
 
 
+class Absent:
+    """Finds no prometheus-client, as where it is not installed."""
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:
+        if name.startswith("prometheus_client"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def without_prometheus_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "meta_path", [Absent(), *sys.meta_path])
+    ours = ("refserver.server.metrics_http", "refserver.client.status")
+    for name in list(sys.modules):
+        if name.startswith("prometheus_client") or name in ours:
+            monkeypatch.delitem(sys.modules, name)
+
+
 async def test_without_the_extra_the_option_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(sys.modules, "refserver.server.metrics_http", None)
+    without_prometheus_client(monkeypatch)
 
     async with hosting() as host:
         with pytest.raises(Unusable, match=r"refserver\[metrics\]"):
@@ -308,8 +372,20 @@ def test_status_shows_nothing_of_what_something_else_says(tmp_path: Path) -> Non
     assert "what answers there is no refserver's metrics" in done.output
 
 
+def test_a_prometheus_client_that_is_too_old_is_told_as_such(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr("prometheus_client.parser.text_string_to_metric_families")
+    monkeypatch.delitem(sys.modules, "refserver.client.status", raising=False)
+
+    done = status("9100")
+
+    assert done.exit_code == 2
+    assert "cannot use the prometheus-client that is installed: cannot import name" in done.output
+
+
 def test_status_without_the_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "refserver.client.status", None)
+    without_prometheus_client(monkeypatch)
 
     done = status("9100")
 

@@ -32,9 +32,15 @@ Accepted = Callable[[socket.socket, str], None]
 
 
 class Listeners:
-    """Listen, and hand over each accepted socket with its peer's address."""
+    """Listen, and hand over each accepted socket with its peer's address.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, accepted: Accepted) -> None:
+    At most `accepts` in one turn of the loop.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, accepted: Accepted, accepts: int = ACCEPTS
+    ) -> None:
+        self._accepts = accepts
         self._loop = loop
         self._accepted = accepted
         self._sockets: list[socket.socket] = []
@@ -55,7 +61,7 @@ class Listeners:
         self._sockets.clear()
 
     def _accept(self, listener: socket.socket) -> None:
-        for _ in range(ACCEPTS):
+        for _ in range(self._accepts):
             try:
                 sock, address = listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):

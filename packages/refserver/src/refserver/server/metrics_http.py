@@ -1,15 +1,18 @@
 """The figures for Prometheus, over HTTP on loopback, in the server's own loop.
 
 Rule: one small request, one answer, and the connection ends. Whoever asks, however
-slowly, costs the members of the room next to nothing.
+slowly or often, costs the members of the room next to nothing, and keeps nobody else
+from asking.
 
-Layer: above `listening`, below `service`; it and `status` alone know prometheus-client.
+Layer: above `listener`, below `process`; it and `status` alone know prometheus-client.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -22,26 +25,44 @@ from .metrics import FIGURES, PREFIX, Figure, Values
 __all__ = ["Exposition"]
 
 HOST = "127.0.0.1"
-ASKERS = 8
-"""Connections at a time; beyond, they are closed at once."""
+ASKERS = 32
+"""Connections at a time; when another comes, the oldest is closed."""
+ACCEPTS = 4
+"""Connections accepted in one turn of the loop; the others wait, and the members do not."""
+FRESH = 0.25
+"""Seconds for which a page is given again: whoever asks more often costs no more figures."""
 PATIENCE = 5.0
 REQUEST = 8192
 GONE = (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
+OURS = re.compile(rb"(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?", re.IGNORECASE)
+"""What a Host header may say. A page of another site that has its name point here says another."""
 
 
 class Exposition:
-    """Answers `GET /metrics` with what `read` gives at that moment."""
+    """Answers `/metrics` with what `read` gives, and `/healthz` with whether the server drains.
 
-    def __init__(self, read: Callable[[], Values]) -> None:
+    `now` gives seconds, for how long a page is fresh.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], Values],
+        is_draining: Callable[[], bool] = lambda: False,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(Collector(read))
         ProcessCollector(registry=self._registry)
+        self._is_draining = is_draining
+        self._now = now
+        self._page = b""
+        self._fresh_until = 0.0
         self._listeners: Listeners | None = None
-        self._asking: set[asyncio.Task[None]] = set()
+        self._asking: dict[asyncio.Task[None], None] = {}  # oldest first
 
     def open(self, port: int) -> int:
         """Listen on loopback; gives the port. Raises OSError."""
-        self._listeners = Listeners(asyncio.get_running_loop(), self._let_in)
+        self._listeners = Listeners(asyncio.get_running_loop(), self._let_in, ACCEPTS)
         return self._listeners.open([HOST], port)
 
     def close(self) -> None:
@@ -51,11 +72,12 @@ class Exposition:
 
     def _let_in(self, sock: socket.socket, address: str) -> None:
         if len(self._asking) >= ASKERS:
-            sock.close()
-            return
+            oldest = next(iter(self._asking))
+            del self._asking[oldest]
+            oldest.cancel()
         asking = asyncio.create_task(self._ask(sock))
-        self._asking.add(asking)
-        asking.add_done_callback(self._asking.discard)
+        self._asking[asking] = None
+        asking.add_done_callback(lambda done: self._asking.pop(done, None))
 
     async def _ask(self, sock: socket.socket) -> None:
         reader, writer = await asyncio.open_connection(sock=sock, limit=REQUEST)
@@ -71,13 +93,43 @@ class Exposition:
 
     def answer(self, head: bytes) -> bytes:
         """The response to a request whose head this is."""
-        method, _, rest = head.partition(b" ")
-        path = rest.partition(b" ")[0].partition(b"?")[0]
-        if method != b"GET":
-            return response("405 Method Not Allowed", b"GET is all there is\n", "Allow: GET")
-        if path != b"/metrics":
-            return response("404 Not Found", b"/metrics is all there is\n")
-        return response("200 OK", generate_latest(self._registry), form=CONTENT_TYPE_PLAIN_0_0_4)
+        request, *lines = head.split(b"\r\n")
+        method, _, rest = request.partition(b" ")
+        path, _, version = rest.partition(b" ")
+        fault = host_fault(lines, version)
+        if fault:
+            return response(fault, b"ask for 127.0.0.1 or localhost\n")
+        if method not in (b"GET", b"HEAD"):
+            return response("405 Method Not Allowed", b"GET and HEAD only\n", "Allow: GET, HEAD")
+        whole = self._found(path.partition(b"?")[0])
+        return whole if method == b"GET" else whole[: whole.index(b"\r\n\r\n") + 4]
+
+    def _found(self, path: bytes) -> bytes:
+        if path == b"/metrics":
+            return response("200 OK", self._metrics(), form=CONTENT_TYPE_PLAIN_0_0_4)
+        if path == b"/healthz" and self._is_draining():
+            return response("503 Service Unavailable", b"draining\n")
+        if path == b"/healthz":
+            return response("200 OK", b"ok\n")
+        return response("404 Not Found", b"/metrics and /healthz are all there is\n")
+
+    def _metrics(self) -> bytes:
+        """The page, made anew where the last one is not fresh any more."""
+        now = self._now()
+        if now >= self._fresh_until:
+            self._page = generate_latest(self._registry)
+            self._fresh_until = now + FRESH
+        return self._page
+
+
+def host_fault(lines: list[bytes], version: bytes) -> str:
+    """The status for a request that was meant for another host; empty for one that was not."""
+    hosts = [line[5:].strip() for line in lines if line[:5].lower() == b"host:"]
+    if len(hosts) > 1 or (not hosts and version != b"HTTP/1.0"):
+        return "400 Bad Request"
+    if hosts and not OURS.fullmatch(hosts[0]):
+        return "421 Misdirected Request"
+    return ""
 
 
 def response(status: str, body: bytes, *more: str, form: str = "text/plain") -> bytes:
@@ -86,6 +138,8 @@ def response(status: str, body: bytes, *more: str, form: str = "text/plain") -> 
         f"HTTP/1.1 {status}",
         f"Content-Type: {form}",
         f"Content-Length: {len(body)}",
+        "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff",
         "Connection: close",
         *more,
     ]

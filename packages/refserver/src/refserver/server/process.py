@@ -77,7 +77,7 @@ def expose(server: Server, port: int) -> Exposition:
         from .metrics_http import Exposition
     except ImportError as error:
         raise Unusable(f"--metrics {why_not(error)}") from None
-    exposition = Exposition(server.figures)
+    exposition = Exposition(server.figures, lambda: server.stopping)
     with listening(f"{spelled('127.0.0.1', port)} for --metrics"):
         chosen = exposition.open(port)
     note("metrics", url=f"http://127.0.0.1:{chosen}/metrics")
