@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import signal
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,10 +93,15 @@ def test_a_credential_that_is_not_good_fails(tmp_path: Path) -> None:
     assert checked.verdicts == {"LOGIN-01": "failed"}
 
 
+def terminating(pid: int) -> str:
+    """A command that ends this process; a machine may have no program `kill`."""
+    return shlex.join([sys.executable, "-c", f"import os; os.kill({pid}, {signal.SIGTERM:d})"])
+
+
 @pytest.mark.parametrize("option", ["--pid", "--stop-command"])
 def test_a_server_that_may_be_stopped_is_stopped_at_last(option: str, tmp_path: Path) -> None:
     with running(tmp_path) as server:
-        how = str(server.pid) if option == "--pid" else f"kill -TERM {server.pid}"
+        how = str(server.pid) if option == "--pid" else terminating(server.pid)
         server.stopping = True
 
         checked = Checked(server, tmp_path, "STOP-*", "FRAME-01", option, how)

@@ -25,6 +25,8 @@ from refserver.conformance.segmentation import Segmentation
 from refserver.conformance.suite import Plan, run_suite
 from refserver.conformance.talk import Setting
 
+pytestmark = pytest.mark.once
+
 FOLDER = Path(__file__).parents[2] / "docs" / "clients"
 BUILD = 240.0
 DECLARED = frozenset(CAPABILITIES)

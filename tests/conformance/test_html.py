@@ -21,6 +21,8 @@ from refserver.conformance.model import Level, Result, Verdict
 from refserver.conformance.reports import html as page
 from refserver.conformance.segmentation import Segmentation
 
+pytestmark = pytest.mark.once
+
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 CASES = [
     a_case(f"FRAME-{n:02}", section=section, level=level)

@@ -18,6 +18,8 @@ from refserver.cli import main
 from refserver.conformance.model import Verdict
 from refserver.mutants import MUTANTS, Mutant
 
+pytestmark = pytest.mark.once
+
 KILLS = matrix.recorded()
 EACH = pytest.mark.parametrize("mutant", list(MUTANTS.values()), ids=lambda mutant: mutant.name)
 

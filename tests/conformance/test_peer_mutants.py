@@ -20,6 +20,8 @@ from refserver.conformance.segmentation import Segmentation
 from refserver.conformance.suite import Plan, run_suite
 from refserver.conformance.talk import Setting
 
+pytestmark = pytest.mark.once
+
 DECLARED = frozenset(CAPABILITIES)
 TIMEOUT = 0.05
 """Seconds until what must come is missed. They pass only while the client waits for input."""

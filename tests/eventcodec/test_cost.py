@@ -14,7 +14,10 @@ import pytest
 from tests.eventcodec.instructions import count
 from tests.once import once
 
-pytestmark = pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind counts")
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind counts"),
+]
 
 DOUBLED = 2.05
 """Twice the bytes, twice the work. A copy of what is left for each frame makes it 3.4 here."""
