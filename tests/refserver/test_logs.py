@@ -27,6 +27,7 @@ NASTY = [
     "line\u2028break",
     "\ufeff",
     "é",
+    "\x7f",
     "\x85",
     '"',
 ]

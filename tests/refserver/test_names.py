@@ -145,7 +145,9 @@ def test_names_that_differ_are_different(one: str, other: str) -> None:
     assert names.key_of(one) != names.key_of(other)
 
 
-@pytest.mark.parametrize("name", ["guest-1", "GUEST-1", "guest-", "ｇuest-ann"])
+@pytest.mark.parametrize(
+    "name", ["guest-1", "GUEST-1", "guest-", "ｇuest-ann", "guest\u20101", "guest\u22121"]
+)
 def test_what_begins_like_the_servers_own_names_is_kept_for_it(name: str) -> None:
     assert names.is_kept(name)
 

@@ -136,6 +136,11 @@ def _(patch: Patch) -> None:
     patch.around(names, "fault_of", lambda original, name: original(name.replace("\uffa0", "x")))
 
 
+@mutant("invisible-marks-pass", "a variation selector may stand in a name")
+def _(patch: Patch) -> None:
+    patch.around(names, "fault_of", lambda original, name: original(name.replace("\ufe0f", "x")))
+
+
 @mutant("names-not-judged", "any name is allowed")
 def _(patch: Patch) -> None:
     patch.set(names, "fault_of", lambda name: None)

@@ -61,7 +61,13 @@ def key_of(name: str) -> str:
     True
     """
     folded = unicodedata.normalize("NFKC", name).casefold()
-    return " ".join(unicodedata.normalize("NFKC", folded).split())
+    shaped = " ".join(unicodedata.normalize("NFKC", folded).split())
+    return "".join("-" if is_dash(each) else each for each in shaped)
+
+
+def is_dash(each: str) -> bool:
+    """Whether it looks like a hyphen, which stands in the server's own names."""
+    return unicodedata.category(each) == "Pd" or each == "\u2212"
 
 
 def assigned(numbers: Iterator[int], taken: Container[str]) -> str:
