@@ -48,8 +48,9 @@ from eventcodec import (
     field,
     wire,
 )
-from eventcodec.compiler import draft_of, reference
+from eventcodec.compiler import draft_of
 from eventcodec.limits import HEADER_SIZE, MAX_FRAME_CEILING, VERSION
+from eventcodec.reference import reference
 
 SENDER = "ann"
 MEBIBYTE = 1 << 20

@@ -40,8 +40,8 @@ from eventcodec import (
     wire,
 )
 from eventcodec.codec import relay
-from eventcodec.compiler import reference
 from eventcodec.limits import DEFAULT_MAX_FRAME, HEADER_SIZE, LENGTH_SIZE
+from eventcodec.reference import reference
 
 LIMIT = DEFAULT_MAX_FRAME
 CLASSES: tuple[type[Event], ...] = (*CODEC.events.values(), ApplicationEvent, Unknown)

@@ -108,9 +108,9 @@ def test_fields_are_given_by_name_alone() -> None:
         (Ack(), {"position": 0}),
         (Error(code=1), {"text": ""}),
         (Left(user="ann"), {"reason": 0}),
-        (ApplicationEvent(type=0x80), {"sender": "", "data": b"", "fault": None}),
+        (ApplicationEvent(type=0x80), {"sender": "", "data": b"", "decode_error": None}),
         (Unknown(type=0x0B), {"body": b""}),
-        (Moved(x=1, y=2), {"sender": "", "fault": None}),
+        (Moved(x=1, y=2), {"sender": "", "decode_error": None}),
     ],
     ids=repr,
 )

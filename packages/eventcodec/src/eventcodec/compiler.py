@@ -1,77 +1,33 @@
 """A construct declaration -> straight-line encode and decode functions.
 
 Rule: the functions made here accept and refuse exactly the bytes that construct
-does with the same declaration; construct is the reference, and also the road for
-whatever the compiler does not know. Source is generated once for each class, as
+does with the same declaration; `reference` is construct, and also the slow path for
+what the compiler does not know. Source is generated once for each class, as
 text that a traceback can show.
 
-Layer: above `framing`, below `events`. With `wire`, the only module that imports
-construct.
+Layer: above `reference`, below `events`.
 """
 
 from __future__ import annotations
 
-import io
 import linecache
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 from struct import Struct
 from struct import error as struct_error
 from typing import Any, NamedTuple
 
-import construct
-
 from . import wire
-from .errors import ErrorCode, LocalProtocolError, RemoteProtocolError
+from .errors import LocalProtocolError
 from .framing import HEADER, pack_header, word_of
 from .limits import HEADER_SIZE, LENGTH_SIZE, MIN_LENGTH
+from .reference import KNOWN, Part, explain, read
 
-__all__ = [
-    "Compiled",
-    "Part",
-    "Step",
-    "check",
-    "compile_event",
-    "explain",
-    "fault_of",
-    "reference",
-    "walk",
-]
-
-KNOWN = (wire.Integer, wire.Boolean, wire.Octets)
-"""What the compiler knows. All other subcons are construct's own, or an application's."""
-CUT = "the frame ends inside it"
-MISFIT = "does not fit its declaration"
+__all__ = ["Compiled", "compile_event", "draft_of", "is_known"]
 
 Decode = Callable[[bytes, int, int, int], Any]
 DecodeMany = Callable[[bytes, int, int, int, int, int, int], tuple[list[Any], int]]
 Encode = Callable[[Any], bytes]
-
-
-class Part(NamedTuple):
-    """One field of a body: its name and the construct subcon that it is made of."""
-
-    name: str
-    subcon: Any
-
-    @property
-    def layout(self) -> str:
-        """How the field stands on the wire, for documentation: ``u8 length + UTF-8``."""
-        subcon = self.subcon
-        return subcon.layout if isinstance(subcon, KNOWN) else type(subcon).__name__
-
-
-class Step(NamedTuple):
-    """One field as it stands in a body: `start` and `stop` in bytes from the body's start.
-
-    `fault` says why it cannot be read; then `value` is None and this is the last step.
-    """
-
-    part: Part | None
-    start: int
-    stop: int
-    value: object = None
-    fault: str | None = None
 
 
 class Compiled(NamedTuple):
@@ -91,104 +47,8 @@ class Compiled(NamedTuple):
     source: str
 
 
-def reference(event: Any) -> Any:
-    """The construct parser for an event's body: the oracle of the tests.
-
-    Takes an event class. What it returns is construct's own `Struct`, complete: bytes
-    left over are an error.
-    """
-    parts: Sequence[Part] = event.parts
-    return construct.Struct(*(part.name / part.subcon for part in parts), construct.Terminated)
-
-
-def fault_of(part: Part, event: Any) -> str | None:
-    """What keeps the value of this field of `event` off the wire, or None."""
-    if isinstance(part.subcon, KNOWN):
-        return part.subcon.fault(getattr(event, part.name))
-    try:
-        _build(part, io.BytesIO(), _values(event))
-    except Exception:  # an application's own subcon may raise anything; its text stays in
-        return MISFIT
-    return None
-
-
-def _values(event: Any) -> dict[str, object]:
-    return {part.name: getattr(event, part.name) for part in event.parts}
-
-
-def _context(values: Mapping[str, object], *, building: bool) -> Any:
-    """What a subcon may look up: the event's fields, as inside construct's own Struct.
-
-    The public `parse_stream` and `build_stream` take these as keywords, and so could not
-    serve an event with a field called `stream` or `obj`.
-    """
-    return construct.Container(values, _parsing=not building, _building=building, _sizing=False)
-
-
-def _parse(part: Part, stream: io.BytesIO, before: Mapping[str, object]) -> object:
-    value: object = part.subcon._parsereport(stream, _context(before, building=False), part.name)
-    return value
-
-
-def _build(part: Part, stream: io.BytesIO, values: Mapping[str, object]) -> None:
-    part.subcon._build(values[part.name], stream, _context(values, building=True), part.name)
-
-
-def walk(parts: Sequence[Part], body: bytes) -> Iterator[Step]:
-    """A body field by field, by construct itself, up to its end or its first fault.
-
-    Slow, and exact about the place: what error messages and `dissect` are made from.
-    """
-    stream = io.BytesIO(body)
-    values: dict[str, object] = {}
-    for part in parts:
-        start = stream.tell()
-        try:
-            value = _parse(part, stream, values)
-        except construct.StreamError:
-            yield Step(part, start, len(body), fault=CUT)
-            return
-        except Exception:  # as above: an application's own subcon may raise anything
-            known = isinstance(part.subcon, wire.Boolean | wire.Octets)
-            fault = part.subcon.complaint if known else MISFIT
-            yield Step(part, start, len(body), fault=fault)
-            return
-        values[part.name] = value
-        yield Step(part, start, stream.tell(), value)
-    end = stream.tell()
-    if end < len(body):
-        yield Step(None, end, len(body), fault=f"{len(body) - end} bytes behind the last field")
-
-
-def explain(
-    parts: Sequence[Part], data: bytes, start: int, stop: int, seq: int
-) -> RemoteProtocolError:
-    """The error for a body that does not decode: which field, where, why.
-
-    `offset` counts from the start of `data`.
-    """
-    for step in walk(parts, data[start:stop]):
-        if step.fault is not None:
-            return _malformed(step.part, step.fault, start + step.start, seq)
-    return _malformed(None, "not the one encoding of what it says", start, seq)
-
-
-def _malformed(part: Part | None, reason: str, offset: int, seq: int) -> RemoteProtocolError:
-    name = None if part is None else part.name
-    return RemoteProtocolError(ErrorCode.MALFORMED, reason, field=name, offset=offset, seq=seq)
-
-
 def _unnumbered() -> LocalProtocolError:
     return LocalProtocolError("0, and only an Error that ends the connection has that", field="seq")
-
-
-def check(parts: Sequence[Part]) -> None:
-    """Raise LocalProtocolError where a field that takes all that is left is not the last."""
-    for part in parts[:-1]:
-        if isinstance(part.subcon, wire.Octets) and part.subcon.count is None:
-            raise LocalProtocolError(
-                "takes all that is left, so it must be the last", field=part.name
-            )
 
 
 def compile_event(
@@ -199,9 +59,14 @@ def compile_event(
     `number` is its type, or None where each instance has its own. With `unnumbered`,
     seq 0 may be encoded.
     """
-    if all(isinstance(part.subcon, KNOWN) for part in parts):
+    if is_known(parts):
         return _straight_line(event, number, parts, unnumbered)
-    return _by_construct(event, parts, unnumbered)
+    return _by_construct(event, parts)
+
+
+def is_known(parts: Sequence[Part]) -> bool:
+    """Whether the compiler knows all these fields; else they take the slow path."""
+    return all(isinstance(part.subcon, KNOWN) for part in parts)
 
 
 def _straight_line(
@@ -414,52 +279,35 @@ def _packed(code: str, values: Sequence[str], names: dict[str, Any]) -> list[str
     return [f"_pack{code}({', '.join(values)})"]
 
 
-def _none_at_once(
-    data: bytes, at: int, stop: int, word: int, seq: int, limit: int, count: int
-) -> tuple[list[Any], int]:
-    """For the slow path, which decodes one by one."""
-    return [], at
+def _by_construct(event: Any, parts: Sequence[Part]) -> Compiled:
+    """The slow path, for subcons that the compiler does not know.
 
-
-def _by_construct(event: Any, parts: Sequence[Part], unnumbered: bool) -> Compiled:
-    """The slow road, for subcons that the compiler does not know.
-
-    What is read is built again and compared: construct accepts several encodings of
-    one value where the subcon does, and an event has exactly one.
+    An event keeps its body, from its birth or from the frame: whatever its values are, it is
+    encoded as it was.
     """
     draft = draft_of(event)
 
-    def build(values: Mapping[str, object]) -> bytes:
-        stream = io.BytesIO()
-        for part in parts:
-            _build(part, stream, values)
-        return stream.getvalue()
-
     def decode(data: bytes, start: int, stop: int, seq: int) -> Any:
-        steps = list(walk(parts, data[start:stop]))
-        if steps and steps[-1].fault is not None:
-            raise explain(parts, data, start, stop, seq)
-        values = {step.part.name: step.value for step in steps if step.part is not None}
-        try:
-            canonical = build(values) == data[start:stop]
-        except Exception:  # as in `walk`
-            canonical = False
-        if not canonical:
-            raise _malformed(None, "not the one encoding of what it says", start, seq)
+        body, values = read(parts, data, start, stop, seq)
         made = draft()
         made.seq = seq
+        made._body = body
         for name, value in values.items():
             setattr(made, name, value)
         made.__class__ = event
         return made
 
     def encode(made: Any) -> bytes:
-        if not made.seq and not unnumbered:
+        if not made.seq:
             raise _unnumbered()
-        try:
-            body = build(_values(made))
-        except Exception as error:  # as in `walk`
-            raise LocalProtocolError("the fields do not fit each other") from error
+        body: bytes = made._body
         return pack_header(made.type, made.seq, len(body)) + body
 
     return Compiled(decode, _none_at_once, encode, "")
+
+
+def _none_at_once(
+    data: bytes, at: int, stop: int, word: int, seq: int, limit: int, count: int
+) -> tuple[list[Any], int]:
+    """For the slow path, which decodes one by one."""
+    return [], at

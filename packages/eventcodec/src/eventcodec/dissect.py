@@ -15,12 +15,12 @@ from typing import Any
 
 from . import hints
 from .codec import LAST_ERROR, STANDARD, Codec
-from .compiler import Part, Step, walk
 from .errors import ErrorCode, RemoteProtocolError
 from .events import APPLICATION_TYPES, ApplicationEvent, Error, Event, Left, Unknown
 from .framing import HEADER, LENGTH, validate_header, validate_length
 from .jsonlines import secrets_of, size_of
 from .limits import DEFAULT_MAX_FRAME, HEADER_SIZE, LENGTH_SIZE, MIN_LENGTH, frame_limit
+from .reference import Part, Step, walk
 from .wire import U8, U16, U32, U64, Octets
 
 __all__ = ["HEADER_PARTS", "Dissection", "Fault", "Frame", "Row", "dissect"]

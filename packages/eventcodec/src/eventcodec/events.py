@@ -14,11 +14,12 @@ from enum import IntEnum
 from types import MemberDescriptorType
 from typing import Any, ClassVar, TypeVar, dataclass_transform, overload
 
-from . import compiler
-from .compiler import Compiled, Part
+from . import compiler, reference
+from .compiler import Compiled
 from .errors import LocalProtocolError, RemoteProtocolError
 from .limits import HEADER_SIZE
-from .wire import U8, U16, U32, U64, Bytes16, Rest, ShortText, Text, Wire
+from .reference import Part
+from .wire import U8, U16, U32, U64, Bytes16, Rest, ShortText, Text, Wire, plain
 
 __all__ = [
     "STANDARD_EVENTS",
@@ -119,7 +120,9 @@ def _declare(
         event.parts = tuple(map(_part, fields))
         if number is not None:
             event._number = number
-        compiler.check(event.parts)
+        reference.check(event.parts)
+        if not compiler.is_known(event.parts):
+            _keep_body(event)
         event._names = ("seq", *(part.name for part in event.parts))
         event._secret = frozenset(each.name for each in fields if not each.repr)
         event.compiled = _OnFirstUse(event, number, unnumbered)  # type: ignore[assignment]
@@ -176,10 +179,14 @@ class Event:
 
     def __post_init__(self) -> None:
         _check_seq(self.seq)
-        for part in self.parts:
-            reason = compiler.fault_of(part, self)
+        for name, subcon in self.parts:
+            value = getattr(self, name)
+            if value.__class__ not in _PLAIN:
+                value = plain(value)
+                object.__setattr__(self, name, value)
+            reason = subcon.validate(value)
             if reason is not None:
-                raise LocalProtocolError(reason, field=part.name)
+                raise LocalProtocolError(reason, field=name)
 
     def __eq__(self, other: object) -> bool:
         if other.__class__ is not self.__class__:
@@ -202,6 +209,38 @@ class Event:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (self.__class__, _state(self))
+
+
+_PLAIN = frozenset({int, str, bytes, bool})
+
+
+def _keep_body(event: Any) -> None:
+    """Let the events of this class keep their body: construct writes it, at their birth.
+
+    Two of them are equal where their bodies are, whatever their values make of equality.
+    """
+    event.__post_init__ = _settle
+    event.__eq__ = _has_the_same_body
+    event.__hash__ = _hash_of_body
+
+
+def _settle(event: Any) -> None:
+    _check_seq(event.seq)
+    given = {name: getattr(event, name) for name, _ in event.parts}
+    body, values = reference.settle(event.parts, given)
+    for name, value in values.items():
+        object.__setattr__(event, name, value)
+    object.__setattr__(event, "_body", body)
+
+
+def _has_the_same_body(event: Any, other: Any) -> Any:
+    if other.__class__ is not event.__class__:
+        return NotImplemented
+    return event.seq == other.seq and event._body == other._body
+
+
+def _hash_of_body(event: Any) -> int:
+    return hash((event.seq, event._body))
 
 
 def _state(event: Event) -> dict[str, object]:
@@ -385,7 +424,7 @@ class Unknown(_Numbered):
 
 
 class _Application(Fact, _Numbered):
-    __slots__ = ("data", "decode_error")
+    __slots__ = ("_body", "data", "decode_error")
 
     data: bytes
     decode_error: RemoteProtocolError | None

@@ -14,9 +14,9 @@ import json
 import re
 from typing import Any
 
-from .compiler import Part
 from .errors import LocalProtocolError
 from .events import STANDARD_EVENTS, ApplicationEvent, Event, Unknown
+from .reference import Part
 from .wire import U8, U64, Integer, Octets
 
 __all__ = ["dumps", "from_object", "loads", "secrets_of", "size_of", "to_object"]

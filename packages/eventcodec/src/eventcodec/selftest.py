@@ -15,12 +15,12 @@ from random import Random
 
 from . import exchange, vectors, wire
 from .codec import Codec, encode
-from .compiler import reference, walk
 from .decoder import ConnectionEnded, Decoder
 from .errors import RemoteProtocolError
 from .events import APPLICATION_TYPES, ApplicationEvent, Event, Unknown, application_event, field
 from .framing import pack_header
 from .limits import HEADER_SIZE, LENGTH_SIZE
+from .reference import reference, walk
 
 __all__ = ["Result", "run"]
 

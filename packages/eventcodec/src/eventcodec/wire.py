@@ -5,7 +5,7 @@ exactly the bytes that are the encoding of a value. Where construct is more
 lenient than that (True for an int, any non-zero flag, unread bytes inside a
 prefix), the guard is here and nowhere else.
 
-Layer: above `errors`, below `framing`. With `compiler`, the only module that
+Layer: above `errors`, below `framing`. With `reference`, the only module that
 imports construct; no construct type stands in a public signature.
 """
 
@@ -15,6 +15,8 @@ import struct
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import construct
+
+from .record import Record
 
 if TYPE_CHECKING:
     _Adapter = construct.Adapter[Any, Any, Any, Any]
@@ -32,6 +34,7 @@ __all__ = [
     "U64",
     "Bytes16",
     "Flag",
+    "Record",
     "Rest",
     "ShortBytes",
     "ShortText",
@@ -63,7 +66,7 @@ class Integer(_Adapter):
         self.most = (1 << bits - (1 if signed else 0)) - 1
         self.layout = f"{'i' if signed else 'u'}{bits}"
 
-    def fault(self, value: object) -> str | None:
+    def validate(self, value: object) -> str | None:
         """What keeps `value` off the wire, or None."""
         if not isinstance(value, int) or isinstance(value, bool):
             return "not an int"
@@ -75,7 +78,7 @@ class Integer(_Adapter):
         return obj
 
     def _encode(self, obj: Any, context: Any, path: Any) -> Any:
-        _refuse(self.fault(obj), path)
+        _refuse(self.validate(obj), path)
         return obj
 
 
@@ -90,7 +93,7 @@ class Boolean(_Adapter):
     def __init__(self) -> None:
         super().__init__(construct.FormatField(">", "B"))
 
-    def fault(self, value: object) -> str | None:
+    def validate(self, value: object) -> str | None:
         """What keeps `value` off the wire, or None."""
         return None if type(value) is bool else "not a bool"
 
@@ -99,7 +102,7 @@ class Boolean(_Adapter):
         return bool(obj)
 
     def _encode(self, obj: Any, context: Any, path: Any) -> Any:
-        _refuse(self.fault(obj), path)
+        _refuse(self.validate(obj), path)
         return int(obj)
 
 
@@ -122,7 +125,7 @@ class Octets(_Adapter):
         what = "UTF-8" if text else "bytes"
         self.layout = f"{what} to the end" if count is None else f"{count.layout} length + {what}"
 
-    def fault(self, value: object) -> str | None:
+    def validate(self, value: object) -> str | None:
         """What keeps `value` off the wire, or None."""
         if not isinstance(value, str if self.text else bytes):
             return "not a str" if self.text else "not bytes"
@@ -145,8 +148,15 @@ class Octets(_Adapter):
             raise construct.ValidationError(self.complaint, path=path) from None
 
     def _encode(self, obj: Any, context: Any, path: Any) -> Any:
-        _refuse(self.fault(obj), path)
+        _refuse(self.validate(obj), path)
         return obj.encode() if self.text else obj
+
+
+def plain(value: object) -> object:
+    """Text and bytes without what a subclass adds: that could say one thing and write another."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    return memoryview(value).tobytes() if isinstance(value, bytes) else value
 
 
 def _refuse(reason: str | None, path: Any) -> None:

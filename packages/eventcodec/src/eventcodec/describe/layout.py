@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 from .. import wire
 from ..codec import LAST_ERROR, Codec
-from ..compiler import Part
 from ..errors import ErrorCode
 from ..events import ApplicationEvent, Error, Event, Fact, Left, LeftReason
 from ..framing import word_of
 from ..limits import MAX_FRAME_CEILING, MIN_LENGTH, SENDER_ALLOWANCE, VERSION
+from ..reference import Part
 from ..states import REPLIES, SENDABLE, kind_of
 
 __all__ = ["Field", "Layout", "Protocol", "protocol"]
