@@ -289,6 +289,7 @@ def test_a_server_that_cannot_run_says_why_in_one_line(arguments: list[str], rea
         (["snd"], "; did you mean 'send'?"),
         (["frobnicate"], "No such command 'frobnicate'."),
         (["--host", "localhost:3022"], "has a port; write --host localhost --port 3022."),
+        (["--host", "[::1", "--port", "0"], "cannot listen on [[::1]:0"),
         (["--host", "[::1]:3022"], "has a port; write --host [::1] --port 3022."),
     ],
 )

@@ -16,7 +16,16 @@ from hypothesis import strategies as st
 from tests.refserver.running import member, running
 
 from refserver.server import logs
-from refserver.server.logs import LINES, LOG, AsJson, OneLine, Sparing, failure, note, to_stderr
+from refserver.server.logs import (
+    LINES,
+    LOG,
+    AsJson,
+    OneLine,
+    RateLimitFilter,
+    failure,
+    note,
+    to_stderr,
+)
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ [A-Z]+ [a-z]+[\x20-\x7e]*")
 NASTY = [
@@ -51,7 +60,7 @@ def log(request: pytest.FixtureRequest) -> Iterator[Log]:
     log = Log()
     handler = logging.StreamHandler(log.stream)
     handler.setFormatter(getattr(request, "param", OneLine)())
-    handler.addFilter(Sparing(lambda: log.now))
+    handler.addFilter(RateLimitFilter(lambda: log.now))
     loggers = [LOG, logging.getLogger("asyncio")]
     before = [(logger.handlers[:], logger.propagate, logger.level) for logger in loggers]
     for logger in loggers:

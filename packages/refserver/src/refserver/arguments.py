@@ -78,8 +78,8 @@ def a_host(ctx: click.Context, param: click.Parameter, value: str) -> str:
     """A name or an address to listen on, for click; an IPv6 address may stand in brackets."""
     if value.startswith("[") and value.endswith("]"):
         return value[1:-1]
-    if value.startswith("[") or value.count(":") == 1:
-        host, _, port = value.rpartition(":")
+    host, colon, port = value.rpartition(":")
+    if (colon and host.endswith("]")) or value.count(":") == 1:
         raise click.BadParameter(f"{value!r} has a port; write --host {host} --port {port}.")
     return value
 

@@ -3,7 +3,7 @@
 Rule: only a regular file is read. A FIFO, a device or a socket in its place is an error
 and never makes the server wait.
 
-Layer: the ground of refserver, above `config`.
+Layer: above `config`, below `auth` and `tls`.
 """
 
 from __future__ import annotations

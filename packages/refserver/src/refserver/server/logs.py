@@ -5,7 +5,7 @@ holds a content, a credential or a ticket. Of one kind there are few in a second
 many were left out stands in the next. Logging never waits: what stderr does not take is
 dropped, and counted in the first line that it takes again.
 
-Layer: the ground of refserver, above `stderr`.
+Layer: below `server` and all that it is made of, above `stderr`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,16 @@ from types import TracebackType
 
 from .stderr import LineWriter
 
-__all__ = ["FORMATS", "LOG", "OneLine", "Sparing", "ToWriter", "failure", "note", "to_stderr"]
+__all__ = [
+    "FORMATS",
+    "LOG",
+    "OneLine",
+    "RateLimitFilter",
+    "ToWriter",
+    "failure",
+    "note",
+    "to_stderr",
+]
 
 LOG = logging.getLogger("refserver")
 STDERR = 2
@@ -67,7 +76,7 @@ def kind_of(record: logging.LogRecord) -> str:
     return str(record.msg) if hasattr(record, "fields") else record.name
 
 
-class Sparing(logging.Filter):
+class RateLimitFilter(logging.Filter):
     """Lets `LINES` records of a kind through in each second, and counts the others.
 
     `clock` gives seconds. The first record of a later second says how many there were.
@@ -182,7 +191,7 @@ def to_stderr(level: int = logging.INFO, form: str = "text") -> None:
     else:
         handler = ToWriter(LineWriter(STDERR))
     handler.setFormatter(FORMATS[form]())
-    handler.addFilter(Sparing())
+    handler.addFilter(RateLimitFilter())
     for logger in (LOG, logging.getLogger("asyncio")):
         logger.handlers[:] = [handler]
         logger.propagate = False

@@ -2,7 +2,7 @@
 
 Rule: a write never blocks. A line goes out whole, or not at all and is counted.
 
-Layer: the ground of refserver, below `logs`.
+Layer: the ground of `refserver.server`, below `logs`.
 """
 
 from __future__ import annotations
