@@ -385,7 +385,10 @@ def test_what_is_no_report_is_not_merged(tmp_path: Path) -> None:
         ("1", "00 01"),
         ("99", None),
         ("EP-10.4-2", "PEER-CLOSE-06"),
-        ("EP-6.2-5", "no case: it binds codecs"),
+        ("EP-12-3", "no case of the kit is about it"),
+        ("EP-2.3-3", "vectors: python -m eventcodec vectors check"),
+        ("STOP-01", "needs  check, --pid or --stop-command"),
+        ("PEER-RESUME-01", "needs  peer --can resume"),
     ],
 )
 def test_an_id_a_statement_or_a_code_is_explained(what: str, said: str | None) -> None:

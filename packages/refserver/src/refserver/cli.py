@@ -251,7 +251,7 @@ def _options(command: Command) -> Command:
     "--mutant",
     metavar="NAME",
     shell_complete=completing(lambda: _mutants()),
-    help="Be wrong in one way, to try a conformance kit.",
+    help="Be wrong in one way, to try a conformance kit; `list` names all ways.",
 )
 @click.pass_context
 def serve(ctx: click.Context, /, at: int | None, mutant: str | None, **settings: Any) -> None:
@@ -279,6 +279,8 @@ def serve(ctx: click.Context, /, at: int | None, mutant: str | None, **settings:
             raise click.UsageError(f"two ports: {at} and --port {settings['port']}")
         settings["port"] = at
     _check_environment(ctx.find_root().command)
+    if mutant == "list":
+        return click.echo("\n".join(f"{each.name}: {each.wrong}" for each in _mutants().values()))
     if mutant is not None:
         settings |= _broken(mutant)
     config = Config(**settings)
@@ -314,7 +316,7 @@ def _broken(name: str) -> Mapping[str, Any]:
     """Break the server of this process; gives the settings that show it."""
     mutants = _mutants()
     if name not in mutants:
-        known = near(name, mutants) or "; the documentation's matrix of mutants names them"
+        known = near(name, mutants) or "; --mutant list names all"
         raise click.UsageError(f"no mutant {name!r}{known}")
     mutants[name].install()
     return mutants[name].settings

@@ -21,7 +21,7 @@ from .segmentation import Segmentation
 from .suite import Attempt, CaseFailed, NotReached, Plan, UsageError, report_of
 from .talk import Setting, Talk
 
-__all__ = ["CAPABILITIES", "ServerDriver", "check", "probe", "resolve"]
+__all__ = ["CAPABILITIES", "DECLARED_BY", "ServerDriver", "check", "probe", "resolve"]
 
 CAPABILITIES = {
     "presence": (True, "enters Joined and Left"),
@@ -124,7 +124,7 @@ def check(
 ) -> Report:
     """Run the plan against the driver's server; gives the report of it."""
     for case in plan.cases:
-        if unknown := set(case.capabilities) - KNOWN:
+        if unknown := set(case.capabilities) - set(DECLARED_BY):
             raise UsageError(f"{case.id} needs {sorted(unknown)}, which nobody can declare")
     return report_of(
         plan,
@@ -137,4 +137,12 @@ def check(
     )
 
 
-KNOWN = {*CAPABILITIES, "no-presence", "any-name", "credentials", "shutdown"}
+DECLARED_BY = {
+    **{name: f"--can {name}" for name, (is_on, _) in CAPABILITIES.items() if not is_on},
+    **{name: f"no --cannot {name}" for name, (is_on, _) in CAPABILITIES.items() if is_on},
+    "no-presence": "--cannot presence",
+    "any-name": "no --credential-env",
+    "credentials": "--credential-env",
+    "shutdown": "--pid or --stop-command",
+}
+"""What a case may need, and the options of `check` that say so."""

@@ -123,6 +123,7 @@ def check_command(
         stop = stopping(pid, stop_command)
         identities = credentials(credential_env)
         declared = capabilities(abilities, inabilities, identities, stop)
+        plan = asked.plan(ids, declared)
         host, port = address
         setting = Setting(
             address=resolve(host, port, asked.timeout),
@@ -140,7 +141,6 @@ def check_command(
             options=asked.again,
         )
         greeting = probe(setting, driver.token)
-        plan = asked.plan(ids, declared)
         if fault := misfit(greeting, setting):
             click.echo(f"refserver: {fault}", err=True)
         if greeting.frame is None:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from eventcodec import ErrorCode
+from eventcodec import ErrorCode, vectors
 
 from ..arguments import near
 from .annotate import Piece, annotate
 from .cases import SERVER_CASES
+from .check import DECLARED_BY
 from .examples import example
 from .model import Case, Direction, Step
 from .peer.cases import CLIENT_CASES
@@ -67,8 +68,8 @@ def _case(case: Case) -> Iterator[str]:
         yield f"  needs  {need}: {CASES[need].title}"
     is_client = case in CLIENT_CASES
     for capability in case.capabilities:
-        subject = "client" if is_client else "server"
-        yield f"  needs  a {subject} that is declared to be or have: {capability}"
+        option = f"peer --can {capability}" if is_client else f"check, {DECLARED_BY[capability]}"
+        yield f"  needs  {option}"
     steps = example(case.id)
     if steps:
         yield "  bytes  what the case sends, for example; positions and names differ each time:"
@@ -98,9 +99,17 @@ def _statement(number: str) -> Iterator[str]:
     proving = [case for case in CASES.values() if number in case.proves]
     for case in proving:
         yield f"  case   {case.id}: {case.title}"
-        yield f"         usually: {case.cause}"
-    if not proving:
-        yield "  no case: it binds codecs, or cannot be seen from outside"
+    if count := _vectors(number):
+        yield f"  codecs {count} vectors: python -m eventcodec vectors check"
+    if not proving and not count:
+        yield "  no case of the kit is about it"
+
+
+def _vectors(number: str) -> int:
+    """How many vectors prove the statement."""
+    loaded = vectors.load()
+    valid = sum(number in each.proves for each in loaded.valid)
+    return valid + sum(number in each.proves for each in loaded.invalid)
 
 
 def _is_fatal_form(code: ErrorCode, text: str) -> bool:
@@ -122,4 +131,4 @@ def _error(code: ErrorCode) -> Iterator[str]:
     yield from map(_piece, annotate(error(0 if code.fatal else 1, code)))
     for case in CASES.values():
         if code.name in case.title:
-            yield f"  case   {case.id}: {case.title}; usually: {case.cause}"
+            yield f"  case   {case.id}: {case.title}"

@@ -68,8 +68,20 @@ def peer_command(
 ) -> None:
     """Test a client: its COMMAND is run once for each case, against a scripted server.
 
-    {host} and {port} in COMMAND become the server's address. What the client must do,
-    and say on its stdout, is a page of the documentation; --doctor checks it.
+    {host} and {port} in COMMAND become the server's address. --doctor checks step by
+    step whether the COMMAND does what it has to do:
+
+    \b
+    * It connects, and logs in as ann, without a credential.
+    * It prints each event from the server as one line of JSON, at once:
+        {"event": "Welcome", "seq": "1", "user": "ann", "position": "40", ...}
+        {"event": "Message", "seq": "41", "sender": "bob", "content": "hello"}
+        {"event": "Ack", "seq": "2", "position": "42"}
+      seq and position as strings of digits, bytes as hex; without the ticket.
+    * It follows orders, which are Messages of a member called kit: "say TEXT",
+      "event TYPE HEX", "ping", "logout", and with --can resume "resume".
+    * It prints how each connection ended, and leaves with status 0:
+        {"event": "End", "how": "clean"}     or lost, fault, refused, explained
 
     \b
     Examples:
