@@ -22,6 +22,7 @@ KIB, MIB = 1024, 1024 * 1024
 DEFAULTS = {
     "host": "localhost",
     "port": 3000,
+    "proxy_protocol": "",
     "tokens": "",
     "tls_cert": "",
     "tls_key": "",

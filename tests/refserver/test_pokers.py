@@ -380,26 +380,26 @@ def test_nobody_there_is_4(command: str) -> None:
     ("words", "complaint"),
     [
         (["send"], "Missing argument"),
-        (["send", ""], "give one of TEXT, --json and --raw"),
-        (["send", "", "hello", "--raw", "00"], "give one of TEXT, --json and --raw"),
-        (["send", "", "--raw", "0g"], "is not hexadecimal"),
-        (["send", "", "--raw", "000"], "has an odd number of digits"),
+        (["send", "localhost"], "give one of TEXT, --json and --raw"),
+        (["send", "localhost", "hello", "--raw", "00"], "give one of TEXT, --json and --raw"),
+        (["send", "localhost", "--raw", "0g"], "is not hexadecimal"),
+        (["send", "localhost", "--raw", "000"], "has an odd number of digits"),
         (["send", "localhost:70000", "hello"], "a port is 1 to 65535"),
-        (["send", "", "hello", "--timeout", "0"], "x>0"),
-        (["send", "", "hello", "--timeout", "soon"], "'soon' is not a valid number"),
-        (["send", "", "hello", "--as", "x" * 300], "user: 300 bytes, and 255 is the most"),
-        (["send", "", "hello", "--as", "\udcff"], "user: has a surrogate"),
-        (["send", "", "\udcff"], "content: has a surrogate"),
-        (["send", "", "hello", "--ca", __file__], "holds no certificate in PEM form"),
-        (["tail", "", "--as", "\udcff"], "user: has a surrogate"),
-        (["tail", "", "--json", "--format", "{event}"], "give one of --json and --format"),
-        (["tail", "", "--format", "{credential}"], "{credential} is no field"),
-        (["tail", "", "--format", "{}"], "{} is no field"),
-        (["tail", "", "--format", "{sender"], "expected '}'"),
-        (["tail", "", "--format", "{sender:d}"], "format code 'd'"),
-        (["tail", "", "--format", "{sender:{content}}"], "a field within a field"),
-        (["tail", "", "-n", "0"], "x>=1"),
-        (["tail", "", "--only", "Ping"], "is not one of"),
+        (["send", "localhost", "hello", "--timeout", "0"], "x>0"),
+        (["send", "localhost", "hello", "--timeout", "soon"], "'soon' is not a valid number"),
+        (["send", "localhost", "hello", "--as", "x" * 300], "user: 300 bytes, and 255 is the most"),
+        (["send", "localhost", "hello", "--as", "\udcff"], "user: has a surrogate"),
+        (["send", "localhost", "\udcff"], "content: has a surrogate"),
+        (["send", "localhost", "hello", "--ca", __file__], "holds no certificate in PEM form"),
+        (["tail", "localhost", "--as", "\udcff"], "user: has a surrogate"),
+        (["tail", "localhost", "--json", "--format", "{event}"], "give one of --json and --format"),
+        (["tail", "localhost", "--format", "{credential}"], "{credential} is no field"),
+        (["tail", "localhost", "--format", "{}"], "{} is no field"),
+        (["tail", "localhost", "--format", "{sender"], "expected '}'"),
+        (["tail", "localhost", "--format", "{sender:d}"], "format code 'd'"),
+        (["tail", "localhost", "--format", "{sender:{content}}"], "a field within a field"),
+        (["tail", "localhost", "-n", "0"], "x>=1"),
+        (["tail", "localhost", "--only", "Ping"], "is not one of"),
     ],
 )
 def test_what_makes_no_sense_is_2_and_one_line(words: list[str], complaint: str) -> None:
@@ -418,7 +418,7 @@ def test_a_file_that_holds_no_credential_is_2(
 ) -> None:
     (tmp_path / "credential").write_bytes(credential)
 
-    done = poke("send", "", "hello", "--credential-file", str(tmp_path / "credential"))
+    done = poke("send", "localhost", "hello", "--credential-file", str(tmp_path / "credential"))
 
     assert done.exit_code == 2
     assert complaint in done.stderr and done.stderr.count("\n") == 1
