@@ -30,7 +30,7 @@ from eventcodec.tables import LIMITS, RULES, SENDABLE, STANDARD_EVENTS, Role
 SPECIFICATION = ROOT / "docs/protocol.md"
 
 # A limit of eventcodec's own is no limit of the protocol.
-LIMITS_OF_THE_PROTOCOL = {limit.name for limit in LIMITS} - {"MAX_FRAME_CEILING"}
+LIMITS_OF_THE_PACKAGE = {"MAX_FRAME_CEILING", "MAX_UNSENT_PONGS"}
 
 NOTHING = "–"
 
@@ -163,7 +163,7 @@ def limits(body: str) -> str:
     rows = [
         (f"`{limit.name}`", number(limit.value), limit.unit or "a number", limit.reason)
         for limit in LIMITS
-        if limit.name in LIMITS_OF_THE_PROTOCOL
+        if limit.name not in LIMITS_OF_THE_PACKAGE
     ]
     return table(("limit", "value", "unit", "why"), rows)
 

@@ -60,6 +60,8 @@ from eventcodec.limits import (
     LENGTH_SIZE,
     MAX_FRAME,
     MAX_FRAME_BEFORE_WELCOME,
+    MAX_POSITION,
+    MAX_UNSENT_PONGS,
     SENDER_ALLOWANCE,
 )
 
@@ -316,6 +318,29 @@ def test_an_ack_of_an_entry_that_is_not_the_next_is_the_servers_fault(position: 
     assert len(client.outstanding) == 1
 
 
+@pytest.mark.proves("EP-5.1-2")
+@pytest.mark.parametrize("position", [MAX_POSITION - 1, MAX_POSITION, MAX_POSITION + 1, 2**64 - 2])
+@pytest.mark.parametrize("acknowledged", [False, True], ids=["fact", "Ack"])
+def test_a_position_is_below_2_to_the_63(position: int, acknowledged: bool) -> None:
+    client = ClientConnection()
+    client.send(Login())
+    client.send(HELLO)
+    entry = Ack(seq=2, position=position) if acknowledged else FACT.with_seq(position)
+
+    *good, last = ready(client, encode(welcome(seq=1, position=position - 1)) + encode(entry))
+
+    if position <= MAX_POSITION:
+        assert client.position == position
+        assert not client.ended
+    else:
+        error = error_of([*good, last])
+        assert isinstance(error, RemoteProtocolError)
+        assert (error.code, error.field) == (
+            ErrorCode.UNEXPECTED_EVENT,
+            "position" if acknowledged or position > MAX_POSITION + 1 else "seq",
+        )
+
+
 @pytest.mark.proves("EP-3.12-3", "EP-5.2-5")
 def test_what_is_no_entry_moves_no_place() -> None:
     client = settled(position=5)
@@ -493,6 +518,25 @@ def test_a_client_reads_what_the_server_may_send_and_no_more(
     assert isinstance(fits_too, Unknown)
     assert isinstance(error, RemoteProtocolError)
     assert error.code is ErrorCode.FRAME_TOO_LARGE
+
+
+# ---------------------------------------------------------------- pings that nobody asked for
+
+
+def test_a_server_that_pings_without_end_does_not_fill_the_memory() -> None:
+    client = settled()
+    many = encode(Ping(seq=1)) * (MAX_UNSENT_PONGS + 1)
+
+    for _ in range(3):  # where they are sent there may be any number
+        assert ready(client, many[HEADER_SIZE:]) == []
+        assert client.data_to_send() == encode(Pong(seq=1)) * MAX_UNSENT_PONGS
+    offset = len(encode(welcome(seq=1))) + 3 * len(many[HEADER_SIZE:])
+    error = error_of(ready(client, many))
+
+    assert isinstance(error, RemoteProtocolError)
+    assert error.code is ErrorCode.UNEXPECTED_EVENT
+    assert error.offset == offset + len(many) - HEADER_SIZE
+    assert len(client.data_to_send()) == HEADER_SIZE * MAX_UNSENT_PONGS
 
 
 # ---------------------------------------------------------------- the end

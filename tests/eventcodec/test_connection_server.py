@@ -216,6 +216,18 @@ def test_a_fatal_error_is_no_reply(code: ErrorCode) -> None:
     assert server.state is State.NEW
 
 
+@pytest.mark.proves("EP-5.1-2")
+def test_a_server_gives_no_position_from_2_to_the_63_on() -> None:
+    server = member()
+    [request] = ready(server, encode(HELLO.with_seq(2)))
+
+    with pytest.raises(LocalProtocolError) as caught:
+        server.reply(request, Ack(position=2**63))
+    server.reply(request, Ack(position=2**63 - 1))
+
+    assert caught.value.field == "position"
+
+
 @pytest.mark.proves("EP-2.2-6")
 @pytest.mark.parametrize("make", [ServerConnection, member], ids=["new", "member"])
 @pytest.mark.parametrize("type", [0x01, 0x02, 0x05, 0x06, 0x07, 0x42, 0x80])

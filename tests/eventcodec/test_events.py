@@ -232,16 +232,34 @@ def test_repr_shows_the_type_of_an_event_whose_class_has_none(event: Event, show
 @pytest.mark.parametrize(
     "fact",
     [
-        Message(content="x", seq=7),
+        Message(sender="ann", content="x", seq=7),
         Joined(user="ann", seq=7),
         Left(user="ann", seq=7),
-        ApplicationEvent(type=0x80, seq=7),
-        Moved(x=1, y=2, seq=7),
+        ApplicationEvent(type=0x80, sender="ann", seq=7),
+        Moved(sender="ann", x=1, y=2, seq=7),
     ],
     ids=repr,
 )
 def test_the_position_of_a_fact_is_its_seq(fact: Fact) -> None:
     assert fact.position == 7
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Message(content="unsent"),
+        Message(content="sent", seq=7),
+        Message(sender="ann", content="not numbered"),
+        ApplicationEvent(type=0x80, seq=7),
+        Joined(user="ann"),
+    ],
+    ids=repr,
+)
+def test_what_is_no_entry_has_no_position(event: Fact) -> None:
+    with pytest.raises(LocalProtocolError) as caught:
+        _ = event.position
+
+    assert caught.value.field == "position"
 
 
 @pytest.mark.proves("EP-3.10-2", "EP-2.3-2")

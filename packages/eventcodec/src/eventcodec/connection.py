@@ -36,6 +36,8 @@ from .limits import (
     LENGTH_SIZE,
     MAX_FRAME_BEFORE_WELCOME,
     MAX_FRAME_CEILING,
+    MAX_POSITION,
+    MAX_UNSENT_PONGS,
     SENDER_ALLOWANCE,
     frame_limit,
 )
@@ -99,6 +101,7 @@ class ClientConnection(Receiver[Received]):
         self._requests: deque[Event] = deque()
         self._turns: set[type[Event]] = set()  # Login, Logout: those on their way
         self._out: list[bytes] = []
+        self._pongs = 0  # among them
         self._position = 0
         self._welcome: Welcome | None = None
 
@@ -167,10 +170,13 @@ class ClientConnection(Receiver[Received]):
     def data_to_send(self) -> bytes:
         """Take what is to be written to the server now; the next call returns what is new.
 
-        Call it after events were taken, too: the Pongs for a server's Pings wait here.
+        Call it after events were taken, too: the Pongs for a server's Pings wait here. More
+        than 10,000 of them end the connection (`MAX_UNSENT_PONGS`). Where the transport has a
+        way to wait until it has written (asyncio's `drain`), wait before you read on.
         """
         data = b"".join(self._out)
         self._out.clear()
+        self._pongs = 0
         return data
 
     def next_event(self) -> Received | ConnectionEnded | None:
@@ -218,14 +224,23 @@ class ClientConnection(Receiver[Received]):
         if isinstance(event, Unknown):
             return event
         if isinstance(event, Ping):
-            self._out.append(encode(Pong(seq=event.seq)))
+            self._pong(event)
             return None
         if isinstance(event, Error) and not event.seq:
             raise PeerError(ErrorCode.known(event.code) or event.code, event.text)
         if isinstance(event, Fact):
-            raise self._fault(event, f"{event.seq} follows {self._position}", "seq")
+            if event.seq != self._position + 1 or event.seq > MAX_POSITION:
+                raise self._fault(event, f"{event.seq} follows {self._position}", "seq")
+            self._position = event.seq
+            return event  # type: ignore[return-value]
         assert isinstance(event, Welcome | Ack | Pong | Error)
         return self._reply(event)
+
+    def _pong(self, ping: Ping) -> None:
+        if self._pongs == MAX_UNSENT_PONGS:
+            raise self._fault(ping, f"{MAX_UNSENT_PONGS} others have a Pong that was not sent yet")
+        self._pongs += 1
+        self._out.append(encode(Pong(seq=ping.seq)))
 
     def _reply(self, event: Welcome | Ack | Pong | Error) -> Reply | None:
         if not self._requests or event.seq != self._requests[0].seq:
@@ -234,7 +249,7 @@ class ClientConnection(Receiver[Received]):
         if not isinstance(event, Error) and event.type != REPLIES[kind_of(request.type)]:
             raise self._fault(event, f"no reply to {type(request).__name__}")
         if isinstance(event, Ack) and event.position:
-            if event.position != self._position + 1:
+            if event.position != self._position + 1 or event.position > MAX_POSITION:
                 reason = f"{event.position} follows {self._position}"
                 raise self._fault(event, reason, "position")
             self._position = event.position
@@ -243,6 +258,8 @@ class ClientConnection(Receiver[Received]):
             if request.ticket and event.position != request.position:
                 reason = f"{event.position}, and {request.position} was asked for"
                 raise self._fault(event, reason, "position")
+            if event.position > MAX_POSITION:
+                raise self._fault(event, f"above {MAX_POSITION}", "position")
             self._enter(event)
         elif isinstance(request, Logout) and isinstance(event, Ack):
             self._stream.finish(None)
@@ -254,7 +271,8 @@ class ClientConnection(Receiver[Received]):
         self._welcome = welcome
         self._position = welcome.position
         self._state = State.MEMBER
-        self._facts = self._every_fact
+        if welcome.position < MAX_POSITION // 2:  # else each is looked at for the last position
+            self._facts = self._every_fact
         announced = max(welcome.max_frame, MAX_FRAME_BEFORE_WELCOME) + SENDER_ALLOWANCE
         self._stream.max_frame = min(self._cap, announced)
 
@@ -384,7 +402,8 @@ class ServerConnection(Receiver[Request]):
         `Welcome` makes the client a member and sets what it may send to its `max_frame`; the
         `Ack` of a Logout is the last frame. Raises LocalProtocolError where `request` is not the
         open one, where `event` is no answer to it, and for an Error whose code ends
-        connections: that is a `goodbye`. EP-4.2-2, EP-4.2-10, EP-7.1-3, EP-10.1-1.
+        connections: that is a `goodbye`. A position is below 2^63.
+        EP-4.2-2, EP-4.2-10, EP-5.1-2, EP-7.1-3, EP-10.1-1.
         """
         if request is not self._open:
             raise LocalProtocolError("this request is not the open one")
@@ -394,6 +413,8 @@ class ServerConnection(Receiver[Request]):
         elif isinstance(request, InvalidRequest) or event.type != REPLIES[kind_of(request.type)]:
             reason = f"{type(event).__name__} is no answer to {type(request).__name__}"
             raise LocalProtocolError(reason)
+        if getattr(event, "position", 0) > MAX_POSITION:
+            raise LocalProtocolError(f"above {MAX_POSITION}", field="position")
         self._out.append(encode(event.with_seq(request.seq)))
         self._open = None
         if isinstance(event, Welcome):

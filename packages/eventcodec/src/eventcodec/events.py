@@ -153,8 +153,14 @@ def _check_type(type: object, allowed: Container[object], reason: str) -> None:
 class Event:
     """What every event has: `seq`, its number, and `type`, the number of its kind.
 
-    `seq` is 0 until the event is numbered: a client numbers its requests when it sends
-    them. `with_seq` gives the same event under another number. `parts` are its fields
+    What `seq` means depends on who says it:
+
+    * of a request, the client's own number: from 1, and 0 until it is sent;
+    * of a reply (`Welcome`, `Ack`, `Pong`, `Error`), the number of its request;
+    * of a fact (`Message`, `Joined`, `Left`, an application event), its position in the log;
+    * of the `Error` that ends a connection, 0.
+
+    `with_seq` gives the same event under another number. `parts` are its fields
     as they stand on the wire, in order. Raises LocalProtocolError for a value that no frame
     can carry.
 
@@ -170,7 +176,7 @@ class Event:
     _secret: ClassVar[frozenset[str]] = frozenset()
 
     seq: int = 0
-    """A request's own number, a reply's request, or a fact's position; u64."""
+    """A request's own number, a reply's request, or a fact's position, as above; u64."""
 
     def with_seq(self: E, seq: int) -> E:
         """This event under the number `seq`. Raises LocalProtocolError outside of 0 … 2^64 - 1."""
@@ -264,7 +270,14 @@ class Fact(Event):
 
     @property
     def position(self) -> int:
-        """The number of this entry in the log; it travels as `seq`."""
+        """The number of this entry in the log; it travels as `seq`.
+
+        Raises LocalProtocolError for what is no entry: a request, whose `Ack` has the position,
+        and a fact that has no number yet. A server's fact has a sender, a request has none.
+        """
+        if not self.seq or not getattr(self, "sender", "nobody's"):
+            reason = "a request is no entry; its Ack has the position" if self.seq else "no number"
+            raise LocalProtocolError(reason, field="position")
         return self.seq
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "MAX_FRAME_CEILING",
     "MAX_POSITION",
     "MAX_SHORT_TEXT",
+    "MAX_UNSENT_PONGS",
     "MIN_LENGTH",
     "SENDER_ALLOWANCE",
     "VERSION",
@@ -42,6 +43,7 @@ DEFAULT_MAX_FRAME = MAX_FRAME + SENDER_ALLOWANCE
 """What a decoder reads: all that a server with default settings writes."""
 MAX_FRAME_CEILING = 16 * 1024 * 1024
 MAX_POSITION = 2**63 - 1
+MAX_UNSENT_PONGS = 10_000
 ANY_FRAME = 2**32 - 1
 
 
@@ -91,7 +93,9 @@ LIMITS = (
         "MAX_FRAME_CEILING",
         MAX_FRAME_CEILING,
         "bytes of `length`",
-        "the most that a client of this package reads, whatever a server announces",
+        "the most that a client of this package reads, whatever a server announces; text that "
+        "has one character beyond U+FFFF takes four times its size in memory, so that one "
+        "message of 16 MiB can take 112 MiB for a moment and 64 MiB while it is kept",
         "HTTP/2: SETTINGS_MAX_FRAME_SIZE ends at 16 MiB - 1",
     ),
     Limit(
@@ -107,6 +111,15 @@ LIMITS = (
         "",
         "a position fits a signed 64-bit integer of any language",
         "Kafka: offsets are signed 64-bit",
+    ),
+    Limit(
+        "MAX_UNSENT_PONGS",
+        MAX_UNSENT_PONGS,
+        "Pongs",
+        "a server that pings without end may not fill a client's memory: at one more the "
+        "connection ends with the server's fault; a client that takes its data to send after "
+        "each read is far below",
+        "Go's net/http2: 10,000 queued control frames; nghttp2: 1,000",
     ),
 )
 

@@ -394,7 +394,7 @@ def _fields(event: Fact) -> dict[str, str]:
     told = dict.fromkeys(FIELDS, "")
     told |= {"event": type(event).__name__, "type": f"0x{event.type:02X}"}
     if not isinstance(event, Unknown):
-        told["position"] = str(event.position)
+        told["position"] = str(event.seq)
     for name in ("sender", "user", "content"):
         told[name] = escape(getattr(event, name, ""))
     told["data"] = (getattr(event, "data", b"") or getattr(event, "body", b"")).hex()
