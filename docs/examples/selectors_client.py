@@ -25,7 +25,9 @@ def main(user: str, host: str = "localhost", port: str = "3000") -> None:
 
         while not conn.ended:
             outgoing += conn.data_to_send()
-            wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if outgoing else 0)
+            # A server that takes nothing more is not read from, either.
+            wanted = selectors.EVENT_READ if len(outgoing) < 65536 else 0
+            wanted |= selectors.EVENT_WRITE if outgoing else 0
             selector.modify(sock, wanted)
             ready = {key.fileobj: mask for key, mask in selector.select()}
 

@@ -193,7 +193,8 @@ class ClientConnection(Receiver[Received]):
     def events(self) -> Iterator[Received | ConnectionEnded]:
         stream = self._stream
         while True:
-            for event in stream.run:
+            run = stream.run
+            for event in run:
                 position = self._position + 1
                 if event.seq == position and event.__class__ in self._facts:
                     self._position = position
@@ -202,7 +203,7 @@ class ClientConnection(Receiver[Received]):
                 received = self._other(event)
                 if received is not None:
                     yield received
-            if stream.decode_run():
+            if stream.run is not run or stream.decode_run():  # another loop may have decoded more
                 continue
             end = self._end()
             if end is None:

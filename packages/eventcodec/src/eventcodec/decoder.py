@@ -143,8 +143,9 @@ class Decoder(Receiver[Event]):
     def events(self) -> Iterator[Event | ConnectionEnded]:
         stream = self._stream
         while True:
-            yield from stream.run
-            if stream.decode_run():
+            run = stream.run
+            yield from run
+            if stream.run is not run or stream.decode_run():  # another loop may have decoded more
                 continue
             end = self._end()
             if end is None:
@@ -167,7 +168,8 @@ class Stream:
         self.run: Iterator[Event] = iter(())
         self.eof = False
         self.end: ConnectionEnded | None = None
-        self._codec = codec
+        self._decode_by_word = codec.by_word
+        self._decode_many_by_word = codec.many_by_word
         self._unnumbered = unnumbered
         self._lost = lost
         self._data = b""  # what is being cut, from _at on
@@ -237,15 +239,13 @@ class Stream:
     def decode_run(self) -> bool:
         """Decode the events of one kind that are next into `run`; False where there is none.
 
-        Where another loop has done so, its run is to be taken first.
+        The run before must have been taken to its end.
         """
-        if length_hint(self.run):
-            return True
         frame = self._frame()
         if frame is None:
             return False
         at, stop, word, seq = frame
-        decode_many = self._codec.many_by_word.get(word)
+        decode_many = self._decode_many_by_word.get(word)
         if decode_many is not None:
             data = self._data
             made, end = decode_many(data, at, stop, word, seq, self.max_frame, AT_ONCE)
@@ -267,7 +267,7 @@ class Stream:
 
     def _decode(self, at: int, stop: int, word: int, seq: int) -> Event | None:
         try:
-            event = self._codec.by_word[word](self._data, at + HEADER_SIZE, stop, seq)
+            event = self._decode_by_word[word](self._data, at + HEADER_SIZE, stop, seq)
         except RemoteProtocolError as error:
             self._fail(error)
             return None
@@ -307,7 +307,7 @@ class Stream:
                 length, word, seq = _header(data, at)
                 if not MIN_LENGTH <= length <= self.max_frame:
                     validate_length(length, self.max_frame, at)
-                if not seq or word not in self._codec.by_word:
+                if not seq or word not in self._decode_by_word:
                     validate_header(word, seq, at, unnumbered=self._unnumbered)
             except RemoteProtocolError as error:
                 self._fail(error)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Container
 from enum import IntEnum
+from functools import cache
 from types import MemberDescriptorType
 from typing import Any, ClassVar, TypeVar, dataclass_transform, overload
 
@@ -250,10 +251,15 @@ def _hash_of_body(event: Any) -> int:
 
 
 def _state(event: Event) -> dict[str, object]:
-    kind = event.__class__
+    kind: Any = event.__class__  # to a type checker it has the hash of its instances
+    return {name: getattr(event, name) for name in _slots(kind) if hasattr(event, name)}
+
+
+@cache
+def _slots(kind: Any) -> tuple[str, ...]:
+    """The names under which instances of a class keep something."""
     names = (name for each in kind.__mro__ for name in getattr(each, "__slots__", ()))
-    slots = (name for name in names if isinstance(getattr(kind, name), MemberDescriptorType))
-    return {name: getattr(event, name) for name in slots if hasattr(event, name)}
+    return tuple(name for name in names if isinstance(getattr(kind, name), MemberDescriptorType))
 
 
 def _rebuild(kind: type[E], state: dict[str, object]) -> E:
