@@ -31,6 +31,7 @@ SOURCES = (
     "specification",
     "session_page",
     "server_page",
+    "exit_code_tables",
     "requirements",
     "matrix",
 )
