@@ -1,1 +1,23 @@
-"""What talks to a server from a shell."""
+"""What talks to a server: rooms for asyncio and without it, and the commands of the shell.
+
+    from refserver.client import connect
+
+    async with connect("localhost", 3000, user="ann") as room:
+        await room.say("hello")
+        async for fact in room:
+            print(fact)
+
+`refserver.client.blocking` has the same without asyncio.
+"""
+
+from .aio import Room, connect
+from .exceptions import BacklogError, NotSaidError, PausedError, PlaintextError
+
+__all__ = [
+    "BacklogError",
+    "NotSaidError",
+    "PausedError",
+    "PlaintextError",
+    "Room",
+    "connect",
+]

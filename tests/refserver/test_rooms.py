@@ -1,0 +1,402 @@
+"""The ready clients, for asyncio and without it: they say, listen and survive losses."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tests.refserver.conftest import Authority
+from tests.refserver.cutting import cutter
+from tests.refserver.process import Running
+from tests.refserver.running import Client, member, running
+
+from eventcodec import (
+    ApplicationEvent,
+    CaughtUp,
+    Closed,
+    Event,
+    Fate,
+    Joined,
+    Left,
+    LeftReason,
+    LocalProtocolError,
+    Message,
+    Offline,
+    Online,
+    Pause,
+    Ping,
+    Reply,
+    SessionState,
+)
+from refserver.client import (
+    BacklogError,
+    NotSaidError,
+    PausedError,
+    PlaintextError,
+    aio,
+    blocking,
+    connect,
+)
+from refserver.client.exceptions import check_credential
+
+CUTS = [20 + 17 * n % 400 for n in range(300)]
+LINES = ["one", "two", "two", "three", "", "grüße"] * 50
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attempts follow each other at once; how long they wait is tested with the session."""
+    monkeypatch.setattr("eventcodec.session.SHORTEST_WAIT", 0.0)
+
+
+@pytest.fixture
+def free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as sock:
+        return int(sock.getsockname()[1])
+
+
+_names = itertools.count()
+
+
+def a_name() -> str:
+    return f"ann{next(_names)}"
+
+
+def all_said(bob: Client, user: str) -> list[str]:
+    """What this user has said by now; its end may have been lost with its last connection."""
+    bob.send(Ping())
+    contents = []
+    while not isinstance(event := bob.next(), Reply):
+        if isinstance(event, Message) and event.sender == user:
+            contents.append(event.content)
+    return contents
+
+
+# ---------------------------------------------------------------- exactly once
+
+
+@pytest.mark.parametrize("upstream", [True, False], ids=["to the server", "from the server"])
+def test_an_asyncio_client_says_everything_once_through_three_hundred_cuts(
+    server: Running, upstream: bool
+) -> None:
+    user = a_name()
+
+    async def main(port: int) -> list[int]:
+        async with connect("127.0.0.1", port, user=user, listen=False) as room:
+            futures = [await room.put(line) for line in LINES]
+            return [(await future).position for future in futures]
+
+    with member(server.port, a_name()) as bob:
+        with cutter(server, CUTS, upstream=upstream, silent=False) as port:
+            positions = asyncio.run(main(port))
+        assert all_said(bob, user) == LINES
+
+    assert positions == sorted(set(positions))
+
+
+@pytest.mark.parametrize("upstream", [True, False], ids=["to the server", "from the server"])
+def test_a_blocking_client_says_everything_once_through_three_hundred_cuts(
+    server: Running, upstream: bool
+) -> None:
+    user = a_name()
+    with member(server.port, a_name()) as bob:
+        with (
+            cutter(server, CUTS, upstream=upstream, silent=False) as port,
+            blocking.connect("127.0.0.1", port, user=user, listen=False) as room,
+        ):
+            numbers = [room.put(line) for line in LINES]
+            positions = [room.outcome(number).position for number in numbers]
+        assert all_said(bob, user) == LINES
+
+    assert positions == sorted(set(positions))
+
+
+# ---------------------------------------------------------------- saying and listening
+
+
+def test_an_asyncio_client_says_and_listens(server: Running) -> None:
+    ann = a_name()
+    told: list[object] = []
+
+    async def main() -> list[Event]:
+        event = ApplicationEvent(type=0x80, data=b"\0")
+        async with connect("127.0.0.1", server.port, user=ann, on_status=told.append) as room:
+            assert (room.user, room.state) == (ann, SessionState.ONLINE)
+            async with connect("127.0.0.1", server.port, user=ann + " too") as other:
+                first = await room.say("hello")
+                assert await other.say(event) == first + 1
+                assert room.position >= first
+                heard = [await anext(room), await anext(room)]
+                assert (await anext(other)) == Message(seq=first, sender=ann, content="hello")
+            return [*heard, await anext(room)]
+
+    joined, said, left = asyncio.run(main())
+
+    assert isinstance(joined, Joined) and joined.user == ann + " too"
+    assert isinstance(said, ApplicationEvent) and said.sender == ann + " too"
+    assert isinstance(left, Left) and left.why == LeftReason.LEFT
+    assert [type(status) for status in told] == [Online, Closed]
+    assert told[-1] == Closed(is_clean=True)
+
+
+def test_a_blocking_client_says_and_listens(server: Running) -> None:
+    ann = a_name()
+    told: list[object] = []
+    with (
+        blocking.connect("127.0.0.1", server.port, user=ann, on_status=told.append) as room,
+        blocking.connect("127.0.0.1", server.port, user=ann + " too") as other,
+    ):
+        assert (room.user, room.state) == (ann, SessionState.ONLINE)
+        first = room.say("hello")
+        assert other.say("hi") == first + 1
+        joined, said = next(room), next(room)
+        assert next(other) == Message(seq=first, sender=ann, content="hello")
+
+    assert isinstance(joined, Joined)
+    assert said == Message(seq=first + 1, sender=ann + " too", content="hi")
+    assert told[-1] == Closed(is_clean=True)
+    assert list(room) == []
+
+
+def test_iterating_ends_when_the_room_is_left(server: Running) -> None:
+    async def main() -> list[Event]:
+        async with connect("127.0.0.1", server.port, user=a_name()) as room:
+            pass
+        return [fact async for fact in room]
+
+    assert asyncio.run(main()) == []
+
+
+def test_a_resumed_client_reads_on_without_a_gap(server: Running) -> None:
+    told: list[object] = []
+
+    async def main(port: int) -> list[int]:
+        async with connect("127.0.0.1", port, user=a_name(), on_status=told.append) as room:
+            start = room.position
+            with member(server.port, a_name()) as bob:
+                for _ in range(50):
+                    bob.ask(Message(content="x" * 100))
+                seen = [(await anext(room)).seq for _ in range(51)]
+            assert seen[0] == start + 1
+            return seen
+
+    with cutter(server, [700, 900, 1_500], upstream=False, silent=False) as port:
+        seen = asyncio.run(main(port))
+
+    # Its own Left and Joined stand between; what it was given rises.
+    assert seen == list(range(seen[0], seen[0] + len(seen)))
+    assert {Offline, CaughtUp} <= {type(status) for status in told}
+
+
+# ---------------------------------------------------------------- facts that nobody takes
+
+
+def test_facts_that_nobody_takes_stop_the_reading_and_are_all_there_later(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aio, "MAX_BACKLOG", 20)
+    said = [str(number) for number in range(500)]
+
+    async def main() -> list[str]:
+        async with (
+            connect("127.0.0.1", server.port, user=a_name()) as room,
+            connect("127.0.0.1", server.port, user=a_name(), listen=False) as other,
+        ):
+            for line in said:
+                await other.say(line * 100)
+            with pytest.raises(BacklogError):
+                await room.say("lost in the crowd")
+            facts = [await anext(room) for _ in range(501)]
+            assert await room.say("heard again") > 500
+            return [fact.content for fact in facts if isinstance(fact, Message)]
+
+    assert asyncio.run(main()) == [line * 100 for line in said]
+
+
+def test_a_blocking_client_refuses_to_keep_facts_without_end(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocking, "MAX_BACKLOG", 20)
+    with (
+        blocking.connect("127.0.0.1", server.port, user=a_name()) as room,
+        blocking.connect("127.0.0.1", server.port, user=a_name(), listen=False) as other,
+    ):
+        for line in range(30):
+            other.say(str(line))
+        with pytest.raises(BacklogError):
+            while True:
+                room.say("lost in the crowd")
+        assert len([next(room) for _ in range(31)]) == 31
+        room.say("heard again")
+
+
+# ---------------------------------------------------------------- pauses and refusals
+
+
+def test_a_server_that_is_not_there_is_told_at_once(free_port: int) -> None:
+    async def main() -> None:
+        async with connect("127.0.0.1", free_port):
+            pass
+
+    with pytest.raises(ConnectionRefusedError):
+        asyncio.run(main())
+    with pytest.raises(ConnectionRefusedError), blocking.connect("127.0.0.1", free_port):
+        pass
+
+
+def test_a_credential_that_is_not_accepted_is_told_and_each_attempt_asks_for_one(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "tokens").write_text("")
+    asked: list[str] = []
+
+    def credential() -> bytes:
+        asked.append("")
+        return b"sesame"
+
+    async def a_coroutine() -> bytes:
+        return credential()
+
+    async def main(port: int) -> None:
+        for each in (credential, a_coroutine, b"sesame"):
+            with pytest.raises(PausedError) as caught:
+                async with connect("127.0.0.1", port, user="ann", credential=each):
+                    pass
+            assert caught.value.paused.reason is Pause.UNAUTHORIZED
+
+    with running(tmp_path, "--tokens", str(tmp_path / "tokens")) as server:
+        asyncio.run(main(server.port))
+        with (
+            pytest.raises(PausedError, match="unauthorized"),
+            blocking.connect("127.0.0.1", server.port, credential=credential),
+        ):
+            pass
+
+    assert len(asked) == 3
+
+
+def test_a_session_that_is_taken_over_waits_and_is_taken_back(server: Running) -> None:
+    ann = a_name()
+
+    async def main() -> None:
+        async with connect("127.0.0.1", server.port, user=ann) as room:
+            session = room._session
+            kept = session.snapshot()
+            thief = aio.Room(
+                type(session).restore(kept),
+                "127.0.0.1",
+                server.port,
+                credential=b"",
+                context=None,
+                listen=False,
+                on_status=lambda status: None,
+            )
+            async with thief:
+                await thief.say("mine now")
+                with pytest.raises(PausedError) as caught:
+                    while True:
+                        await anext(room)
+                assert caught.value.paused.reason is Pause.TAKEN_OVER
+                with pytest.raises(PausedError):
+                    await room.say("waits")
+                room.go_on()
+                said = await room.say("mine again")
+                assert said
+            facts = [await anext(room) for _ in range(3)]
+            assert "mine now" in [getattr(fact, "content", "") for fact in facts]
+
+    asyncio.run(main())
+
+
+def test_what_cannot_be_said_is_refused_before_it_is_sent(server: Running) -> None:
+    async def main() -> None:
+        async with connect("127.0.0.1", server.port, user=a_name()) as room:
+            with pytest.raises(LocalProtocolError):
+                await room.say("x" * 100_000)
+
+    asyncio.run(main())
+    with (
+        blocking.connect("127.0.0.1", server.port, user=a_name()) as room,
+        pytest.raises(LocalProtocolError),
+    ):
+        room.say("x" * 100_000)
+
+
+def test_after_an_error_the_room_is_left_at_once_and_what_waits_has_its_outcome(
+    server: Running,
+) -> None:
+    async def main() -> asyncio.Future[object]:
+        with pytest.raises(ZeroDivisionError):
+            async with connect("127.0.0.1", server.port, user=a_name()) as room:
+                future = await room.put("hello")
+                raise ZeroDivisionError
+        return future  # type: ignore[return-value]
+
+    outcome = asyncio.run(main()).result()
+
+    assert outcome.fate is Fate.UNKNOWN  # type: ignore[attr-defined]
+    assert str(NotSaidError(outcome)) == "request 1: unknown"  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------- TLS and credentials
+
+
+def test_both_clients_talk_over_tls(authority: Authority, tmp_path: Path) -> None:
+    context = authority.client()
+
+    async def main(port: int) -> int:
+        async with connect("localhost", port, user="ann", tls=context) as room:
+            return await room.say("x" * 60_000)
+
+    with running(tmp_path, "--tls-cert", str(authority.issue())) as server:
+        first = asyncio.run(main(server.port))
+        with blocking.connect("localhost", server.port, user="ann", tls=context) as room:
+            positions = [room.say("x" * 60_000) for _ in range(20)]
+
+    assert first == 2 and positions == list(range(5, 25))
+
+
+@pytest.mark.proves("EP-6.3-1")
+@pytest.mark.parametrize(
+    ("credential", "address", "is_tls", "may_go"),
+    [
+        (b"", "192.0.2.1", False, True),
+        (b"x", "127.0.0.1", False, True),
+        (b"x", "::1", False, True),
+        (b"x", "192.0.2.1", True, True),
+        (b"x", "192.0.2.1", False, False),
+        (b"x", "fe80::1%eth0", False, False),
+    ],
+)
+def test_a_credential_goes_out_over_tls_or_to_loopback_only(
+    credential: bytes, address: str, is_tls: bool, may_go: bool
+) -> None:
+    if may_go:
+        check_credential(credential, address, is_tls=is_tls)
+    else:
+        with pytest.raises(PlaintextError):
+            check_credential(credential, address, is_tls=is_tls)
+
+
+@pytest.mark.proves("EP-6.3-1")
+def test_a_client_keeps_a_credential_that_may_not_go_out(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(credential: bytes, address: str, *, is_tls: bool) -> None:
+        raise PlaintextError
+
+    monkeypatch.setattr(aio, "check_credential", never)
+    monkeypatch.setattr(blocking, "check_credential", never)
+
+    async def main() -> None:
+        async with connect("127.0.0.1", server.port, credential=b"sesame"):
+            pass
+
+    with pytest.raises(PlaintextError):
+        asyncio.run(main())
+    with pytest.raises(PlaintextError), blocking.connect("127.0.0.1", server.port):
+        pass
