@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.eventcodec.worlds import Play, Size, every, fair, judge
+from tests.eventcodec.worlds import Play, Size, every, fair, judge, patterns
 
 from eventcodec import (
     Ack,
@@ -119,6 +119,15 @@ class Glue:
         pytest.param(Size(1, 3), marks=pytest.mark.slow),
         pytest.param(Size(3, 2), marks=pytest.mark.slow),
         pytest.param(Size(2, 3, restarts=0), marks=pytest.mark.slow),
+        # In parts, for worlds of different contents or presence never look alike.
+        *(
+            pytest.param(
+                Size(3, 3, restarts=0, presence=presence, contents=contents),
+                marks=pytest.mark.slow,
+            )
+            for presence in (True, False)
+            for contents in patterns(3)
+        ),
     ],
     ids=str,
 )
