@@ -16,7 +16,8 @@
 
 typedef unsigned char byte; typedef unsigned long long u64;
 enum { LOGIN = 1, MESSAGE, LOGOUT, ACK, ERROR, PING, PONG, WELCOME, JOINED, LEFT, APPLICATION = 0x80 };
-enum { MALFORMED = 1, FRAME_TOO_LARGE, UNSUPPORTED_VERSION, UNEXPECTED_EVENT = 5, USER_TAKEN = 13 };
+enum { MALFORMED = 1, FRAME_TOO_LARGE, UNSUPPORTED_VERSION, UNEXPECTED_EVENT = 5, UNAUTHORIZED = 12, USER_TAKEN,
+       SLOW_CONSUMER = 21 };
 
 /* Section 3, by type. Layouts: an integer of 1 to 8 bytes, `s` short text, `c` u16 length + bytes, `t` text and `r`
  * bytes to the end of the body. */
@@ -27,10 +28,11 @@ static const char *const LAYOUTS[] = {
     "ApplicationEvent sender:s data:r",
 };
 
-/* The session. Of what is `kept` nobody knows whether it was accepted, on an older connection (6.5). */
+/* The session. What is `kept` was sent on an older connection, and is in doubt; what is `refused` was not accepted,
+ * and is to be sent again (6.5). */
 static byte user[256] = {3, 'a', 'n', 'n'}; /* behind its length, as in a frame */
 static u64 ticket, place;
-static struct request { struct request *next; size_t size; byte frame[]; } *kept;
+static struct request { struct request *next; size_t size; byte frame[]; } *kept, *refused;
 static bool resumes, logged_out;
 static jmp_buf next_connection;
 /* Its connection. What is `waiting` has no reply yet; the oldest is first. */
@@ -46,7 +48,9 @@ static char *json;
 static _Noreturn void end(const char *how, u64 code) {
     static int pause; /* milliseconds; waited is from half of it to all of it (EP-9.3-1, EP-9.3-2) */
     printf("{\"event\": \"End\", \"how\": \"%s\", \"code\": %llu}\n", how, code);
-    bool may_resume = !strcmp(how, "lost") || (!strcmp(how, "refused") && code == USER_TAKEN);
+    bool is_final = code == UNAUTHORIZED || code == USER_TAKEN || code <= UNSUPPORTED_VERSION; /* EP-9.3-3, EP-9.3-4 */
+    bool may_resume = !strcmp(how, "lost") || (!strcmp(how, "refused") && code == USER_TAKEN) ||
+                      (!strcmp(how, "explained") && !is_final);
     if (!resumes || !ticket || !may_resume) exit(0); /* which closes the connection */
     close(server);
     pause = member ? 500 : pause < 15000 ? 2 * pause : 30000;
@@ -125,13 +129,27 @@ static byte reply(void) { /* the request's type; EP-4.2-10, EP-4.2-11 */
     allowed = number(numbers + 16, 4), limit = allowed + 255; /* EP-7.1-5 */
     return asked;
 }
-static void replayed(void) { /* a fact: if it is one's own, the oldest request like it was accepted */
-    size_t name = 1 + user[0], length = size - name;
-    if (size < name || memcmp(body, user, name)) return;
-    for (struct request *sent, **each = &kept; (sent = *each); each = &sent->next) {
-        if (sent->frame[5] != kind || sent->size != 17 + length) continue;
-        if (!memcmp(sent->frame + 17, body + name, length)) { *each = sent->next; return free(sent); }
+static void add(struct request **list, struct request *more) { /* to its end */
+    while (*list) list = &(*list)->next;
+    *list = more;
+}
+static void keep(void) { /* of what has no reply: the rest dies with its connection */
+    for (struct request *each; (each = waiting);) {
+        waiting = each->next, each->next = NULL;
+        if (each->frame[5] == LOGIN || each->frame[5] == PING) free(each);
+        else add(&kept, each);
     }
+}
+static void settle(void) { add(&refused, kept), kept = NULL; }
+static void replayed(void) { /* what a fact says of that which is in doubt */
+    size_t name = 1 + user[0], length = size - name;
+    bool is_own = size >= name && !memcmp(body, user, name);
+    if (is_own && kind == LEFT) settle(); /* EP-6.5-10 */
+    if (!is_own || (kind != MESSAGE && kind < APPLICATION)) return;
+    struct request *oldest = kept;
+    bool is_same = oldest && oldest->frame[5] == kind && oldest->size == 17 + length;
+    if (!is_same || memcmp(oldest->frame + 17, body + name, length)) { settle(); return; } /* EP-6.5-9 */
+    kept = oldest->next, free(oldest);                                                     /* EP-6.5-8 */
 }
 static void obey(char *order, size_t length) { /* requests are made in its place, behind an empty sender */
     unsigned type, data; int used;
@@ -149,7 +167,11 @@ static void obey(char *order, size_t length) { /* requests are made in its place
 static void handle(void) {
     byte asked = 0;
     if (kind == PING) { header[5] = PONG, send(server, header, 16, MSG_NOSIGNAL); return; } /* EP-3.7-3 */
-    if (kind == ERROR && !seq) end("explained", number(body, 2));                            /* EP-3.6-3 */
+    if (kind == ERROR && !seq) { /* EP-3.6-3 */
+        u64 code = number(body, 2);
+        if (member && code != SLOW_CONSUMER) keep(), settle(); /* EP-6.5-12 */
+        end("explained", code);
+    }
     if (kind == LOGIN || kind == LOGOUT) fault(UNEXPECTED_EVENT);                            /* EP-4.4-2 */
     if (kind == MESSAGE || kind == JOINED || kind == LEFT || kind >= APPLICATION) enter(seq);
     else if (kind && kind < JOINED) asked = reply();
@@ -157,9 +179,9 @@ static void handle(void) {
     if (kind == ACK && asked == LOGOUT) end("clean", 0);
     if (kind == ERROR && asked == LOGIN) end("refused", number(body, 2));
     if (replaying) replayed();
-    if (kind == PONG) replaying = false; /* what the replay did not show was not accepted */
-    for (struct request *lost; !replaying && (lost = kept); kept = lost->next, free(lost))
-        ask(lost->frame[5], lost->frame + 16, lost->size - 16);
+    if (kind == PONG && replaying) replaying = false, settle(); /* EP-6.5-11 */
+    for (struct request *each; !replaying && (each = refused); refused = each->next, free(each))
+        ask(each->frame[5], each->frame + 16, each->size - 16); /* EP-6.5-16 */
     if (kind == MESSAGE && !strncmp((char *)body, "\3kit", 4)) obey((char *)body + 4, size - 4);
 }
 static void get(byte *to, size_t n) { if (n && recv(server, to, n, MSG_WAITALL) != (ssize_t)n) end("lost", 0); }
@@ -177,8 +199,7 @@ static void get_event(void) { /* judged as it comes in (8.3) */
     decode();
 }
 static void begin(const struct addrinfo *address) { /* connect, and log in */
-    if (!replaying) kept = waiting;
-    waiting = NULL, newest = &waiting, next_seq = 1, allowed = limit = 4096, member = false, replaying = ticket != 0;
+    keep(), newest = &waiting, next_seq = 1, allowed = limit = 4096, member = false, replaying = ticket != 0;
     for (server = -1; address && server < 0; address = address->ai_next) {
         server = socket(address->ai_family, SOCK_STREAM, 0);
         if (connect(server, address->ai_addr, address->ai_addrlen)) close(server), server = -1;

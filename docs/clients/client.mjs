@@ -5,7 +5,8 @@ import net from "node:net";
 
 const [HOST, PORT] = process.argv.slice(2);
 const LOGIN = 1, MESSAGE = 2, LOGOUT = 3, ACK = 4, ERROR = 5, PING = 6, PONG = 7, WELCOME = 8, JOINED = 9, LEFT = 10;
-const MALFORMED = 1, FRAME_TOO_LARGE = 2, UNSUPPORTED_VERSION = 3, UNEXPECTED_EVENT = 5, USER_TAKEN = 13;
+const MALFORMED = 1, FRAME_TOO_LARGE = 2, UNSUPPORTED_VERSION = 3, UNEXPECTED_EVENT = 5, USER_TAKEN = 13, SLOW_CONSUMER = 21;
+const FINAL = [1, 2, 3, 12, 13]; // the codes after which nobody connects again (EP-9.3-3, EP-9.3-4)
 const SHORTEST = 500, LONGEST = 30000; // milliseconds between two connections (EP-9.3-1)
 const ofApplication = (type) => type >= 0x80;
 
@@ -79,7 +80,10 @@ function tell({ ticket, ...said }) { // without the secret (EP-12-1), and in ASC
 // ---------------------------------------------------------------- one connection
 
 const session = { user: "ann", ticket: 0n, position: 0n, resumes: false, pause: SHORTEST };
-let kept = []; // what was sent and has no reply, over all connections of the session (6.5)
+// Requests, over all connections of the session (6.5): those in doubt, which were sent and have no reply, and
+// those that were not accepted and are to be sent again.
+let kept = [], refused = [];
+const settle = () => refused.push(...kept.splice(0));
 
 function connect() {
   const socket = net.connect({ host: HOST, port: Number(PORT), noDelay: true });
@@ -101,7 +105,8 @@ function connect() {
     ended = true;
     socket.destroy();
     tell({ event: "End", how, code });
-    const mayResume = how === "lost" || (how === "refused" && code === USER_TAKEN);
+    const mayResume = how === "lost" || (how === "refused" && code === USER_TAKEN) ||
+      (how === "explained" && !FINAL.includes(code));
     if (!session.resumes || !session.ticket || !mayResume) return;
     setTimeout(connect, session.pause * (0.5 + Math.random() / 2));
     session.pause = Math.min(LONGEST, 2 * session.pause);
@@ -126,10 +131,12 @@ function connect() {
     return request;
   }
 
-  function replayed(type, { content, data }) { // a fact of one's own: it was accepted (6.5)
-    const said = data ?? Buffer.from(content ?? "");
-    const found = kept.findIndex((each) => each.type === type && each.parts[1].equals(said));
-    if (found >= 0) kept.splice(found, 1);
+  function replayed(type, { user, sender, content, data }) { // what a fact says of that which is in doubt
+    if (type === LEFT && user === session.user) return settle(); // EP-6.5-10
+    if (sender !== session.user) return;
+    const said = data ?? Buffer.from(content);
+    if (kept[0]?.type === type && kept[0].parts[1].equals(said)) kept.shift(); // accepted (EP-6.5-8)
+    else settle(); // another session's (EP-6.5-9)
   }
 
   function obey(order) {
@@ -145,7 +152,10 @@ function connect() {
 
   function handle(type, seq, event) {
     if (type === PING) return void socket.write(frame(PONG, seq)); // EP-3.7-3
-    if (type === ERROR && seq === 0n) return end("explained", event.code);
+    if (type === ERROR && seq === 0n) {
+      if (place !== null && event.code !== SLOW_CONSUMER) settle(); // EP-6.5-12
+      return end("explained", event.code);
+    }
     if (type === LOGIN || type === LOGOUT) throw new Fault(UNEXPECTED_EVENT); // EP-4.4-2
     const isFact = [MESSAGE, JOINED, LEFT].includes(type) || ofApplication(type);
     if (isFact) enter(seq);
@@ -153,10 +163,11 @@ function connect() {
     tell({ seq, ...event });
     if (type === ACK && request.type === LOGOUT) return end("clean");
     if (type === ERROR && request.type === LOGIN) return end("refused", event.code);
-    if (isFact && event.sender === session.user && replaying) replayed(type, event);
-    if (type === PONG && replaying) { // what the replay did not show was not accepted
+    if (isFact && replaying) replayed(type, event);
+    if (type === PONG && replaying) { // EP-6.5-11
       replaying = false;
-      for (const lost of kept.splice(0)) send(lost.type, ...lost.parts);
+      settle();
+      for (const each of refused.splice(0)) send(each.type, ...each.parts); // EP-6.5-16
     }
     if (type === MESSAGE && event.sender === "kit") obey(event.content);
   }

@@ -9,6 +9,7 @@ use std::{collections::VecDeque, env, mem::take, net::Shutdown, net::TcpStream, 
 const CLEAN: End = End("clean", 0); const LOST: End = End("lost", 0); const USER_TAKEN: End = End("refused", 13);
 const MALFORMED: End = End("fault", 1); const FRAME_TOO_LARGE: End = End("fault", 2);
 const UNSUPPORTED_VERSION: End = End("fault", 3); const UNEXPECTED_EVENT: End = End("fault", 5);
+const SLOW_CONSUMER: u64 = 21;
 const SHORTEST: u64 = 500; const LONGEST: u64 = 30_000; // milliseconds between two connections (EP-9.3-1)
 enum Layout { Number(usize), Text(usize), Bytes(usize) } // its bytes; those of the length in front, 0: to the end
 use Layout::*;
@@ -76,8 +77,32 @@ fn frame(kind: u8, seq: u64, body: &[u8]) -> Vec<u8> {
     [&(12 + body.len() as u32).to_be_bytes()[..], &[1, kind, 0, 0], &seq.to_be_bytes(), body].concat()
 }
 
-/// What outlives a connection. `kept`: what was sent and has no reply, type and body (6.5).
-struct Session { user: Vec<u8>, ticket: u64, position: u64, resumes: bool, pause: u64, kept: VecDeque<(u8, Vec<u8>)> }
+/// What outlives a connection. Requests are type and body (6.5): `kept` were sent and have no reply, so they are in
+/// doubt; `refused` were not accepted, and are to be sent again.
+struct Session {
+    user: Vec<u8>, ticket: u64, position: u64, resumes: bool, pause: u64,
+    kept: VecDeque<(u8, Vec<u8>)>, refused: VecDeque<(u8, Vec<u8>)>,
+}
+impl Session {
+    fn settle(&mut self) { self.refused.append(&mut self.kept); }
+    fn replayed(&mut self, event: &Event) { // what a fact says of that which is in doubt
+        let said = [event.get("content"), event.get("data")].concat();
+        match event.kind {
+            LEFT if event.get("user") == self.user => self.settle(), // EP-6.5-10
+            MESSAGE | 0x80.. if event.get("sender") == self.user => match self.kept.front() {
+                Some((kind, body)) if *kind == event.kind && body[1..] == said => { // EP-6.5-8
+                    self.kept.pop_front();
+                }
+                _ => self.settle(), // another session's (EP-6.5-9)
+            },
+            _ => {}
+        }
+    }
+    fn comes_back(&self, end: &End) -> bool { // EP-9.3-3, EP-9.3-4
+        let is_passing = end.0 == "explained" && ![1, 2, 3, 12, 13].contains(&end.1);
+        self.resumes && self.ticket != 0 && (*end == LOST || *end == USER_TAKEN || is_passing)
+    }
+}
 
 /// `waiting`: type and seq of each request without a reply.
 struct Connection<'a> {
@@ -128,7 +153,11 @@ impl Connection<'_> {
     fn handle(&mut self, event: &Event) -> Result<(), End> {
         let asked = match event.kind {
             PING => return Ok(drop(self.out.send(frame(PONG, event.seq, &[])))), // EP-3.7-3
-            ERROR if event.seq == 0 => return Err(End("explained", number(event.get("code")))), // EP-3.6-3
+            ERROR if event.seq == 0 => { // EP-3.6-3
+                let code = number(event.get("code"));
+                if self.place.is_some() && code != SLOW_CONSUMER { self.session.settle(); } // EP-6.5-12
+                return Err(End("explained", code));
+            }
             LOGIN | LOGOUT => return Err(UNEXPECTED_EVENT),                      // EP-4.4-2
             MESSAGE | JOINED | LEFT | 0x80.. => self.enter(event.seq).map(|()| 0)?,
             ACK | ERROR | PONG | WELCOME => self.reply(event)?,
@@ -138,14 +167,11 @@ impl Connection<'_> {
         match (event.kind, asked) {
             (ACK, LOGOUT) => return Err(CLEAN),
             (ERROR, LOGIN) => return Err(End("refused", number(event.get("code")))),
-            (PONG, _) if take(&mut self.replaying) => { // what the replay did not show was not accepted
-                for (kind, body) in take(&mut self.session.kept) { self.send(kind, &body); }
+            (PONG, _) if take(&mut self.replaying) => { // EP-6.5-11
+                self.session.settle();
+                for (kind, body) in take(&mut self.session.refused) { self.send(kind, &body); } // EP-6.5-16
             }
-            (MESSAGE | 0x80.., _) if self.replaying && event.get("sender") == self.session.user => {
-                let (kept, said) = (&mut self.session.kept, [event.get("content"), event.get("data")].concat());
-                let seen = kept.iter().position(|(kind, body)| *kind == event.kind && body[1..] == said);
-                seen.map(|at| kept.remove(at)); // it was accepted
-            }
+            _ if self.replaying => self.session.replayed(event),
             (MESSAGE, _) if event.get("sender") == b"kit" => self.obey(&String::from_utf8_lossy(event.get("content"))),
             _ => {}
         }
@@ -187,11 +213,12 @@ fn run(session: &mut Session, socket: TcpStream) -> End {
 
 fn main() {
     let address = format!("{}:{}", env::args().nth(1).expect("HOST"), env::args().nth(2).expect("PORT"));
-    let mut session = Session { user: b"ann".into(), ticket: 0, position: 0, resumes: false, pause: SHORTEST, kept: [].into() };
+    let mut session = Session { user: b"ann".into(), ticket: 0, position: 0, resumes: false, pause: SHORTEST,
+        kept: [].into(), refused: [].into() };
     loop {
         let end = TcpStream::connect(&address).map_or(LOST, |socket| run(&mut session, socket));
         println!(r#"{{"event": "End", "how": "{}", "code": {}}}"#, end.0, end.1);
-        if !session.resumes || session.ticket == 0 || ![LOST, USER_TAKEN].contains(&end) { return; }
+        if !session.comes_back(&end) { return; }
         let random = RandomState::new().build_hasher().finish();
         thread::sleep(Duration::from_millis(session.pause / 2 + random % (session.pause / 2)));
         session.pause = LONGEST.min(2 * session.pause);

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, BinaryIO, Literal, NoReturn
+from unicodedata import normalize
 
 LOGIN, MESSAGE, LOGOUT, ACK, ERROR, PING, PONG, WELCOME, JOINED, LEFT = range(1, 11)
 NAMES = {
@@ -80,6 +81,20 @@ SIGNED = {
 }
 """Faults by which one number is read as signed."""
 
+COMES_BACK = {21, 22, 23, 24, 30}
+"""The codes of a last Error after which this client resumes: the server has other cares."""
+COMES_BACK_AFTER = {
+    "back-after-malformed": MALFORMED,
+    "back-after-too-large": FRAME_TOO_LARGE,
+    "back-after-version": UNSUPPORTED_VERSION,
+    "back-after-unauthorized": 12,
+    "comes-back": 13,
+}
+"""Faults by which it resumes after one code more."""
+SLOW_CONSUMER, HISTORY_GONE = 21, 15
+Request = tuple[int, bytes]
+"""Type and body of a Message or an application event."""
+
 
 def name_of(type: int, seq: int) -> str:
     """The event of a frame; the Error that ends a connection has a name of its own here."""
@@ -117,7 +132,14 @@ class Client:
         self.user, self.ticket, self.position = "ann", 0, 0
         self.resumes = self.replaying = False
         self.pause = SHORTEST_PAUSE
-        self.kept: deque[tuple[int, bytes]] = deque()
+        self.kept: deque[Request] = deque()
+        """What has no reply; in a replay, what is in doubt."""
+        self.settled: deque[Request] = deque()
+        """What was not accepted, and is to be sent again."""
+        self.buffer = b""
+        self.number = 1
+        self.limit = self.first_limit = 4096
+        self.waiting: deque[tuple[int, int, int]] = deque()
 
     def has(self, *faults: str) -> bool:
         return self.fault != "" and self.fault in faults
@@ -126,14 +148,25 @@ class Client:
 
     def run(self) -> str:
         """Connect, and be a member until the end; gives how it ended."""
-        self.buffer = b""
-        self.waiting: deque[tuple[int, int, int]] = deque()
-        self.number, self.place, self.allowed = 1, -1, 4096
-        self.limit = 65_791 if self.has("limit-from-the-start") else 4096
+        if not self.has("buffer-outlives"):
+            self.buffer = b""
+        pings = [each for each in self.waiting if each[0] == PING]
+        self.waiting = deque(pings if self.has("pings-outlive") else [])
+        if not self.has("numbers-outlive"):
+            self.number = 1
+        self.place, self.allowed = -1, 4096
+        if not self.has("limit-outlives"):
+            self.limit = 65_791 if self.has("limit-from-the-start") else 4096
         self.logged_out = False
         self.ponged: set[int] = set()
         if self.replaying and self.has("forgets-at-second-loss"):
             self.kept.clear()
+            self.settled.clear()
+        if self.has("settled-is-forgotten"):
+            self.kept.extendleft(reversed(self.settled))
+            self.settled.clear()
+        if self.has("keeps-a-set"):
+            self.kept = deque(dict.fromkeys(self.kept))
         self.replaying = self.ticket != 0
         with socket.create_connection(self.address) as self.sock:
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -152,7 +185,14 @@ class Client:
         credential = struct.pack(">H", 0)
         place = 0 if self.has("resume-from-0") else self.position
         ticket = 0 if self.has("resume-without-ticket") else self.ticket
-        body = self.short(self.user) + credential + struct.pack(">QQ", ticket, place)
+        if self.has("places-are-floats"):
+            place = int(float(place))
+        if self.has("signed-ticket"):
+            ticket &= 2**63 - 1
+        if self.has("float-ticket"):
+            ticket = int(float(ticket)) & 0xFFFF_FFFF_FFFF_FFFF
+        user = "ann" if self.has("asks-for-first-name") else self.user
+        body = self.short(user) + credential + struct.pack(">QQ", ticket, place)
         if self.has("short-login"):
             body = body[:-8]
         self.ask(LOGIN, body)
@@ -343,15 +383,16 @@ class Client:
         with suppress(OSError):  # a failure shows when reading
             self.sock.sendall(struct.pack(">IBBHQ", 12 + len(body), 1, type, reserved, seq) + body)
 
-    def ask(self, type: int, body: bytes) -> None:
+    def ask(self, type: int, body: bytes) -> bool:
         if 12 + len(body) > self.allowed and not self.has("sends-any-length"):
             self.tell({"event": "Refused"})
-            return
+            return False
         self.waiting.append((type, self.number, len(body)))
         if type == MESSAGE or type >= 0x80:
             self.kept.append((type, body))
         self.put(type, self.number, body)
         self.number += 1
+        return True
 
     # ------------------------------------------------------------- what events do
 
@@ -362,6 +403,8 @@ class Client:
 
     def enter(self, position: int) -> None:
         wanted = position == self.place + 1
+        if self.has("gaps-in-a-replay-pass") and self.replaying:
+            wanted = position > self.place
         if self.has("places-are-floats"):
             wanted = float(position) == float(self.place + 1)
         if self.has("32-bit-places"):
@@ -448,12 +491,17 @@ class Client:
 
     def welcomed(self, fields: dict[str, Any]) -> None:
         moved = self.ticket != 0 and fields["position"] != self.position
+        if self.has("places-are-floats"):
+            moved = self.ticket != 0 and float(fields["position"]) != float(self.position)
         if moved and not self.has("any-resume-position"):
             raise Fault(UNEXPECTED_EVENT)
         self.place = self.position = fields["position"]
         self.pause = SHORTEST_PAUSE
         self.started = False
         self.allowed = 65_536 if self.has("usual-limit") else fields["max_frame"]
+        if self.has("first-max-frame") and self.ticket:
+            self.allowed = self.first_limit
+        self.first_limit = self.allowed
         if self.has("allowed-4096-at-least"):
             self.allowed = max(self.allowed, 4_096)
         self.limit = self.allowed + (0 if self.has("no-allowance") else 255)
@@ -541,13 +589,16 @@ class Client:
         if self.has("waits-after-error"):
             while self.receive():
                 pass
-        if code == 13 and self.has("comes-back"):
-            self.end("explained", code, again=True)
         if code == 3 and self.has("version-is-lost"):
             self.end("lost")
         if code == 23 and self.has("full-is-lost"):
             self.end("lost")
-        self.end("explained", code)
+        is_said = self.place >= 0 or self.has("turned-away-settles")
+        is_said &= code != SLOW_CONSUMER or self.has("slow-consumer-settles")
+        if is_said and not self.has("last-error-settles-nothing"):
+            self.settle()
+        comes_back = code in COMES_BACK or COMES_BACK_AFTER.get(self.fault) == code
+        self.end("explained", code, again=comes_back and not self.has("leaves-if-explained"))
 
     def unknown(self, type: int, seq: int) -> None:
         if self.has("unknown-is-fault") or (self.has("unknown-too-early") and self.place < 0):
@@ -611,27 +662,87 @@ class Client:
                 return self.put(MESSAGE, 9, b"\0hello")
             if self.replaying and self.has("resends-at-any-pong"):
                 return
+            if fields["code"] == HISTORY_GONE and self.has("afresh-from-old-place"):
+                self.ticket, self.replaying = 0, False
+                return self.log_in()
             is_taken = fields["code"] == 13 and self.replaying
             self.end("refused", fields["code"], again=is_taken and not self.has("gives-up"))
-        is_own = self.replaying and (fields.get("sender") == self.user or self.has("any-sender"))
-        if is_own and not self.has("resends-all"):
-            said = (fields.get("content") or "").encode() or fields.get("data", b"")
-            for kept in list(self.kept):
-                if (kept[0] == type or self.has("any-type")) and kept[1][1:] == said:
-                    self.kept.remove(kept)
-                    break
-        is_joined = fields.get("user") == self.user and type == JOINED
-        is_over = type == PONG or (is_joined and self.has("resends-at-joined"))
-        if is_over and self.replaying:
-            self.replaying = False
-            again = [] if self.has("resends-nothing") else list(self.kept)
-            self.kept.clear()
-            for kind, body in again:
-                self.ask(kind, body)
-            if self.has("sends-again-once"):
-                self.kept.clear()
+        if self.replaying:
+            self.replayed(type, fields)
         if type == MESSAGE and fields["sender"] == "kit":
             self.obey(fields["content"])
+
+    def replayed(self, type: int, fields: dict[str, Any]) -> None:
+        """What this event says of the requests that are in doubt (6.5)."""
+        is_left = type == LEFT and fields["user"] == self.user
+        if is_left and not self.has("own-left-means-nothing"):
+            self.settle()
+        if (type == MESSAGE or type >= 0x80) and self.is_own(fields["sender"]):
+            said = fields["content"].encode() if type == MESSAGE else fields["data"]
+            self.said_before(type, said)
+        is_joined = type == JOINED and fields["user"] == self.user
+        if type == PONG or (is_joined and self.has("resends-at-joined")):
+            self.replaying = False
+            self.settle()
+            self.send_again()
+
+    def is_own(self, sender: str) -> bool:
+        if self.has("names-by-case"):
+            return sender.casefold() == self.user.casefold()
+        if self.has("names-normalised"):
+            return normalize("NFC", sender) == normalize("NFC", self.user)
+        own = "ann" if self.has("facts-by-asked-name") else self.user
+        return sender == own or self.has("any-sender")
+
+    def said_before(self, type: int, said: bytes) -> None:
+        """A fact under one's own name: it is the oldest request, or settles all of them."""
+        if self.has("resends-all"):
+            return
+        found = [at for at, kept in enumerate(self.kept) if self.is_same(kept, type, said)]
+        if found == [] or (found[0] > 0 and not self.has("looks-at-all", "skips-to-the-fact")):
+            return None if self.has("passes-over-other-words") else self.settle()
+        first = found[0]
+        if self.has("twins-are-one"):
+            self.kept = deque(each for at, each in enumerate(self.kept) if at not in found)
+        elif self.has("skips-to-the-fact"):
+            self.kept = deque(list(self.kept)[first + 1 :])
+        else:
+            del self.kept[first]
+
+    def is_same(self, kept: Request, type: int, said: bytes) -> bool:
+        kind, body = kept[0], kept[1][1:]
+        alike = kind >= 0x80 and type >= 0x80 and self.has("applications-are-alike")
+        if kind != type and not alike and not self.has("any-type"):
+            return False
+        if self.has("contents-by-prefix"):
+            return said.startswith(body)
+        if self.has("contents-normalised") and type == MESSAGE:
+            return normalize("NFC", said.decode()) == normalize("NFC", body.decode())
+        if self.has("data-is-compared-as-text"):
+            return said.decode("utf-8", "replace") == body.decode("utf-8", "replace")
+        return said == body
+
+    def settle(self) -> None:
+        """What is in doubt was not accepted."""
+        self.settled += self.kept
+        self.kept.clear()
+
+    def send_again(self) -> None:
+        again = [] if self.has("resends-nothing") else list(self.settled)
+        self.settled.clear()
+        if self.has("resends-in-reverse"):
+            again.reverse()
+        if self.has("resends-messages-only"):
+            again = [each for each in again if each[0] == MESSAGE]
+        if self.has("resends-by-kind"):
+            again.sort(key=lambda each: each[0] != MESSAGE)
+        if self.has("resends-the-first"):
+            again = again[:1]
+        for kind, body in again:
+            if not self.ask(kind, body) and self.has("stops-at-too-long"):
+                break
+        if self.has("sends-again-once"):
+            self.kept.clear()
 
     def obey(self, order: str) -> None:
         verb, _, rest = order.partition(" ")
@@ -669,7 +780,12 @@ def waited(sock: socket.socket) -> bool:
 def play(host: str, port: int, fault: str, out: BinaryIO, wait: Wait = waited) -> None:
     """Be this client, over as many connections as it makes."""
     client = Client(host, port, fault, out, wait)
-    while client.run() == "lost" and client.resumes:
+    again = ("lost", "clean") if client.has("back-after-goodbye") else ("lost",)
+    while client.run() in again and client.resumes:
+        if client.place < 0 and client.has("tries-once"):
+            client.ticket = client.position = 0
+        if client.has("tells-ticket-at-loss"):
+            client.tell({"event": "Ping", "session": f"{client.ticket:x}"})
         if not client.has("rushes-back"):
             time.sleep(client.pause)
             client.pause *= 2

@@ -122,4 +122,4 @@ def test_a_real_room_takes_it_in(client: list[str]) -> None:
 
 @pytest.mark.parametrize("file", sorted(each.file for each in LANGUAGES.values()))
 def test_a_small_client_is_small(file: str) -> None:
-    assert len((FOLDER / file).read_text(encoding="utf-8").splitlines()) < 200
+    assert len((FOLDER / file).read_text(encoding="utf-8").splitlines()) < 230

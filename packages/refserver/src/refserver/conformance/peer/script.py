@@ -20,12 +20,15 @@ from ..raw import Frame
 from ..segmentation import Segmentation
 from ..talk import Conn, Setting, Talk
 
-__all__ = ["OTHER_TICKET", "PLACE", "TICKET", "Script", "Wire"]
+__all__ = ["HIGH_TICKET", "OTHER_TICKET", "PLACE", "TICKET", "Script", "Wire"]
 
 PLACE = 40
 """`Welcome.position`: neither the first nor the last of anything."""
 TICKET = 0x7EA5_E1DE_C0DE_CAFE
 OTHER_TICKET = 0x5ECD_7EA5_E1DE_CAFE
+HIGH_TICKET = 0xFEED_7EA5_E1DE_CAFD
+"""No signed number of 64 bits, and no floating-point number."""
+TICKETS = (TICKET, OTHER_TICKET, HIGH_TICKET)
 START = 10.0
 """Seconds that a program may take to start, or another that tests it to come to it."""
 QUIET = 0.4
@@ -54,7 +57,7 @@ class Script(Talk):
         self, setting: Setting, segmentation: Segmentation = Segmentation.WHOLE, seed: str = ""
     ) -> None:
         super().__init__(setting, segmentation, Random(seed), "")
-        self.secrets |= {each.to_bytes(8, "big") for each in (TICKET, OTHER_TICKET)}
+        self.secrets |= {each.to_bytes(8, "big") for each in TICKETS}
         self.listener = socket.create_server(setting.address)
         self.address: tuple[str, int] = self.listener.getsockname()[:2]
         self.place = PLACE
@@ -200,17 +203,16 @@ class Script(Talk):
 
     # ------------------------------------------------------------- from the client
 
-    def asked(self, type: int) -> Frame:
-        """Await a frame of this type; a Ping that is not awaited is answered."""
+    def asked(self, *types: int) -> Frame:
+        """Await a frame of one of these types; a Ping that is not awaited is answered."""
         deadline = self.deadline()
         while True:
             frame = self.wire.next(deadline)
-            if frame is not None and frame.type == raw.PING != type:
-                self.wire.answer(frame)
-                continue
-            if frame is None or frame.type != type:
-                raise self.fail(f"a {named(type)} from the client", self._instead(frame))
-            return frame
+            if frame is not None and frame.type in types:
+                return frame
+            if frame is None or frame.type != raw.PING:
+                raise self.fail(f"a {named(types[0])} from the client", self._instead(frame))
+            self.wire.answer(frame)
 
     def _instead(self, frame: Frame | None) -> str:
         if frame is not None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from ...catalogue import in_order
 from ...model import Case
 from . import (
+    again,
     application,
     closing,
     errors,
@@ -23,6 +24,7 @@ from . import (
     layout,
     limits,
     login,
+    once,
     order,
     replies,
     requests,
@@ -56,6 +58,8 @@ SECTIONS = (
     wide,
     flow,
     last,
+    once,
+    again,
 )
 
 CLIENT_CASES: tuple[Case, ...] = tuple(

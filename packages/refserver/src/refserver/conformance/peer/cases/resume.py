@@ -6,7 +6,16 @@ from ... import raw
 from ...catalogue import ONCE, Section
 from ...model import Level
 from ...raw import Frame
-from ..peer import KIT, Peer
+from ..losses import (
+    asks_for_nothing,
+    comes_in_again,
+    let_in_again,
+    loses,
+    loses_unanswered,
+    sends_again,
+    told_to_resume,
+)
+from ..peer import Peer
 from ..script import OTHER_TICKET, TICKET
 
 section = Section("resume", "PEER-RESUME", needs=("PEER-LOGIN-01", "PEER-FACT-01", "PEER-SAY-01"))
@@ -17,57 +26,10 @@ GLANCE, TOO_OFTEN = 1.0, 10
 
 def _broken(t: Peer) -> int:
     """Let a client in that is to resume, tell it something, and break off; its place."""
-    _told_to_resume(t)
+    told_to_resume(t)
     t.tell(t.message("bob", "the last one"))
-    _lost(t)
+    loses(t)
     return t.place
-
-
-def _told_to_resume(t: Peer) -> None:
-    t.welcome()
-    t.order("resume")
-
-
-def _unanswered(t: Peer, *texts: str) -> None:
-    """Order messages, and break off before any of them has its reply."""
-    t.tell(*(t.message(KIT, f"say {text}") for text in texts))
-    t.asked(raw.MESSAGE)  # the next may wait for the first one's Ack
-    _lost(t)
-
-
-def _lost(t: Peer) -> None:
-    t.wire.half_close()
-    t.tells_end("lost")
-
-
-def _resumed(t: Peer) -> Frame:
-    """Let the client continue; gives the Pong that ends the replay, not sent yet."""
-    login = t.login()
-    pong = Frame(raw.pong(t.asked(raw.PING).seq))
-    t.tell(t.welcome_to(login, position=t.place))
-    return pong
-
-
-def _comes_in_again(t: Peer) -> None:
-    """Tell what a loss and a resume enter."""
-    t.tell(t.left("ann", raw.LOST_REASON), t.joined("ann"))
-
-
-def _sends_again(t: Peer, pong: Frame, text: bytes) -> None:
-    """End the replay: then, and not before, the client sends this again."""
-    t.settled()
-    t.send(pong)
-    again = t.asked(raw.MESSAGE).text("content")
-    t.check(again == text, f"{text.decode()}: it was not accepted", again)
-
-
-def _asks_for_nothing(t: Peer) -> None:
-    """A Login or the end comes, and no request of a member, though a Ping gets its Pong."""
-    while (frame := t.wire.next(t.soon())) is not None:
-        if frame.type == raw.PING:
-            t.wire.answer(frame)
-        is_right = frame.type in (raw.LOGIN, raw.PING)
-        t.check(is_right, "a Login, or the end", "a request of a member")
 
 
 @section.case(
@@ -109,11 +71,11 @@ def replay(t: Peer) -> None:
     needs=("PEER-PING-01",),
 )
 def asks_for_the_end(t: Peer) -> None:
-    _told_to_resume(t)
-    _unanswered(t, "one")
-    _resumed(t)
-    _comes_in_again(t)  # as a connection of hers did that was lost before its Welcome
-    _comes_in_again(t)
+    told_to_resume(t)
+    loses_unanswered(t, "say one")
+    let_in_again(t)
+    comes_in_again(t)  # as a connection of hers did that was lost before its Welcome
+    comes_in_again(t)
     t.settled()
 
 
@@ -126,12 +88,12 @@ def asks_for_the_end(t: Peer) -> None:
     needs=("PEER-RESUME-02", "PEER-RESUME-03"),
 )
 def exactly_once(t: Peer) -> None:
-    _told_to_resume(t)
-    _unanswered(t, "one", "two")
-    pong = _resumed(t)
+    told_to_resume(t)
+    loses_unanswered(t, "say one", "say two")
+    pong = let_in_again(t)
     t.tell(t.message("ann", "one"))
-    _comes_in_again(t)
-    _sends_again(t, pong, b"two")
+    comes_in_again(t)
+    sends_again(t, pong, b"two")
 
 
 @section.case(
@@ -156,11 +118,11 @@ def another_position(t: Peer) -> None:
     capabilities=RESUMES,
 )
 def history_gone(t: Peer) -> None:
-    _told_to_resume(t)
-    _unanswered(t, "one")
+    told_to_resume(t)
+    loses_unanswered(t, "say one")
     login = t.login()
     t.tell(Frame(raw.error(login.seq, raw.HISTORY_GONE)))
-    _asks_for_nothing(t)
+    asks_for_nothing(t)
 
 
 @section.case(
@@ -172,7 +134,7 @@ def history_gone(t: Peer) -> None:
     level=Level.SHOULD,
 )
 def taken_over(t: Peer) -> None:
-    _told_to_resume(t)
+    told_to_resume(t)
     t.send(raw.error(0, raw.USER_TAKEN))
     t.finish()
     t.ends("explained", code=raw.USER_TAKEN)
@@ -192,7 +154,7 @@ def another_ticket(t: Peer) -> None:
     welcome = t.welcome_to(t.login(), ticket=OTHER_TICKET, position=place)
     t.send(welcome)
     if t.goes_on_or_refuses(welcome):
-        _lost(t)
+        loses(t)
         ticket = t.login().number("ticket")
         t.check(ticket == OTHER_TICKET, "the ticket of the latest Welcome", "another ticket")
 
@@ -206,10 +168,10 @@ def another_ticket(t: Peer) -> None:
     needs=("PEER-RESUME-01", "PEER-FACT-07"),
 )
 def place_of_an_ack(t: Peer) -> None:
-    _told_to_resume(t)
+    told_to_resume(t)
     t.order("say one")
     t.tell(t.ack(t.asked(raw.MESSAGE)))
-    _lost(t)
+    loses(t)
     position = t.login().number("position")
     t.check(position == t.place, f"position {t.place}", position)
 
@@ -226,7 +188,7 @@ def place_of_a_second_loss(t: Peer) -> None:
     place = _broken(t)
     t.tell(t.welcome_to(t.login(), position=place))
     t.tell(t.left("ann", raw.LOST_REASON), t.message("bob", "meanwhile"))
-    _lost(t)
+    loses(t)
     position = t.login().number("position")
     t.check(position == t.place, f"position {t.place}", position)
 
@@ -241,19 +203,19 @@ def place_of_a_second_loss(t: Peer) -> None:
     needs=("PEER-RESUME-04", "PEER-RESUME-10"),
 )
 def exactly_once_over_losses(t: Peer) -> None:
-    _told_to_resume(t)
-    _unanswered(t, "one", "two")
-    _resumed(t)
+    told_to_resume(t)
+    loses_unanswered(t, "say one", "say two")
+    let_in_again(t)
     t.tell(t.message("ann", "one"))
-    _lost(t)  # within the replay
-    pong = _resumed(t)
-    _comes_in_again(t)
-    _comes_in_again(t)
-    _sends_again(t, pong, b"two")
-    _lost(t)  # before its reply
-    pong = _resumed(t)
-    _comes_in_again(t)
-    _sends_again(t, pong, b"two")
+    loses(t)  # within the replay
+    pong = let_in_again(t)
+    comes_in_again(t)
+    comes_in_again(t)
+    sends_again(t, pong, b"two")
+    loses(t)  # before its reply
+    pong = let_in_again(t)
+    comes_in_again(t)
+    sends_again(t, pong, b"two")
 
 
 @section.case(
@@ -266,12 +228,12 @@ def exactly_once_over_losses(t: Peer) -> None:
     needs=("PEER-RESUME-04",),
 )
 def same_words_of_another(t: Peer) -> None:
-    _told_to_resume(t)
-    _unanswered(t, "one")
-    pong = _resumed(t)
+    told_to_resume(t)
+    loses_unanswered(t, "say one")
+    pong = let_in_again(t)
     t.tell(t.message("bob", "one"))
-    _comes_in_again(t)
-    _sends_again(t, pong, b"one")
+    comes_in_again(t)
+    sends_again(t, pong, b"one")
 
 
 @section.case(
@@ -284,13 +246,12 @@ def same_words_of_another(t: Peer) -> None:
     needs=("PEER-RESUME-04", "PEER-APP-03"),
 )
 def same_bytes_of_another_type(t: Peer) -> None:
-    _told_to_resume(t)
-    _unanswered(t, "one")
-    pong = _resumed(t)
-    _comes_in_again(t)  # it is somebody else, who has the free name for a while
-    t.tell(t.application(200, "ann", b"one"))
-    _comes_in_again(t)
-    _sends_again(t, pong, b"one")
+    told_to_resume(t)
+    loses_unanswered(t, "say one")
+    pong = let_in_again(t)
+    t.tell(t.application(200, "ann", b"one"))  # of another session under the name
+    comes_in_again(t)
+    sends_again(t, pong, b"one")
 
 
 @section.case(
@@ -302,13 +263,13 @@ def same_bytes_of_another_type(t: Peer) -> None:
     needs=("PEER-RESUME-04", "PEER-ERROR-01"),
 )
 def refused_is_answered(t: Peer) -> None:
-    _told_to_resume(t)
+    told_to_resume(t)
     t.order("say one")
     t.tell(Frame(raw.error(t.asked(raw.MESSAGE).seq, raw.UNEXPECTED_EVENT)))
-    _unanswered(t, "two")
-    pong = _resumed(t)
-    _comes_in_again(t)
-    _sends_again(t, pong, b"two")
+    loses_unanswered(t, "say two")
+    pong = let_in_again(t)
+    comes_in_again(t)
+    sends_again(t, pong, b"two")
 
 
 @section.case(
@@ -337,13 +298,13 @@ def waits(t: Peer) -> None:
     needs=("PEER-RESUME-11",),
 )
 def name_is_taken(t: Peer) -> None:
-    _told_to_resume(t)
-    _unanswered(t, "one")
+    told_to_resume(t)
+    loses_unanswered(t, "say one")
     login = t.login()
     t.tell(Frame(raw.error(login.seq, raw.USER_TAKEN)))
-    _asks_for_nothing(t)
+    asks_for_nothing(t)
     t.finish()
     t.tells_end("refused", "lost")
-    pong = _resumed(t)
-    _comes_in_again(t)
-    _sends_again(t, pong, b"one")
+    pong = let_in_again(t)
+    comes_in_again(t)
+    sends_again(t, pong, b"one")
