@@ -361,7 +361,7 @@ def test_a_case_is_explained_like_those_for_servers() -> None:
     assert done.exit_code == 0
     assert "EP-6.4-16" in done.stdout
     assert "refserver peer PEER-RESUME-05" in done.stdout
-    assert "a client that is declared" in done.stdout
+    assert "needs  peer --can resume" in done.stdout
 
 
 # ---------------------------------------------------------------- the doctor
