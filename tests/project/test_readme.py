@@ -36,14 +36,14 @@ def test_the_two_commands_stand_in_the_readme() -> None:
     ]
 
 
-def test_the_first_client_has_at_most_twenty_lines() -> None:
-    (client,) = blocks("python", README)
+def test_the_clients_have_at_most_twenty_lines() -> None:
+    first, ready = blocks("python", README)
 
-    assert len(client.splitlines()) <= 20
+    assert max(len(first.splitlines()), len(ready.splitlines())) <= 20
 
 
 def test_the_first_client_logs_in_speaks_and_leaves(port: int) -> None:
-    (client,) = blocks("python", README)
+    client = blocks("python", README)[0]
     assert client.count("3000") == 1
 
     printed = run("-c", client.replace("3000", str(port)))
@@ -55,6 +55,24 @@ def test_the_first_client_logs_in_speaks_and_leaves(port: int) -> None:
         [],
     ]
     assert printed[-1] == "ConnectionEnded(error=None)"
+
+
+def test_the_ready_client_says_hello_and_reads_what_another_client_says(port: int) -> None:
+    first, ready = blocks("python", README)
+    assert ready.count("3000") == 1
+    command = [sys.executable, "-W", "error", "-u", "-c", ready.replace("3000", str(port))]
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        try:
+            position = program.stdout.readline()
+            run("-c", first.replace("3000", str(port)).replace('"ann"', '"bob"'))
+            facts = [program.stdout.readline() for _ in range(3)]
+        finally:
+            program.kill()
+
+    assert position.strip().isdigit()
+    assert [fact.partition("(")[0] for fact in facts] == ["Joined", "Message", "Left"]
 
 
 def test_both_readmes_teach_the_same_client() -> None:
