@@ -180,12 +180,12 @@ class ClientConnection(Receiver[Received]):
         return data
 
     def next_event(self) -> Received | ConnectionEnded | None:
-        """The next event: a fact, a reply with its request, an unknown event, or the end.
+        """Returns the next event: a fact, a reply with its request, an unknown event, or the end.
 
-        None where more data is needed, and behind the end. A Ping is answered in
-        `data_to_send` and not given. `ConnectionEnded` has no error behind the Ack of a
-        Logout. Otherwise its error is a `PeerError`, the server ended the connection; a
-        `RemoteProtocolError`, the server broke a rule; or a `ConnectionLostError`.
+        Returns None if more data is needed, and after the end. A Ping is not returned; its Pong is
+        in `data_to_send`. The error of `ConnectionEnded` is None after the Ack of a Logout.
+        Otherwise it is a `PeerError` if the server ended the connection, a `RemoteProtocolError`
+        if the server broke a rule, or a `ConnectionLostError`.
         EP-4.2-11 to EP-4.2-13, EP-10.1-2, EP-10.3-1.
         """
         return next(self.events(), None)
@@ -345,20 +345,17 @@ class ServerConnection(Receiver[Request]):
         return self._stream.offset
 
     def next_event(self) -> Request | ConnectionEnded | None:
-        """The next request that may be carried out, one that may not, or the end.
+        """Returns the next request, an `InvalidRequest`, or the end.
 
-        Pongs are taken in silence. A request that the protocol does not allow comes as
-        `InvalidRequest`. `ConnectionEnded` has no error behind the last frame (the Ack of a
-        Logout, a `goodbye`). Otherwise its error is a `RemoteProtocolError`, whose code is
-        what to say `goodbye` with, or a `ConnectionLostError`.
+        A Pong is not returned. A request that the protocol does not allow is an `InvalidRequest`.
+        The error of `ConnectionEnded` is None after the last frame (the Ack of a Logout, or a
+        `goodbye`). Otherwise it is a `RemoteProtocolError`, whose code is the argument for
+        `goodbye`, or a `ConnectionLostError`.
 
-        | what is so | what `next_event` returns |
-        |---|---|
-        | a request has no reply yet (`open_request`) | None |
-        | a whole frame is there | its request, or the end with a fault |
-        | more data is needed | None |
-        | the last frame was made, or the stream has ended | the end, once |
-        | the end was given | None |
+        * While a request has no reply (`open_request`), returns None.
+        * If a whole frame is there, returns its request, or the end with an error.
+        * If more data is needed, returns None.
+        * After the last frame was made or the stream ended, returns the end once, then None.
 
         EP-4.2-6, EP-4.3-1 to EP-4.3-6, EP-8.3-1.
         """
