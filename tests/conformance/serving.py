@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,8 +29,15 @@ class Served:
     port: int
     pid: int
 
+    def stop(self) -> str:
+        """Have it shut down; gives what went wrong, which is nothing."""
+        os.kill(self.pid, signal.SIGTERM)
+        return ""
+
     def driver(self, *, can: frozenset[str] = DECLARED, timeout: float = PATIENCE) -> ServerDriver:
-        setting = Setting(address=("127.0.0.1", self.port), timeout=timeout, capabilities=can)
+        setting = Setting(
+            address=("127.0.0.1", self.port), timeout=timeout, capabilities=can, stop=self.stop
+        )
         token = f"t{Random().randrange(16**6):06x}"
         return ServerDriver(setting=setting, target=f"localhost:{self.port}", seed=7, token=token)
 

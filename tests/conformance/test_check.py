@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 from tests.conformance.serving import DECLARED, Served, serving
+from tests.conformance.strangers import strangers
 
 from refserver.conformance.cases import SERVER_CASES
 from refserver.conformance.model import Result, Verdict
@@ -49,12 +51,16 @@ def test_one_who_does_not_read_costs_nobody_anything(server: Served) -> None:
     assert told(results) == {}
 
 
-def test_silence_is_noticed_and_ended() -> None:
+@pytest.mark.parametrize("room", [nullcontext, strangers], ids=["empty", "busy"])
+def test_silence_is_noticed_and_ended(
+    room: Callable[[int], AbstractContextManager[None]],
+) -> None:
     waiting = [case.id for case in SERVER_CASES if case.section == "keepalive"]
     can = DECLARED | {"heartbeat", "login-timeout"}
 
     with (
         serving("--heartbeat", "2", "--login-timeout", "6") as served,
+        room(served.port),
         ThreadPoolExecutor(len(waiting)) as pool,  # each waits, none disturbs another
     ):
         runs = list(pool.map(lambda id: served.run(id, can=can), waiting))

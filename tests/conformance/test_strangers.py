@@ -1,4 +1,7 @@
-"""Each case holds while strangers talk, come and go in the room."""
+"""Each case holds while strangers talk, come and go in the room.
+
+The cases of keepalive are in test_check.py, where all of them wait at the same time.
+"""
 
 from __future__ import annotations
 
@@ -6,55 +9,19 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
+from random import Random
 
 import pytest
-from tests.conformance.serving import Served, serving
+from tests.conformance.serving import DECLARED, Served, serving
+from tests.conformance.strangers import strangers
 
-from eventcodec import ApplicationEvent, ClientConnection, Event, Login, Logout, Message
-from refserver.conformance.cases import SERVER_CASES
+from refserver.conformance import raw
+from refserver.conformance.cases import SERVER_CASES, slow
+from refserver.conformance.model import Verdict
+from refserver.conformance.segmentation import Segmentation
+from refserver.conformance.talk import Setting, Talk
 
-PAUSE = 0.003
-"""Seconds between two things that a stranger says: often enough for every wait of a case."""
-PATIENT = ("keepalive", "shutdown")
-"""Sections that wait for a clock of seconds, or end the server for all."""
-CASES = [case.id for case in SERVER_CASES if case.section not in PATIENT]
-
-
-def stay(port: int, visit: int, stop: threading.Event) -> None:
-    """Come in, say a few things of every kind, and leave."""
-    conn = ClientConnection()
-    words: list[Event] = [Message(content=f"talk {n}") for n in range(9)]
-    words += [ApplicationEvent(type=0x80 + n, data=b"talk") for n in range(9)]
-    with socket.create_connection(("127.0.0.1", port)) as sock:
-        for event in (Login(user=f"stranger-{visit}"), *words, Logout()):
-            conn.send(event)
-            sock.sendall(conn.data_to_send())
-            while conn.outstanding:
-                if not (data := sock.recv(1 << 16)):
-                    return  # a case has filled the server, and a newcomer had to go
-                conn.receive_data(data)
-                conn.events()
-            stop.wait(PAUSE)
-
-
-def talk(port: int, stop: threading.Event) -> None:
-    for visit in count():
-        if stop.is_set():
-            return
-        stay(port, visit, stop)
-
-
-@contextmanager
-def strangers(port: int) -> Iterator[None]:
-    stop = threading.Event()
-    thread = threading.Thread(target=talk, args=(port, stop))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+CASES = [case.id for case in SERVER_CASES if case.section not in ("keepalive", "shutdown")]
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +35,48 @@ def test_a_case_passes_in_a_busy_room(busy: Served, id: str) -> None:
     (result,) = busy.run(id)
 
     assert not result.verdict.bad, (result.reason, result.actual)
+
+
+def test_a_server_that_stops_in_the_midst_of_talk_stops_in_good_order() -> None:
+    with serving() as server, strangers(server.port):
+        results = server.run("STOP-*", can=DECLARED | {"shutdown"})
+
+    assert {each.case: each.actual for each in results if each.verdict is not Verdict.PASSED} == {}
+
+
+# --- A stranger before each reply -------------------------------------------------
+
+
+@contextmanager
+def interrupting(requests: int) -> Iterator[tuple[str, int]]:
+    """A server that refuses so many requests, and sends a stranger's fact before each reply."""
+
+    def serve() -> None:
+        sock, _ = listener.accept()
+        with sock, sock.makefile("rb") as stream:
+            stream.read(int.from_bytes(stream.read(4), "big"))
+            sock.sendall(raw.welcome(1, "ann", ticket=7, position=0))
+            stream.read(requests * len(raw.frame(0x0B)))
+            for n in range(1, requests + 1):
+                sock.sendall(raw.message(n, "talk", "stranger") + raw.error(n, raw.UNKNOWN_TYPE))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[:2]
+        thread.join()
+
+
+def test_facts_of_strangers_between_late_replies_are_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(slow, "MANY", 50)
+    (case,) = (case for case in SERVER_CASES if case.id == "SLOW-06")
+
+    with interrupting(slow.MANY) as address:
+        setting = Setting(address=address, timeout=20.0, capabilities=DECLARED)
+        talk = Talk(setting, Segmentation.WHOLE, Random(7), "t")
+        try:
+            case.script(talk)
+        finally:
+            talk.close()
