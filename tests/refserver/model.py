@@ -18,8 +18,11 @@ from tests.refserver.raw import Frame, Frames
 from eventcodec import ErrorCode
 from refserver.server.auth import OpenDoor
 from refserver.server.config import Config
-from refserver.session.room import Log, Room
-from refserver.session.session import Peer, Session
+from refserver.session.context import Context, Peer
+from refserver.session.log import Log
+from refserver.session.outbox import EntriesGone
+from refserver.session.room import Room
+from refserver.session.session import Session
 
 NAMES = ("ann", "bob", "eve", "Ann", "", "guest-7", "b\u202eb")
 KEYS = {"Ann": "ann"}
@@ -34,6 +37,16 @@ BROKEN = -1
 ASKED = {raw.MESSAGE: 30, 0x80: 10, 0xFF: 5, raw.PING: 8, raw.LOGOUT: 1, raw.PONG: 1, BROKEN: 1}
 ASKED |= dict.fromkeys((*STRANGE, *SERVERS_OWN), 1)
 """What is asked for, beside logins, and how often."""
+
+
+class Unlimited:
+    """Everybody may log in, and be replayed anything, at once."""
+
+    def login_at(self, address: str, now: float) -> float:
+        return now
+
+    def replay_at(self, user: str, size: int, now: float) -> float:
+        return now
 
 
 class WholeLog(Log):
@@ -244,9 +257,15 @@ class Life:
         self.now = 0.0
         self.presence = random.random() < 0.6
         self.config = Config(heartbeat=random.choice((0, 20)), log_bytes=65_536)
+        self.context = Context(
+            settings=self.config,
+            authenticator=OpenDoor(),
+            quotas=Unlimited(),
+            log_event=lambda kind, **fields: None,
+        )
         self.log = WholeLog(random.choice((2_000, 6_000, 40_000)))
         self.room: Room[Session] = Room(
-            capacity=0, presence=self.presence, tickets=lambda: random.getrandbits(64)
+            capacity=0, presence=self.presence, new_ticket=lambda: random.getrandbits(64)
         )
         self.room.log = self.log
         self.seats: list[Seat] = []
@@ -288,7 +307,7 @@ class Life:
 
     def connect(self) -> None:
         if len(self.seats) < 8:
-            session = Session(self.room, OpenDoor(), self.config, Peer("127.0.0.1"), self.now)
+            session = Session(self.room, self.context, Peer("127.0.0.1"), self.now)
             self.seats.append(Seat(session, self.log, self.presence, self.seen))
 
     def ask(self) -> None:
@@ -376,7 +395,7 @@ class Life:
 
     def work(self) -> None:
         seat = self.seat()
-        if seat.session.ready:
+        if seat.session.has_work:
             seat.session.work(self.now, self.random.choice((1, 2, 5)))
             self.learn(seat)
 
@@ -390,19 +409,23 @@ class Life:
             return
         data, behind = self.log.segment(start)
         for seat in list(self.seats):
-            if seat.session.follows and seat.session.cursor == start:
-                seat.session.cursor = behind
+            if seat.session.outbox.follows and seat.session.outbox.cursor == start:
+                seat.session.outbox.cursor = behind
                 seat.read(data)
-            if seat.session.finished:
+            if seat.session.outbox.finished:
                 self.finish(seat)
 
     def read(self, seat: Seat, times: int) -> None:
         for _ in range(times):
-            data = seat.session.take()
+            try:
+                data = seat.session.outbox.next_chunk()
+            except EntriesGone:
+                seat.session.evict()
+                continue
             if not data:
                 break
             seat.read(bytes(data))
-        if seat.session.finished:
+        if seat.session.outbox.finished:
             self.finish(seat)
 
     def finish(self, seat: Seat) -> None:
@@ -432,16 +455,16 @@ class Life:
         if not seat.cut and seat.session.reading:
             seat.deliver(len(seat.unsent), self.now)
             seat.cut = True
-            seat.session.end_of_input()
+            seat.session.receive_eof()
             self.seen["end of input"] += 1
 
     def stall(self) -> None:
         """Somebody takes no byte for longer than is borne."""
         seat = self.seat()
-        seat.session.stuck(self.now)
-        self.now += self.config.stalled
+        seat.session.deadlines.write_blocked(self.now)
+        self.now += self.config.write_timeout
         seat.session.tick(self.now)
-        seat.session.moves()
+        seat.session.deadlines.write_unblocked()
 
     def shut_down(self) -> None:
         self.shut = True
@@ -460,7 +483,7 @@ class Life:
                 before = seat.session, len(seat.unsent), seat.place, len(seat.asked)
                 if seat.session.reading:
                     seat.deliver(len(seat.unsent), self.now)
-                if seat.session.ready:
+                if seat.session.has_work:
                     seat.session.work(self.now, 1_000)
                 self.read(seat, 1_000_000)
                 after = seat.session, len(seat.unsent), seat.place, len(seat.asked)

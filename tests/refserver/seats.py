@@ -14,8 +14,10 @@ from eventcodec import Decoder, Error, ErrorCode, Event, Login, Ping, Pong, Welc
 from eventcodec.limits import MAX_FRAME_CEILING, SENDER_ALLOWANCE
 from refserver.server.auth import Auth, OpenDoor
 from refserver.server.config import Config
+from refserver.session.context import Context, Peer
+from refserver.session.outbox import EntriesGone
 from refserver.session.room import Room
-from refserver.session.session import Peer, Session
+from refserver.session.session import Session
 
 ADDRESS = "192.0.2.1"
 FIRST_TICKET = 1_001
@@ -32,29 +34,38 @@ class Hall:
         capacity: int | None = None,
         auth: Auth | None = None,
         login_at: Callable[[float], float] = lambda now: now,
+        replay_at: Callable[[float], float] = lambda now: now,
         **settings: Any,
     ) -> None:
         self.config = Config(**settings)
         self.auth = auth or OpenDoor()
-        self.login_at = login_at
+        self.address_may_log_in = login_at
+        self.user_may_replay = replay_at
         self.now = 1_000.0
         self.seats: list[Seat] = []
         self.room: Room[Session] = Room(
             capacity=capacity or self.config.log_bytes,
             presence=self.config.presence,
-            tickets=count(FIRST_TICKET).__next__,
+            new_ticket=count(FIRST_TICKET).__next__,
         )
+        self.context = Context(
+            settings=self.config,
+            authenticator=self.auth,
+            quotas=self,
+            log_event=lambda kind, **fields: None,
+        )
+
+    def login_at(self, address: str, now: float) -> float:
+        """When this address may log in, as the test says."""
+        return self.address_may_log_in(now)
+
+    def replay_at(self, user: str, size: int, now: float) -> float:
+        """When a user may be replayed so many bytes, as the test says."""
+        return self.user_may_replay(now)
 
     def sit(self, user: str | None = None, *, certified: str = "") -> Seat:
         """A new connection; with `user`, logged in."""
-        session = Session(
-            self.room,
-            self.auth,
-            self.config,
-            Peer(ADDRESS, certified),
-            self.now,
-            login_at=self.login_at,
-        )
+        session = Session(self.room, self.context, Peer(ADDRESS, certified), self.now)
         seat = Seat(self, session)
         self.seats.append(seat)
         if user is not None:
@@ -79,14 +90,21 @@ class Seat:
 
     def work(self) -> None:
         """Let the server judge all that it has."""
-        while self.session.ready:
+        while self.session.has_work:
             self.session.work(self.hall.now, 256)
+
+    def take(self) -> bytes:
+        """The next bytes. As a server, evict a client that the log has left behind."""
+        try:
+            return bytes(self.session.outbox.next_chunk())
+        except EntriesGone:
+            self.session.evict()
+            return self.take()
 
     def hear(self) -> list[Event]:
         """Read all that there is."""
         events: list[Event] = []
-        # Where taking finds that it is too late for the next entry, the Error comes with the next.
-        while data := bytes(self.session.take() or self.session.take()):
+        while data := self.take():
             self._decoder.receive_data(data)
             for event in self._decoder.events():
                 assert isinstance(event, Event)

@@ -27,11 +27,14 @@ from tests.refserver.raw import (
 )
 
 from refserver.server.auth import Auth
+from refserver.server.clock import BEAT
 from refserver.server.config import Config
 from refserver.server.server import Server
 
 TURNS = 20
 """Turns of the loop in which everything that is due has been done."""
+TURNS_A_BEAT = 4
+"""Turns in which what is due between two beats of the server has been done."""
 HOST = "127.0.0.1"
 
 
@@ -153,7 +156,18 @@ class Host:
         return guest
 
     async def pass_time(self, seconds: float = 0.0) -> None:
-        """Let so much time pass, and the server do what is due."""
+        """Let so much time pass, and the server do what is due all the while."""
+        until = self.loop.now + seconds
+        while until - self.loop.now > BEAT:
+            self.loop.now += BEAT
+            for _ in range(TURNS_A_BEAT):
+                await asyncio.sleep(0)
+        self.loop.now = until
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+
+    async def stand_still(self, seconds: float) -> None:
+        """Let so much time pass in which the server does not run."""
         self.loop.now += seconds
         for _ in range(TURNS):
             await asyncio.sleep(0)

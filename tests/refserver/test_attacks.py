@@ -21,8 +21,10 @@ from tests.refserver.seats import Hall
 from tests.refserver.stopped import Guest, Host, hosting
 
 from eventcodec import Message, Ping, Pong, decode, encode
-from refserver.server import server as refserver_server
-from refserver.server.server import Link, Server
+from refserver.server import scheduler
+from refserver.server.connection import Connection
+from refserver.server.turn import Turns
+from refserver.session.state import State
 
 MIB = 1 << 20
 
@@ -102,7 +104,7 @@ async def test_who_waits_for_a_turn_is_not_read_meanwhile(monkeypatch: pytest.Mo
     async with hosting() as host:
         guests = [await host.member() for _ in range(12)]
         await host.pass_time()
-        monkeypatch.setattr(refserver_server, "TURN_SECONDS", -1.0)  # one client a turn
+        monkeypatch.setattr(scheduler, "IN_SECONDS", -1.0)  # one client a turn
 
         for guest in guests:
             guest.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MIB)
@@ -112,7 +114,7 @@ async def test_who_waits_for_a_turn_is_not_read_meanwhile(monkeypatch: pytest.Mo
         most = 0
         for _ in range(20):
             await asyncio.sleep(0)
-            held = [link.session._conn.held for link in host.server._links]
+            held = [link.session.conn.held for link in host.server.connections]
             most = max(most, *held)
 
         assert 4_096 * 16 < most <= 2 * 65_536
@@ -120,16 +122,16 @@ async def test_who_waits_for_a_turn_is_not_read_meanwhile(monkeypatch: pytest.Mo
 
 async def test_those_who_replay_a_long_history_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each was given all that its socket took, megabytes, while everybody else waited."""
-    given: list[Counter[Link]] = [Counter()]
-    write, turn = Link.write, Server._turn
+    given: list[Counter[Connection]] = [Counter()]
+    write, run = Connection.write, Turns.run
 
-    def noting(link: Link, data: bytes | memoryview) -> None:
-        given[-1][link] += 1
-        write(link, data)
+    def noting(connection: Connection, data: bytes | memoryview) -> None:
+        given[-1][connection] += 1
+        write(connection, data)
 
-    def counting(server: Server) -> None:
+    def counting(turns: Turns) -> None:
         given.append(Counter())
-        turn(server)
+        run(turns)
 
     async with hosting(presence=False) as host:
         ann = await host.member("ann")
@@ -139,9 +141,9 @@ async def test_those_who_replay_a_long_history_take_turns(monkeypatch: pytest.Mo
             guest.close()
         for seq in range(2, 42):
             await say(ann, message(b"x" * 60_000, seq=seq))
-        most = host.server._pieces = 4
-        monkeypatch.setattr(Link, "write", noting)
-        monkeypatch.setattr(Server, "_turn", counting)
+        most = 2 + 1  # chunks, and one of what was entered meanwhile
+        monkeypatch.setattr(Connection, "write", noting)
+        monkeypatch.setattr(Turns, "run", counting)
 
         again = [await host.guest() for _ in absent]
         await host.pass_time()
@@ -161,7 +163,7 @@ async def test_who_comes_and_goes_leaves_nothing_behind() -> None:
         gone: list[weakref.ref[object]] = []
         for _ in range(300):
             guest = await host.member("ann")
-            gone += map(weakref.ref, host.server._links)
+            gone += map(weakref.ref, host.server.connections)
             guest.close()
             await host.pass_time()
         gc.collect()
@@ -191,13 +193,13 @@ def test_a_long_entry_is_shared_also_by_those_who_read_something_of_their_own_fi
 
     pieces = []
     for reader in readers:
-        assert reader.session.take() == encode(Pong(seq=2))
-        piece = reader.session.take()
+        assert reader.session.outbox.next_chunk() == encode(Pong(seq=2))
+        piece = reader.session.outbox.next_chunk()
         assert isinstance(piece, memoryview)
         pieces.append(piece)
 
     assert pieces[0].obj is pieces[1].obj
-    rest = b"".join(iter(readers[0].session.take, b""))
+    rest = b"".join(iter(readers[0].session.outbox.next_chunk, b""))
     assert decode(bytes(pieces[0]) + rest) == Message(content="x" * MIB, sender="cat", seq=1)
 
 
@@ -209,15 +211,15 @@ async def test_of_who_is_gone_nothing_is_held() -> None:
     """A session outlived its connection in the timer's list, with the frame that it had begun."""
     async with hosting() as host:
         ann = await host.member("ann")
-        session = next(iter(host.server._links)).session
+        session = next(iter(host.server.connections)).session
         await ann.send(message(b"x" * 60_000, seq=2)[:-1])
         await host.pass_time()
-        assert session._conn.held > 60_000
+        assert session.conn.held > 60_000
 
         ann.reset()
         await host.pass_time()
 
-        assert session._conn.held == 0
+        assert session.conn.held == 0
         assert session.member not in host.server.room.members.values()
 
 
@@ -227,7 +229,7 @@ async def test_of_a_stranger_one_frame_is_held(monkeypatch: pytest.MonkeyPatch) 
     async with hosting(newcomers=100) as host:
         guests = [await host.guest() for _ in range(12)]
         await host.pass_time()
-        monkeypatch.setattr(refserver_server, "TURN_SECONDS", -1.0)  # one client a turn
+        monkeypatch.setattr(scheduler, "IN_SECONDS", -1.0)  # one client a turn
 
         for guest in guests:
             with suppress(BlockingIOError):
@@ -235,7 +237,7 @@ async def test_of_a_stranger_one_frame_is_held(monkeypatch: pytest.MonkeyPatch) 
         most = 0
         for _ in range(40):
             await asyncio.sleep(0)
-            most = max(most, *(link.session._conn.held for link in host.server._links))
+            most = max(most, *(link.session.conn.held for link in host.server.connections))
 
         assert 0 < most <= 2 * 4_100
 
@@ -260,13 +262,13 @@ SMALL = 4_096
 """A socket's buffer that is soon full."""
 
 
-async def narrow(host: Host, user: str = "") -> tuple[Guest, Link]:
+async def narrow(host: Host, user: str = "") -> tuple[Guest, Connection]:
     """Somebody for whom the kernel holds little."""
     guest = await host.guest(receive_buffer=SMALL)
     if user:
         await guest.join(user)
     await host.pass_time()
-    link = list(host.server._links)[-1]
+    link = list(host.server.connections)[-1]
     link.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
     return guest, link
 
@@ -289,34 +291,34 @@ async def sip(host: Host, guest: Guest, seconds: float) -> None:
 
 async def test_who_ends_the_stream_and_takes_nothing_is_not_waited_for() -> None:
     """Over TLS asyncio closes at the client's end, and waits for what is written for ever."""
-    async with hosting(close_timeout=2.0, stalled=10.0, heartbeat=0, presence=False) as host:
+    async with hosting(close_timeout=2.0, write_timeout=10.0, heartbeat=0, presence=False) as host:
         slow, link = await narrow(host, "slow")
         await talk_until(host, lambda: not link.writable)
-        link.half_closes = False  # as over TLS
+        link.descriptor = -1  # as over TLS
 
         slow.end()
         for _ in range(4):
             await host.pass_time(2.0)
 
-        assert link not in host.server._links
+        assert link not in host.server.connections
 
 
 async def test_who_was_evicted_and_takes_a_little_now_and_then_is_gone_in_the_end() -> None:
     """Each byte that it took gave it as much time again, and it kept its place for ever."""
     settings = {"log_bytes": 65_536, "heartbeat": 0, "presence": False}
-    async with hosting(close_timeout=2.0, stalled=10.0, **settings) as host:
+    async with hosting(close_timeout=2.0, write_timeout=10.0, **settings) as host:
         slow, link = await narrow(host, "slow")
-        await talk_until(host, lambda: link.session.dismissed)
+        await talk_until(host, lambda: link.session.state >= State.SUPERSEDED)
 
         for _ in range(10):
             await sip(host, slow, 1.5)
 
-        assert link not in host.server._links
+        assert link not in host.server.connections
 
 
 async def test_a_stranger_that_takes_a_little_now_and_then_is_gone_in_the_end() -> None:
     """While its own unread replies kept the server from reading, no clock judged it."""
-    async with hosting(login_timeout=5.0, close_timeout=2.0, stalled=10.0) as host:
+    async with hosting(login_timeout=5.0, close_timeout=2.0, write_timeout=10.0) as host:
         stranger, link = await narrow(host)
 
         for _ in range(14):
@@ -324,4 +326,4 @@ async def test_a_stranger_that_takes_a_little_now_and_then_is_gone_in_the_end() 
                 stranger.sock.send(ping(1) * 4_096)
             await sip(host, stranger, 1.5)
 
-        assert link not in host.server._links
+        assert link not in host.server.connections

@@ -10,6 +10,7 @@ from tests.refserver.seats import Hall
 from tests.refserver.stopped import hosting
 
 from eventcodec import Ack, Error, Left, Login, Message, Ping, Welcome, encode
+from refserver.session.state import State
 
 
 @pytest.mark.proves("EP-9.1-6")
@@ -18,10 +19,10 @@ def test_the_time_to_log_in_stands_still_while_the_server_does_not_read() -> Non
     stranger = hall.sit()
 
     hall.now += 4
-    stranger.session.deaf(hall.now)
+    stranger.session.reading_paused(hall.now)
     hall.now += 60
     assert stranger.tick() == []
-    stranger.session.hears(hall.now)
+    stranger.session.deadlines.reading_resumed(hall.now)
     hall.now += 0.5
     assert stranger.tick() == []
     hall.now += 0.5
@@ -36,11 +37,11 @@ def test_a_stranger_that_takes_no_replies_gains_no_time_by_it() -> None:
     stranger.work()
     assert not stranger.session.reading
 
-    stranger.session.deaf(hall.now)
+    stranger.session.reading_paused(hall.now)
     hall.now += 5
 
     assert [type(event) for event in stranger.tick()][-1] is Error
-    assert stranger.session.dismissed
+    assert stranger.session.state == State.DISMISSED
 
 
 def test_who_waits_for_its_turn_to_log_in_is_not_read_and_gets_in() -> None:
@@ -49,7 +50,7 @@ def test_who_waits_for_its_turn_to_log_in_is_not_read_and_gets_in() -> None:
 
     assert stranger.ask(Login(user="ann", seq=1)) == []
     assert not stranger.session.reading
-    stranger.session.deaf(hall.now)
+    stranger.session.reading_paused(hall.now)
     hall.now = 1_060.0
 
     assert [type(event) for event in stranger.tick()] == [Welcome]
@@ -63,7 +64,7 @@ def test_what_came_before_the_end_of_a_stream_is_answered_however_long_it_takes(
     hall.now += 10
     ann.hear()
     ann.say(b"".join(encode(Message(content="x", seq=n)) for n in range(2, 102)))
-    ann.session.end_of_input()
+    ann.session.receive_eof()
     ann.work()
 
     answers = ann.hear()
@@ -89,6 +90,6 @@ async def test_a_limit_of_descriptors_that_is_too_low_is_said_at_the_start(
 
     async with hosting(connections=1024) as host:
         assert host.server.most == (64 if warned else 1024)
-        assert host.server.most_leaving == (48 if warned else 64)
+        assert host.server.most_lingering == (48 if warned else 64)
 
     assert noted == [{"limit": limit, "connections": 64}] * warned

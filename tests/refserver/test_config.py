@@ -41,7 +41,7 @@ DEFAULTS = {
     "login_timeout": 5.0,
     "heartbeat": 20,
     "frame_timeout": 30.0,
-    "stalled": 10.0,
+    "write_timeout": 10.0,
     "close_timeout": 2.0,
     "close_bytes": 256 * KIB,
     "drain": 10.0,

@@ -40,8 +40,9 @@ from tests.refserver.seats import Hall, code_of
 from tests.refserver.stopped import hosting
 
 from eventcodec import ErrorCode
-from refserver.server import server as refserver_server
-from refserver.server.server import FRAMES, Server
+from refserver.server import scheduler
+from refserver.server.scheduler import FRAMES
+from refserver.server.turn import Turns
 
 KIB = 1 << 10
 LOGIN = login("x" * 200)[:-1]
@@ -191,14 +192,14 @@ async def test_members_that_are_idle_take_no_turn(monkeypatch: pytest.MonkeyPatc
 def count_turns(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A list that each turn of a server, from now on, adds to: the entries that it made."""
     turns: list[int] = []
-    turn = Server._turn
+    run = Turns.run
 
-    def counted(server: Server) -> None:
-        before = server.room.log.end
-        turn(server)
-        turns.append(server.room.log.end - before)
+    def counted(each: Turns) -> None:
+        before = each.room.log.end
+        run(each)
+        turns.append(each.room.log.end - before)
 
-    monkeypatch.setattr(Server, "_turn", counted)
+    monkeypatch.setattr(Turns, "run", counted)
     return turns
 
 
@@ -208,7 +209,7 @@ async def test_whoever_asks_waits_for_one_round_however_much_there_is_to_say(
     monkeypatch: pytest.MonkeyPatch, talkers: int
 ) -> None:
     says = 4 * FRAMES
-    monkeypatch.setattr(refserver_server, "DELIVERIES", 2 * FRAMES)
+    monkeypatch.setattr(scheduler, "DELIVERIES", 2 * FRAMES)
     async with hosting(presence=False) as host:
         bob, *guests = [await host.member() for _ in range(9)]
         turns = count_turns(monkeypatch)

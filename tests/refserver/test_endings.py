@@ -34,7 +34,7 @@ async def stuck_behind(host: Host, slow: Guest) -> None:
     """Say so much that the kernel takes no more for this guest, which reads nothing."""
     ann = await host.member("ann")
     await slow.heard()
-    link = next(iter(host.server._links))
+    link = next(iter(host.server.connections))
     number = 2
     while link.writable:
         await say(ann, 50, number)
@@ -43,7 +43,7 @@ async def stuck_behind(host: Host, slow: Guest) -> None:
 
 @pytest.mark.parametrize("reads", [True, False], ids=["reads a little", "reads nothing"])
 async def test_who_takes_a_little_now_and_then_is_not_stalled(reads: bool) -> None:
-    async with hosting(stalled=10.0, heartbeat=0) as host:
+    async with hosting(write_timeout=10.0, heartbeat=0) as host:
         slow = await host.member("slow", receive_buffer=65_536)
         await stuck_behind(host, slow)
 
@@ -58,7 +58,7 @@ async def test_who_takes_a_little_now_and_then_is_not_stalled(reads: bool) -> No
 
 @pytest.mark.proves("EP-8.2-5", "EP-10.4-1")
 async def test_a_client_that_still_reads_is_given_the_time_to_read_to_the_end() -> None:
-    async with hosting(close_timeout=2.0, stalled=60.0, drain=60.0) as host:
+    async with hosting(close_timeout=2.0, write_timeout=60.0, drain=60.0) as host:
         slow = await host.member("slow", receive_buffer=65_536)
         ann = await host.member("ann")
         await slow.heard()
@@ -82,11 +82,11 @@ async def test_a_client_that_neither_reads_nor_closes_is_not_waited_for() -> Non
         ann = await host.member("ann")
         await ann.send(logout(2))
         await host.pass_time()
-        assert len(host.server._links) == 1
+        assert len(host.server.connections) == 1
 
         await host.pass_time(2.0)
 
-        assert host.server._links == {}
+        assert host.server.connections == {}
 
 
 async def test_a_client_that_sends_on_is_cut_off_at_its_measure() -> None:
@@ -94,15 +94,15 @@ async def test_a_client_that_sends_on_is_cut_off_at_its_measure() -> None:
         ann = await host.member("ann")
         await ann.send(logout(2))
         await ann.rest()
-        assert len(host.server._links) == 1
+        assert len(host.server.connections) == 1
 
         await ann.send(bytes(100_000))
         await host.pass_time()
-        assert len(host.server._links) == 1
+        assert len(host.server.connections) == 1
         await ann.send(bytes(1))
         await host.pass_time()
 
-        assert host.server._links == {}
+        assert host.server.connections == {}
 
 
 async def test_at_shutdown_nobody_is_cut_off_because_there_are_many() -> None:

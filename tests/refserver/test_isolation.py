@@ -12,7 +12,7 @@ from tests.refserver.raw import PING, Frame, failed, message, ping, said
 from tests.refserver.stopped import Guest, Host, hosting
 
 from eventcodec import ErrorCode
-from refserver.server.server import Link
+from refserver.server.connection import Connection
 from refserver.session.session import HELD, Session
 
 SECRET = "sesame"
@@ -27,7 +27,7 @@ def noted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The bugs that were written to the log."""
     found: list[str] = []
     monkeypatch.setattr(
-        "refserver.server.server.failure", lambda error: found.append(type(error).__name__)
+        "refserver.server.connection.failure", lambda error: found.append(type(error).__name__)
     )
     yield found
 
@@ -42,6 +42,15 @@ def broken(name: str, user: str) -> Callable[..., Any]:
         return original(self, *arguments)
 
     return method
+
+
+def fail() -> None:
+    raise Bug(SECRET)
+
+
+def user_of(connection: Connection) -> str:
+    member = connection.session.member
+    return "" if member is None else member.user
 
 
 def broken_due(original: property) -> Callable[[Session], float]:
@@ -86,7 +95,8 @@ async def test_a_bug_while_something_is_written_ends_this_connection(
 ) -> None:
     async with hosting() as host:
         ann, eve, bob = [await host.member(name) for name in ("ann", "eve", "bob")]
-        monkeypatch.setattr(Session, "take", broken("take", "eve"))
+        [session] = [each.session for each in host.server.connections if user_of(each) == "eve"]
+        monkeypatch.setattr(session.outbox, "next_chunk", fail)
 
         await eve.send(ping(1))
 
@@ -150,14 +160,14 @@ async def test_a_reset_in_the_middle_of_an_ending_harms_nobody(noted: list[str])
 @pytest.mark.proves("EP-7.2-2")
 async def test_input_is_not_read_faster_than_it_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     most = 0
-    original = Link.buffer_updated
+    original = Connection.buffer_updated
 
-    def watched(self: Link, nbytes: int) -> None:
+    def watched(self: Connection, nbytes: int) -> None:
         nonlocal most
         original(self, nbytes)
-        most = max(most, self.session._conn.held)
+        most = max(most, self.session.conn.held)
 
-    monkeypatch.setattr(Link, "buffer_updated", watched)
+    monkeypatch.setattr(Connection, "buffer_updated", watched)
     count = 60_000
     data = b"".join(message("", number) for number in range(2, count + 2))
     async with hosting() as host:

@@ -94,7 +94,7 @@ def test_events_and_bytes_are_counted_both_ways(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("log_bytes", "ran_out"), [(65_536, "log"), (16 << 20, "time")])
 async def test_an_eviction_is_counted_by_what_ran_out(log_bytes: int, ran_out: str) -> None:
-    async with hosting(log_bytes=log_bytes, stalled=10.0) as host:
+    async with hosting(log_bytes=log_bytes, write_timeout=10.0) as host:
         ann = await host.member("ann")
         for name in ("slow", "slower"):
             await host.member(name, receive_buffer=4096)
@@ -113,7 +113,8 @@ async def test_the_lag_of_the_loop_is_the_worst_of_the_last_seconds() -> None:
         await host.pass_time(1.0)
         assert host.server.figures()["loop_lag_seconds"] == 0.0
 
-        await host.pass_time(1.25)
+        await host.pass_time(0.75)
+        await host.stand_still(0.5)
         assert host.server.figures()["loop_lag_seconds"] == 0.25
 
         for _ in range(15):
@@ -124,7 +125,8 @@ async def test_the_lag_of_the_loop_is_the_worst_of_the_last_seconds() -> None:
 async def test_the_lag_is_measured_from_when_the_figures_are_served() -> None:
     async with hosting() as host:
         exposition = service.expose(host.server, 0)
-        await host.pass_time(1.25)
+        await host.pass_time(0.75)
+        await host.stand_still(0.5)
         exposition.close()
 
         assert host.server.figures()["loop_lag_seconds"] == 0.25

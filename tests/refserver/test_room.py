@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from eventcodec import ErrorCode, Event, Joined, Left, LeftReason, decode
 from refserver.session import names
-from refserver.session.room import ENTRY_CHARGE, KEPT_TICKETS, SEGMENT, Log, LoginRefused, Room
+from refserver.session.log import ENTRY_CHARGE, SEGMENT, Log
+from refserver.session.room import LoginRefused, Room
+from refserver.session.tickets import KEPT, KEPT_BY_GUESTS, KEPT_BY_USER
 
 LARGE = 1 << 30
 GUEST = "guest-1"
@@ -201,7 +203,7 @@ def tickets() -> Iterator[int]:
 
 
 def room_of(*users: str, presence: bool = True, capacity: int = LARGE) -> Room[Someone]:
-    room: Room[Someone] = Room(capacity=capacity, presence=presence, tickets=tickets().__next__)
+    room: Room[Someone] = Room(capacity=capacity, presence=presence, new_ticket=tickets().__next__)
     for user in users:
         room.enter(Someone(), user)
     return room
@@ -330,7 +332,7 @@ def not_found(room: Room[Someone], user: str, ticket: int, position: int) -> Err
 
 @pytest.mark.proves("EP-3.8-2")
 def test_a_ticket_is_never_zero() -> None:
-    room: Room[Someone] = Room(capacity=LARGE, presence=True, tickets=lambda: 0)
+    room: Room[Someone] = Room(capacity=LARGE, presence=True, new_ticket=lambda: 0)
 
     member, _ = room.enter(Someone(), "ann")
 
@@ -365,7 +367,7 @@ class Secret(int):
 
 @pytest.mark.proves("EP-12-3")
 def test_a_ticket_is_never_compared_itself() -> None:
-    room: Room[Someone] = Room(capacity=LARGE, presence=True, tickets=lambda: Secret(7))
+    room: Room[Someone] = Room(capacity=LARGE, presence=True, new_ticket=lambda: Secret(7))
     member, place = room.enter(Someone(), "ann")
 
     room.leave(member, LeftReason.LOST)
@@ -462,11 +464,30 @@ def test_the_tickets_of_those_who_left_first_are_forgotten_first() -> None:
     gone = [room.enter(Someone(), "bob")[0] for _ in range(1)]
     room.leave(gone[0], LeftReason.LOST)
 
-    for _ in range(KEPT_TICKETS):
-        member, _ = room.enter(Someone(), "eve")
+    for number in range(KEPT):
+        member, _ = room.enter(Someone(), f"eve {number}")
         room.leave(member, LeftReason.LOST)
         gone.append(member)
 
     assert not_found(room, "bob", gone[0].ticket, 0) is ErrorCode.HISTORY_GONE
-    assert room.find("eve", gone[1].ticket, 0) is gone[1]
+    assert room.find("", gone[1].ticket, 0) is gone[1]
     assert room.find("ann", present.ticket, 0) is present
+
+
+@pytest.mark.proves("EP-6.4-15")
+@pytest.mark.parametrize(("user", "kept"), [("eve", KEPT_BY_USER), ("", KEPT_BY_GUESTS)])
+def test_who_logs_in_often_makes_nobody_elses_resume_fail(user: str, kept: int) -> None:
+    """16,400 logins and logouts of one name made every absent member's resume fail."""
+    room = room_of(presence=False)
+    bob, _ = room.enter(Someone(), "bob")
+    room.leave(bob, LeftReason.LOST)
+
+    gone = []
+    for _ in range(kept + 1):
+        member, _ = room.enter(Someone(), user)
+        room.leave(member, LeftReason.LOST)
+        gone.append(member)
+
+    assert room.find("bob", bob.ticket, 0) is bob
+    assert not_found(room, "", gone[0].ticket, 0) is ErrorCode.HISTORY_GONE
+    assert room.find("", gone[1].ticket, 0) is gone[1]

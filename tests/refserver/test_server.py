@@ -31,7 +31,9 @@ from tests.refserver.raw import (
 )
 from tests.refserver.stopped import Guest, Host, hosting
 
-from refserver.server.server import FRAMES, TURN_SECONDS, Link, Server
+from refserver.server.connection import Connection
+from refserver.server.scheduler import FRAMES, IN_SECONDS
+from refserver.server.turn import Turns
 from refserver.session.session import Session
 
 HTTP = b"GET / HTTP/1.1\r\n\r\n"
@@ -85,7 +87,7 @@ async def test_a_silent_member_is_pinged_and_then_gone() -> None:
 async def test_a_small_write_does_not_wait_until_the_one_before_is_acknowledged() -> None:
     async with hosting() as host:
         await host.member("ann")
-        [link] = host.server._links
+        [link] = host.server.connections
 
         assert link.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
@@ -157,11 +159,11 @@ async def test_a_client_that_has_ended_its_side_still_gets_its_answers() -> None
 
 @pytest.mark.proves("EP-7.2-3", "EP-5.4-4")
 async def test_a_member_that_takes_nothing_is_evicted_and_nobody_waits_for_it() -> None:
-    async with hosting(stalled=10, heartbeat=0, close_timeout=2) as host:
+    async with hosting(write_timeout=10, heartbeat=0, close_timeout=2) as host:
         slow = await host.member("slow", receive_buffer=SMALL)
         ann, bob = await host.member("ann"), await host.member("bob")
         sent = 0
-        while all(link.writable for link in host.server._links):
+        while all(link.writable for link in host.server.connections):
             sent += 1
             await ann.send(message(bytes(60_000), sent))
             assert acked((await ann.heard_until(ACK))[-1])
@@ -202,21 +204,21 @@ async def test_nobody_waits_for_one_that_has_much_to_say() -> None:
 async def test_a_turn_ends_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """However little was judged by then: what a request costs is known when it is done."""
     turns: list[int] = []
-    work, turn = Server._work, Server._turn
+    work, run = Turns.work, Turns.run
 
-    def turning(server: Server) -> None:
+    def running(each: Turns) -> None:
         turns.append(0)
-        turn(server)
+        run(each)
 
-    def working(server: Server, link: Link, now: float, frames: int = FRAMES) -> int:
+    def working(each: Turns, connection: Connection, now: float, frames: int = FRAMES) -> int:
         turns[-1] += 1
-        host.loop.now += 0.4 * TURN_SECONDS
-        return work(server, link, now, frames)
+        host.loop.now += 0.4 * IN_SECONDS
+        return work(each, connection, now, frames)
 
     async with hosting(presence=False) as host:
         guests = [await host.member() for _ in range(9)]
-        monkeypatch.setattr(Server, "_turn", turning)
-        monkeypatch.setattr(Server, "_work", working)
+        monkeypatch.setattr(Turns, "run", running)
+        monkeypatch.setattr(Turns, "work", working)
 
         for guest in guests:
             guest.sock.send(ping(2))
@@ -314,11 +316,11 @@ async def test_nothing_is_left_of_those_who_have_gone() -> None:
             else:
                 guest.close()
         server = host.server
-        while server.tally.accepted <= 40 or server._handshakes or len(server._links) > 1:
+        while server.tally.accepted <= 40 or server.handshakes or len(server.connections) > 1:
             await bob.heard()
         await host.pass_time(5)
 
         gc.collect()
-        [link] = server._links
+        [link] = server.connections
         alive = [each for each in gc.get_objects() if type(each) is Session]
         assert alive == [link.session]

@@ -27,8 +27,9 @@ from eventcodec import (
     encode,
 )
 from eventcodec.limits import MAX_FRAME_CEILING
-from refserver.session.room import SEGMENT
-from refserver.session.session import HELD, HELD_BEFORE_LOGIN, OWN_CHARGE
+from refserver.session.log import SEGMENT
+from refserver.session.outbox import REPLY_CHARGE
+from refserver.session.session import HELD, HELD_BEFORE_LOGIN
 
 UNKNOWN = Unknown(type=0x42, body=b"?", seq=3)
 SHOUT = ApplicationEvent(type=0xC0, data=b"\x00\xff", seq=3)
@@ -264,10 +265,10 @@ def test_long_entries_are_given_piece_by_piece_and_whole() -> None:
     contents = ["x" * (3 * SEGMENT + 1), "y", "z" * SEGMENT]
     ann.ask(*(Message(content=content, seq=2) for content in contents))
 
-    first = bytes(bob.session.take())
+    first = bytes(bob.session.outbox.next_chunk())
     bob.say(Ping(seq=2))
     bob.work()
-    pieces = [first, *iter(lambda: bytes(bob.session.take()), b"")]
+    pieces = [first, *iter(lambda: bytes(bob.session.outbox.next_chunk()), b"")]
 
     facts = [Message(sender="ann", content=each, seq=n) for n, each in enumerate(contents, 1)]
     assert b"".join(pieces) == b"".join(map(encode, [*facts, Pong(seq=2)]))
@@ -283,7 +284,7 @@ def say_something(seat: Seat) -> None:
     "prepare",
     [
         say_something,
-        lambda seat: seat.session.end_of_input() or seat.ask(),
+        lambda seat: seat.session.receive_eof() or seat.ask(),
         lambda seat: seat.session.lost(),
         lambda seat: seat.session.goodbye(ErrorCode.TIMEOUT) or seat.hear(),
         lambda seat: seat.ask(Logout(seq=2)),
@@ -292,18 +293,18 @@ def say_something(seat: Seat) -> None:
 )
 def test_whoever_does_not_only_follow_the_log(prepare: Callable[[Seat], object]) -> None:
     bob = Hall().sit("bob")
-    assert bob.session.follows
+    assert bob.session.outbox.follows
 
     prepare(bob)
 
-    assert not bob.session.follows
+    assert not bob.session.outbox.follows
 
 
 def test_a_stranger_does_not_follow_the_log() -> None:
     stranger = Hall().sit()
     stranger.ask(Ping(seq=1))
 
-    assert not stranger.session.follows
+    assert not stranger.session.outbox.follows
 
 
 def test_whoever_has_begun_a_long_piece_does_not_follow_the_log_until_its_end() -> None:
@@ -312,8 +313,8 @@ def test_whoever_has_begun_a_long_piece_does_not_follow_the_log_until_its_end() 
     ann.ask(Message(content="x" * (2 * SEGMENT), seq=2))
 
     follows = []
-    while bob.session.take():
-        follows.append(bob.session.follows)
+    while bob.session.outbox.next_chunk():
+        follows.append(bob.session.outbox.follows)
 
     assert follows == [False, False, True]
 
@@ -323,7 +324,7 @@ def test_whoever_follows_the_log_may_be_put_behind_a_segment_of_it() -> None:
     ann, bob = hall.sit("ann"), hall.sit("bob")
     ann.ask(Message(content="a", seq=2))
 
-    _, bob.session.cursor = hall.room.log.segment(bob.session.cursor)
+    _, bob.session.outbox.cursor = hall.room.log.segment(bob.session.outbox.cursor)
 
     ann.ask(Message(content="b", seq=3))
     assert bob.hear() == [Message(sender="ann", content="b", seq=2)]
@@ -339,7 +340,7 @@ def test_whoever_falls_behind_reads_up_to_a_place_and_then_that_it_was_slow() ->
     for n in range(4):
         bob.ask(Message(content=str(n) * 60_000, seq=2))
 
-    first = decoded(ann.session.take())
+    first = decoded(ann.session.outbox.next_chunk())
     for n in range(4, 8):
         bob.ask(Message(content=str(n) * 60_000, seq=2))
     rest = ann.hear()
@@ -351,12 +352,16 @@ def test_whoever_falls_behind_reads_up_to_a_place_and_then_that_it_was_slow() ->
 def test_it_is_known_who_is_behind() -> None:
     hall = Hall(capacity=1_000, presence=False)
     ann, bob, stranger = hall.sit("ann"), hall.sit("bob"), hall.sit()
-    assert not ann.session.behind
+    assert not ann.session.outbox.is_behind
 
     bob.ask(Message(content="a", seq=2))
     bob.ask(Message(content="x" * 900, seq=3))
 
-    assert (ann.session.behind, bob.session.behind, stranger.session.behind) == (True, False, False)
+    assert (
+        ann.session.outbox.is_behind,
+        bob.session.outbox.is_behind,
+        stranger.session.outbox.is_behind,
+    ) == (True, False, False)
 
 
 def test_whoever_left_and_then_fell_behind_is_told_so() -> None:
@@ -369,7 +374,7 @@ def test_whoever_left_and_then_fell_behind_is_told_so() -> None:
     bob.ask(Message(content="x" * 2_000, seq=3))
 
     assert [code_of(event) for event in ann.hear()] == [(0, ErrorCode.SLOW_CONSUMER)]
-    assert ann.session.finished
+    assert ann.session.outbox.finished
 
 
 def test_a_resume_that_is_too_slow_for_its_replay_is_told_so() -> None:
@@ -382,7 +387,7 @@ def test_a_resume_that_is_too_slow_for_its_replay_is_told_so() -> None:
     bob.ask(Message(content="x" * 2_000, seq=3))
 
     assert code_of(again.hear()[-1]) == (0, ErrorCode.SLOW_CONSUMER)
-    assert again.session.finished
+    assert again.session.outbox.finished
 
 
 # ---------------------------------------------------------------- reading stops
@@ -391,7 +396,7 @@ def test_a_resume_that_is_too_slow_for_its_replay_is_told_so() -> None:
 @pytest.mark.proves("EP-7.2-2", "EP-4.2-1")
 @pytest.mark.parametrize(
     ("user", "most", "charge"),
-    [(None, HELD_BEFORE_LOGIN, 0), ("ann", HELD, OWN_CHARGE)],
+    [(None, HELD_BEFORE_LOGIN, 0), ("ann", HELD, REPLY_CHARGE)],
     ids=["stranger", "member"],
 )
 def test_whoever_does_not_read_replies_is_judged_and_read_no_further(
@@ -404,9 +409,9 @@ def test_whoever_does_not_read_replies_is_judged_and_read_no_further(
     seat.work()
 
     assert not seat.session.reading
-    answered = decoded(seat.session.take())
+    answered = decoded(seat.session.outbox.next_chunk())
     assert most <= len(answered) * (16 + charge) <= most + 256 * (16 + charge)
-    while seat.session.ready:
+    while seat.session.has_work:
         seat.work()
         answered += seat.hear()
     assert answered == [Pong(seq=seq) for seq in range(1, 10_000)]

@@ -28,7 +28,7 @@ def log_out(seat: Seat) -> None:
 
 
 def end_input(seat: Seat) -> None:
-    seat.session.end_of_input()
+    seat.session.receive_eof()
     seat.work()
 
 
@@ -48,8 +48,8 @@ def be_silent(seat: Seat) -> None:
 
 
 def take_no_byte(seat: Seat) -> None:
-    seat.session.stuck(seat.hall.now)
-    seat.hall.now += seat.hall.config.stalled
+    seat.session.deadlines.write_blocked(seat.hall.now)
+    seat.hall.now += seat.hall.config.write_timeout
     seat.session.tick(seat.hall.now)
 
 
@@ -100,7 +100,7 @@ def test_whoever_leaves_has_left_once_for_a_reason(
     assert [(each.user, each.why) for each in lefts] == [("ann", reason)]
     assert errors == ([(0, last)] if last else [])
     assert not any(isinstance(each, Left) for each in ann.heard_so_far)
-    assert ann.session.finished
+    assert ann.session.outbox.finished
 
 
 @pytest.mark.proves("EP-5.4-5")
@@ -148,7 +148,7 @@ def test_the_last_frame_stands_behind_everything_before_and_nothing_follows(
         Message(sender="bob", content="his", seq=4),
         *([last] if last else []),
     ]
-    assert ann.session.finished
+    assert ann.session.outbox.finished
     assert ann.ask(Message(content="too late", seq=9)) == []
     assert [event for event in bob.heard() if isinstance(event, Message)] == []
 
@@ -161,7 +161,7 @@ def test_the_frames_before_the_end_of_a_stream_are_answered_and_a_cut_one_has_no
     cut = encode(Message(content="cut", seq=4))[:-1]
 
     ann.say(Message(content="whole", seq=2), Ping(seq=3), cut)
-    ann.session.end_of_input()
+    ann.session.receive_eof()
     ann.work()
 
     assert ann.hear() == [Ack(position=3, seq=2), Pong(seq=3)]

@@ -24,7 +24,7 @@ from eventcodec import (
 )
 from eventcodec.limits import MAX_FRAME_BEFORE_WELCOME
 from refserver.server.auth import Proof
-from refserver.session.session import VERDICT_DELAY
+from refserver.session.session import REJECT_DELAY
 
 # ---------------------------------------------------------------- logging in
 
@@ -118,15 +118,15 @@ def test_a_wrong_credential_is_said_last_and_before_anything_else(login: Login) 
 
     assert stranger.ask(login, Login(user="ann", credential=GOOD, seq=2), Ping(seq=3)) == []
     assert not stranger.session.reading
-    hall.now += VERDICT_DELAY - 0.001
+    hall.now += REJECT_DELAY - 0.001
     assert stranger.tick() == []
     assert bob.heard() == []
 
     hall.now += 0.001
     [error] = stranger.tick()
     assert code_of(error) == (0, ErrorCode.UNAUTHORIZED)
-    assert stranger.session.finished
-    assert VERDICT_DELAY >= 0.1
+    assert stranger.session.outbox.finished
+    assert REJECT_DELAY >= 0.1
 
 
 @pytest.mark.proves("EP-6.1-7")
@@ -146,7 +146,7 @@ def test_a_name_that_is_not_granted_is_refused_with_the_code_of_the_reason(
     stranger = hall.sit()
 
     answers = stranger.ask(Login(user=user, credential=credential, seq=1))
-    hall.now += VERDICT_DELAY
+    hall.now += REJECT_DELAY
 
     assert code_of([*answers, *stranger.tick()][0])[1] == code
 
@@ -172,7 +172,7 @@ def test_an_answer_to_a_ticket_without_its_name_does_not_tell_whether_the_ticket
         bob = hall.sit()
         login = Login(user=user, credential=b"bob:" + word, ticket=ticket, position=1, seq=1)
         at_once = bob.ask(login)
-        hall.now += VERDICT_DELAY
+        hall.now += REJECT_DELAY
         answers.append([*at_once, *bob.tick()])
 
     assert answers[0] == answers[1]
@@ -292,7 +292,7 @@ def test_a_resume_ends_the_sessions_older_connection() -> None:
         Message(sender="bob", content="hi", seq=3),
         (0, ErrorCode.USER_TAKEN),
     ]
-    assert old.session.finished
+    assert old.session.outbox.finished
     assert heard[1:] == [
         Left(user="ann", reason=LeftReason.LOST, seq=4),
         Joined(user="ann", seq=5),
@@ -350,7 +350,7 @@ def test_a_resume_is_refused_whose_own_entries_would_push_out_what_it_is_to_read
         else:
             assert code_of(first) == (1, ErrorCode.HISTORY_GONE)
             assert hall.room.log.end == end
-            assert not ann.session.finished or not is_there
+            assert not ann.session.outbox.finished or not is_there
 
     assert outcomes == {Welcome, Error}
 

@@ -6,7 +6,7 @@ import pytest
 from tests.refserver.seats import Hall, code_of, in_short
 
 from eventcodec import ErrorCode, Event, Login, Message, Ping, Pong, encode
-from refserver.session.session import NEVER
+from refserver.session.deadlines import NEVER
 
 # ---------------------------------------------------------------- silence and deadlines
 
@@ -31,7 +31,7 @@ def test_the_defaults_grant_what_they_should() -> None:
 
     assert config.login_timeout >= 5
     assert config.frame_timeout >= 30
-    assert config.stalled >= 5
+    assert config.write_timeout >= 5
 
 
 @pytest.mark.proves("EP-9.1-1", "EP-9.1-2", "EP-9.1-4")
@@ -138,11 +138,11 @@ def test_the_clocks_stand_still_while_the_server_does_not_read(begun: bytes) -> 
     due = ann.session.due
 
     hall.now += 5
-    ann.session.deaf(hall.now)
+    ann.session.reading_paused(hall.now)
     hall.now += 1_000
     assert ann.session.due == NEVER
     ann.session.tick(hall.now)
-    ann.session.hears(hall.now)
+    ann.session.deadlines.reading_resumed(hall.now)
 
     assert ann.hear() == []
     assert ann.session.due == due + 1_000
@@ -152,7 +152,7 @@ def test_reading_on_without_a_pause_changes_no_clock() -> None:
     ann = Hall().sit("ann")
     due = ann.session.due
 
-    ann.session.hears(5_000)
+    ann.session.deadlines.reading_resumed(5_000)
 
     assert ann.session.due == due
 
@@ -162,29 +162,29 @@ def test_reading_on_without_a_pause_changes_no_clock() -> None:
 
 @pytest.mark.proves("EP-9.2-4")
 def test_a_member_that_takes_no_byte_is_evicted_and_then_given_up() -> None:
-    hall = Hall(stalled=10, close_timeout=2, heartbeat=0)
+    hall = Hall(write_timeout=10, close_timeout=2, heartbeat=0)
     ann = hall.sit("ann")
 
-    ann.session.stuck(hall.now)
+    ann.session.deadlines.write_blocked(hall.now)
     hall.now = ann.session.due
     ann.session.tick(hall.now)
-    assert not ann.session.hopeless
+    assert not ann.session.should_abort
     assert ann.session.due == hall.now + 2
 
     hall.now += 2
     ann.session.tick(hall.now)
-    assert ann.session.hopeless
+    assert ann.session.should_abort
 
 
 def test_a_member_that_takes_some_bytes_stays() -> None:
-    hall = Hall(stalled=10, heartbeat=0)
+    hall = Hall(write_timeout=10, heartbeat=0)
     ann = hall.sit("ann")
 
     for _ in range(5):
-        ann.session.stuck(hall.now)
+        ann.session.deadlines.write_blocked(hall.now)
         hall.now += 9
         ann.session.tick(hall.now)
-    ann.session.moves()
+    ann.session.deadlines.write_unblocked()
 
     assert ann.session.due == NEVER
     assert ann.heard() == []
@@ -192,15 +192,15 @@ def test_a_member_that_takes_some_bytes_stays() -> None:
 
 @pytest.mark.proves("EP-9.2-4")
 def test_a_connection_that_ends_and_takes_nothing_is_given_up() -> None:
-    hall = Hall(stalled=10)
+    hall = Hall(write_timeout=10)
     ann = hall.sit("ann")
     ann.session.goodbye(ErrorCode.TIMEOUT)
 
-    ann.session.stuck(hall.now)
+    ann.session.deadlines.write_blocked(hall.now)
     hall.now += 10
     ann.session.tick(hall.now)
 
-    assert ann.session.hopeless
+    assert ann.session.should_abort
 
 
 # ---------------------------------------------------------------- the rate limit

@@ -36,8 +36,9 @@ from tests.refserver.raw import (
 )
 from tests.refserver.stopped import hosting
 
-from refserver.server.server import Link, Server
-from refserver.session.room import ENTRY_CHARGE
+from refserver.server.connection import Connection
+from refserver.server.turn import Turns
+from refserver.session.log import ENTRY_CHARGE
 
 MIB = 1 << 20
 SMALL = 4_096
@@ -49,7 +50,7 @@ EACH = 128 * 1024
 EVICTED = b"\2"
 RATE = 200
 """Messages a second."""
-PATIENT = ("--heartbeat", "0", "--stalled", "600", "--close-timeout", "60")
+PATIENT = ("--heartbeat", "0", "--write-timeout", "600", "--close-timeout", "60")
 """Only the log is a limit."""
 
 
@@ -196,11 +197,11 @@ async def work_done(monkeypatch: pytest.MonkeyPatch, stalled: int) -> Counter[st
             for each in (ann, *readers):
                 await each.frame()
 
-        while sum(link.writable for link in host.server._links) > 9:
+        while sum(link.writable for link in host.server.connections) > 9:
             await say(60_000)
         with monkeypatch.context() as counted:
             work: Counter[str] = Counter()
-            for owner, name in ((os, "write"), (Link, "pass_on"), (Server, "_turn")):
+            for owner, name in ((os, "write"), (Connection, "pass_on"), (Turns, "run")):
                 counted.setattr(owner, name, counting(work, getattr(owner, name)))
             for _ in range(50):
                 await say(1_024)

@@ -26,7 +26,7 @@ from tests.refserver.raw import (
 )
 
 from refserver.client.status import fetch
-from refserver.session.room import KEPT_TICKETS
+from refserver.session.tickets import KEPT_BY_GUESTS
 
 MIB = 1 << 20
 CROWD = 10
@@ -39,8 +39,8 @@ OPTIONS = ("--log-bytes", str(MIB), "--heartbeat", "0", "--metrics", "0")
 
 
 def fill_tickets(server: Running, bob: Bystander) -> None:
-    """As many sessions as are kept to be resumed: from then on the oldest is forgotten."""
-    for number in range(KEPT_TICKETS):
+    """As many sessions of guests as are kept: from then on the oldest is forgotten."""
+    for number in range(KEPT_BY_GUESTS):
         with Client(server.port) as client:
             client.join()
         if number % 100 == 0:

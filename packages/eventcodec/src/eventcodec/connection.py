@@ -32,6 +32,7 @@ from .events import (
     Unknown,
     Welcome,
 )
+from .framing import word_of
 from .limits import (
     LENGTH_SIZE,
     MAX_FRAME_BEFORE_WELCOME,
@@ -44,6 +45,8 @@ from .limits import (
 from .states import REPLIES, SENDABLE, Role, State, kind_of, validate
 
 __all__ = ["ClientConnection", "InvalidRequest", "Reply", "ServerConnection"]
+
+_PONG = word_of(Pong.type)
 
 
 class Reply(NamedTuple):
@@ -377,6 +380,19 @@ class ServerConnection(Receiver[Request]):
             return None
         assert isinstance(event, Login | Message | Logout | Ping | ApplicationEvent)
         return event
+
+    def take_pongs(self, count: int) -> int:
+        """Take at most `count` Pongs, where they are next; returns how many.
+
+        `next_event` takes Pongs in silence, however many stand before a request. A server that
+        bounds the work of a turn calls this first, and `next_event` where it returns 0.
+        """
+        taken = 0
+        if self._open is None and validate(Role.SERVER, self._state, Pong.type) is None:
+            stream = self._stream
+            while taken < count and stream.next_word() == _PONG and stream.decode_one() is not None:
+                taken += 1
+        return taken
 
     def relay(self, position: int, count: int) -> list[bytes]:
         """Take the run of messages that is next, as the facts that they become.

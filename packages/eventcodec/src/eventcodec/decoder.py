@@ -260,6 +260,11 @@ class Stream:
         self.run = iter((event,))
         return True
 
+    def next_word(self) -> int | None:
+        """Version, type and reserved of the next frame; None where there is no whole one."""
+        frame = self._frame()
+        return None if frame is None else frame[2]
+
     def decode_one(self) -> Event | None:
         """Decode the event that is next; None where there is none. It is not in `run`."""
         frame = self._frame()

@@ -24,22 +24,26 @@ from eventcodec import (
     encode,
 )
 
+from ..server.connection import Connection
 from ..server.listener import Listeners
-from ..server.server import Link, Server
+from ..server.server import Server
+from ..server.turn import Turns
+from ..session.deadlines import Deadlines
 from ..session.room import Room
 from ..session.session import Session
+from ..session.state import State
 from .registry import Patch, mutant
 
 
 def limits(patch: Patch, before: int, after: Callable[[int], int]) -> None:
     def made(original: Any, self: Any, **named: Any) -> None:
         original(self, **named)
-        self._decoder.max_frame = before
+        self._stream.max_frame = before
 
     def reply(original: Any, self: Any, request: Any, event: Any) -> bytes:
         frame: bytes = original(self, request, event)
         if isinstance(event, Welcome):
-            self._decoder.max_frame = after(event.max_frame)
+            self._stream.max_frame = after(event.max_frame)
         return frame
 
     patch.around(ServerConnection, "__init__", made)
@@ -69,86 +73,89 @@ def _(patch: Patch) -> None:
 @mutant("refused-login-raises-the-limit", "the limit is raised by any Login")
 def _(patch: Patch) -> None:
     def login(original: Any, self: Any, login: Login, now: float) -> None:
-        self._conn._stream.max_frame = 65_536
+        self.conn._stream.max_frame = 65_536
         original(self, login, now)
 
-    patch.around(Session, "_login", login)
+    patch.around(Session, "login", login)
 
 
 @mutant("end-overtakes", "a client's end of stream overtakes what was sent before")
 def _(patch: Patch) -> None:
-    def work(original: Any, self: Any, link: Any, *arguments: Any) -> Any:
-        if link.eof and not link.session._ending:
-            link.session._finish(b"", LeftReason.LOST)
-            self.touched(link)
-        elif not link.eof and not hasattr(link, "late"):
-            link.late = True
-            self.loop.call_later(0.01, self.has_input, link)
+    def work(original: Any, self: Any, connection: Any, *arguments: Any) -> Any:
+        owner = connection.owner
+        if connection.eof and connection.session.state < State.DRAINING:
+            connection.session.finish(b"", LeftReason.LOST, State.DRAINING)
+            owner.has_output(connection)
+        elif not connection.eof and not hasattr(connection, "late"):
+            connection.late = True
+            owner.loop.call_later(0.01, owner.has_input, connection)
             return 0
-        if hasattr(link, "late"):
-            del link.late
-        return original(self, link, *arguments)
+        if hasattr(connection, "late"):
+            del connection.late
+        return original(self, connection, *arguments)
 
-    patch.around(Server, "_work", work)
+    patch.around(Turns, "work", work)
 
 
 @mutant("end-not-noticed", "a client's end of stream is not noticed")
 def _(patch: Patch) -> None:
-    patch.set(Session, "end_of_input", lambda self: None)
+    patch.set(Session, "receive_eof", lambda self: None)
 
 
 @mutant("end-answered", "an end of stream inside of a frame is MALFORMED")
 def _(patch: Patch) -> None:
     def end(original: Any, self: Any) -> None:
-        self.work(self._last_byte, 1 << 20)
-        if self._conn.held:
+        self.work(self.deadlines.last_byte, 1 << 20)
+        if self.conn.held:
             self.goodbye(ErrorCode.MALFORMED)
         else:
             original(self)
 
-    patch.around(Session, "end_of_input", end)
+    patch.around(Session, "receive_eof", end)
 
 
 @mutant("closed-at-once", "a connection is not closed in stages")
 def _(patch: Patch) -> None:
-    def close(original: Any, self: Any, link: Any) -> None:
-        if link.eof:
-            original(self, link)
+    def close(original: Any, self: Any) -> None:
+        if self.eof:
+            original(self)
             return
         # As where a socket is closed with unread input, without a race for the input.
-        link.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        link.abort()
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.abort()
 
-    patch.around(Server, "_close", close)
+    patch.around(Connection, "shut_down", close)
 
 
 @mutant("never-asks", "a silent member is not asked", needs=("heartbeat",), heartbeat=1)
 def _(patch: Patch) -> None:
-    def silence(original: Any, self: Any, now: float) -> None:
-        self._asked = True
-        original(self, now)
+    def silence(original: Any, self: Any, state: Any, now: float) -> Any:
+        self.ping_sent = True
+        return original(self, state, now)
 
-    patch.around(Session, "_tick_silence", silence)
+    patch.around(Deadlines, "check_silence", silence)
 
 
 @mutant("asks-again", "a silent member is asked again and again", needs=("heartbeat",), heartbeat=1)
 def _(patch: Patch) -> None:
-    def silence(original: Any, self: Any, now: float) -> None:
-        original(self, now)
-        if self._asked:
-            self._asked = False
-            self._last_byte = now
+    def silence(original: Any, self: Any, state: Any, now: float) -> Any:
+        due = list(original(self, state, now))
+        if self.ping_sent:
+            self.ping_sent = False
+            self.last_byte = now
+        return due
 
-    patch.around(Session, "_tick_silence", silence)
+    patch.around(Deadlines, "check_silence", silence)
 
 
 @mutant("whole-frames-only", "only whole frames end a silence", needs=("heartbeat",), heartbeat=1)
 def _(patch: Patch) -> None:
     def receive(original: Any, self: Any, data: bytes, now: float) -> None:
-        before, asked = self._last_byte, self._asked
+        deadlines = self.deadlines
+        before, asked = deadlines.last_byte, deadlines.ping_sent
         original(self, data, now)
         if len(data) < 16:
-            self._last_byte, self._asked = before, asked
+            deadlines.last_byte, deadlines.ping_sent = before, asked
 
     patch.around(Session, "receive", receive)
 
@@ -156,10 +163,11 @@ def _(patch: Patch) -> None:
 @mutant("pong-is-silence", "a Pong does not end a silence", needs=("heartbeat",), heartbeat=1)
 def _(patch: Patch) -> None:
     def receive(original: Any, self: Any, data: bytes, now: float) -> None:
-        before, asked = self._last_byte, self._asked
+        deadlines = self.deadlines
+        before, asked = deadlines.last_byte, deadlines.ping_sent
         original(self, data, now)
         if len(data) == 16 and data[5] == Pong.type:
-            self._last_byte, self._asked = before, asked
+            deadlines.last_byte, deadlines.ping_sent = before, asked
 
     patch.around(Session, "receive", receive)
 
@@ -168,8 +176,8 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     def goodbye(original: Any, self: Any, code: ErrorCode, *arguments: Any) -> None:
         if code is ErrorCode.TIMEOUT and self.member is not None:
-            self._conn.goodbye(code)
-            self._finish(self._conn.data_to_send(), LeftReason.EVICTED)
+            self.conn.goodbye(code)
+            self.finish(self.conn.data_to_send(), LeftReason.EVICTED, State.DRAINING)
         else:
             original(self, code, *arguments)
 
@@ -183,7 +191,7 @@ def _(patch: Patch) -> None:
 
         def ask() -> None:
             if link.session.member is None:
-                link.session._put_first(encode(Ping(seq=1)))
+                link.session.outbox.add_preamble(encode(Ping(seq=1)))
 
         self.loop.call_later(0.9, ask)
 
@@ -199,7 +207,7 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     def goodbye(original: Any, self: Any, code: ErrorCode, *arguments: Any) -> None:
         if code is ErrorCode.TIMEOUT and self.member is None:
-            self._finish(b"", LeftReason.LOST)
+            self.finish(b"", LeftReason.LOST, State.DRAINING)
         else:
             original(self, code, *arguments)
 
@@ -208,19 +216,20 @@ def _(patch: Patch) -> None:
 
 @mutant("waits-for-the-slowest", "nobody is served while one does not read")
 def _(patch: Patch) -> None:
-    def work(original: Any, self: Any, link: Any, *arguments: Any) -> Any:
-        if any(not each.writable and not each.closed for each in self._links):
-            self.loop.call_later(0.02, self.has_input, link)
+    def work(original: Any, self: Any, connection: Any, *arguments: Any) -> Any:
+        owner = connection.owner
+        if any(not each.writable and not each.closed for each in owner.connections):
+            owner.loop.call_later(0.02, owner.has_input, connection)
             return 0
-        return original(self, link, *arguments)
+        return original(self, connection, *arguments)
 
-    patch.around(Server, "_work", work)
+    patch.around(Turns, "work", work)
 
 
 @mutant("skips-for-the-slow", "a slow member loses entries", needs=("evicts",), log_bytes=1 << 20)
 def _(patch: Patch) -> None:
-    def evict(self: Any) -> None:
-        self.cursor = self._log.end
+    def evict(self: Any, ran_out: str = "log") -> None:
+        self.outbox.cursor = self.room.log.end
 
     patch.set(Session, "evict", evict)
 
@@ -241,7 +250,7 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     def goodbye(original: Any, self: Any, code: ErrorCode, *arguments: Any) -> None:
         if code is ErrorCode.SHUTTING_DOWN:
-            self._finish(b"", LeftReason.LOST)
+            self.finish(b"", LeftReason.LOST, State.DRAINING)
         else:
             original(self, code, *arguments)
 
@@ -252,7 +261,7 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     def goodbye(original: Any, self: Any, code: ErrorCode, *arguments: Any) -> None:
         if code is ErrorCode.SHUTTING_DOWN:
-            self.cursor = self._log.end
+            self.outbox.cursor = self.room.log.end
         original(self, code, *arguments)
 
     patch.around(Session, "goodbye", goodbye)
@@ -262,7 +271,7 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     def goodbye(original: Any, self: Any, code: ErrorCode, *arguments: Any) -> None:
         if code is ErrorCode.SHUTTING_DOWN and self.member is None:
-            self._finish(b"", LeftReason.LOST)
+            self.finish(b"", LeftReason.LOST, State.DRAINING)
         else:
             original(self, code, *arguments)
 
@@ -281,7 +290,7 @@ def _(patch: Patch) -> None:
     def over(original: Any, self: Any, *arguments: Any) -> None:
         original(self, *arguments)
         if self.ended.is_set():
-            close(self._listeners)
+            close(self.listeners)
 
     patch.set(Listeners, "close", lambda self: None)
     patch.around(Server, "opened", opened)
@@ -308,7 +317,7 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     def lost(original: Any, self: Any, exc: Exception | None) -> None:
         original(self, exc)
-        for link in list(self.server._links) if exc is not None else ():
-            link.session.goodbye(ErrorCode.INTERNAL)
+        for connection in list(self.owner.connections) if exc is not None else ():
+            connection.session.goodbye(ErrorCode.INTERNAL)
 
-    patch.around(Link, "connection_lost", lost)
+    patch.around(Connection, "connection_lost", lost)

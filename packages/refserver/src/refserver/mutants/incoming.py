@@ -233,7 +233,7 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     def receive(original: Any, self: Any, data: bytes, now: float) -> None:
         length = int.from_bytes(data[:4], "big")
-        short = self._conn.held == 0 and 12 <= length <= 4_096
+        short = self.conn.held == 0 and 12 <= length <= 4_096
         original(self, data[: 4 + length] if short else data, now)
 
     patch.around(Session, "receive", receive)

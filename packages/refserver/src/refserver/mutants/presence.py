@@ -24,10 +24,12 @@ from eventcodec import (
     encode,
 )
 
-from ..server.auth import Proof
 from ..session import names, session
+from ..session.context import Proof
+from ..session.outbox import Outbox
 from ..session.room import LoginRefused, Room
-from ..session.session import NEVER, Session
+from ..session.session import Session
+from ..session.state import State
 from .registry import Patch, mutant
 from .replying import on_reply
 
@@ -39,7 +41,7 @@ def _(patch: Patch) -> None:
         original(self, *arguments)
         self.presence = presence
 
-    patch.around(Room, "_admit", admit)
+    patch.around(Room, "admit", admit)
 
 
 def on_leave(patch: Patch, how: Callable[[Any, LeftReason], LeftReason]) -> None:
@@ -166,7 +168,7 @@ def _(patch: Patch) -> None:
     numbers = count(1)
 
     def made(original: Any, self: Any, **named: Any) -> None:
-        original(self, **(named | {"tickets": lambda: next(numbers)}))
+        original(self, **(named | {"new_ticket": lambda: next(numbers)}))
 
     patch.around(Room, "__init__", made)
 
@@ -184,21 +186,21 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     def join(original: Any, self: Any, *arguments: Any, **named: Any) -> None:
         original(self, *arguments, **named)
-        self.cursor -= 1
+        self.outbox.cursor -= 1
 
-    patch.around(Session, "_join", join)
+    patch.around(Session, "join", join)
 
 
 @mutant("strangers-read", "who is not logged in reads facts too")
 def _(patch: Patch) -> None:
     def from_log(original: Any, self: Any, stop: int | None = None) -> bytes:
-        if self.member is not None or self._ending:
+        if self.in_log or self.closed:
             return original(self, stop)  # type: ignore[no-any-return]
-        cursor = max(self.cursor, self._log.end - 1)
-        data, self.cursor = self._log.segment(cursor, None)
+        cursor = max(self.cursor, self.log.end - 1)
+        data, self.cursor = self.log.segment(cursor, None)
         return data  # type: ignore[no-any-return]
 
-    patch.around(Session, "_from_log", from_log)
+    patch.around(Outbox, "read_log", from_log)
 
 
 @mutant("credential-judged-though-open", "a credential is refused where none is asked for")
@@ -209,17 +211,17 @@ def _(patch: Patch) -> None:
         else:
             original(self, login, now)
 
-    patch.around(Session, "_login", login)
+    patch.around(Session, "login", login)
 
 
 @mutant("refused-login-ends", "a refused Login ends the connection")
 def _(patch: Patch) -> None:
     def login(original: Any, self: Any, login: Login, now: float) -> None:
         original(self, login, now)
-        if self.member is None and self._verdict == NEVER:
+        if self.member is None and self.state != State.REJECTED:
             self.goodbye(ErrorCode.MALFORMED)
 
-    patch.around(Session, "_login", login)
+    patch.around(Session, "login", login)
 
 
 @mutant("refused-login-enters", "a refused Login is told as an arrival")
@@ -236,21 +238,12 @@ def _(patch: Patch) -> None:
 
 @mutant("unauthorized-at-once", "UNAUTHORIZED is sent without delay", needs=("credentials",))
 def _(patch: Patch) -> None:
-    patch.set(session, "VERDICT_DELAY", 0.0)
+    patch.set(session, "REJECT_DELAY", 0.0)
 
 
 @mutant("any-credential-accepted", "a wrong credential is accepted", needs=("credentials",))
 def _(patch: Patch) -> None:
-    def login(original: Any, self: Any, login: Login, now: float) -> None:
-        self._auth = _Everybody()
-        original(self, login, now)
-
-    patch.around(Session, "_login", login)
-
-
-class _Everybody:
-    def judge(self, user: str, credential: bytes, certified: str) -> Proof:
-        return Proof()
+    patch.set(Session, "authenticate", lambda self, login: Proof())
 
 
 @mutant(
@@ -259,23 +252,22 @@ class _Everybody:
 def _(patch: Patch) -> None:
     def login(original: Any, self: Any, login: Login, now: float) -> None:
         if names.fault_of(login.user):
-            self._reply(self._replied(login, Error(code=ErrorCode.BAD_USER)))
+            self.reply(self.answer(login, Error(code=ErrorCode.BAD_USER)))
         else:
             original(self, login, now)
 
-    patch.around(Session, "_login", login)
+    patch.around(Session, "login", login)
 
 
 @mutant("refusal-stops-the-world", "a delayed refusal stops the server", needs=("credentials",))
 def _(patch: Patch) -> None:
     def login(original: Any, self: Any, login: Login, now: float) -> None:
         original(self, login, now)
-        if self._verdict != NEVER:
-            time.sleep(session.VERDICT_DELAY)  # what the mutant is about: everybody waits
-            self._verdict = NEVER
+        if self.state == State.REJECTED:
+            time.sleep(session.REJECT_DELAY)  # what the mutant is about: everybody waits
             self.goodbye(ErrorCode.UNAUTHORIZED)
 
-    patch.around(Session, "_login", login)
+    patch.around(Session, "login", login)
 
 
 @mutant(

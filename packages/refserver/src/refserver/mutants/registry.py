@@ -3,7 +3,7 @@
 Rule: what a mutant replaces can be put back, so that a test may try them all in one
 process.
 
-Layer: the ground of the mutants.
+Layer: above `seams`, below every mutant.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from .seams import SEAMS
 
 __all__ = ["MUTANTS", "Mutant", "Patch", "mutant"]
 
@@ -47,7 +49,12 @@ class Mutant:
 
     def install(self, set: Set = setattr) -> None:
         """Break the server of this process."""
-        self.apply(Patch(set))
+
+        def at_seam(owner: Any, name: str, value: object) -> None:
+            assert name in SEAMS.get(owner, ()), f"{self.name}: {owner}.{name} is no seam"
+            set(owner, name, value)
+
+        self.apply(Patch(at_seam))
 
 
 MUTANTS: dict[str, Mutant] = {}

@@ -28,7 +28,10 @@ from eventcodec import (
 )
 
 from ..server.server import Server
-from ..session.session import Own, Session
+from ..server.turn import Turns
+from ..session.outbox import Reply
+from ..session.session import Session
+from ..session.state import State
 from .registry import Patch, mutant
 
 
@@ -163,7 +166,7 @@ def on_refused(patch: Patch, answer: Callable[[Any, InvalidRequest], bool]) -> N
         if not (isinstance(request, InvalidRequest) and answer(self, request)):
             original(self, request, now)
 
-    patch.around(Session, "_answer", instead)
+    patch.around(Session, "handle", instead)
 
 
 @mutant("unknown-type-ends", "an unknown type ends the connection")
@@ -178,7 +181,7 @@ def _(patch: Patch) -> None:
 
 
 def refuse_as(self: Any, request: InvalidRequest, code: ErrorCode) -> None:
-    self._reply(self._replied(request, Error(code=code)))
+    self.reply(self.answer(request, Error(code=code)))
 
 
 @mutant("unknown-type-after-state", "before login an unknown type is LOGIN_REQUIRED")
@@ -219,8 +222,8 @@ def _(patch: Patch) -> None:
     def answer(self: Any, request: InvalidRequest) -> bool:
         again = request.error.code == ErrorCode.ALREADY_LOGGED_IN
         if again:
-            self._replied(request, request.error)
-            self._reply(encode(Ack(position=0, seq=request.seq)))
+            self.answer(request, request.error)
+            self.reply(encode(Ack(position=0, seq=request.seq)))
         return again
 
     on_refused(patch, answer)
@@ -231,7 +234,7 @@ def _(patch: Patch) -> None:
     def answer(self: Any, request: InvalidRequest) -> bool:
         unexpected = request.error.code == ErrorCode.UNEXPECTED_EVENT
         if unexpected:
-            self._replied(request, request.error)
+            self.answer(request, request.error)
         return unexpected
 
     on_refused(patch, answer)
@@ -241,8 +244,8 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     def answer(self: Any, request: InvalidRequest) -> bool:
         if self.member is not None and request.error.code == ErrorCode.UNKNOWN_TYPE:
-            body = encode(Unknown(type=0x0B, body=b"", seq=self._log.end + 1))
-            self._log.append(body)
+            body = encode(Unknown(type=0x0B, body=b"", seq=self.room.log.end + 1))
+            self.room.log.append(body)
         return False
 
     on_refused(patch, answer)
@@ -252,18 +255,18 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     def instead(original: Any, self: Any, request: Any, now: float) -> None:
         if isinstance(request, Ping) and self.member is None:
-            self._reply(self._replied(request, Error(code=ErrorCode.LOGIN_REQUIRED)))
+            self.reply(self.answer(request, Error(code=ErrorCode.LOGIN_REQUIRED)))
         else:
             original(self, request, now)
 
-    patch.around(Session, "_answer", instead)
+    patch.around(Session, "handle", instead)
 
 
 @mutant("greeting", "the server speaks first")
 def _(patch: Patch) -> None:
-    def opened(original: Any, self: Any, link: Any) -> None:
-        original(self, link)
-        link.session._put_first(encode(Ping(seq=1)))
+    def opened(original: Any, self: Any, connection: Any) -> None:
+        original(self, connection)
+        connection.session.outbox.add_preamble(encode(Ping(seq=1)))
 
     patch.around(Server, "opened", opened)
 
@@ -272,28 +275,28 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     def reply(original: Any, self: Any, data: bytes) -> None:
         # Only before its own: whether others' entries are still due is the machine's to say.
-        self._put_first(data) if self._own else original(self, data)
+        self.outbox.add_preamble(data) if self.outbox.replies else original(self, data)
 
-    patch.around(Session, "_reply", reply)
+    patch.around(Session, "reply", reply)
 
 
 @mutant("entries-told-late", "entries are told a moment later, replies and errors at once")
 def _(patch: Patch) -> None:
-    def fan_out(original: Any, self: Any, start: int) -> None:
+    def send_entries(original: Any, self: Any, *arguments: Any) -> None:
         if hasattr(self, "late"):
             self.late.cancel()  # else what is told late would take along what came since
-        self.late = self.loop.call_later(0.1, original, self, start)
+        self.late = self.loop.call_later(0.1, original, self, *arguments)
 
-    patch.around(Server, "_fan_out", fan_out)
-    patch.around(Session, "_reply", lambda original, self, data: self._put_first(data))
+    patch.around(Turns, "send_entries", send_entries)
+    patch.around(Session, "reply", lambda original, self, data: self.outbox.add_preamble(data))
 
 
 @mutant("goodbye-overtakes", "a fatal error throws away the replies that are due")
 def _(patch: Patch) -> None:
     def goodbye(original: Any, self: Any, *arguments: Any) -> None:
-        if not self._ending:
-            self._own.clear()
-            self._head.clear()
+        if self.state < State.DRAINING:
+            self.outbox.replies.clear()
+            self.outbox.preamble.clear()
         original(self, *arguments)
 
     patch.around(Session, "goodbye", goodbye)
@@ -333,9 +336,9 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     def answer(self: Any, request: InvalidRequest) -> bool:
         if self.member is not None and request.error.code == ErrorCode.UNKNOWN_TYPE:
-            before = self._log.end
-            self._log.append(encode(Unknown(type=0x0B, seq=before + 1)))
-            self._put(Own(before, before + 1, b""))
+            before = self.room.log.end
+            self.room.log.append(encode(Unknown(type=0x0B, seq=before + 1)))
+            self.outbox.add(Reply(before, before + 1, b""))
         return False
 
     on_refused(patch, answer)

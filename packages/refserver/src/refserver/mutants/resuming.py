@@ -20,10 +20,12 @@ from eventcodec import (
     encode,
 )
 
-from ..server.server import Link
+from ..server.connection import Connection
 from ..session import names
+from ..session.deadlines import NEVER
 from ..session.room import LoginRefused, Room
-from ..session.session import NEVER, Session
+from ..session.session import Session
+from ..session.state import State
 from .registry import Patch, mutant
 from .replying import on_reply
 
@@ -112,26 +114,26 @@ def _(patch: Patch) -> None:
 
 @mutant("unknown-ticket-is-fresh", "an unknown ticket is taken for a fresh login")
 def _(patch: Patch) -> None:
-    def resume(original: Any, self: Any, login: Login, user: str) -> None:
+    def resume(original: Any, self: Any, login: Login, user: str, now: float) -> None:
         try:
-            original(self, login, user)
+            original(self, login, user, now)
         except LoginRefused as refused:
             if refused.code is not ErrorCode.HISTORY_GONE:
                 raise
-            self._join(login, user, bound=False)
+            self.join(login, user, bound=False)
 
-    patch.around(Session, "_resume", resume)
+    patch.around(Session, "resume", resume)
 
 
 @mutant("position-alone-is-fresh", "a position without a ticket is ignored")
 def _(patch: Patch) -> None:
-    def resume(original: Any, self: Any, login: Login, user: str) -> None:
+    def resume(original: Any, self: Any, login: Login, user: str, now: float) -> None:
         if login.ticket:
-            original(self, login, user)
+            original(self, login, user, now)
         else:
-            self._join(login, user, bound=False)
+            self.join(login, user, bound=False)
 
-    patch.around(Session, "_resume", resume)
+    patch.around(Session, "resume", resume)
 
 
 @mutant("ticket-once", "a resume gets another ticket")
@@ -147,17 +149,17 @@ def _(patch: Patch) -> None:
 
 
 def on_resume(patch: Patch, after: Callable[[Any, Login], None]) -> None:
-    def resume(original: Any, self: Any, login: Login, user: str) -> None:
-        original(self, login, user)
+    def resume(original: Any, self: Any, login: Login, user: str, now: float) -> None:
+        original(self, login, user, now)
         after(self, login)
 
-    patch.around(Session, "_resume", resume)
+    patch.around(Session, "resume", resume)
 
 
 @mutant("replay-one-late", "a replay begins one entry too late")
 def _(patch: Patch) -> None:
     def after(self: Any, login: Login) -> None:
-        self.cursor = min(self.cursor + 1, self._log.end)
+        self.outbox.cursor = min(self.outbox.cursor + 1, self.room.log.end)
 
     on_resume(patch, after)
 
@@ -165,7 +167,7 @@ def _(patch: Patch) -> None:
 @mutant("replay-of-everything", "a replay begins with the session")
 def _(patch: Patch) -> None:
     def after(self: Any, login: Login) -> None:
-        self.cursor = self.member.since
+        self.outbox.cursor = self.member.since
 
     on_resume(patch, after)
 
@@ -184,7 +186,7 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     def goodbye(original: Any, self: Any, code: ErrorCode, *arguments: Any) -> None:
         if code is ErrorCode.USER_TAKEN:
-            self._finish(b"", LeftReason.LOST)
+            self.finish(b"", LeftReason.LOST, State.DRAINING)
         else:
             original(self, code, *arguments)
 
@@ -195,8 +197,8 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     def goodbye(original: Any, self: Any, code: ErrorCode, *arguments: Any) -> None:
         if code is ErrorCode.USER_TAKEN and self.member is not None:
-            self._conn.goodbye(code)
-            self._finish(self._conn.data_to_send(), LeftReason.LEFT)
+            self.conn.goodbye(code)
+            self.finish(self.conn.data_to_send(), LeftReason.LEFT, State.DRAINING)
         else:
             original(self, code, *arguments)
 
@@ -219,13 +221,12 @@ def _(patch: Patch) -> None:
 
 @mutant("past-connection-speaks", "after a takeover the older connection's messages are entered")
 def _(patch: Patch) -> None:
-    def updated(original: Any, self: Any, nbytes: int) -> None:
-        data = bytes(self.buffer[:nbytes])
+    def received(original: Any, self: Any, data: bytes) -> None:
         if self.close_by != NEVER and data[5:6] == b"\x02" and self.session.member is not None:
-            log, user = self.server.room.log, self.session.member.user
+            log, user = self.owner.room.log, self.session.member.user
             said = Message(content=data[17:].decode(), sender=user, seq=log.end + 1)
             log.append(encode(said))
-            self.server._need_turn()
-        original(self, nbytes)
+            self.owner.has_output(self)
+        original(self, data)
 
-    patch.around(Link, "buffer_updated", updated)
+    patch.around(Connection, "received", received)

@@ -21,8 +21,9 @@ from eventcodec import (
     encode,
 )
 
-from ..server.server import Link
-from ..session.session import Own, Session
+from ..server.connection import Connection
+from ..session.outbox import Reply
+from ..session.session import Session
 from .registry import Patch, mutant
 from .replying import no_fast_path
 
@@ -46,20 +47,20 @@ def on_say(patch: Patch, change: Callable[[Any, Saying], Saying | None]) -> None
             Saying(self.member.user, getattr(said, "content", ""), getattr(said, "data", b"")),
         )
         if told is None:
-            self._reply(self._replied(said, Ack(position=0)))
+            self.reply(self.answer(said, Ack(position=0)))
             return
-        start = self._log.end
+        start = self.room.log.end
         fact: Any = Message(content=told.content, sender=told.sender, seq=start + 1)
         if isinstance(said, ApplicationEvent):
             fact = ApplicationEvent(
                 type=said.type, data=told.data, sender=told.sender, seq=start + 1
             )
         frame = encode(fact)
-        position = self._log.append(frame)
-        ack = self._replied(said, Ack(position=position))
-        self._put(Own(start, position, frame + ack if told.echo else ack))
+        position = self.room.log.append(frame)
+        ack = self.answer(said, Ack(position=position))
+        self.outbox.add(Reply(start, position, frame + ack if told.echo else ack))
 
-    patch.around(Session, "_say", say)
+    patch.around(Session, "publish", say)
 
 
 def say_mutant(name: str, wrong: str, change: Callable[[Any, Saying], Saying | None]) -> None:
@@ -116,16 +117,16 @@ def _(patch: Patch) -> None:
 
     def say(original: Any, self: Any, said: Any) -> None:
         original(self, said)
-        own = self._own[-1]
+        own = self.outbox.replies[-1]
         frame = encode(Message(content=said.content, sender=self.member.user, seq=own.stop + 1))
-        self._log.append(frame)
+        self.room.log.append(frame)
 
     def guarded(original: Any, self: Any, said: Any) -> None:
         (say if isinstance(said, Message) and said.content else lambda o, s, m: o(s, m))(
             original, self, said
         )
 
-    patch.around(Session, "_say", guarded)
+    patch.around(Session, "publish", guarded)
 
 
 @mutant("position-of-the-turn", "all Acks of one turn have the position of the last entry")
@@ -146,15 +147,15 @@ def _(patch: Patch) -> None:
     no_fast_path(patch)
 
     def say(original: Any, self: Any, said: Any) -> None:
-        start = self._log.end
+        start = self.room.log.end
         fact = replace(said, sender=self.member.user) if isinstance(said, Message) else None
         if fact is None:
             original(self, said)
             return
-        position = self._log.append(encode(fact))
-        self._put(Own(start, position, self._replied(said, Ack(position=position))))
+        position = self.room.log.append(encode(fact))
+        self.outbox.add(Reply(start, position, self.answer(said, Ack(position=position))))
 
-    patch.around(Session, "_say", say)
+    patch.around(Session, "publish", say)
 
 
 say_mutant(
@@ -166,14 +167,14 @@ say_mutant(
 
 @mutant("one-at-a-time", "who speaks before the last speaker did something else is not heard")
 def _(patch: Patch) -> None:
-    def updated(original: Any, self: Any, nbytes: int) -> None:
-        server = self.server
+    def received(original: Any, self: Any, data: bytes) -> None:
+        server = self.owner
         floor = getattr(server, "floor", None)
-        speaks = self.session.member is not None and self.buffer[5] == Message.type
+        speaks = self.session.member is not None and data[5:6] == bytes([Message.type])
         if speaks and floor not in (None, self) and not floor.closed:
             return
         if speaks or floor is self:
             server.floor = self if speaks else None
-        original(self, nbytes)
+        original(self, data)
 
-    patch.around(Link, "buffer_updated", updated)
+    patch.around(Connection, "received", received)

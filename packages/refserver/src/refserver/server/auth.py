@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..session import names
+from ..session.context import Authenticator, Proof
 from . import files
 from .config import Config, Unusable
 from .logs import note
@@ -27,28 +28,13 @@ from .logs import note
 __all__ = ["Auth", "Certificates", "Every", "OpenDoor", "Proof", "Tokens", "door", "new_token"]
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """A credential that was accepted; `user` is the name it proves, empty where any is free."""
-
-    user: str = ""
-
-
-class Auth(Protocol):
-    """Judges credentials."""
-
-    def judge(self, user: str, credential: bytes, certified: str) -> Proof | None:
-        """What the credential proves about `user`, the name asked for, or None.
-
-        `certified` is the name in the client's certificate, empty without one.
-        """
-        ...
+class Auth(Authenticator, Protocol):
+    """Judges credentials, and can be told to look at its files again."""
 
     def reload(self) -> Iterable[None]:
-        """Look again at what it judges by, a slice of the work with each step.
+        """Look again at what it judges by, in slices: it is done when the iterable ends.
 
-        The caller serves its clients between two steps. The change takes effect with the
-        last one. Raises Unusable, and then nothing has changed.
+        Raises Unusable, and then nothing has changed.
         """
         ...
 

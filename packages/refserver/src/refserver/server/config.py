@@ -239,7 +239,7 @@ class Config:
         least=0.01,
         most=A_DAY,
     )
-    stalled: float = option(
+    write_timeout: float = option(
         10.0,
         "a member that takes no byte for so long is evicted",
         group=TIME,

@@ -8,9 +8,11 @@ Layer: the ground of refserver, beside `config`.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from ..session.context import Counters
 
 __all__ = ["FIGURES", "PREFIX", "Figure", "Tally", "Values", "why_not"]
 
@@ -27,15 +29,11 @@ class Tally:
 
     accepted: int = 0
     turned_away: int = 0
-    logins: int = 0
-    requests: int = 0
     carried: int = 0  # entries, to connections that are gone
-    replies: int = 0  # that made no entry, and pings
     bytes_in: int = 0
     bytes_out: int = 0
-    errors: Counter[str] = field(default_factory=Counter)
-    evictions: Counter[str] = field(default_factory=Counter)
     lags: deque[float] = field(default_factory=lambda: deque([0.0], maxlen=15))
+    sessions: Counters = field(default_factory=Counters)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ def expose(server: Server, port: int) -> Exposition:
     with listening(f"{spelled('127.0.0.1', port)} for --metrics"):
         chosen = exposition.open(port)
     note("metrics", url=f"http://127.0.0.1:{chosen}/metrics")
-    server.probe(server.now())
+    server.probe(server.loop.time())
     return exposition
 
 

@@ -1,0 +1,104 @@
+"""The points of the product that a mutant may replace.
+
+Rule: a mutant replaces what stands in `SEAMS` and nothing else, and uses public names. So a
+change inside a module breaks no mutant; who changes a seam looks for it here.
+
+A mutant wraps one of these by `patch.around(owner, name, wrapper)`; `wrapper` is called with
+the original, then with the arguments of the call. Of what it is handed it may use:
+
+* a `Session`: `room` (its `log`, `members`), `member`, `state`, `outbox`, `deadlines`, `conn`
+  (eventcodec's `ServerConnection`), and every public method;
+* an `Outbox`: `log`, `cursor`, `in_log`, `closed`, `replies`, `preamble`, `add`, `add_here`,
+  `add_preamble`;
+* a `Connection`: `owner` (the `Server`: `loop`, `clock`, `room`, `connections`, `has_input`,
+  `has_output`), `session`, `eof`, `writable`, `closed`, `close_by`, `abort`.
+
+Layer: above `server`, below every mutant.
+"""
+
+from __future__ import annotations
+
+from eventcodec import ServerConnection
+
+from ..server.connection import Connection
+from ..server.listener import Listeners
+from ..server.server import Server
+from ..server.turn import Turns
+from ..session import names, session
+from ..session.deadlines import Deadlines
+from ..session.outbox import Outbox
+from ..session.room import Room
+from ..session.session import Session
+from ..session.tickets import Tickets
+
+__all__ = ["SEAMS"]
+
+SEAMS: dict[object, dict[str, str]] = {
+    Session: {
+        "receive": "(data, now): what came, in any pieces",
+        "receive_eof": "(): the client's end of stream",
+        "work": "(now, frames): validate and carry out what came; returns the entries made",
+        "reading": "property: whether more input is wanted",
+        "handle": "(request, now): carry out one request that is not relayed, and reply",
+        "publish": "(said): enter one message, and acknowledge it",
+        "login": "(login, now): credential, name, then `join` or `resume`",
+        "authenticate": "(login): what the credential proves, or None",
+        "join": "(login, user, bound=): begin a session",
+        "resume": "(login, user, now): go on with a session",
+        "welcome": "(login, member, cursor): the client becomes a member",
+        "logout": "(logout): the member leaves by itself",
+        "reply": "(data): queue a reply that made no entry",
+        "goodbye": "(code, text): end the connection with an Error",
+        "evict": "(ran_out): end the connection of a client that did not keep up",
+        "finish": "(last, reason, state): queue the last frame; the member leaves",
+        "lost": "(): the transport is gone",
+        "tick": "(now): do what is due",
+    },
+    Outbox: {
+        "add": "(reply): a reply in its place of the log",
+        "read_log": "(stop): the next segment of the log; moves `cursor`",
+        "next_chunk": "(): what is written next",
+    },
+    Deadlines: {
+        "received": "(now): a byte came",
+        "check_silence": "(state, now): what is due because the client sent nothing",
+    },
+    Room: {
+        "__init__": "(capacity=, presence=, new_ticket=)",
+        "enter": "(session, user, bound=): a new member, and its place in the log",
+        "find": "(user, ticket, position): whose ticket this is; raises LoginRefused",
+        "resume": "(member, session): a member comes back",
+        "admit": "(member, session): both of these: its name is taken, `Joined` is entered",
+        "leave": "(member, reason): its name is free, `Left` is entered; returns its position",
+        "shut": "(): the server stops",
+    },
+    Tickets: {"find": "(ticket): the membership that it names, or None"},
+    Connection: {
+        "received": "(data): what came from the socket",
+        "shut_down": "(): the last byte was written: close in stages",
+        "connection_lost": "(exc): the socket is closed",
+    },
+    Turns: {
+        "work": "(connection, now, frames): one client's part of a turn",
+        "send_entries": "(start, size): write entries to everybody",
+    },
+    Server: {
+        "opened": "(connection): a connection is there",
+        "lost": "(connection): a connection is gone",
+        "superseded": "(connection): it was taken over",
+        "stop": "(): shut down in good order",
+    },
+    Listeners: {"close": "(): accept no more"},
+    names: {
+        "fault_of": "(name): what is wrong with a name, or None",
+        "key_of": "(name): what equal names have in common",
+    },
+    session: {"REJECT_DELAY": "seconds until UNAUTHORIZED is sent"},
+    ServerConnection: {
+        "__init__": "(): the state machine of one connection",
+        "relay": "(position, count): the run of messages that is next",
+        "reply": "(request, event): the frame of a reply",
+        "goodbye": "(code, text): the last frame",
+    },
+}
+"""What may be replaced: by owner, each name with its arguments and what it does."""

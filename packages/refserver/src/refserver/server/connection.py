@@ -1,0 +1,384 @@
+"""One socket, from accept to close.
+
+Rule: the only module that touches a transport. It moves bytes between a transport and a
+session, and ends a connection in stages; when it works and writes is the server's business.
+
+Layer: below `turn`, above `session`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import socket
+import sys
+import termios
+from collections.abc import Iterable
+from typing import Protocol
+
+from eventcodec import ErrorCode
+
+from ..session.log import SEGMENT, Log
+from ..session.outbox import EntriesGone
+from ..session.session import Session
+from ..session.state import State
+from .clock import ClientClock
+from .config import Config
+from .logs import failure
+from .metrics import Tally
+from .timers import NEVER, Timer
+
+__all__ = ["BUFFER", "BUFFER_BEFORE_LOGIN", "Connection", "Owner", "fan_out"]
+
+BUFFER = 65_536
+BUFFER_BEFORE_LOGIN = 4_096
+
+
+class Owner(Protocol):
+    """What a connection tells its server."""
+
+    config: Config
+    clock: ClientClock
+    tally: Tally
+
+    def opened(self, connection: Connection) -> None:
+        """It can be read and written, over TLS after the handshake. Sets its `session`."""
+        ...
+
+    def has_input(self, connection: Connection) -> None:
+        """Its session has work."""
+        ...
+
+    def has_output(self, connection: Connection) -> None:
+        """Something may be written, or its interest may have changed."""
+        ...
+
+    def answer_now(self, connection: Connection) -> None:
+        """Let the session work at once: when this returns, nothing can be written any more."""
+        ...
+
+    def watch(self, connection: Connection) -> None:
+        """Its next deadline may be earlier than it was."""
+        ...
+
+    def linger(self, connection: Connection) -> bool:
+        """Whether it may wait for its client's end; it holds no place any more."""
+        ...
+
+    def logging_in(self, connection: Connection) -> None:
+        """Its Login was validated: it is a member, was refused, or has to wait."""
+        ...
+
+    def superseded(self, connection: Connection) -> None:
+        """Its session goes on elsewhere."""
+        ...
+
+    def lost(self, connection: Connection) -> None:
+        """It is closed."""
+        ...
+
+
+class Connection(asyncio.BufferedProtocol):
+    """The transport of one session, and its way to the end.
+
+    Over TLS there is no session before the handshake is done, and no half-close: what is
+    not written when the client's end of stream is handed over is never written.
+
+    It has more than fifteen attributes: `__init__` has them in groups, of which each belongs to
+    one step of a connection's life, and asyncio hands all steps to one protocol object.
+    """
+
+    timer: Timer[Connection]
+    transport: asyncio.Transport
+    sock: socket.socket
+    session: Session
+
+    def __init__(self, owner: Owner, address: str, buffer: memoryview) -> None:
+        self.owner = owner
+        self.address = address
+        self.is_admitted = True
+        self.is_authenticated = False
+        # reading
+        self.buffer = buffer
+        self.eof = False
+        # writing
+        self.writable = True
+        self.descriptor = -1  # to write to without the transport, where it would only pass it on
+        self._unsent = (0, 0)  # what asyncio and the kernel held when it was last looked at
+        # ending
+        self.is_open = False
+        self.closed = False
+        self.failed = False
+        self.close_by = NEVER
+        self.abort_by = NEVER
+        self._discarded = 0
+
+    # ------------------------------------------------------------- asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.sock = transport.get_extra_info("socket")
+        half_closes = transport.can_write_eof()
+        if half_closes:
+            self.descriptor = self.sock.fileno()
+        self.is_open = True
+        self.owner.opened(self)
+        # asyncio pauses a TLS connection at its limit, a plain one above it.
+        transport.set_write_buffer_limits(high=0 if half_closes else 1)
+
+    @property
+    def half_closes(self) -> bool:
+        """Whether its two directions can end one after the other: not over TLS."""
+        return self.descriptor >= 0
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.received(bytes(self.buffer[:nbytes]))
+
+    def received(self, data: bytes) -> None:
+        """Pass on what came; what comes behind the last frame is counted and dropped."""
+        owner, session = self.owner, self.session
+        owner.tally.bytes_in += len(data)
+        if self.close_by != NEVER:
+            self._discarded += len(data)
+            if self._discarded > owner.config.close_bytes:
+                self.abort()
+            return
+        session.receive(data, owner.clock.now())
+        owner.has_input(self)
+        if not session.reading:  # also where its turn is not yet
+            self.update_interest()
+
+    def eof_received(self) -> bool:
+        self.eof = True
+        if self.close_by != NEVER:
+            self.close()
+            return False
+        self.session.receive_eof()
+        self.owner.has_input(self)
+        if not self.half_closes:
+            self.owner.answer_now(self)
+        return self.half_closes
+
+    def pause_writing(self) -> None:
+        self.writable = False
+        self.made_progress()
+        self.session.deadlines.write_blocked(self.owner.clock.now())
+        self.owner.watch(self)
+
+    def resume_writing(self) -> None:
+        self.writable = True
+        self.session.deadlines.write_unblocked()
+        self.owner.has_output(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        self.writable = False
+        by_client = self.eof or exc is not None
+        try:
+            if by_client and self.session.deserted():  # what came before the end is judged first
+                self.owner.has_input(self)
+            else:
+                self.session.lost()
+        finally:
+            self.owner.lost(self)
+
+    # ------------------------------------------------------------- reading and writing
+
+    def write_some(self, chunks: int) -> bool:
+        """Write at most so many chunks of what is due; True where there may be more.
+
+        Nothing is written while the transport holds something, so it holds little of ours.
+        """
+        next_chunk = self.session.outbox.next_chunk
+        try:
+            for _ in range(chunks):
+                data = self.writable and next_chunk()
+                if not data:
+                    return False
+                self.write(data)
+        except EntriesGone:
+            self.session.evict()
+        return True
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Write while the connection is `writable`.
+
+        A plain socket is written to directly: a tenth of the cost of a short write is the
+        transport's. What the socket does not take, and every error, is the transport's again.
+        The descriptor is this socket's: it is closed after `connection_lost`, which ends
+        `writable`.
+        """
+        size = len(data)
+        self.owner.tally.bytes_out += size
+        try:
+            taken = os.write(self.descriptor, data)
+        except OSError:  # over TLS always: there is no such descriptor
+            taken = 0
+        if taken != size:
+            self.pass_on(data[taken:])
+
+    def pass_on(self, rest: bytes | memoryview) -> None:
+        """Have the transport write what the socket did not take."""
+        self.transport.write(rest)
+        if self.transport.is_closing():  # the client is gone: asyncio logs any more of it
+            self.writable = False
+
+    def made_progress(self) -> bool:
+        """Whether the client has taken bytes since this was last asked.
+
+        The kernel's word counts: it holds megabytes, and tells asyncio only when a third of
+        them is gone, which takes a slow client longer than the write timeout.
+        """
+        before = self._unsent
+        self._unsent = self.transport.get_write_buffer_size(), unacknowledged(self.sock)
+        return self._unsent != before
+
+    def update_interest(self) -> None:
+        """What follows from the session's new state: reading, closing, the next deadline."""
+        session, transport = self.session, self.transport
+        if self.closed or transport.is_closing():
+            return
+        if session.state >= State.SUPERSEDED and self.abort_by == NEVER:
+            self._abort_later()
+            if session.state == State.SUPERSEDED:
+                self.owner.superseded(self)
+        if session.outbox.finished:
+            if self.writable and self.close_by == NEVER:
+                self.shut_down()
+        elif session.reading != transport.is_reading() and not self.eof:
+            if session.reading:
+                session.deadlines.reading_resumed(self.owner.clock.now())
+                transport.resume_reading()
+            else:
+                session.reading_paused(self.owner.clock.now())
+                transport.pause_reading()
+        self.owner.watch(self)
+
+    # ------------------------------------------------------------- the end
+
+    def shut_down(self) -> None:
+        """The last byte was written: end our side, wait a little for theirs. EP-10.4-1."""
+        self.limit_close()
+        if not self.owner.linger(self) or self.eof:
+            self.close()
+            return
+        try:
+            # Over TLS the last frame is the end: closing now would not wait for theirs.
+            if self.half_closes:
+                self.transport.write_eof()
+        except OSError:
+            self.abort()  # the client has reset the connection
+            return
+        self.made_progress()
+        if not self.transport.is_reading():
+            self.transport.resume_reading()
+
+    def limit_close(self) -> None:
+        """From now on only the client's end is awaited, and not for ever."""
+        self.close_by = self.owner.clock.now() + self.owner.config.close_timeout
+        self._abort_later()
+
+    def _abort_later(self) -> None:
+        """However little the client takes, and however often: so much time and no more."""
+        self.abort_by = min(self.abort_by, self.owner.clock.now() + self.owner.config.write_timeout)
+
+    def close(self) -> None:
+        """End it when all is written. A TLS transport that is closed twice cannot be aborted."""
+        if not self.transport.is_closing():
+            self.transport.close()
+
+    def abort(self) -> None:
+        """End it at once, whatever the client still has to read."""
+        self.writable = False
+        self.transport.abort()
+
+    def fail(self, error: Exception) -> None:
+        """What this client made us do went wrong: it costs this client, and no other."""
+        failure(error)
+        if self.failed or self.session.outbox.finished:
+            self.abort()
+            return
+        self.failed = True
+        try:
+            self.session.goodbye(ErrorCode.INTERNAL)
+        except Exception as another:
+            self.fail(another)
+
+    # ------------------------------------------------------------- time
+
+    @property
+    def due(self) -> float:
+        """When `tick` has something to do, if nothing happens before."""
+        return min(self.close_by, self.session.due)
+
+    def tick(self, now: float) -> None:
+        """Do what is due by now."""
+        if now >= self.close_by:
+            self._tick_close(now)
+            return
+        if not self.writable and self.made_progress() and now < self.abort_by:
+            self.session.deadlines.write_blocked(now)
+        self.session.tick(now)
+        if self.session.should_abort:
+            self.abort()
+            return
+        if self.session.has_work:
+            self.owner.has_input(self)
+        self.owner.has_output(self)
+
+    def _tick_close(self, now: float) -> None:
+        """The client did not close in time; one that still takes bytes has more of it."""
+        if self.made_progress() and self._unsent != (0, 0) and now < self.abort_by:
+            self.close_by = now + self.owner.config.close_timeout
+            self.owner.watch(self)
+        elif self.half_closes or self.transport.is_closing():
+            self.abort()
+        else:
+            self.close()
+
+
+def fan_out(connections: Iterable[Connection], log: Log, start: int) -> list[Connection]:
+    """Write the entries behind `start` to all who stand there and only follow the log.
+
+    They get the same bytes in one write each. Returns the others that can be written to.
+    """
+    others: list[Connection] = []
+    data, behind = log.segment(start) if log.holds(start) else (b"", start)
+    if len(data) > SEGMENT:
+        behind = start  # each takes it piece by piece
+    size, write, alike = len(data), os.write, 0
+    here = start if behind != start else -1  # nobody's place
+    oldest = log.first - 1  # only who stands before it may be `is_behind`, which costs more
+    for connection in connections:
+        outbox = connection.session.outbox
+        if outbox.cursor == here and outbox.follows and connection.writable:
+            alike += 1
+            outbox.cursor = behind
+            try:  # as in Connection.write; its call is a twentieth of a short write
+                taken = write(connection.descriptor, data)
+            except OSError:
+                taken = 0
+            if taken != size:
+                connection.pass_on(data[taken:])
+        elif connection.writable:
+            others.append(connection)
+        elif outbox.cursor < oldest and outbox.is_behind:
+            connection.session.evict()
+    if alike:
+        connection.owner.tally.bytes_out += size * alike
+        if behind != log.end:
+            return fan_out(connections, log, behind)
+    return others
+
+
+def unacknowledged(sock: socket.socket) -> int:
+    """Bytes that the kernel holds for this socket's peer; 0 where it does not tell."""
+    try:
+        return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except (OSError, ValueError):  # not known on this system; closed by now
+        return 0

@@ -1,0 +1,103 @@
+"""A heap of deadlines.
+
+Rule: it knows when, and nothing of what: whose deadline it is, and what follows from it, is
+the caller's business.
+
+Layer: the ground of `server`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import heapify, heappop, heappush
+from itertools import count
+from math import ceil
+from typing import Generic, TypeVar
+
+__all__ = ["Timer", "Timers"]
+
+NEVER = float("inf")
+
+FAR = 1.0
+"""Seconds: deadlines that are not nearer come together,"""
+GRID = 8
+"""at so many moments a second. Alone, each heartbeat costs four rounds of the loop."""
+
+SPARE = 64
+"""Entries that may be out of date, beside two a timer."""
+
+T = TypeVar("T")
+
+
+class Timer(Generic[T]):
+    """One owner's next deadline, as `Timers` keeps it."""
+
+    __slots__ = ("due", "owner")
+
+    def __init__(self, owner: T) -> None:
+        self.owner: T | None = owner
+        self.due = NEVER
+
+
+class Timers(Generic[T]):
+    """The next deadlines of many owners.
+
+    >>> timers = Timers[str]()
+    >>> ann, bob = timers.add("ann"), timers.add("bob")
+    >>> timers.set(ann, 0.5, now=0.0); timers.set(bob, 0.3, now=0.0); timers.next_due
+    0.3
+    >>> list(timers.expired(now=0.4)), timers.next_due
+    (['bob'], 0.5)
+    """
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Timer[T]]] = []
+        self._numbers = count()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    @property
+    def next_due(self) -> float:
+        """When the first deadline comes; some come earlier than they are set to."""
+        return self._heap[0][0] if self._heap else NEVER
+
+    def add(self, owner: T) -> Timer[T]:
+        """A timer for this owner, that is not set."""
+        self._count += 1
+        return Timer(owner)
+
+    def remove(self, timer: Timer[T]) -> None:
+        """Forget the owner."""
+        if timer.owner is not None:
+            self._count -= 1
+            timer.owner = None
+            timer.due = NEVER
+
+    def set(self, timer: Timer[T], due: float, now: float) -> bool:
+        """Let it expire at `due` at latest; True where it is now the first of all.
+
+        A timer that is set to an earlier moment keeps it: who looks then sets it anew. So a
+        deadline that moves with each byte costs nothing.
+        """
+        if due >= timer.due or timer.owner is None:
+            return False
+        if due - now >= FAR:
+            due = ceil(due * GRID) / GRID
+            if due >= timer.due:
+                return False
+        timer.due = due
+        heappush(self._heap, (due, next(self._numbers), timer))
+        if len(self._heap) > 2 * self._count + SPARE:
+            self._heap = [entry for entry in self._heap if entry[0] == entry[2].due]
+            heapify(self._heap)
+        return self._heap[0][2] is timer
+
+    def expired(self, now: float) -> Iterator[T]:
+        """The owners whose deadline has come; their timers are not set any more."""
+        while self._heap and self._heap[0][0] <= now:
+            due, _, timer = heappop(self._heap)
+            if due == timer.due and timer.owner is not None:
+                timer.due = NEVER
+                yield timer.owner

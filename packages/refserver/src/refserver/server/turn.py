@@ -1,0 +1,174 @@
+"""The turns of the loop: those who have input work, then everybody is written to.
+
+Rule: one turn does what the scheduler says, in its order, and asks the loop for the next.
+
+Layer: below `server`, above `connection` and `scheduler`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+
+from ..session.log import SEGMENT
+from ..session.room import Room
+from ..session.session import Session
+from ..session.state import State
+from .clock import ClientClock
+from .connection import Connection, fan_out
+from .scheduler import FRAMES, Scheduler
+
+__all__ = ["Turns"]
+
+POLLS = 8
+"""How often the loop is polled for more before the log is given out: a bound on the wait of
+readers, for authors that send one message after the other bring one with each poll."""
+VAIN_POLLS = 2
+"""So many that bring nothing, one after the other, end the polling: an author that was sent its
+Ack needs as long as two of them to send its next message."""
+
+
+class Turns:
+    """Runs the turns of one room, over `connections`."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        clock: ClientClock,
+        room: Room[Session],
+        connections: Collection[Connection],
+    ) -> None:
+        self.scheduler: Scheduler[Connection] = Scheduler(loop.time)
+        self.loop = loop
+        self._clock = clock
+        self.room = room
+        self._connections = connections
+        self._is_due = False
+        self._seen = 0  # the end of the log in the turn before
+        self._sent = 0  # the end of the log when it was given out
+        self._sent_bytes = 0
+        self._retained_bytes = 0  # what was entered when everybody had been offered it
+        self._offered: tuple[int, int] | None = None  # what the mark stands behind
+        self._polls = 0  # since the log was given out
+        self._vain = 0  # those of them that brought nothing, one after the other
+        room.log.retain_after(0)
+
+    def need(self) -> None:
+        """Have a turn in the next round of the loop."""
+        if not self._is_due:
+            self._is_due = True
+            self.loop.call_soon(self.run)
+
+    def _poll(self) -> None:
+        """Have a turn behind all input that there is: the loop calls its timers last."""
+        if not self._is_due:
+            self._is_due = True
+            self.loop.call_at(self.loop.time(), self.run)
+
+    def run(self) -> None:
+        """One turn."""
+        self._is_due = False
+        now = self._clock.now()
+        scheduler, log = self.scheduler, self.room.log
+        scheduler.begin_input(len(self.room.members))
+        while (connection := scheduler.next_reader()) is not None:
+            size = log.total
+            entries = self.work(connection, now, scheduler.frames)
+            scheduler.charge(entries, log.total - size)
+        self._write_own()
+        self._give_out()
+        if scheduler.input_waits:
+            self.need()
+
+    def work(self, connection: Connection, now: float, frames: int = FRAMES) -> int:
+        """Let one client's session work; returns the entries that it made."""
+        session = connection.session
+        try:
+            entries = session.work(now, frames)
+        except Exception as error:
+            connection.fail(error)
+            entries = 1
+        if not connection.is_authenticated and session.state != State.UNAUTHENTICATED:
+            connection.owner.logging_in(connection)
+        if session.has_work:
+            self.scheduler.has_more_input(connection)
+        elif connection.closed:
+            session.lost()
+        else:
+            self.scheduler.has_output(connection)
+        return entries
+
+    # ------------------------------------------------------------- output
+
+    def _write_own(self) -> None:
+        """Write to each what it has of its own: replies, and history that it has not read.
+
+        The authors come before the fan-out: while the others are written to, they read their
+        Acks and write on, and the next turn finds more to do at once.
+        """
+        scheduler = self.scheduler
+        scheduler.begin_output()
+        while (connection := scheduler.next_writer()) is not None:
+            self.write(connection)
+            try:
+                connection.update_interest()
+                if connection.session.has_work:
+                    scheduler.has_input(connection)
+            except Exception as error:
+                connection.fail(error)
+        if self._offered is not None and not scheduler.is_marked:
+            self._retain(*self._offered)
+        if scheduler.output_waits:
+            self.need()
+
+    def write(self, connection: Connection) -> None:
+        """Write to one client its part of this turn: what was entered since all were offered it."""
+        chunks = 2 + (self.room.log.total - self._retained_bytes) // SEGMENT
+        try:
+            if connection.write_some(chunks):
+                self.scheduler.has_more_output(connection)
+        except Exception as error:
+            connection.fail(error)
+
+    def _give_out(self) -> None:
+        """One write for each member that the log has something for.
+
+        The log is given out when polls brought nothing more, or one write is full: a write
+        costs what ten entries cost, so few and large ones win.
+        """
+        log = self.room.log
+        if log.end == self._sent:
+            return
+        if log.end != self._seen:
+            self._seen, self._vain = log.end, 0
+        may_wait = self._vain < VAIN_POLLS and self._polls < POLLS
+        if may_wait and log.total - self._sent_bytes < SEGMENT:
+            self._polls += 1
+            self._vain += 1
+            self._poll()
+            return
+        start, size, self._polls = self._sent, log.total - self._sent_bytes, 0
+        self._sent, self._sent_bytes = log.end, log.total
+        self.send_entries(start, size)
+        if self.scheduler.output_waits:
+            self.need()
+            if self._offered is None:
+                self._offered = log.end, log.total
+                self.scheduler.mark()
+        else:
+            self._retain(log.end, log.total)
+
+    def send_entries(self, start: int, size: int) -> None:
+        """Write the entries behind `start`, `size` bytes of them, to everybody."""
+        scheduler = self.scheduler
+        for connection in fan_out(self._connections, self.room.log, start):
+            if size > 2 * SEGMENT:  # long entries: each in its turn
+                scheduler.has_output(connection)
+            elif not scheduler.has_any_output(connection):  # else it has had its part
+                self.write(connection)
+
+    def _retain(self, position: int, size: int) -> None:
+        """Everybody was offered the log up to there: what is older may go."""
+        self._offered = None
+        self._retained_bytes = size
+        self.room.log.retain_after(position)

@@ -1,0 +1,156 @@
+"""The log: numbered entries, of which it keeps the last ones.
+
+Rule: the log is the only copy of what was said. History, backlog and replay are
+ranges of it; bytes that several members read are joined once.
+
+Layer: the ground of `session`. No socket, no clock.
+"""
+
+from __future__ import annotations
+
+import sys
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection
+from itertools import accumulate
+
+__all__ = ["ENTRY_CHARGE", "SEGMENT", "Log"]
+
+SEGMENT = 65_536
+"""Bytes that a member is given at a time: about what a socket takes at once."""
+
+ENTRY_CHARGE = 100
+"""What an entry costs beside its bytes, in bytes: its object and its places in two lists."""
+
+KEPT_SEGMENTS = 16
+"""Runs of entries that are kept joined for the next reader at the same place: 1 MiB of them."""
+
+
+class Log:
+    """The last entries, numbered without a gap; the oldest go when `capacity` is passed.
+
+    >>> log = Log(capacity=1_000)
+    >>> log.append(b"first"), log.append(b"second"), log.segment(1)
+    (1, 2, (b'second', 2))
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.end = 0  # position of the last entry
+        self._entries: list[bytes] = []
+        self._ends: list[int] = []  # bytes ever entered, up to and with each entry
+        self._base = 1  # position of _entries[0]
+        self._head = 0  # index of the first entry that still counts
+        self._retained = sys.maxsize  # entries behind this position stay
+        self._segments: dict[int, tuple[bytes, int]] = {}
+
+    @property
+    def first(self) -> int:
+        """The position of the oldest entry, `end` + 1 where there is none."""
+        return self._base + self._head
+
+    @property
+    def size(self) -> int:
+        """Bytes charged for the entries that are kept."""
+        kept = len(self._entries) - self._head
+        if not kept:
+            return 0
+        before = self._ends[self._head] - len(self._entries[self._head])
+        return self._ends[-1] - before + ENTRY_CHARGE * kept
+
+    @property
+    def total(self) -> int:
+        """Bytes ever entered."""
+        return self._ends[-1] if self._ends else 0
+
+    def append(self, frame: bytes) -> int:
+        """Enter one frame; returns its position."""
+        self.extend([frame])
+        return self.end
+
+    def extend(self, frames: Collection[bytes]) -> None:
+        """Enter frames that are numbered from `end` + 1 on."""
+        totals = accumulate(map(len, frames), initial=self.total)
+        next(totals)
+        self._entries += frames
+        self._ends += totals
+        if self._segments:  # those that end where the log did are no whole segments any more
+            end, kept = self.end, self._segments.items()
+            self._segments = {cursor: run for cursor, run in kept if run[1] != end}
+        self.end += len(frames)
+        self._trim()
+
+    def holds(self, cursor: int) -> bool:
+        """Whether everything behind `cursor` can still be read."""
+        return self.first - 1 <= cursor <= self.end
+
+    def bytes_after(self, cursor: int) -> int:
+        """Bytes of the entries behind `cursor` that the log holds."""
+        start = max(cursor + 1 - self._base, self._head)
+        if start >= len(self._entries):
+            return 0
+        return self._ends[-1] - self._ends[start] + len(self._entries[start])
+
+    def keeps(self, cursor: int, frames: Collection[bytes]) -> bool:
+        """Whether everything behind `cursor` can still be read when `frames` have been entered."""
+        if not self.holds(cursor):
+            return False
+        if cursor == self.end:
+            return True
+        count = self.end - cursor + len(frames)
+        size = self.bytes_after(cursor) + sum(map(len, frames))
+        return size + ENTRY_CHARGE * count <= self.capacity
+
+    def segment(self, cursor: int, stop: int | None = None) -> tuple[bytes, int]:
+        """The entries behind `cursor`, as one run of bytes, and the place behind them.
+
+        About `SEGMENT` bytes, more only where a single entry is longer, and no entry behind
+        `stop`. Two calls for the same place return the same object. Raises LookupError
+        where the next entry is gone.
+        """
+        if cursor >= self.end:
+            return b"", cursor
+        if cursor + 1 < self._base + self._head:
+            raise LookupError(cursor + 1)
+        found = self._segments.get(cursor)
+        if found is None:
+            found = self._join(cursor, self.end)
+            if len(self._segments) >= KEPT_SEGMENTS:
+                self._segments.clear()
+            self._segments[cursor] = found
+        if stop is not None and found[1] > stop:
+            return self._join(cursor, stop)
+        return found
+
+    def _join(self, cursor: int, stop: int) -> tuple[bytes, int]:
+        start = cursor + 1 - self._base
+        before = self._ends[start] - len(self._entries[start])
+        fits = bisect_right(self._ends, before + SEGMENT, start, stop + 1 - self._base)
+        behind = max(fits, start + 1)
+        return b"".join(self._entries[start:behind]), self._base + behind - 1
+
+    def retain_after(self, position: int) -> None:
+        """Keep what is behind `position`, whatever the capacity, until the next call.
+
+        So nothing is dropped that was not offered to every member, however much comes at once.
+        """
+        self._retained = position
+        self._trim()
+
+    def _trim(self) -> None:
+        excess = self.size - self.capacity
+        head, ends = self._head, self._ends
+        last = min(len(self._entries) - 1, self._retained + 1 - self._base)
+        if excess > 0 and head < last:
+            before = ends[head] - len(self._entries[head])
+            behind = range(head + 1, min(last, head + 1 + excess // ENTRY_CHARGE))
+            freed = bisect_left(
+                behind, excess, key=lambda at: ends[at - 1] - before + ENTRY_CHARGE * (at - head)
+            )
+            self._head += freed + 1
+            # Their places go later, their bytes now.
+            self._entries[head : self._head] = [b""] * (freed + 1)
+        if self._head > 1024 and self._head * 2 > len(self._entries):
+            del self._entries[: self._head]
+            del self._ends[: self._head]
+            self._base += self._head
+            self._head = 0

@@ -1,0 +1,197 @@
+"""What one client is sent, in order.
+
+Rule: a client is sent the log from its place on, with its own entries as their Acks and its
+other replies where they were made. `next_chunk` is all there is to order, replay, eviction
+and drain.
+
+Layer: above `log`, below `session`. No socket, no clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+from .log import SEGMENT, Log
+
+__all__ = ["REPLY_CHARGE", "EntriesGone", "Outbox", "Reply"]
+
+REPLY_CHARGE = 150
+"""What a reply costs beside its bytes, in bytes: a Pong has 16 of them."""
+
+
+class EntriesGone(Exception):
+    """The log has dropped the next entry that the client would read: nothing can follow."""
+
+
+class Reply(NamedTuple):
+    """What this client alone reads: `data`, in place of the entries `start` + 1 to `stop`."""
+
+    start: int
+    stop: int
+    data: bytes
+
+
+class Outbox:
+    """The replies that wait for their place, and the place in the log.
+
+    >>> log = Log(capacity=1_000)
+    >>> outbox = Outbox(log)
+    >>> outbox.add_preamble(b"welcome "); outbox.follow_log(0)
+    >>> log.append(b"fact "); outbox.add(Reply(1, 1, b"pong"))
+    1
+    >>> outbox.next_chunk()
+    b'welcome fact pong'
+    """
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+        self._rest: memoryview | None = None  # of a piece that was begun
+        self.preamble: list[bytes] = []  # replies from before the place in the log
+        self.replies: deque[Reply] = deque()
+        self._start = 0  # where it came in, and what it was not sent since
+        self.cursor = 0  # the place in the log: the last entry that was sent
+        self.in_log = False  # whether it has a place in the log
+        self.follows = False  # nothing is due but the log
+        self.closed = False  # the last frame was added
+        self.unread = 0  # bytes charged for the replies that wait
+
+    # ------------------------------------------------------------- what is due
+
+    def add_preamble(self, data: bytes) -> None:
+        """A reply from before the place in the log: it is sent before every entry."""
+        self.preamble.append(data)
+        self.follows = False
+        self.unread += len(data)
+
+    def add(self, reply: Reply) -> None:
+        """A reply that stands in its place of the log."""
+        self.replies.append(reply)
+        self.follows = False
+        self.unread += len(reply.data) + REPLY_CHARGE
+
+    def add_here(self, data: bytes) -> None:
+        """A reply that made no entry: it stands behind all that is in the log by now."""
+        if self.in_log:
+            self.add(Reply(self.log.end, self.log.end, data))
+        else:
+            self.add_preamble(data)
+
+    def follow_log(self, cursor: int) -> None:
+        """The client reads the log behind `cursor` from now on."""
+        self.in_log = True
+        self.cursor = self._start = cursor
+
+    def close(self) -> None:
+        """What was added last is the last frame."""
+        self.closed = True
+        self.follows = False
+
+    def skip_to_end(self) -> None:
+        """Forget all that is due but the rest of what was begun."""
+        self._start += self.log.end - self.cursor
+        self.replies.clear()
+        self.preamble.clear()
+        self.unread = 0
+        self.cursor = self.log.end
+
+    def clear(self) -> None:
+        """Forget everything: there is nobody to send it to."""
+        self.replies.clear()
+        self.preamble.clear()
+        self._rest = None
+
+    # ------------------------------------------------------------- what is sent
+
+    def next_chunk(self) -> bytes | memoryview:
+        """What to write next, `SEGMENT` bytes at most; empty where there is nothing now.
+
+        Where it only `follows`, the caller may instead send the log's own segment behind
+        `cursor`, and put `cursor` behind it: the fast path of a fan-out, where most do.
+        Raises EntriesGone.
+        """
+        if self.follows:
+            return self._cut(self.read_log())
+        pieces: list[bytes | memoryview] = []
+        size = 0
+        while size < SEGMENT:
+            try:
+                piece = self._next_piece()
+            except EntriesGone:
+                if not pieces:
+                    raise
+                break  # what precedes the gap is sent first
+            if not piece and not self.replies:
+                break
+            if pieces and len(piece) > SEGMENT:  # joined, it would be a copy for each member
+                self._rest = memoryview(piece)
+                break
+            pieces.append(piece)
+            size += len(piece)
+        private = self.replies or self.preamble or self.closed or not self.in_log
+        self.follows = not private and self._rest is None
+        return self._cut(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+    def _next_piece(self) -> bytes | memoryview:
+        """The rest of the last piece, the preamble, the log, or a reply."""
+        if self._rest is not None:
+            rest, self._rest = self._rest, None
+            return rest
+        if self.preamble:
+            first = b"".join(self.preamble)
+            self.preamble.clear()
+            self.unread -= len(first)
+            return first
+        if not self.replies:
+            return self.read_log()
+        reply = self.replies[0]
+        if self.cursor < reply.start:
+            return self.read_log(reply.start)
+        self.replies.popleft()
+        self.cursor = reply.stop
+        self.unread -= len(reply.data) + REPLY_CHARGE
+        return reply.data
+
+    def read_log(self, stop: int | None = None) -> bytes:
+        """The next segment of the log, up to `stop`; moves the cursor. Raises EntriesGone."""
+        if not self.in_log or (self.closed and stop is None):
+            return b""
+        try:
+            data, self.cursor = self.log.segment(self.cursor, stop)
+        except LookupError:
+            raise EntriesGone from None
+        return data
+
+    def _cut(self, data: bytes | memoryview) -> bytes | memoryview:
+        """A segment; the rest of a longer piece is kept in front of everything else."""
+        if len(data) <= SEGMENT:
+            return data
+        whole = memoryview(data)
+        self._rest = whole[SEGMENT:]
+        self.follows = False
+        return whole[:SEGMENT]
+
+    # ------------------------------------------------------------- how far it is
+
+    @property
+    def finished(self) -> bool:
+        """The last byte was handed out."""
+        return self.closed and not self.replies and not self.preamble and self._rest is None
+
+    @property
+    def sent_entries(self) -> int:
+        """Entries that were sent to this client, as facts or as Acks."""
+        return self.cursor - self._start
+
+    @property
+    def backlog(self) -> int:
+        """Entries that are still to be sent."""
+        if not self.in_log:
+            return 0
+        last = self.replies[-1].stop if self.replies else self.cursor
+        return (last if self.closed else self.log.end) - self.cursor
+
+    @property
+    def is_behind(self) -> bool:
+        """The log has dropped the next entry that this client would read."""
+        return self.in_log and not self.closed and not self.log.holds(self.cursor)
