@@ -161,7 +161,7 @@ def test_help_explains_every_option_under_its_heading() -> None:
         (["--port", "3001", "3002"], "two ports: 3002 and --port 3001"),
         (["--rate", "fast"], "'--rate': 'fast' is not a valid number"),
         (["--mutant", "version-zero-acepted"], "did you mean 'version-zero-accepted'?"),
-        (["--mutant", "foo"], "no mutant 'foo'; the documentation's matrix"),
+        (["--mutant", "foo"], "no mutant 'foo'; --mutant list names all"),
     ],
 )
 def test_a_wrong_value_is_a_usage_error(
