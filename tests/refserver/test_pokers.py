@@ -319,7 +319,7 @@ def test_an_end_that_is_not_clean_fails_the_command(answer: bytes, complaint: st
     [
         (["send", "{at}", "hello"], "no Welcome within 0.05 s"),
         (["tail", "{at}"], "no Welcome within 0.05 s"),
-        (["send", "{at}", "--raw", "00"], "nothing more within 0.05 s"),
+        (["send", "{at}", "--raw", "00"], "no end of the stream within 0.05 s"),
     ],
 )
 def test_a_silent_server_is_left_after_the_timeout(words: list[str], complaint: str) -> None:
@@ -350,7 +350,11 @@ def busy_room(listener: socket.socket) -> None:
 
 @pytest.mark.parametrize(
     ("words", "complaint"),
-    [("hello", "no reply within 0.2 s"), ("--json /dev/null", "no Ack of the Logout within 0.2 s")],
+    [
+        ("hello", "no reply within 0.2 s"),
+        ("--json /dev/null", "no Ack of the Logout within 0.2 s"),
+        ("--raw 00", "no end of the stream within 0.2 s"),
+    ],
 )
 def test_facts_of_others_move_no_deadline(words: str, complaint: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:

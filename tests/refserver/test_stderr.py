@@ -259,3 +259,37 @@ def test_a_server_whose_stderr_nobody_reads_serves_and_stops(make: Callable[[], 
         with suppress(OSError):
             said += read_what_is_there(reader)
     assert b"Traceback" not in said
+
+
+@pytest.mark.parametrize("is_read", [True, False], ids=["read at last", "never read"])
+@pytest.mark.parametrize("make", PAIRS)
+def test_a_server_whose_first_line_nobody_reads_serves_and_stops(
+    make: Callable[[], Pair], is_read: bool, tmp_path: Path
+) -> None:
+    address = str(tmp_path / "notify")
+    with (
+        opened(make) as (reader, descriptor),
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd,
+    ):
+        fill(descriptor)
+        systemd.bind(address)
+        systemd.settimeout(PATIENCE)
+        with subprocess.Popen(
+            [REFSERVER, "serve", "--port", "0", "--quiet"],
+            stdout=descriptor,
+            env={**os.environ, "NOTIFY_SOCKET": address},
+        ) as process:
+            try:
+                assert systemd.recv(100) == b"READY=1"
+                said = b""
+                while is_read and not said.endswith(b"\n"):
+                    said += os.read(reader, 65_536)
+                if is_read:
+                    port = int(said.rpartition(b"listening on localhost:")[2])
+                    with member(port, "ann") as ann:
+                        assert isinstance(ann.ask(Ping()), Pong)
+                process.send_signal(signal.SIGTERM)
+
+                assert process.wait(PATIENCE) == 0
+            finally:
+                process.kill()

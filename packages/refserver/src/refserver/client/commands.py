@@ -294,14 +294,21 @@ def _poke(sock: socket.socket, data: bytes, timeout: float) -> None:
 
 
 def _exchange(sock: socket.socket, data: bytes, timeout: float) -> Iterator[Event]:
-    """Send, end one's own stream, and give every frame up to the end of the server's."""
+    """Send, end one's own stream, and give every frame up to the end of the server's.
+
+    What comes moves no deadline: a server may say something for ever.
+    """
     decoder = Decoder(max_frame=MAX_FRAME_CEILING + SENDER_ALLOWANCE)
     try:
         sock.sendall(data)
         if not isinstance(sock, ssl.SSLSocket):
             # The server answers what came before it and closes: EP-10.3-5.
             sock.shutdown(socket.SHUT_WR)
+        deadline = time.monotonic() + timeout
         while True:
+            if (left := deadline - time.monotonic()) <= 0:
+                raise TimeoutError
+            sock.settimeout(left)
             if chunk := sock.recv(CHUNK):
                 decoder.receive_data(chunk)
             else:
@@ -314,7 +321,7 @@ def _exchange(sock: socket.socket, data: bytes, timeout: float) -> Iterator[Even
                 else:
                     raise Failed(f"what came is no frame: {event.error}")
     except TimeoutError:
-        raise Failed(f"nothing more within {timeout:g} s, and no end of the stream") from None
+        raise Failed(f"no end of the stream within {timeout:g} s") from None
     except OSError as error:
         raise Failed(f"the connection failed: {error.strerror or error}") from error
 

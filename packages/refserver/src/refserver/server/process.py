@@ -12,6 +12,7 @@ import asyncio
 import errno
 import logging
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -23,6 +24,7 @@ from .config import Config, Unusable
 from .logs import failure, note
 from .metrics import why_not
 from .server import Server
+from .stderr import without_blocking
 from .systemd import tell
 from .tls import Tls
 
@@ -61,14 +63,44 @@ async def serve(config: Config) -> None:
     for number in STOPPING:
         loop.add_signal_handler(number, on_signal)
     loop.add_signal_handler(signal.SIGHUP, server.reload)
-    print(f"listening on {spelled(config.host, port)}", flush=True)
-    tell("READY=1")
-    await server.ended.wait()
+    with said(f"listening on {spelled(config.host, port)}\n"):
+        tell("READY=1")
+        await server.ended.wait()
     if exposition is not None:
         exposition.close()
     note("stopped")
     # From here on a signal would end us by itself, as if something had gone wrong.
     signal.pthread_sigmask(signal.SIG_BLOCK, (*STOPPING, signal.SIGHUP))
+
+
+@contextmanager
+def said(line: str) -> Iterator[None]:
+    """Write a line to stdout, now or as soon as its reader reads; nothing waits for that.
+
+    Raises OSError where stdout takes no line at all, as a full disk.
+    """
+    if sys.stdout is None:  # closed: its number may be a client's by now
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    descriptor, write, close = without_blocking(sys.stdout.fileno())
+    rest = line.encode()
+
+    def go_on() -> None:
+        nonlocal rest
+        loop.remove_writer(descriptor)
+        try:
+            while rest:
+                rest = rest[write(rest) :]
+        except BlockingIOError:
+            loop.add_writer(descriptor, go_on)
+
+    try:
+        go_on()
+        yield
+    finally:
+        loop.remove_writer(descriptor)
+        close()
 
 
 def expose(server: Server, port: int) -> Exposition:
