@@ -154,7 +154,7 @@ class Client:
         self.waiting = deque(pings if self.has("pings-outlive") else [])
         if not self.has("numbers-outlive"):
             self.number = 1
-        self.place, self.allowed = -1, 4096
+        self.place, self.allowed, self.heartbeat = -1, 4096, 0
         if not self.has("limit-outlives"):
             self.limit = 65_791 if self.has("limit-from-the-start") else 4096
         self.logged_out = False
@@ -201,7 +201,8 @@ class Client:
 
     def receive(self) -> bytes:
         while not self.wait(self.sock):
-            if self.has("leaves-in-silence") and self.place >= 0:
+            is_left = self.heartbeat > 0 and self.has("leaves-within-a-heartbeat")
+            if is_left or (self.has("leaves-in-silence") and self.place >= 0):
                 self.end("lost")
         return self.sock.recv(65_536)
 
@@ -509,7 +510,7 @@ class Client:
             self.limit &= 0xFFFF_FFFF
         if self.has("hard-limit"):
             self.limit = 70_000
-        self.user = fields["user"]
+        self.user, self.heartbeat = fields["user"], fields["heartbeat"]
         if not (self.ticket and self.has("first-ticket")):
             self.ticket = fields["ticket"]
         if self.has("drops-behind-welcome"):
@@ -535,7 +536,7 @@ class Client:
             if not self.has("any-way"):
                 raise Fault(UNEXPECTED_EVENT)
         elif not is_fact:
-            self.unknown(type, seq)
+            self.unknown(type, seq, fields["body"])
         self.told(type, seq, fields)
         self.act(type, asked, fields)
 
@@ -600,7 +601,9 @@ class Client:
         comes_back = code in COMES_BACK or COMES_BACK_AFTER.get(self.fault) == code
         self.end("explained", code, again=comes_back and not self.has("leaves-if-explained"))
 
-    def unknown(self, type: int, seq: int) -> None:
+    def unknown(self, type: int, seq: int, body: bytes) -> None:
+        if self.has("short-unknowns") and len(body) > 255:
+            raise Fault(MALFORMED)
         if self.has("unknown-is-fault") or (self.has("unknown-too-early") and self.place < 0):
             raise Fault(MALFORMED)
         if self.has("unknown-is-answered"):
@@ -665,6 +668,8 @@ class Client:
             if fields["code"] == HISTORY_GONE and self.has("afresh-from-old-place"):
                 self.ticket, self.replaying = 0, False
                 return self.log_in()
+            if fields["code"] == HISTORY_GONE and self.has("back-after-gone"):
+                self.end("refused", HISTORY_GONE, again=True)
             is_taken = fields["code"] == 13 and self.replaying
             self.end("refused", fields["code"], again=is_taken and not self.has("gives-up"))
         if self.replaying:

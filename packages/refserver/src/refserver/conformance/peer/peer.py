@@ -171,12 +171,13 @@ class Peer(Script):
             pass
         self.check(bool(self.wire.ended), "the client closes the connection", "it keeps it open")
         again = f"it connected again after its end ({' or '.join(how)}); only a loss resumes"
-        self.check(not self._comes_back(), "the client's command ends", again)
+        self.check(not self.comes_back(), "the client's command ends", again)
         status = self.process.exit_code(self.deadline())
         actual = "it runs on" if status is None else f"status {status}{self._errors()}"
         self.check(status == 0, "the client's command ends with status 0", actual)
 
-    def _comes_back(self) -> bool:
+    def comes_back(self) -> bool:
+        """Whether the client connects again, before its command ends."""
         deadline = self.deadline()
         came: bool | None = False
         while self.process.talking and came is False:

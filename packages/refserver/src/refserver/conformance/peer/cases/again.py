@@ -11,7 +11,7 @@ from ..losses import (
     comes_in_again,
     let_in_again,
     loses,
-    pauses,
+    loses_unanswered,
     sends_again,
     told_to_resume,
 )
@@ -305,7 +305,7 @@ def _lost_at(t: Peer, place: int) -> None:
 )
 def no_ticket(t: Peer) -> None:
     told_to_resume(t)
-    pauses(t, raw.SHUTTING_DOWN, "say one")
+    loses_unanswered(t, "say one")
     pong = let_in_again(t)
     comes_in_again(t)
     t.tell(t.ack(sends_again(t, pong, b"one")))
@@ -313,3 +313,27 @@ def no_ticket(t: Peer) -> None:
     shown = t.process.said + t.process.errors
     told = [form for form in t.ticket_forms() if form in shown.lower()]
     t.check(not told, "no ticket on stdout and stderr", "the ticket stands there")
+
+
+# ------------------------------------------------------------- a session that is gone
+
+
+@section.case(
+    18,
+    "does not ask again for a session that is gone",
+    "EP-6.4-7",
+    "EP-6.5-15",
+    cause="every refused resume is tried again, for ever, or the old position is asked for afresh",
+    capabilities=RESUMES,
+    needs=("PEER-RESUME-06",),
+)
+def gone_is_gone(t: Peer) -> None:
+    told_to_resume(t)
+    loses(t)
+    t.tell(Frame(raw.error(t.login().seq, raw.HISTORY_GONE)))
+    t.finish()
+    t.tells_end("refused", "lost")
+    if t.comes_back():
+        login = t.login()
+        named = login.number("ticket"), login.number("position")
+        t.check(named == (0, 0), "ticket 0 and position 0", "others")

@@ -1,4 +1,4 @@
-"""Pings in any number, and with any numbers. Section 3.7."""
+"""Pings in any number, and silence. Sections 3.7 and 9.1."""
 
 from __future__ import annotations
 
@@ -36,3 +36,21 @@ def same_number(t: Peer) -> None:
     t.send(raw.ping(7), raw.ping(7))
     t.answers(7)
     t.answers(7)
+
+
+@section.case(
+    3,
+    "stays in a silence that is shorter than the heartbeat",
+    "EP-9.1-7",
+    cause="the client reckons with milliseconds, or expects a byte in each part of a heartbeat",
+    segmentations=ONCE,
+)
+def short_silence(t: Peer) -> None:
+    t.welcome(heartbeat=1)
+    frame = t.wire.next(t.soon())
+    is_ping = frame is None or frame.type == raw.PING
+    t.check(is_ping and not t.wire.ended, "silence, or a Ping", t.wire.ended or "another frame")
+    if frame is not None:
+        t.wire.answer(frame)
+    t.tell(t.message("bob", "good morning"))
+    t.settled()

@@ -64,3 +64,17 @@ def passed_over_before_welcome(t: Peer) -> None:
     t.login()
     t.send(NEWS, raw.ping(7))
     t.answers(7)
+
+
+@section.case(
+    5,
+    "goes on after an unknown type with a body as long as a frame may be",
+    "EP-3.12-2",
+    "EP-7.1-5",
+    cause="what is not known is read into a buffer that is short",
+    needs=("PEER-LIMIT-01",),
+)
+def long_body(t: Peer) -> None:
+    t.welcome(max_frame=4_096)
+    t.send(raw.frame(0x0B, 1, bytes(4_096 + 255 - 12)), raw.ping(7))
+    t.answers(7)
