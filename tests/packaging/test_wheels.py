@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sysconfig
 import tarfile
 import zipfile
@@ -11,20 +12,29 @@ from pathlib import Path
 
 import pytest
 
+import eventcodec
+
 ROOT = Path(__file__).resolve().parents[2]
 DIST = Path(os.environ["EVENT_PROTOCOL_DIST"])
 PACKAGES = ["eventcodec", "refserver"]
+BUILT = re.compile(r"/__pycache__/|\.egg-info/|\.so$|\.pyd$")
+FOR_BUILDING = {"eventcodec/_speedups.c"}
+NATIVE = "eventcodec/_speedups.abi3.so"
+
+
+WHEELS = sorted(path.name for path in DIST.glob("*.whl"))
+"""refserver's, and two of eventcodec: one with the native module, one that is pure Python."""
 
 
 def wheel(package: str) -> zipfile.ZipFile:
-    (path,) = DIST.glob(f"{package}-*.whl")
+    (path,) = DIST.glob(f"{package}-*-py3-none-any.whl")
     return zipfile.ZipFile(path)
 
 
 def sources(package: str) -> set[str]:
     root = ROOT / "packages" / package / "src"
-    files = (file for file in root.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
-    return {path.relative_to(root).as_posix() for path in files}
+    files = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    return {file for file in files if not BUILT.search(file)}
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -32,7 +42,20 @@ def test_a_wheel_holds_exactly_the_sources(package: str) -> None:
     with wheel(package) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
 
-    assert held == sources(package)
+    assert held == sources(package) - FOR_BUILDING
+
+
+def test_one_native_wheel_serves_every_python() -> None:
+    (native,) = (name for name in WHEELS if not name.endswith("-none-any.whl"))
+
+    with zipfile.ZipFile(DIST / native) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert "-cp311-abi3-" in native
+    assert held == sources("eventcodec") - FOR_BUILDING | {NATIVE}
+
+
+def test_the_native_wheel_is_what_is_installed() -> None:
+    assert eventcodec.IMPLEMENTATION == "native"
 
 
 @pytest.mark.parametrize("package", PACKAGES)

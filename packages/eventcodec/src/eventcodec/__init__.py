@@ -53,9 +53,11 @@ from .lifecycle import (
     SessionState,
 )
 from .session import ClientSession, SessionFullError
+from .speedups import IMPLEMENTATION
 from .states import State
 
 __all__ = [
+    "IMPLEMENTATION",
     "Ack",
     "ApplicationEvent",
     "CaughtUp",

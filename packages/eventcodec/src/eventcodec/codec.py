@@ -15,6 +15,7 @@ from copy import copy
 from functools import cached_property, lru_cache
 from struct import Struct
 
+from .compiler import decode_many_with
 from .errors import ErrorCode, LocalProtocolError, RemoteProtocolError
 from .events import (
     APPLICATION_TYPES,
@@ -28,8 +29,9 @@ from .events import (
 )
 from .framing import HEADER, LENGTH, validate_header, validate_length, word_of
 from .limits import ANY_FRAME, HEADER_SIZE, LENGTH_SIZE, MAX_SHORT_TEXT, MIN_LENGTH
+from .speedups import native
 
-__all__ = ["STANDARD", "Codec", "decode", "encode", "relay"]
+__all__ = ["STANDARD", "Codec", "decode", "encode", "relay", "relay_pure"]
 
 Decode = Callable[[bytes, int, int, int], Event]
 DecodeMany = Callable[[bytes, int, int, int, int, int, int], tuple[list[Event], int]]
@@ -123,6 +125,9 @@ def _general(type: int) -> Decode:
 
 
 def _general_many(type: int) -> DecodeMany:
+    native_many = decode_many_with(ApplicationEvent, [("_number", type), ("decode_error", None)])
+    if native_many is not None:
+        return native_many
     decode_bodies = ApplicationEvent.compiled.decode_many
 
     def decode_many(
@@ -206,8 +211,18 @@ _request = Struct(">IIQB").unpack_from
 assert [part.name for part in Message.parts] == ["sender", "content"]
 assert [part.name for part in ApplicationEvent.parts] == ["sender", "data"]
 
+_RELAYED: dict[int, type[Event]] = {
+    Message.type: Message,
+    **dict.fromkeys(APPLICATION_TYPES, ApplicationEvent),
+}
+_RELAYED_KINDS = bytes(
+    0 if type not in _RELAYED else 1 if _RELAYED[type].parts[1].subcon.text else 2
+    for type in range(0x100)
+)
+"""What the native module is told of each type: not relayed, with a text, with bytes."""
 
-def relay(
+
+def relay_pure(
     data: bytes, at: int, limit: int, sender: bytes, position: int, count: int
 ) -> tuple[list[bytes], bytes, int]:
     """Turn the run of good messages that begins at `data[at]` into facts and Acks.
@@ -259,6 +274,19 @@ def _acks(seqs: list[int], position: int) -> bytes:
     fields[2::4] = seqs
     fields[3::4] = range(position, position + many)
     return struct.pack(">" + "IIQQ" * many, *fields)
+
+
+def _relay_native(
+    data: bytes, at: int, limit: int, sender: bytes, position: int, count: int
+) -> tuple[list[bytes], bytes, int]:
+    assert native is not None
+    relayed: tuple[list[bytes], bytes, int] = native.relay(
+        data, at, limit, sender, position, count, _RELAYED_KINDS, _ACK
+    )
+    return relayed
+
+
+relay = relay_pure if native is None else _relay_native
 
 
 @lru_cache(maxsize=MAX_SHORT_TEXT + 1)

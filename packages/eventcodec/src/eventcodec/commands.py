@@ -31,6 +31,7 @@ from .dissect import HEADER_PARTS, dissect
 from .errors import ErrorCode, LocalProtocolError
 from .events import APPLICATION_TYPES, STANDARD_EVENTS, ApplicationEvent, Event, Unknown
 from .limits import DEFAULT_MAX_FRAME, LIMITS, frame_limit
+from .speedups import IMPLEMENTATION
 from .vectors import Invalid, Prefixes, Valid
 from .version import VERSION
 
@@ -291,7 +292,8 @@ def _selftest(args: argparse.Namespace) -> int:
         )
         for failure in result.failures[:SHOWN_FAILURES]:
             print(f"         {failure}")
-    print(f"seed {args.seed}: {'all is well' if passed else 'this installation is broken'}")
+    verdict = "all is well" if passed else "this installation is broken"
+    print(f"seed {args.seed}, {IMPLEMENTATION}: {verdict}")
     return OK if passed else FAILED
 
 

@@ -22,8 +22,9 @@ from .errors import LocalProtocolError
 from .framing import HEADER, pack_header, word_of
 from .limits import HEADER_SIZE, LENGTH_SIZE, MIN_LENGTH
 from .reference import KNOWN, Part, explain, read
+from .speedups import native
 
-__all__ = ["Compiled", "compile_event", "draft_of", "is_known"]
+__all__ = ["Compiled", "compile_event", "decode_many_with", "draft_of", "is_known"]
 
 Decode = Callable[[bytes, int, int, int], Any]
 DecodeMany = Callable[[bytes, int, int, int, int, int, int], tuple[list[Any], int]]
@@ -38,13 +39,15 @@ class Compiled(NamedTuple):
     `data[at:stop]`, whose header was unpacked and validated, and those of the frames behind
     it, as long as they are whole, have the same word and no `length` above the limit, and are
     good; it returns them and the place behind them. `encode(event)` makes its whole frame. `source`
-    is empty where construct does it.
+    is empty where construct does it. `pure` is the same in Python, where these functions are
+    native.
     """
 
     decode: Decode
     decode_many: DecodeMany
     encode: Encode
     source: str
+    pure: Compiled | None = None
 
 
 def _unnumbered() -> LocalProtocolError:
@@ -97,7 +100,40 @@ def _straight_line(
     filename = f"<eventcodec {event.__module__}.{event.__qualname__}>"
     exec(compile(source, filename, "exec"), names)
     linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
-    return Compiled(names["decode"], names["decode_many"], names["encode"], source)
+    pure = Compiled(names["decode"], names["decode_many"], names["encode"], source)
+    return _native(event, number, parts, unnumbered, pure) or pure
+
+
+def _native(
+    event: Any,
+    number: int | None,
+    parts: Sequence[Part],
+    unnumbered: bool,
+    pure: Compiled,
+    constants: Sequence[tuple[str, object]] = (),
+) -> Compiled | None:
+    """The same in C, made from the same declaration; None where there is no native module.
+
+    What is not good goes to the Python functions, so that errors have one source.
+    """
+    if native is None or len(parts) > native.MOST_FIELDS:
+        return None
+    word, slot = (word_of(0), "_number") if number is None else (word_of(number), None)
+    steps = [(part.name, part.subcon.kind, part.subcon.size) for part in parts]
+    program = native.Program(
+        event, word, slot, unnumbered, steps, pure.decode, pure.encode, constants
+    )
+    return Compiled(program.decode, program.decode_many, program.encode, pure.source, pure)
+
+
+def decode_many_with(event: Any, constants: Sequence[tuple[str, object]]) -> DecodeMany | None:
+    """The event's `decode_many`, where each event also gets these values of slots.
+
+    None where Python has to do that: there is no native module.
+    """
+    pure = event.compiled.pure
+    made = pure and _native(event, None, event.parts, False, pure, constants)
+    return made.decode_many if made else None
 
 
 def draft_of(event: Any) -> Any:

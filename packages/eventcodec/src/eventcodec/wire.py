@@ -54,7 +54,10 @@ class Wire(Protocol[T]):
 
 
 class Integer(_Adapter):
-    """A big-endian integer; `code` is its letter in `struct`."""
+    """A big-endian integer; `code` is its letter in `struct`.
+
+    `kind` and `size` of each word are what the native module and descriptions are told.
+    """
 
     def __init__(self, code: str) -> None:
         super().__init__(construct.FormatField(">", code))
@@ -64,6 +67,7 @@ class Integer(_Adapter):
         signed = code.islower()
         self.least = -(1 << bits - 1) if signed else 0
         self.most = (1 << bits - (1 if signed else 0)) - 1
+        self.kind = "signed" if signed else "unsigned"
         self.layout = f"{'i' if signed else 'u'}{bits}"
 
     def validate(self, value: object) -> str | None:
@@ -85,6 +89,7 @@ class Integer(_Adapter):
 class Boolean(_Adapter):
     """One byte, 0 or 1; anything else is malformed."""
 
+    kind = "flag"
     layout = "u8, 0 or 1"
     code = "B"
     size = 1
@@ -120,6 +125,7 @@ class Octets(_Adapter):
         super().__init__(every if count is None else construct.Prefixed(count, every))
         self.count = count
         self.text = text
+        self.kind = "text" if text else "bytes"
         self.size = 0 if count is None else count.size
         self.most = None if count is None else count.most
         what = "UTF-8" if text else "bytes"

@@ -11,13 +11,12 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from .. import wire
 from ..codec import LAST_ERROR, Codec
 from ..errors import ErrorCode
 from ..events import ApplicationEvent, Error, Event, Fact, Left, LeftReason
 from ..framing import word_of
 from ..limits import MAX_FRAME_CEILING, MIN_LENGTH, SENDER_ALLOWANCE, VERSION
-from ..reference import Part
+from ..reference import KNOWN, Part
 from ..states import REPLIES, SENDABLE, kind_of
 
 __all__ = ["Field", "Layout", "Protocol", "protocol"]
@@ -121,10 +120,4 @@ def _field(event: type[Event], part: Part) -> Field:
 
 
 def _form(subcon: Any) -> tuple[str, int]:
-    if isinstance(subcon, wire.Integer):
-        return ("signed" if subcon.code.islower() else "unsigned"), subcon.size
-    if isinstance(subcon, wire.Boolean):
-        return "flag", subcon.size
-    if isinstance(subcon, wire.Octets):
-        return ("text" if subcon.text else "bytes"), subcon.size
-    return "opaque", 0
+    return (subcon.kind, subcon.size) if isinstance(subcon, KNOWN) else ("opaque", 0)
