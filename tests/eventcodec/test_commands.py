@@ -98,7 +98,7 @@ def test_dissect_exits_with_1_at_a_fault_or_a_cut_frame(run: Run) -> None:
         done = run("dissect", stdin=data)
 
         assert done.code == 1
-        assert b"\nfault: " in done.out
+        assert b"\nerror: " in done.out
 
 
 def test_dissect_takes_the_limit_that_it_is_given(run: Run) -> None:

@@ -37,7 +37,7 @@ from eventcodec import (
     vectors,
     wire,
 )
-from eventcodec.dissect import Dissection, Fault, dissect
+from eventcodec.dissect import Dissection, FrameError, dissect
 
 VECTORS = vectors.load()
 HELLO = encode(Message(content="hello", seq=7))
@@ -80,7 +80,7 @@ def fault_of_decoder(data: bytes, codec: Codec, limit: int) -> tuple[object, ...
 
 
 def seen(dissection: Dissection) -> tuple[object, ...] | None:
-    fault = dissection.fault
+    fault = dissection.error
     if fault is None:
         return None
     place = (fault.code, fault.offset, fault.field)
@@ -162,7 +162,7 @@ def test_a_declared_application_event_shows_its_own_fields() -> None:
 def test_an_application_event_that_does_not_fit_is_shown_as_the_general_one() -> None:
     dissection = dissect(encode(ApplicationEvent(type=0x80, data=b"up", seq=1)), codec=CODEC)
 
-    assert dissection.fault is None
+    assert dissection.error is None
     assert dissection.frames[0].name == "ApplicationEvent 0x80, not as Moved is declared"
     assert dissection.frames[0].rows[-1].data == b"up"
 
@@ -218,7 +218,7 @@ def test_the_fault_is_the_decoder_s_on_mutated_streams() -> None:
 
         assert seen(dissection) == fault_of_decoder(data, CODEC, 500)
         assert bytes_covered(dissection) == len(data)
-        faults += dissection.fault is not None
+        faults += dissection.error is not None
     assert 1000 < faults < 2900
 
 
@@ -243,13 +243,13 @@ def test_all_fields_before_the_fault_are_shown() -> None:
 def test_a_fault_says_the_same_as_the_error() -> None:
     error = error_of(ready(Decoder(), HELLO + bytes(4)))
 
-    assert str(dissect(HELLO + bytes(4)).fault) == str(error)
+    assert str(dissect(HELLO + bytes(4)).error) == str(error)
 
 
 def test_a_cut_frame_is_no_error_but_incomplete() -> None:
-    fault = dissect(HELLO[:-2]).fault
+    fault = dissect(HELLO[:-2]).error
 
-    assert fault == Fault(None, 20, None, "2 bytes of the frame are missing")
+    assert fault == FrameError(None, 20, None, "2 bytes of the frame are missing")
     assert str(fault).startswith("INCOMPLETE: byte 20: ")
 
 
@@ -312,7 +312,7 @@ def test_the_secret_of_an_application_is_hidden_where_its_class_does_not_fit_too
     for data in (fits, fits[:3] + bytes([fits[3] + 1]) + fits[4:] + b"x"):
         dissection = dissect(data, codec=CODEC)
 
-        assert dissection.fault is None
+        assert dissection.error is None
         assert b"card" not in b"".join(row.data or b"" for row in dissection.frames[0].rows)
 
 
@@ -429,7 +429,7 @@ def test_another_protocol_is_named_and_refused_at_its_first_bytes(hint: str, dat
     for size in (4, len(data)):
         dissection = dissect(data[:size])
 
-        assert dissection.fault is not None and dissection.fault.field == "length"
+        assert dissection.error is not None and dissection.error.field == "length"
         assert dissection.hint is not None and dissection.hint.startswith(hint)
 
 
@@ -461,6 +461,6 @@ def test_noise_gets_no_hint() -> None:
     for data in (bytes.fromhex("ffffffff"), bytes.fromhex("80818283a0b0"), b"\xde\xad\xbe\xef" * 9):
         dissection = dissect(data)
 
-        assert dissection.fault is not None
-        assert dissection.fault.code is ErrorCode.FRAME_TOO_LARGE
+        assert dissection.error is not None
+        assert dissection.error.code is ErrorCode.FRAME_TOO_LARGE
         assert dissection.hint is None

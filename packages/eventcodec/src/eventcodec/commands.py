@@ -142,7 +142,7 @@ def _dissect(args: argparse.Namespace) -> int:
     with _opened(args) as stream:
         dissection = dissect(stream.read(), max_frame=args.max_frame, secrets=args.secrets)
     sys.stdout.write(dissection.text())
-    return OK if dissection.fault is None else FAILED
+    return OK if dissection.error is None else FAILED
 
 
 def _decode(args: argparse.Namespace) -> int:
@@ -390,7 +390,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"eventcodec {VERSION}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    command = _command(commands, "dissect", _dissect, "show frames field by field, up to a fault")
+    command = _command(commands, "dissect", _dissect, "show frames field by field, up to an error")
     _add_input(command, "frames")
     _add_max_frame(command)
     command.add_argument(

@@ -1,8 +1,8 @@
-"""Bytes with the names of their fields: an annotated dump, up to the first fault.
+"""Shows bytes with the names of their fields, up to the first error.
 
-Rule: what is a fault is decided by `framing` and `codec`, what stands where by the
-declarations; here it is only shown. All that is shown is printable ASCII, and what is
-secret, or was not understood and so may be, is only counted.
+Rule: `framing` and `codec` decide what is an error, and the declarations say which field is
+where; this module only shows it. The output is printable ASCII. Of secrets, and of bytes that
+cannot be read and so may be secret, it has the size only.
 
 Layer: above `hints`, below `vectors`.
 """
@@ -23,7 +23,7 @@ from .limits import DEFAULT_MAX_FRAME, HEADER_SIZE, LENGTH_SIZE, MIN_LENGTH, fra
 from .reference import Part, Step, walk
 from .wire import U8, U16, U32, U64, Octets
 
-__all__ = ["HEADER_PARTS", "Dissection", "Fault", "Frame", "Row", "dissect"]
+__all__ = ["HEADER_PARTS", "Dissection", "Frame", "FrameError", "Row", "dissect"]
 
 HEADER_PARTS = (
     Part("length", U32),
@@ -42,10 +42,10 @@ MOST_CHARACTERS = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One field as it stands there, or with an empty `name` bytes that are none.
+    """One field of a frame. Bytes that are no field have an empty `name`.
 
-    `value` and `meaning` are for people, in printable ASCII. `data` is None where the
-    bytes are not to be shown.
+    `value` and `meaning` are for people, in printable ASCII. `data` is None if the bytes are
+    hidden.
     """
 
     offset: int
@@ -59,7 +59,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A frame, or what there is of one, in rows without a gap."""
+    """A frame, or its beginning, in rows without a gap."""
 
     offset: int
     size: int
@@ -68,8 +68,8 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """Why reading ends. `code` is None where the last frame is cut, which is no error yet."""
+class FrameError:
+    """Why the reading ends: a value, not an exception. `code` is None if the last frame is cut."""
 
     code: ErrorCode | None
     offset: int
@@ -84,14 +84,14 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Dissection:
-    """The frames in some bytes up to the first fault, and what may have caused it."""
+    """The frames in some bytes up to the first error, and its likely cause."""
 
     frames: tuple[Frame, ...]
-    fault: Fault | None
+    error: FrameError | None
     hint: str | None
 
     def text(self) -> str:
-        """All of it, for a terminal."""
+        """Returns the whole dissection as text for a terminal."""
         return "".join(f"{line}\n" for line in _lines(self))
 
 
@@ -102,14 +102,14 @@ def dissect(
     max_frame: int | None = None,
     secrets: bool = False,
 ) -> Dissection:
-    """Take a frame apart, or a stream of them from its beginning, field by field.
+    """Returns the fields of a frame, or of a stream of frames from its beginning.
 
-    The fault is the one that a `Decoder` of the same `codec` and limit ends with.
-    `max_frame` is the greatest `length` accepted in bytes, by default 65,791.
-    With `secrets` everything is shown, credentials and tickets too.
+    The error is the same as that of a `Decoder` with the same `codec` and limit.
+    `max_frame` is the greatest accepted `length` in bytes, by default 65,791.
+    With `secrets` the dissection shows everything, including credentials and tickets.
 
     >>> dissection = dissect(bytes.fromhex("0000000c 0102 0000 0000000000000007"))
-    >>> print(dissection.fault)
+    >>> print(dissection.error)
     MALFORMED: sender at byte 16: the frame ends inside it
     """
     limit = DEFAULT_MAX_FRAME if max_frame is None else frame_limit(max_frame)
@@ -117,18 +117,18 @@ def dissect(
     at, before = 0, None
     hint: str | None = None
     while at < len(data):
-        verdict = _judge(data, at, codec, limit)
-        frames.append(_Reader(data, at, codec, verdict, secrets).frame())
-        if isinstance(verdict, Fault):
-            cause = _cause(data, at, before, verdict, codec, limit)
-            return Dissection(tuple(frames), verdict, cause or hint)
-        hint = hint or _odd_text(verdict)
+        found = _read(data, at, codec, limit)
+        frames.append(_Reader(data, at, codec, found, secrets).frame())
+        if isinstance(found, FrameError):
+            cause = _cause(data, at, before, found, codec, limit)
+            return Dissection(tuple(frames), found, cause or hint)
+        hint = hint or _odd_text(found)
         at, before = at + frames[-1].size, at
     return Dissection(tuple(frames), None, hint)
 
 
-def _judge(data: bytes, at: int, codec: Codec, limit: int) -> Event | Fault:
-    """What a decoder makes of the frame at `at`, if nothing comes behind `data`."""
+def _read(data: bytes, at: int, codec: Codec, limit: int) -> Event | FrameError:
+    """Returns what a decoder finds at `at` if nothing follows `data`."""
     rest = len(data) - at
     missing = HEADER_SIZE - rest
     try:
@@ -142,9 +142,9 @@ def _judge(data: bytes, at: int, codec: Codec, limit: int) -> Event | Fault:
         if missing <= 0:
             return codec.decode_at(data, at, len(data) + missing)
     except RemoteProtocolError as error:
-        return Fault(error.code, error.offset, error.field, error.reason)
+        return FrameError(error.code, error.offset, error.field, error.reason)
     least = "" if rest >= LENGTH_SIZE else "at least "
-    return Fault(None, len(data), None, f"{least}{missing} bytes of the frame are missing")
+    return FrameError(None, len(data), None, f"{least}{missing} bytes of the frame are missing")
 
 
 def _kind(codec: Codec, type: int) -> type[Event]:
@@ -154,12 +154,12 @@ def _kind(codec: Codec, type: int) -> type[Event]:
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """Makes the rows of the frame at `at`, on which the verdict is spoken already."""
+    """Makes the rows of the frame at `at`, of which `found` is the event or the error."""
 
     data: bytes
     at: int
     codec: Codec
-    verdict: Event | Fault
+    found: Event | FrameError
     secrets: bool
 
     def frame(self) -> Frame:
@@ -171,7 +171,7 @@ class _Reader:
             if not any(row.faulty for row in rows):
                 rows += self._body(stop)
                 stop = rows[-1].offset + rows[-1].size
-        if isinstance(self.verdict, Fault) and stop < len(self.data):
+        if isinstance(self.found, FrameError) and stop < len(self.data):
             rows.append(self._unread(stop))
         return Frame(self.at, sum(row.size for row in rows), name, tuple(rows))
 
@@ -194,7 +194,7 @@ class _Reader:
         for step in walk(kind.parts, body):
             name = "" if step.part is None else step.part.name
             row = self._row(step, start, self._meaning(kind, name), hidden)
-            if row.size or row.faulty or step.fault is None:
+            if row.size or row.faulty or step.error is None:
                 yield row
 
     def _meaning(self, kind: type[Event] | None, name: str) -> Callable[[Any], str] | None:
@@ -205,7 +205,7 @@ class _Reader:
     def _kinds(self) -> tuple[type[Event], type[Event]]:
         """The class that is declared for the type, and the one whose fields the body has."""
         declared = _kind(self.codec, self.data[self.at + TYPE_AT])
-        return declared, declared if isinstance(self.verdict, Fault) else type(self.verdict)
+        return declared, declared if isinstance(self.found, FrameError) else type(self.found)
 
     def _title(self) -> str:
         declared, kind = self._kinds()
@@ -222,12 +222,12 @@ class _Reader:
         hidden: frozenset[str],
     ) -> Row:
         part, offset, size = step.part, base + step.start, step.stop - step.start
-        fault = self.verdict if isinstance(self.verdict, Fault) else None
-        faulty = fault is not None and fault.code is not None and fault.offset == offset
+        error = self.found if isinstance(self.found, FrameError) else None
+        faulty = error is not None and error.code is not None and error.offset == offset
         # What cannot be read may reach into the secret behind it.
-        conceal = bool(hidden) if part is None or step.fault else part.name in hidden
+        conceal = bool(hidden) if part is None or step.error else part.name in hidden
         value, about = f"{size} bytes", "cut"
-        if part is not None and step.fault is None:
+        if part is not None and step.error is None:
             value = f"{size_of(part, step.value)}, hidden" if conceal else _shown(step.value)
             about = part.layout if meaning is None else meaning(step.value)
         return Row(
@@ -236,7 +236,7 @@ class _Reader:
             data=None if conceal else self.data[offset : offset + size],
             name="" if part is None else part.name,
             value=value,
-            meaning=fault.reason if fault is not None and faulty else about,
+            meaning=error.reason if error is not None and faulty else about,
             faulty=faulty,
         )
 
@@ -275,19 +275,19 @@ _MEANINGS: dict[tuple[type[Event] | None, str], Callable[[Any], str]] = {
 
 
 def _cause(
-    data: bytes, at: int, before: int | None, fault: Fault, codec: Codec, limit: int
+    data: bytes, at: int, before: int | None, error: FrameError, codec: Codec, limit: int
 ) -> str | None:
-    """What may have caused the fault of the frame at `at`; the more certain first."""
-    if fault.reason == Octets.complaint:
-        return hints.of_text(*_text_at(data, at, fault.offset, codec))
-    return hints.guess(data, at, before, codec, limit) or _remark(data, at, before, fault)
+    """Returns the likely cause of the error of the frame at `at`; the more certain first."""
+    if error.reason == Octets.complaint:
+        return hints.of_text(*_text_at(data, at, error.offset, codec))
+    return hints.guess(data, at, before, codec, limit) or _remark(data, at, before, error)
 
 
-def _remark(data: bytes, at: int, before: int | None, fault: Fault) -> str | None:
-    if fault.code is ErrorCode.FRAME_TOO_LARGE and hints.looks_good(data[at + LENGTH_SIZE :]):
+def _remark(data: bytes, at: int, before: int | None, error: FrameError) -> str | None:
+    if error.code is ErrorCode.FRAME_TOO_LARGE and hints.looks_good(data[at + LENGTH_SIZE :]):
         return "the header is good, the frame is only longer than this reader accepts"
-    if fault.code is not None and fault.offset < at + HEADER_SIZE:
-        if fault.field == "seq":
+    if error.code is not None and error.offset < at + HEADER_SIZE:
+        if error.field == "seq":
             return "requests are numbered from 1; only the Error that ends a connection has seq 0"
         if before is not None:
             return f"perhaps the length of the frame before, at byte {before}, is wrong"
@@ -295,7 +295,7 @@ def _remark(data: bytes, at: int, before: int | None, fault: Fault) -> str | Non
 
 
 def _text_at(data: bytes, at: int, offset: int, codec: Codec) -> tuple[bytes, bytes]:
-    """The bytes of the text that is at fault, and what is behind them."""
+    """The bytes of the text with the error, and the bytes behind them."""
     (length,) = LENGTH.unpack_from(data, at)
     body = data[at + HEADER_SIZE : at + LENGTH_SIZE + length]
     start = offset - at - HEADER_SIZE
@@ -321,8 +321,8 @@ def _lines(dissection: Dissection) -> Iterator[str]:
         yield f"frame {number} at byte {frame.offset}: {frame.name}, {frame.size} bytes"
         for row in frame.rows:
             yield from _row_lines(row)
-    if dissection.fault is not None:
-        yield f"fault: {dissection.fault}"
+    if dissection.error is not None:
+        yield f"error: {dissection.error}"
     if dissection.hint is not None:
         yield f"hint: {dissection.hint}"
 

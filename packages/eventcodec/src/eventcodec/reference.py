@@ -59,14 +59,14 @@ _SENDER = Part("sender", wire.ShortText)
 class Step(NamedTuple):
     """One field as it stands in a body: `start` and `stop` in bytes from the body's start.
 
-    `fault` says why it cannot be read; then `value` is None and this is the last step.
+    `error` says why it cannot be read; then `value` is None and this is the last step.
     """
 
     part: Part | None
     start: int
     stop: int
     value: object = None
-    fault: str | None = None
+    error: str | None = None
 
 
 def reference(event: Any) -> Any:
@@ -120,7 +120,7 @@ def _inside(subcon: object) -> Iterator[object]:
 
 
 def walk(parts: Sequence[Part], body: bytes) -> Iterator[Step]:
-    """A body field by field, by construct itself, up to its end or its first fault.
+    """A body field by field, by construct itself, up to its end or its first error.
 
     Slow, and exact about the place: what error messages and `dissect` are made from.
     """
@@ -132,12 +132,12 @@ def walk(parts: Sequence[Part], body: bytes) -> Iterator[Step]:
             value = (part.name / part.subcon)._parsereport(stream, context, part.name)
             frozen = freeze(value)
         except construct.StreamError:
-            yield Step(part, start, len(body), fault=CUT)
+            yield Step(part, start, len(body), error=CUT)
             return
         except Exception:  # an application's own subcon may raise anything; its text stays in
             known = isinstance(part.subcon, wire.Boolean | wire.Octets)
-            fault = part.subcon.complaint if known else MISFIT
-            yield Step(part, start, len(body), fault=fault)
+            error = part.subcon.complaint if known else MISFIT
+            yield Step(part, start, len(body), error=error)
             return
         context[part.name] = value
         stop = base + stream.tell()
@@ -147,7 +147,7 @@ def walk(parts: Sequence[Part], body: bytes) -> Iterator[Step]:
         yield Step(part, start, stop, frozen)
     end = base + stream.tell()
     if end < len(body):
-        yield Step(None, end, len(body), fault=f"{len(body) - end} bytes behind the last field")
+        yield Step(None, end, len(body), error=f"{len(body) - end} bytes behind the last field")
 
 
 def _context(parts: Iterable[Part], stream: io.BytesIO, *, building: bool) -> Any:
@@ -168,8 +168,8 @@ def explain(
     `offset` counts from the start of `data`.
     """
     for step in walk(parts, data[start:stop]):
-        if step.fault is not None:
-            return _malformed(step.part, step.fault, start + step.start, seq)
+        if step.error is not None:
+            return _malformed(step.part, step.error, start + step.start, seq)
     return _malformed(None, NOT_CANONICAL, start, seq)
 
 
@@ -189,8 +189,8 @@ def read(
     body = data[start:stop]
     values: dict[str, object] = {}
     for step in walk(parts, body):
-        if step.fault is not None or step.part is None:
-            raise _malformed(step.part, step.fault or MISFIT, start + step.start, seq)
+        if step.error is not None or step.part is None:
+            raise _malformed(step.part, step.error or MISFIT, start + step.start, seq)
         values[step.part.name] = step.value
     if not _is_canonical(parts, body, values):
         raise _malformed(None, NOT_CANONICAL, start, seq)
@@ -211,7 +211,7 @@ def settle(parts: Sequence[Part], given: Mapping[str, object]) -> tuple[bytes, d
     body = _build(parts, given)
     values: dict[str, object] = {}
     for step in walk(parts, body):
-        if step.fault is not None or step.part is None:
+        if step.error is not None or step.part is None:
             name = None if step.part is None else step.part.name
             raise LocalProtocolError("no reader finds it again", field=name)
         name = step.part.name

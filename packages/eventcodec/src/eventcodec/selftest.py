@@ -91,7 +91,7 @@ SAMPLE = Everything(
 
 
 def _vectors(_: Random) -> Iterator[str | None]:
-    """Each vector both ways, with the answer that it gives."""
+    """Each vector in both directions, with the answer."""
     every = exchange.cases(vectors.load(), receivers=exchange.RECEIVERS, encoding=True)
     for case in every:
         line = json.dumps(exchange.answer(case.question)).encode()
@@ -132,7 +132,7 @@ def _kind_of(frame: bytes) -> type[Event]:
 
 def _by_construct(kind: type[Event], body: bytes) -> dict[str, object] | None:
     steps = list(walk(kind.parts, body))
-    if any(step.fault for step in steps):
+    if any(step.error for step in steps):
         return None
     return {step.part.name: step.value for step in steps if step.part}
 
