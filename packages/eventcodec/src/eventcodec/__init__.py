@@ -1,7 +1,7 @@
-"""Event Protocol 1 for clients and servers: typed events, bytes, and nothing that waits.
+"""Event Protocol 1 for clients and servers: typed events and bytes, without any I/O.
 
-Rule: everything public is named here, once; nothing outside this package needs
-more than these names and `eventcodec.wire`.
+Rule: this module lists every public name once. A client or a server needs only these names and
+`eventcodec.wire`.
 
 Layer: the public face, above all others.
 

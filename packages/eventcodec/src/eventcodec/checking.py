@@ -1,8 +1,7 @@
-"""Put the vectors' questions to a program, and report how it answered.
+"""Asks a program the questions of the vectors, and reports its answers.
 
-Rule: what is right stands in the case; a program that gives no answer, or too many, or
-fails, has not passed, however right the rest was. What it said is escaped before it is
-shown.
+Rule: the case has the right answer. A program that fails, or gives too few or too many answers, has
+not passed, even if all other answers are right. Its output is escaped before it is shown.
 
 Layer: above `selftest`, below `commands`. The only module that runs a process.
 """

@@ -1,8 +1,7 @@
 """A set of event types; one frame <-> one event.
 
-Rule: a frame that is accepted encodes to the same bytes again, and no content of an
-application event is ever an error of the frame. The only place that chooses an
-event class by a number.
+Rule: an accepted frame encodes to the same bytes again. The content of an application event is
+never an error of the frame. Only this module chooses an event class by a number.
 
 Layer: above `events`, below `decoder`.
 """

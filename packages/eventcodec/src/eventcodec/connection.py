@@ -1,10 +1,9 @@
-"""Both ends of a connection, without any I/O: data in, events out; events in, data out.
+"""Both sides of a connection, without any I/O: data in, events out; events in, data out.
 
-Rule: these classes know the order of things (whose turn, which reply to which
-request, which position comes next) and nothing else; bytes are the decoder's,
-sockets and clocks are the caller's.
+Rule: these classes know the order of events (which reply belongs to which request, which position
+is next) and nothing else. The decoder reads the bytes; the caller has the socket and the clock.
 
-Layer: above `states`; what a client or a server is written on.
+Layer: above `states`; clients and servers are written on it.
 """
 
 from __future__ import annotations
@@ -110,21 +109,21 @@ class ClientConnection(Receiver[Received]):
 
     @property
     def state(self) -> State:
-        """NEW until the Welcome, then MEMBER, and ENDED when nothing more will come."""
+        """NEW until the Welcome, then MEMBER, and ENDED when no more events can arrive."""
         return self._state if self._stream.end is None else State.ENDED
 
     @property
     def position(self) -> int:
-        """One's place in the log: the last entry that was given, as a fact or as an Ack.
+        """The position of the last entry that was returned, as a fact or as an Ack.
 
-        What a resume goes on behind, with `ticket`; also after the end. It counts an event
-        when that is given, and none that was not taken. 0 before the Welcome. EP-6.4-2.
+        A resume continues after this position, with `ticket`. It counts an event when the event is
+        returned. It stays valid after the end, and is 0 before the Welcome. EP-6.4-2.
         """
         return self._position
 
     @property
     def welcome(self) -> Welcome | None:
-        """What the server said when it let one in; None before. Also after the end."""
+        """The Welcome of the server; None before it. It stays valid after the end."""
         return self._welcome
 
     @property
@@ -134,20 +133,20 @@ class ClientConnection(Receiver[Received]):
 
     @property
     def ticket(self) -> int:
-        """What resumes this session on another connection; 0 before the Welcome."""
+        """The ticket that resumes this session on another connection; 0 before the Welcome."""
         return 0 if self._welcome is None else self._welcome.ticket
 
     @property
     def outstanding(self) -> tuple[Event, ...]:
-        """The requests that have no reply, oldest first; also after the end."""
+        """The requests without a reply, oldest first. It stays valid after the end."""
         return tuple(self._requests)
 
     def send(self, request: Event) -> Event:
-        """Number a request and put it among the data to send; returns it as it was numbered.
+        """Numbers a request, adds it to the data to send, and returns the numbered request.
 
-        One may send on without waiting for replies. Raises LocalProtocolError, and nothing is
-        sent, for an event that a client may not send now, for one with a sender, and for
-        a frame above what the server reads: 4,096 bytes of `length` until its Welcome came.
+        You can send more requests before the replies arrive. Raises LocalProtocolError, and sends
+        nothing, if the client cannot send this event now, if it has a sender, or if the frame is
+        longer than the server reads: 4,096 bytes of `length` before the Welcome.
         EP-4.2-4, EP-4.2-5, EP-4.4-3 to EP-4.4-5, EP-7.1-1, EP-7.1-2.
         """
         state = self._sending()
@@ -171,11 +170,11 @@ class ClientConnection(Receiver[Received]):
         return numbered
 
     def data_to_send(self) -> bytes:
-        """Take what is to be written to the server now; the next call returns what is new.
+        """Returns the new bytes to write to the server. Each byte is returned once.
 
-        Call it after events were taken, too: the Pongs for a server's Pings wait here. More
-        than 10,000 of them end the connection (`MAX_UNSENT_PONGS`). Where the transport has a
-        way to wait until it has written (asyncio's `drain`), wait before you read on.
+        Call it after you take events too: it has the Pongs for the Pings of the server. More than
+        10,000 unsent Pongs end the connection (`MAX_UNSENT_PONGS`). If the transport can wait until
+        it has written (`drain` of asyncio), wait before you read more.
         """
         data = b"".join(self._out)
         self._out.clear()
@@ -301,11 +300,11 @@ class ClientConnection(Receiver[Received]):
 
 
 class ServerConnection(Receiver[Request]):
-    """The server's end of one client's connection.
+    """The server's side of one connection.
 
-    It gives one request at a time: each is validated in the state that the reply to the one
-    before it left (EP-4.2-6), so `next_event` waits for that reply. The reply may be given
-    at once or later, from anywhere.
+    It returns one request at a time. The reply to a request can change the state in which the next
+    one is validated (EP-4.2-6), so `next_event` returns None until you reply. You can reply at once
+    or later, from any task.
 
     >>> conn = ServerConnection()
     >>> conn.receive_data(encode(Ping(seq=7)))
@@ -329,22 +328,22 @@ class ServerConnection(Receiver[Request]):
 
     @property
     def state(self) -> State:
-        """NEW until a Welcome was the reply, then MEMBER; ENDED after the last frame."""
+        """NEW until you reply with a Welcome, then MEMBER; ENDED after the last frame."""
         return self._state
 
     @property
     def open_request(self) -> Request | None:
-        """The request that was given and has no reply yet; None where there is none."""
+        """The request that was returned and has no reply yet, or None."""
         return self._open
 
     @property
     def held(self) -> int:
-        """Bytes held of what came and was not given yet."""
+        """The number of received bytes whose events were not returned yet."""
         return self._stream.held
 
     @property
     def offset(self) -> int:
-        """Bytes of the stream that were given, from its beginning; Pongs too."""
+        """The number of bytes of the stream whose events were returned, Pongs included."""
         return self._stream.offset
 
     def next_event(self) -> Request | ConnectionEnded | None:
@@ -382,10 +381,10 @@ class ServerConnection(Receiver[Request]):
         return event
 
     def take_pongs(self, count: int) -> int:
-        """Take at most `count` Pongs, where they are next; returns how many.
+        """Skips at most `count` Pongs that are next; returns how many it skipped.
 
-        `next_event` takes Pongs in silence, however many stand before a request. A server that
-        bounds the work of a turn calls this first, and `next_event` where it returns 0.
+        `next_event` skips any number of Pongs before a request. A server that limits the work of a
+        turn calls this method first, and calls `next_event` when it returns 0.
         """
         taken = 0
         if self._open is None and validate(Role.SERVER, self._state, Pong.type) is None:

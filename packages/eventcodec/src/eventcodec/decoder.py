@@ -1,8 +1,7 @@
-"""Any chunks -> events, in order, and the end behind them.
+"""A stream in any chunks -> its events in order, then its end.
 
-Rule: how the stream was cut into chunks changes nothing: not the events, not the
-error, not its place. An event is given once; one that was not taken yet is kept,
-however the others were taken.
+Rule: the chunks of a stream change neither the events nor the error nor its byte position. Each
+event is returned once. An event that was not taken stays.
 
 Layer: above `codec`, below `states`.
 """

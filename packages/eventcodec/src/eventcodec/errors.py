@@ -1,8 +1,7 @@
-"""What can go wrong, whose fault it is, and what to tell the peer.
+"""The exceptions of this package, and the error codes of the protocol.
 
-Rule: an error says whose fault it is by its class, what the peer is told by its
-`code`, and the facts as attributes; no byte of the peer's stands in a message.
-Whatever a peer sends and an event holds, anything else that comes out is a bug.
+Rule: the class of an exception says which side made the error, `code` is what to send to the peer,
+and the details are attributes. No message contains bytes of the peer. Any other exception is a bug.
 
 Layer: the ground, beside `limits`. Imports nothing of this package.
 """
@@ -24,8 +23,8 @@ __all__ = [
 class ErrorCode(IntEnum):
     """The numbers that an `Error` event carries.
 
-    A number has a `meaning`, one sentence for people, and is `fatal` or not: a fatal
-    one ends the connection and so is always sent with seq 0.
+    Each number has a `meaning`, one sentence for people. A `fatal` error ends the connection, so it
+    always has seq 0.
 
     >>> ErrorCode.MALFORMED.fatal, ErrorCode.USER_TAKEN.fatal
     (True, False)
@@ -50,7 +49,7 @@ class ErrorCode(IntEnum):
 
     @property
     def fatal(self) -> bool:
-        """True where the error ends the connection."""
+        """True if the error ends the connection."""
         return _ABOUT[self][0]
 
     @property

@@ -1,7 +1,7 @@
-"""The events: frozen, typed, complete at birth, each field declared once.
+"""The events: frozen and typed dataclasses; each field is declared once.
 
-Rule: a class here is the whole truth about its event. Layout, reference parser and
-fast functions come from its declaration; nothing else repeats it.
+Rule: the layout, the reference parser and the fast functions of an event come from its class here;
+no other place repeats them.
 
 Layer: above `compiler`, below `codec`.
 """
@@ -152,18 +152,17 @@ def _check_type(type: object, allowed: Container[object], reason: str) -> None:
 # it took to import this module.
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Event:
-    """What every event has: `seq`, its number, and `type`, the number of its kind.
+    """The base of all events: `seq` is its number, and `type` the number of its kind.
 
-    What `seq` means depends on who says it:
+    The meaning of `seq` depends on the sender:
 
     * of a request, the client's own number: from 1, and 0 until it is sent;
     * of a reply (`Welcome`, `Ack`, `Pong`, `Error`), the number of its request;
     * of a fact (`Message`, `Joined`, `Left`, an application event), its position in the log;
     * of the `Error` that ends a connection, 0.
 
-    `with_seq` gives the same event under another number. `parts` are its fields
-    as they stand on the wire, in order. Raises LocalProtocolError for a value that no frame
-    can carry.
+    `with_seq` returns the same event with another number. `parts` are its fields in the order of
+    the wire. Raises LocalProtocolError for a value that no frame can carry.
 
     >>> Message(content="hello").with_seq(7)
     Message(seq=7, sender='', content='hello')
@@ -180,7 +179,7 @@ class Event:
     """A request's own number, a reply's request, or a fact's position, as above; u64."""
 
     def with_seq(self: E, seq: int) -> E:
-        """This event under the number `seq`. Raises LocalProtocolError outside of 0 … 2^64 - 1."""
+        """Returns this event with the number `seq`. Raises LocalProtocolError outside of u64."""
         _check_seq(seq)
         return _rebuild(self.__class__, _state(self) | {"seq": seq})
 
@@ -270,7 +269,7 @@ def _rebuild(kind: type[E], state: dict[str, object]) -> E:
 
 
 class Fact(Event):
-    """An entry of the room's log, as all members read it but the one who made it."""
+    """An entry of the log of the room. All members receive it, except its author."""
 
     __slots__ = ()
 
@@ -278,8 +277,8 @@ class Fact(Event):
     def position(self) -> int:
         """The number of this entry in the log; it travels as `seq`.
 
-        Raises LocalProtocolError for what is no entry: a request, whose `Ack` has the position,
-        and a fact that has no number yet. A server's fact has a sender, a request has none.
+        Raises LocalProtocolError for a request (its `Ack` has the position) and for a fact without
+        a number. A fact from the server has a sender; a request has none.
         """
         if not self.seq or not getattr(self, "sender", "nobody's"):
             reason = "a request is no entry; its Ack has the position" if self.seq else "no number"
@@ -289,42 +288,42 @@ class Fact(Event):
 
 @_declare(0x01)
 class Login(Event):
-    """Ask to come in. Answered by `Welcome`, or by an `Error`.
+    """The request to log in. The reply is a `Welcome` or an `Error`.
 
-    Fresh with ticket 0 and position 0; with those of an earlier session it resumes
-    there. `repr` shows neither credential nor ticket. EP-6.1-2, EP-6.4-2.
+    With ticket 0 and position 0 the login is fresh. With the ticket and the position of an earlier
+    session it resumes this session. `repr` shows neither credential nor ticket. EP-6.1-2, EP-6.4-2.
 
     >>> Login(user="ann", credential=b"secret")
     Login(seq=0, user='ann', position=0)
     """
 
     user: str = field(ShortText, default="")
-    """The name asked for; empty: the server gives a free one."""
+    """The requested name. If it is empty, the server chooses a free name."""
     credential: bytes = field(Bytes16, default=b"", repr=False)
-    """What proves that one may have the name; at most 65,535 bytes."""
+    """The proof for the name; at most 65,535 bytes."""
     ticket: int = field(U64, default=0, repr=False)
-    """`Welcome.ticket` of the session to resume, 0 for a fresh one."""
+    """`Welcome.ticket` of the session to resume; 0 for a fresh login."""
     position: int = field(U64, default=0)
-    """The last position that was read in that session, 0 for a fresh one."""
+    """The last position that was read in that session; 0 for a fresh login."""
 
 
 @_declare(0x02)
 class Message(Fact):
-    """Something said: a request from its author, a fact to everybody else.
+    """A text message: a request from its author, a fact for all other members.
 
     >>> Message(content="hello")
     Message(seq=0, sender='', content='hello')
     """
 
     sender: str = field(ShortText, default="")
-    """Who said it. Filled in by the server; empty in a request."""
+    """The author. The server fills it in; it is empty in a request."""
     content: str = field(Text)
-    """What was said, to the end of the frame."""
+    """The text, up to the end of the frame."""
 
 
 @_declare(0x03)
 class Logout(Event):
-    """Leave. Its `Ack` is the clean end of the connection."""
+    """The request to log out. Its `Ack` is the clean end of the connection."""
 
 
 @_declare(0x04)
@@ -392,7 +391,7 @@ class LeftReason(IntEnum):
     LEFT = 0
     """It logged out."""
     LOST = 1
-    """Its connection ended, whoever ended it."""
+    """Its connection ended, on any side."""
     EVICTED = 2
     """The server ended its connection because it did not keep up. EP-5.4-4."""
 
@@ -475,7 +474,7 @@ class ApplicationEvent(_Application):
     """
 
     sender: str = field(ShortText, default="")
-    """Who sent it. Filled in by the server; empty in a request."""
+    """The author. The server fills it in; it is empty in a request."""
 
     def __init__(
         self,

@@ -1,8 +1,7 @@
-"""What may have gone wrong in bytes that are no frame: guesses, for people.
+"""Guesses, for people, why bytes are no valid frame.
 
-Rule: a guess is made only where it explains everything. The bytes are mended as the
-guess says, and unless a good frame comes out of that, nothing is said. No guess
-changes what is accepted.
+Rule: a guess must explain everything. This module repairs the bytes as the guess says, and shows
+the guess only if the result is a valid frame. No guess changes what is accepted.
 
 Layer: above `jsonlines`, below `dissect`.
 """

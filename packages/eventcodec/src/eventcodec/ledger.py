@@ -76,7 +76,7 @@ class Ledger:
     """The requests of one session that have no outcome yet, oldest first.
 
     The first of them are in doubt, those behind were sent and not accepted, the last were
-    never sent. The caller says what it hands out and what comes; the ledger gives outcomes.
+    never sent. The caller reports what it hands out and what arrives; the ledger returns outcomes.
 
     >>> ledger = Ledger()
     >>> ledger.add(Request.of(1, Message(content="hello")))
@@ -193,7 +193,7 @@ class Ledger:
         self._is_replaying = resumed
 
     def fact(self, event: Event) -> Outcome | None:
-        """A fact came: gives the outcome of the request that it is. EP-6.5-8 to EP-6.5-10."""
+        """Takes a fact; returns the outcome of the request that it is. EP-6.5-8 to EP-6.5-10."""
         if not (self._is_replaying and self._in_doubt):
             return None
         if isinstance(event, Left) and event.user == self._user:

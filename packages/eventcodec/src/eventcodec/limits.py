@@ -1,7 +1,7 @@
-"""How much we hold, how far a number goes, and why.
+"""The limits of sizes, counts and numbers, with their reasons.
 
-Rule: every size or count that somebody could meet stands here, once, with its
-reason. Code takes the constant; the documentation takes the table.
+Rule: every limit is defined here once, with its reason. Code uses the constant, and the
+documentation uses the table.
 
 Layer: the ground, beside `errors`.
 """

@@ -1,6 +1,6 @@
-"""A mapping that cannot change: what a group of named values inside a field is.
+"""An immutable mapping: the value of a field that is a group of named values.
 
-Rule: as immutable as the event that it is part of, and equal to any mapping of the same items.
+Rule: a record is as immutable as its event, and equal to any mapping of the same items.
 
 Layer: the ground. Imports nothing of this package.
 """

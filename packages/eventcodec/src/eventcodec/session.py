@@ -1,11 +1,10 @@
-"""A client over as many connections as it takes: nothing is said twice, nothing is lost unsaid.
+"""A client over several connections: no request is accepted twice, and each gets an outcome.
 
-Rule: a session decides what to do next; when is told to it, and how bytes travel is the caller's.
-What became of requests is the ledger's, the order on one connection the connection's, and what
-follows from an end is read from the tables of `lifecycle`.
+Rule: a session decides what to do next. The caller passes the time and carries the bytes. The
+ledger knows the outcomes of requests, the connection knows the order on one connection, and the
+tables of `lifecycle` say what follows from an end.
 
-Layer: above `lifecycle` and `connection`; what a client that survives its connections is written
-on.
+Layer: above `lifecycle` and `connection`; clients that survive their connections are written on it.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ MOST_FAILURES = 3
 """Connections that may end with INTERNAL while the same request is the first without a reply."""
 
 FORMAT = 1
-"""The version of what `snapshot` gives."""
+"""The version of the result of `snapshot`."""
 
 SessionEvent = (
     Message
@@ -99,27 +98,27 @@ SessionEvent = (
     | Paused
     | Closed
 )
-"""What `ClientSession.next_event` gives. A `Reply` is that to a `ping`."""
+"""The events that `ClientSession.next_event` returns. A `Reply` is the reply to a `ping`."""
 
 
 class SessionFullError(LocalProtocolError):
-    """The session holds as much without an outcome as it may; nothing was taken.
+    """The session holds too many requests without an outcome; it did not take this one.
 
-    Say it again when an `Outcome` has come.
+    Try again after the next `Outcome`.
     """
 
 
 class ClientSession:
-    """What a client is across connections, without any I/O.
+    """A client over several connections, without any I/O.
 
-    The caller makes connections, at `connect_at`, and says so by `connected`; it carries bytes
-    both ways, calls `handle_timer` at `next_timer`, and takes events. It closes the transport
-    when `is_connected` is false. All times are seconds on one clock of the caller's.
+    The caller connects at `connect_at` and then calls `connected`. It carries bytes in both
+    directions, calls `handle_timer` at `next_timer`, and takes events. It closes the transport when
+    `is_connected` is false. All times are seconds on one clock of the caller.
 
-    `user` is the name asked for, empty: any. `heartbeat` is how many seconds without a byte are
-    borne before a Ping is sent; after twice as many the connection is given up. None: what the
-    server says in its Welcome; 0: for ever. `max_buffered` limits the bytes of requests that have
-    no outcome. `random` gives a number from 0 to below 1. EP-6.5-5 to EP-6.5-18, EP-9.3-1 to
+    `user` is the requested name; empty means any name. After `heartbeat` seconds without a byte the
+    session sends a Ping; after twice as many it gives the connection up. None takes the value of
+    the Welcome, and 0 waits for ever. `max_buffered` limits the bytes of requests without an
+    outcome. `random` returns a number from 0 to below 1. EP-6.5-5 to EP-6.5-18, EP-9.3-1 to
     EP-9.3-4.
 
     >>> session = ClientSession("ann")
@@ -167,42 +166,42 @@ class ClientSession:
 
     @property
     def state(self) -> SessionState:
-        """Where the session is; `lifecycle.TRANSITIONS` is the table of its moves."""
+        """The state of the session; `lifecycle.TRANSITIONS` is the table of transitions."""
         return self._state
 
     @property
     def is_connected(self) -> bool:
-        """Whether it uses the connection that it was told of. Close the transport if not."""
+        """True while the session uses the connection. Close the transport when it is false."""
         return self._conn is not None
 
     @property
     def user(self) -> str:
-        """The name that the server gave; the one asked for before the first Welcome."""
+        """The name that the server gave; before the first Welcome, the requested name."""
         return self._user or self._asked_for
 
     @property
     def position(self) -> int:
-        """The last entry of the log that was given, as a fact or as an outcome. EP-6.5-4."""
+        """The position of the last entry that was returned, as a fact or an outcome. EP-6.5-4."""
         return self._position
 
     @property
     def unsettled(self) -> tuple[tuple[int, Event], ...]:
-        """The requests that have no outcome, with their numbers, oldest first."""
+        """The requests without an outcome, with their numbers, oldest first."""
         return tuple((request.number, request.event) for request in self._ledger.requests)
 
     @property
     def in_doubt(self) -> int:
-        """How many of the `unsettled`, the first ones, may have been accepted already."""
+        """How many of the first `unsettled` requests the server may already have accepted."""
         return self._ledger.in_doubt
 
     # ------------------------------------------------------------ what the user wants
 
     def say(self, request: Message | ApplicationEvent) -> int:
-        """Take a request, to be sent when it may; returns its number, 1, 2, 3 …
+        """Takes a request, sends it when possible, and returns its number: 1, 2, 3 …
 
-        Its `Outcome` comes later, under that number. Raises SessionFullError where too many have
-        none, and LocalProtocolError for an event that cannot be said, for one longer than the
-        server takes, and behind a `logout`.
+        Its `Outcome` arrives later, with this number. Raises SessionFullError if too many requests
+        have no outcome. Raises LocalProtocolError if the event cannot be sent, if it is longer than
+        the server accepts, and after a `logout`.
         """
         if not isinstance(request, Message | ApplicationEvent):
             raise LocalProtocolError(f"{type(request).__name__} is nothing to say")
@@ -223,9 +222,10 @@ class ClientSession:
         return kept.number
 
     def ping(self) -> Ping:
-        """Send a Ping; returns it numbered. Its `Reply` comes, unless the connection is lost.
+        """Sends a Ping and returns it with its number. Its `Reply` is an event later, unless
+        the connection is lost.
 
-        Raises LocalProtocolError where the session is not ONLINE.
+        Raises LocalProtocolError if the session is not ONLINE.
         """
         if self._conn is None or self._state is not SessionState.ONLINE:
             raise LocalProtocolError(f"no Ping may be sent now ({self._state.value})")
@@ -235,29 +235,29 @@ class ClientSession:
         return ping
 
     def logout(self) -> None:
-        """Leave when every request has its outcome. `Closed` is the last event.
+        """Logs out when every request has its outcome. `Closed` is the last event.
 
-        Offline with nothing to say it closes at once: the name is free already, or will be.
+        An offline session without requests closes at once: the server frees the name by itself.
         """
         self._is_leaving = True
         if self._conn is None and not self._ledger.requests:
             self._close(is_clean=False)
 
     def close(self) -> None:
-        """End the session now; each request that has no outcome gets one, then comes `Closed`.
+        """Ends the session now. Each request without an outcome gets one; then follows `Closed`.
 
-        What is in doubt is UNKNOWN then. EP-6.5-15.
+        The outcome of a request in doubt is UNKNOWN. EP-6.5-15.
         """
         self._ready += self._ledger.give_up()
         self._close(is_clean=False)
 
     def go_on(self, now: float, *, user: str | None = None, again: Iterable[Outcome] = ()) -> None:
-        """Connect again, behind a `Paused`.
+        """Connects again after a `Paused`.
 
-        `user` is another name to ask for; a session that has a ticket keeps its own. `again`
-        are UNKNOWN outcomes whose requests are to be sent again, before all others; this may say
-        them twice. Raises LocalProtocolError where the session is not paused, for another name
-        than the session's, and for an outcome that is not UNKNOWN.
+        `user` is another name to request; a session with a ticket keeps its own name. `again` are
+        UNKNOWN outcomes. The session sends their requests again, before all others; the server can
+        then have them twice. Raises LocalProtocolError if the session is not paused, for another
+        name than that of the session, and for an outcome that is not UNKNOWN.
         """
         if self._state is not SessionState.PAUSED:
             raise LocalProtocolError(f"the session is not paused ({self._state.value})")
@@ -278,14 +278,14 @@ class ClientSession:
 
     @property
     def connect_at(self) -> float | None:
-        """When to connect, None where not; a time that is past means now. EP-9.3-1."""
+        """When to connect, or None. A time in the past means now. EP-9.3-1."""
         return self._connect_at if self._state is SessionState.WAITING else None
 
     def connected(self, now: float, *, credential: bytes = b"") -> None:
-        """A new connection is there: log in on it, or resume.
+        """Starts to use a new connection: logs in, or resumes.
 
-        `credential` is for this attempt; send none that is not empty except over TLS or to a
-        loopback address (EP-6.3-1). Raises LocalProtocolError where no connection is wanted.
+        `credential` is for this attempt. Pass one only over TLS or for a loopback address
+        (EP-6.3-1). Raises LocalProtocolError if the session needs no connection now.
         """
         if self._state is not SessionState.WAITING:
             raise LocalProtocolError(f"no connection is wanted now ({self._state.value})")
@@ -303,7 +303,7 @@ class ClientSession:
         self._asked_at = None
 
     def receive_data(self, data: bytes | bytearray | memoryview, now: float) -> None:
-        """Keep what came; `next_event` gives its events. Dropped where nothing is connected."""
+        """Takes received bytes; `next_event` returns their events. Offline, drops them."""
         self._now = now
         if self._conn is not None:
             self._conn.receive_data(data)
@@ -317,17 +317,17 @@ class ClientSession:
             self._conn.receive_eof()
 
     def connection_lost(self, now: float, error: Exception | None = None) -> None:
-        """The transport failed, or no connection could be made; it is tried again later."""
+        """Reports that the transport failed or could not connect; the session tries again later."""
         self.receive_eof(now)
         if self._state is SessionState.WAITING:
             self._retry(error)
 
     def data_to_send(self) -> bytes:
-        """Take what is to be written to the server now.
+        """Returns the bytes to write to the server now.
 
-        Requests go out while less than `WINDOW` bytes of them have no reply. From here on they
-        are in doubt: where the session is to survive the end of the program, keep a `snapshot`
-        before these bytes are written.
+        It hands out requests while fewer than `WINDOW` bytes of them have no reply. These requests
+        are then in doubt. If the session must survive the end of the program, store a `snapshot`
+        before you write these bytes.
         """
         conn, ledger = self._conn, self._ledger
         if conn is None:
@@ -345,7 +345,7 @@ class ClientSession:
 
     @property
     def next_timer(self) -> float | None:
-        """When `handle_timer` is due; None: never."""
+        """When to call `handle_timer`; None means never."""
         if self._conn is None:
             return None
         if self._state is SessionState.LOGIN:
@@ -358,10 +358,10 @@ class ClientSession:
         return self._heard_at + (silence if self._can_ask else 2 * silence)
 
     def handle_timer(self, now: float) -> None:
-        """Do what is due: ask a silent server with a Ping, or give its connection up.
+        """Sends a Ping to a silent server, or gives its connection up, if the time has come.
 
-        Call it only when all that has come was given to `receive_data`: a program that was
-        stopped for a while reads first, and judges then. EP-9.1-7.
+        First pass all received bytes to `receive_data`: a program that was stopped for a while must
+        read before it decides. EP-9.1-7.
         """
         self._now = now
         due = self.next_timer
@@ -381,11 +381,10 @@ class ClientSession:
     # ------------------------------------------------------------ events
 
     def next_event(self) -> SessionEvent | None:
-        """The next event; None where there is none yet.
+        """Returns the next event, or None if there is none yet.
 
-        Facts and unknown events as they come, an `Outcome` for each request, also where a replay
-        shows it, and what the session does itself. `position` and what is known of requests
-        move when the event is given.
+        The events are facts and unknown events, one `Outcome` for each request, and the changes of
+        the session itself. `position` and `unsettled` change when the event is returned.
         """
         while not self._ready:
             received = None if self._conn is None else self._conn.next_event()
@@ -397,7 +396,7 @@ class ClientSession:
         return self._ready.popleft()
 
     def events(self) -> Iterator[SessionEvent]:
-        """Iterate over the events that are ready, each taken when the loop asks for it."""
+        """Iterates over the ready events; takes each one when the loop asks for it."""
         while (event := self.next_event()) is not None:
             yield event
 

@@ -1,7 +1,7 @@
-"""Who may send what when: two tables over the types of events.
+"""Which events a role can send in a state: two tables over the types of events.
 
-Rule: whether an event may come now is read from a table here and decided nowhere
-else. Tests walk every cell; the documentation is drawn from it.
+Rule: only the tables here decide whether an event is allowed now. Tests walk every cell, and the
+documentation is generated from them.
 
 Layer: above `decoder`, below `connection`.
 """

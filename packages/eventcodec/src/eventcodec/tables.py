@@ -1,7 +1,6 @@
-"""The tables of the protocol: what documentation is made from and tests walk.
+"""The tables of the protocol, for documentation and tests.
 
-Rule: nothing is defined here. Each table stands where it is used, and under this name for
-those who read it.
+Rule: this module defines nothing. It makes the tables of other modules public.
 
 Layer: above `states`. Public; not imported by the package's own face.
 

@@ -21,7 +21,7 @@ LATE = 0.1
 class ClientClock:
     """Seconds of `time`, without those in which nothing ran.
 
-    >>> seconds = iter([0.0, 0.2, 5.2, 5.3])
+    >>> seconds = iter([0.0, 0.0, 0.2, 5.2, 5.3])
     >>> clock = ClientClock(lambda: next(seconds))
     >>> clock.beat(); clock.now()
     0.2

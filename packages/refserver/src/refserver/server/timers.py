@@ -44,7 +44,8 @@ class Timers(Generic[T]):
 
     >>> timers = Timers[str]()
     >>> ann, bob = timers.add("ann"), timers.add("bob")
-    >>> timers.set(ann, 0.5, now=0.0); timers.set(bob, 0.3, now=0.0); timers.next_due
+    >>> _ = timers.set(ann, 0.5, now=0.0), timers.set(bob, 0.3, now=0.0)
+    >>> timers.next_due
     0.3
     >>> list(timers.expired(now=0.4)), timers.next_due
     (['bob'], 0.5)
