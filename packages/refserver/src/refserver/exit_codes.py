@@ -1,7 +1,7 @@
-"""What refserver says to its caller when it ends.
+"""The exit codes of refserver.
 
-Rule: each exit code has one meaning, and stands here alone; help and pages are made
-from here.
+Rule: each exit code has one meaning, which only this module defines; help texts and pages are
+generated from it.
 
 Layer: the ground of refserver.
 """
@@ -15,7 +15,7 @@ __all__ = ["CLIENT_COMMANDS", "SERVE", "TEST_COMMANDS", "Exit", "in_one_line"]
 
 
 class Exit(IntEnum):
-    """An exit code, and what it means whatever the command is."""
+    """An exit code; its meaning is the same for every command."""
 
     DONE = 0
     FAILED = 1
@@ -28,13 +28,13 @@ class Exit(IntEnum):
 
 
 _ALL: Mapping[Exit, str] = {
-    Exit.USAGE: "the command line makes no sense",
-    Exit.READER_LEFT: "the reader of stdout left early (`| head -1`), as SIGPIPE would tell",
+    Exit.USAGE: "the command line is wrong",
+    Exit.READER_LEFT: "the reader of stdout closed it early (`| head -1`), as with SIGPIPE",
 }
 
 SERVE: Mapping[Exit, str] = {
     Exit.DONE: "stopped by SIGTERM or SIGINT",
-    Exit.USAGE: "a setting that cannot be, or an address that is taken",
+    Exit.USAGE: "an invalid setting, or an address that is in use",
     Exit.BROKEN: "stdout cannot be written",
     Exit.READER_LEFT: _ALL[Exit.READER_LEFT],
 }
@@ -42,11 +42,11 @@ SERVE: Mapping[Exit, str] = {
 
 CLIENT_COMMANDS: Mapping[Exit, str] = {
     Exit.DONE: "done",
-    Exit.FAILED: "refused, lost, ended by the server, or too late (`--timeout`)",
-    Exit.USAGE: "the command line makes no sense, or names what no frame can carry",
+    Exit.FAILED: "refused, connection lost, ended by the server, or too late (`--timeout`)",
+    Exit.USAGE: "the command line is wrong, or has a value that no frame can carry",
     Exit.UNREACHABLE: "the server cannot be reached",
     Exit.BROKEN: "stdout cannot be written: a full disk, for example",
-    Exit.INTERRUPTED: "`send` was interrupted (Ctrl-C); `tail` leaves by it with 0",
+    Exit.INTERRUPTED: "`send` was interrupted (Ctrl-C); `tail` then exits with 0",
     Exit.READER_LEFT: _ALL[Exit.READER_LEFT],
 }
 """The exit codes of `refserver send` and `refserver tail`."""
@@ -58,7 +58,7 @@ TEST_COMMANDS: Mapping[Exit, str] = {
     Exit.NO_CASE_RAN: "no case ran",
     Exit.UNREACHABLE: "the server cannot be reached, or the client's command cannot be started",
     Exit.BROKEN: "the kit itself failed, or stdout cannot be written",
-    Exit.INTERRUPTED: "interrupted (Ctrl-C, SIGTERM, SIGHUP): what ran until then is told, "
+    Exit.INTERRUPTED: "interrupted (Ctrl-C, SIGTERM, SIGHUP): the results so far are shown, "
     "and the reports are written",
     Exit.READER_LEFT: _ALL[Exit.READER_LEFT] + "; the reports are written",
 }

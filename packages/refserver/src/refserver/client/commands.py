@@ -109,7 +109,7 @@ def _connecting(command: Command) -> Command:
             click.option(
                 "--credential-file",
                 type=a_file,
-                help=f"The credential; a line end behind it is left out.  [env: {CREDENTIAL}, "
+                help=f"The credential; a line end after it is ignored.  [env: {CREDENTIAL}, "
                 "the credential itself]",
             ),
             click.option("--tls", is_flag=True, help="Connect over TLS."),
@@ -120,7 +120,7 @@ def _connecting(command: Command) -> Command:
                 default=5.0,
                 show_default=True,
                 metavar="SECONDS",
-                help="How long to wait for what must come.",
+                help="How long to wait for a reply.",
             ),
         )
     ):
@@ -338,7 +338,7 @@ def _exchange(sock: socket.socket, data: bytes, timeout: float) -> Iterator[Even
     type=click.Choice(["ack", "none"]),
     default="ack",
     show_default=True,
-    help="Wait for every reply, or leave when all is written.",
+    help="Wait for every reply, or exit when all is written.",
 )
 def send(
     address: tuple[str, int],
@@ -453,15 +453,15 @@ def _follow(
     "template",
     metavar="TEMPLATE",
     callback=_template,
-    help=f"Print each event so; in braces: {', '.join(FIELDS)}, empty where it has none.",
+    help=f"Format of a line; in braces: {', '.join(FIELDS)}. A missing field is empty.",
 )
 @click.option(
     "--only",
     type=click.Choice(KINDS, case_sensitive=False),
     multiple=True,
-    help="Only events of this kind; may be repeated.",
+    help="Only events of this kind; can be repeated.",
 )
-@click.option("-n", "count", type=Whole(min=1), help="Leave after so many events.")
+@click.option("-n", "count", type=Whole(min=1), help="Exit after this number of events.")
 def tail(
     address: tuple[str, int],
     user: str | None,
