@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from tests.conformance.samples import a_report, a_result
 from tests.conformance.serving import Served, serving
 from tests.refserver.conftest import Authority
-from tests.refserver.running import running
+from tests.support.server import running
 
 from refserver.conformance import check
 from refserver.conformance.cases import SERVER_CASES

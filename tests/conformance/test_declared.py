@@ -20,7 +20,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from tests.refserver.process import PATIENCE, REFSERVER, Running, running
+from tests.refserver.running import REFSERVER
+from tests.support.server import PATIENCE, Running, running
 
 from refserver.cli import main
 from refserver.conformance.cases import SERVER_CASES
@@ -57,7 +58,7 @@ def guarded(folder: Path) -> Iterator[tuple[Running, str]]:
     made = {user: new_token(user) for user in USERS}
     tokens = folder / "tokens"
     tokens.write_text("".join(f"{line}\n" for _, line in made.values()))
-    with running(folder, "--tokens", str(tokens)) as server:
+    with running(folder, "--tokens", str(tokens), dev=True) as server:
         yield server, " ".join(f"{user}:{secret}" for user, (secret, _) in made.items())
 
 
@@ -100,9 +101,8 @@ def terminating(pid: int) -> str:
 
 @pytest.mark.parametrize("option", ["--pid", "--stop-command"])
 def test_a_server_that_may_be_stopped_is_stopped_at_last(option: str, tmp_path: Path) -> None:
-    with running(tmp_path) as server:
+    with running(tmp_path, dev=True) as server:
         how = str(server.pid) if option == "--pid" else terminating(server.pid)
-        server.stopping = True
 
         checked = Checked(server, tmp_path, "STOP-*", "FRAME-01", option, how)
 
@@ -113,9 +113,7 @@ def test_a_server_that_may_be_stopped_is_stopped_at_last(option: str, tmp_path: 
 
 
 def test_the_one_shutdown_is_evidence_of_each_case_about_it(tmp_path: Path) -> None:
-    with running(tmp_path) as server:
-        server.stopping = True
-
+    with running(tmp_path, dev=True) as server:
         checked = Checked(server, tmp_path, "STOP-*", "--pid", str(server.pid))
 
     results = json.loads(checked.report)["runs"][0]["results"]
@@ -124,7 +122,7 @@ def test_the_one_shutdown_is_evidence_of_each_case_about_it(tmp_path: Path) -> N
 
 
 def test_a_stop_command_that_stops_nothing_fails(tmp_path: Path) -> None:
-    with running(tmp_path) as server:
+    with running(tmp_path, dev=True) as server:
         checked = Checked(server, tmp_path, "STOP-01", "--stop-command", "true", "--timeout", "0.3")
 
     assert checked.done.returncode == Exit.FAILED
@@ -132,7 +130,7 @@ def test_a_stop_command_that_stops_nothing_fails(tmp_path: Path) -> None:
 
 
 def test_a_stop_command_that_fails_is_no_fault_of_the_server(tmp_path: Path) -> None:
-    with running(tmp_path) as server:
+    with running(tmp_path, dev=True) as server:
         checked = Checked(server, tmp_path, "STOP-01", "--stop-command", "false")
 
     assert checked.verdicts == {"STOP-01": "inconclusive"}
@@ -161,7 +159,7 @@ def test_a_stop_command_that_is_no_program_is_a_usage_error(command: str) -> Non
 
 
 def test_without_the_options_their_cases_are_unsupported(tmp_path: Path) -> None:
-    with running(tmp_path) as server:
+    with running(tmp_path, dev=True) as server:
         checked = Checked(server, tmp_path, "LOGIN-24", "STOP-01")
 
     assert checked.done.returncode == Exit.NO_CASE_RAN

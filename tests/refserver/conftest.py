@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 import trustme
-from tests.refserver.process import Running, running
 from tests.refserver.stopped import StoppedLoop
+from tests.support.server import Running, running
 
 
 class Authority:
@@ -60,7 +60,7 @@ def authority(tmp_path: Path) -> Authority:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A server with its defaults, shared by the tests of a module."""
-    with running(tmp_path_factory.mktemp("server")) as server:
+    with running(tmp_path_factory.mktemp("server"), dev=True) as server:
         yield server
 
 

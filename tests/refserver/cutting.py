@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from tests.refserver.process import Running
 from tests.refserver.running import PATIENCE, Client
+from tests.support.server import Running
 
 from eventcodec import Left, LeftReason, Message
 

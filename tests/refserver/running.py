@@ -1,14 +1,11 @@
-"""A real server process, started as a user starts it, and clients with plain sockets.
+"""Clients of a real server with plain sockets, and a server that does not start.
 
-Rule: whatever is started here ends here, without an error that nobody handled, and what
-the server wrote to stderr is at hand when a test fails.
+Rule: a client is written as the README teaches, with `ClientConnection`.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import signal
 import socket
 import ssl
 import subprocess
@@ -21,61 +18,7 @@ from eventcodec import ClientConnection, ConnectionEnded, Event, EventCodecError
 
 REFSERVER = Path(sys.executable).with_name("refserver")
 PATIENCE = 30.0
-UNHANDLED = re.compile(
-    r"\binternal\b|Traceback|Exception ignored|never (retrieved|awaited)|Warning:"
-)
-"""What Python, asyncio and the server itself write of an error that nobody handled."""
-
-
-class Running:
-    """A server that listens; `log` has what it has written to stderr so far."""
-
-    def __init__(self, process: subprocess.Popen[str], port: int, log: Path) -> None:
-        self.process = process
-        self.port = port
-        self._log = log
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text(encoding="ascii")
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal and give the exit code."""
-        self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
-
-
-@contextmanager
-def running(tmp_path: Path, *arguments: str, **environment: str) -> Iterator[Running]:
-    """A server on a free port, with these arguments; stopped at the end if it still runs.
-
-    Stopped and not killed, so that what it ran is counted; killed where it does not stop.
-    """
-    log = tmp_path / "server.log"
-    command = [str(REFSERVER), "serve", "--port", "0", *arguments]
-    with (
-        log.open("wb") as stderr,
-        subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            env={**os.environ, **environment},
-        ) as process,
-    ):
-        assert process.stdout is not None
-        try:
-            first = process.stdout.readline()
-            found = re.fullmatch(r"listening on .+:(\d+)\n", first)
-            assert found, f"{first!r}, stderr: {log.read_text()}"
-            yield Running(process, int(found[1]), log)
-        finally:
-            process.terminate()
-            try:
-                process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-        assert not UNHANDLED.search(log.read_text())
+"""Seconds until what does not come fails its test."""
 
 
 def refused(*arguments: str, **environment: str) -> tuple[int, str]:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from tests.refserver.conftest import Authority
-from tests.refserver.running import PATIENCE, Client, Running, client, member, running
+from tests.refserver.running import PATIENCE, Client, client, member
+from tests.support.server import Running, running
 
 from eventcodec import Ack, ConnectionLostError, ErrorCode, Logout, PeerError, Ping, Pong
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 from tests.refserver.conftest import Authority
-from tests.refserver.running import PATIENCE, Client, Running, running
+from tests.refserver.running import PATIENCE, Client
+from tests.support.server import Running, running
 
 from eventcodec import Ack, Login, Logout, Ping, Pong, Welcome
 

@@ -12,8 +12,8 @@ import pytest
 from tests.eventcodec.cases import EACH_CASE_TO_SERVER, Case
 from tests.eventcodec.declared import CODEC
 from tests.eventcodec.streams import EACH_CHUNKING, Chunking
-from tests.refserver.process import Running
 from tests.refserver.raw import DEADLINE, PING, Client, Frame
+from tests.support.server import Running
 
 from eventcodec import (
     Ack,

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from tests.refserver.conftest import Authority
-from tests.refserver.running import PATIENCE, REFSERVER, client, member, refused, running
+from tests.refserver.running import PATIENCE, REFSERVER, client, member, refused
+from tests.support.server import running
 
 import refserver.server.process
 from refserver.cli import main, option_names

@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import pytest
 from tests.refserver.crowd import GO, crowd, drip, keep_quiet, talk
-from tests.refserver.process import Running, running
 from tests.refserver.raw import (
     ACK,
     JOINED,
@@ -38,6 +37,7 @@ from tests.refserver.raw import (
 )
 from tests.refserver.seats import Hall, code_of
 from tests.refserver.stopped import hosting
+from tests.support.server import Running, running
 
 from eventcodec import ErrorCode
 from refserver.server import scheduler

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from tests.refserver.process import Running, running
 from tests.refserver.raw import (
     APPLICATION,
     JOINED,
@@ -34,6 +33,7 @@ from tests.refserver.raw import (
     welcomed,
 )
 from tests.refserver.stopped import hosting
+from tests.support.server import Running, running
 
 from refserver.client.status import fetch
 from refserver.server.server import Server
@@ -86,7 +86,7 @@ def facts_behind(bob: Bystander, cut: int) -> list[tuple[int, bytes]]:
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A server in Python's and asyncio's debug modes; no word of it may be unexpected."""
-    with running(tmp_path_factory.mktemp("checked")) as server:
+    with running(tmp_path_factory.mktemp("checked"), dev=True) as server:
         yield server
 
 
@@ -227,7 +227,7 @@ def test_all_who_log_in_at_once_are_served_though_half_of_them_reset(
 ) -> None:
     limits = ("--connections", "4000", "--newcomers", "4000", "--login-timeout", "600")
     options = (*limits, "--write-timeout", "600", "--heartbeat", "0", "--metrics", "0")
-    with running(tmp_path, *options) as server:
+    with running(tmp_path, *options, dev=True) as server:
         [metrics] = re.findall(r"http://127\.0\.0\.1:(\d+)/metrics", "\n".join(server.records))
         with Bystander(server.port, "ann") as ann:
             crowd = [Client(server.port) for _ in range(count)]

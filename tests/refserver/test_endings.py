@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from tests.refserver.conftest import Authority
 from tests.refserver.raw import Frame, Frames, failed, login, logout, message, ping, said
-from tests.refserver.running import PATIENCE, Client, client, member, running
+from tests.refserver.running import PATIENCE, Client, client, member
 from tests.refserver.stopped import Guest, Host, hosting
+from tests.support.server import running
 
 from eventcodec import ErrorCode, Joined, Left, Login, Message, PeerError
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.refserver.running import member, running
+from tests.refserver.running import member
+from tests.support.server import running
 
 from refserver.server import logs
 from refserver.server.logs import (

@@ -13,8 +13,9 @@ from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 from tests.refserver.conftest import Authority
 from tests.refserver.raw import login, message, ping
-from tests.refserver.running import PATIENCE, Running, member, refused, running
+from tests.refserver.running import PATIENCE, member, refused
 from tests.refserver.stopped import hosting
+from tests.support.server import Running, running
 
 from eventcodec import Error, Logout, Message, Ping
 from refserver.cli import main

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from tests.refserver.conftest import Authority
-from tests.refserver.running import PATIENCE, REFSERVER, Client, Running, member, running
+from tests.refserver.running import PATIENCE, REFSERVER, Client, member
+from tests.support.server import Running, running
 
 from eventcodec import Ack, ApplicationEvent, Error, Logout, Message, Ping, Welcome, encode
 from refserver.characters import escape

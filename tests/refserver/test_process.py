@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.refserver.process import Running, running
 from tests.refserver.raw import (
     ACK,
     APPLICATION,
@@ -33,13 +33,15 @@ from tests.refserver.raw import (
     message,
     said,
 )
+from tests.refserver.running import REFSERVER
+from tests.support.server import Running, running
 
 MARKER = b"a secret that must not be seen"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_goodbyes_and_code_0(tmp_path: Path, number: int) -> None:
-    with running(tmp_path) as server, member(server.port, "ann") as ann:
+    with running(tmp_path, dev=True) as server, member(server.port, "ann") as ann:
         server.signal(number)
 
         assert [failed(frame) for frame in ann.rest()] == [Failed(0, SHUTTING_DOWN)]
@@ -49,7 +51,7 @@ def test_a_signal_ends_it_with_goodbyes_and_code_0(tmp_path: Path, number: int) 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_that_come_while_it_ends_change_nothing(tmp_path: Path, number: int) -> None:
-    with running(tmp_path) as server:
+    with running(tmp_path, dev=True) as server:
         code = None
         while code is None:
             server.signal(number)
@@ -70,7 +72,7 @@ def test_a_second_signal_loses_nothing_that_drains_and_a_third_ends_it_at_once(
         systemd.bind(address)
         systemd.settimeout(30)
         with (
-            running(tmp_path, "--drain", never, "--close-timeout", never) as server,
+            running(tmp_path, "--drain", never, "--close-timeout", never, dev=True) as server,
             member(server.port, "bob", receive_buffer=4_096) as bob,
             member(server.port, "ann") as ann,
         ):
@@ -90,8 +92,16 @@ def test_a_second_signal_loses_nothing_that_drains_and_a_third_ends_it_at_once(
             assert server.wait() == 0
 
 
-def test_its_first_line_says_where_it_listens(server: Running) -> None:
-    assert server.first_line == f"listening on localhost:{server.port}\n"
+def test_as_the_readme_starts_it_its_first_line_says_where_it_listens() -> None:
+    with subprocess.Popen(
+        [REFSERVER, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        process.terminate()
+
+    assert re.fullmatch(r"listening on localhost:\d+\n", first)
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
@@ -173,9 +183,9 @@ def test_a_ticket_from_before_a_restart_is_like_one_that_never_was(tmp_path: Pat
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
         folder.mkdir()
-    with running(folders[0]) as first, Client(first.port) as ann:
+    with running(folders[0], dev=True) as first, Client(first.port) as ann:
         ticket = ann.join("ann").ticket
-    with running(folders[1]) as second, Client(second.port) as again:
+    with running(folders[1], dev=True) as second, Client(second.port) as again:
         again.send(login("ann", ticket=ticket, position=1), login("ann", ticket=1, position=1))
 
         old, unknown = again.frames(2)

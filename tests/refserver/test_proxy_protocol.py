@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.refserver.conftest import Authority
 from tests.refserver.raw import SERVER_FULL, failed, login
-from tests.refserver.running import Client, client, running
+from tests.refserver.running import Client, client
 from tests.refserver.stopped import hosting
+from tests.support.server import running
 
 from eventcodec import Login, Welcome
 from refserver.server.config import Config, Unusable

@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import pytest
 from tests.refserver.crowd import crowd
-from tests.refserver.process import PATIENCE, Running, running
 from tests.refserver.raw import (
     ACK,
     ERROR,
@@ -41,6 +40,7 @@ from tests.refserver.raw import (
     said,
     short,
 )
+from tests.support.server import PATIENCE, Running, running
 
 MIB = 1 << 20
 SMALL = 4_096
@@ -269,7 +269,7 @@ def test_all_are_served_that_come_at_once_and_nothing_is_left_when_they_reset(
     tmp_path: Path, count: int
 ) -> None:
     limits = ("--connections", "4000", "--newcomers", "4000")
-    with running(tmp_path, *limits) as server, Bystander(server.port, "bob") as bob:
+    with running(tmp_path, *limits, dev=True) as server, Bystander(server.port, "bob") as bob:
         idle = server.descriptors
         crowd = [Client(server.port) for _ in range(count)]
         for client in crowd:
@@ -380,7 +380,7 @@ def test_a_slow_reader_gets_every_byte_of_what_was_due_at_a_stop(tmp_path: Path,
 @pytest.mark.proves("EP-10.4-3")
 def test_where_too_many_are_closing_already_the_next_is_closed_at_once(tmp_path: Path) -> None:
     with (
-        running(tmp_path, "--connections", "1", "--closing", "1") as server,
+        running(tmp_path, "--connections", "1", "--closing", "1", dev=True) as server,
         Bystander(server.port, "bob") as bob,
         Client(server.port) as told,
         Client(server.port) as cut_off,

@@ -10,8 +10,8 @@ from types import ModuleType
 
 import pytest
 from tests.refserver.cutting import cutter, heard
-from tests.refserver.process import Running
-from tests.refserver.running import PATIENCE, member, running
+from tests.refserver.running import PATIENCE, member
+from tests.support.server import Running, running
 
 from eventcodec import ClientSession, Fate, Message
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from tests.refserver.conftest import Authority
 from tests.refserver.cutting import cutter
-from tests.refserver.process import Running
-from tests.refserver.running import Client, member, running
+from tests.refserver.running import Client, member
+from tests.support.server import Running, running
 
 from eventcodec import (
     ApplicationEvent,

@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 
 import pytest
 from tests.refserver.crowd import Pace
-from tests.refserver.process import Running, running
 from tests.refserver.raw import (
     HEADER,
     LEFT,
@@ -35,6 +34,7 @@ from tests.refserver.raw import (
     said,
 )
 from tests.refserver.stopped import hosting
+from tests.support.server import Running, running
 
 from refserver.server.connection import Connection
 from refserver.server.turn import Turns

@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tests.refserver.process import Running, running
 from tests.refserver.raw import (
     ACK,
     LEFT,
@@ -24,6 +23,7 @@ from tests.refserver.raw import (
     message,
     welcomed,
 )
+from tests.support.server import Running, running
 
 from refserver.client.status import fetch
 from refserver.session.tickets import KEPT_BY_GUESTS

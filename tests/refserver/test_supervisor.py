@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from tests.refserver.running import running
+from tests.support.server import running
 
 from refserver.server.systemd import tell
 

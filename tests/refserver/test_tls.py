@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from tests.refserver.conftest import Authority
-from tests.refserver.running import Running, client, member, running
+from tests.refserver.running import client, member
+from tests.support.server import Running, running
 
 from eventcodec import ConnectionLostError, Error, ErrorCode, Login, PeerError, Ping, Pong
 from refserver.server.config import Config, Unusable

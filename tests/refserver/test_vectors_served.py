@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.refserver.process import Running
 from tests.refserver.raw import (
     JOINED,
     LEFT,
@@ -20,6 +19,7 @@ from tests.refserver.raw import (
     ping,
     short,
 )
+from tests.support.server import Running
 
 from eventcodec import vectors
 from eventcodec.vectors import Invalid

@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO
@@ -51,17 +51,27 @@ class RunningServer:
 
 @contextmanager
 def launched(
-    *options: str, python: Sequence[str] = (), log: IO[bytes] | None = None
+    *options: str,
+    python: Sequence[str] = (),
+    log: IO[bytes] | None = None,
+    under: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[RunningServer]:
     """A server with these options on a free port. Raises NotStarted.
 
     `python` are options of the interpreter. Its log goes into `log`, or where ours goes.
+    `under` is a command that runs the server, as `nice` does; `environment` is added to ours.
     """
     command = [sys.executable, "-P", *python, "-m", "refserver.tethered", "serve", "--port", "0"]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("REFSERVER_")}
+    ours = {k: v for k, v in os.environ.items() if not k.startswith("REFSERVER_")}
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        [*command, *options], stdin=pipe, stdout=pipe, stderr=log, text=True, env=environment
+        [*under, *command, *options],
+        stdin=pipe,
+        stdout=pipe,
+        stderr=log,
+        text=True,
+        env={**ours, **(environment or {})},
     ) as process:
         assert process.stdout is not None
         try:

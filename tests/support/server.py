@@ -1,0 +1,114 @@
+"""A real server process: started on a free port, looked at from outside, ended.
+
+Rule: every server that ends here has exited with 0, and has written nothing to stderr but
+log records of one ASCII line each: no traceback, no warning, no error that nobody handled.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from refserver.launcher import NotStarted, launched
+
+PATIENCE = 60.0
+"""Seconds until a process that does not end fails its test."""
+RECORD = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (INFO|WARNING|ERROR reload) [\x20-\x7e]+|\{[\x20-\x7e]+\}"
+)
+# What a loop in debug mode says about the speed of the machine.
+SLOW_TURN = re.compile(r"Executing <.*> took \d+\.\d+ seconds")
+UNHANDLED = re.compile(
+    r"\binternal\b|Traceback|Exception ignored|never (retrieved|awaited)|Warning:"
+)
+"""What Python, asyncio and the server itself write of an error that nobody handled."""
+
+
+class Running:
+    """A server that listens; `log` has what it has written to stderr so far."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int, log: Path) -> None:
+        self.process = process
+        self.pid = process.pid
+        self.port = port
+        self._log = log
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(encoding="ascii")
+
+    @property
+    def records(self) -> list[str]:
+        """What it has logged by now, line by line."""
+        return self.log.splitlines()
+
+    @property
+    def memory(self) -> int:
+        """Bytes of memory that it has now."""
+        return self._status("VmRSS")
+
+    @property
+    def most_memory(self) -> int:
+        """The most bytes of memory that it ever had."""
+        return self._status("VmHWM")
+
+    def _status(self, name: str) -> int:
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.findall(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)[0]) * 1024
+
+    @property
+    def descriptors(self) -> int:
+        """Descriptors that it has open."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def signal(self, number: int) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def wait(self) -> int:
+        """Its exit code, when it has ended."""
+        return self.process.wait(PATIENCE)
+
+    def stop(self) -> int:
+        """Send SIGTERM and give the exit code."""
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+
+def strange(records: list[str]) -> list[str]:
+    """The lines that are no log records, or tell of an error that nobody handled."""
+    return [
+        line
+        for line in records
+        if UNHANDLED.search(line) or not (RECORD.fullmatch(line) or SLOW_TURN.fullmatch(line))
+    ]
+
+
+@contextmanager
+def running(
+    folder: Path, *options: str, dev: bool = False, descriptors: int = 0, **environment: str
+) -> Iterator[Running]:
+    """A server with these options on a free port; stopped at the end if it still runs.
+
+    `dev` runs it with all of Python's own checks and with asyncio's debug mode. `descriptors`
+    limits how many it may have open. `environment` is added to ours.
+    """
+    log = folder / "server.log"
+    limit = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh"] if descriptors else []
+    python = ["-X", "dev"] if dev else []
+    with log.open("wb") as stderr:
+        try:
+            with launched(
+                *options, python=python, log=stderr, under=limit, environment=environment
+            ) as server:
+                one = Running(server.process, server.port, log)
+                yield one
+        except NotStarted as error:
+            raise AssertionError(f"{error} did not start: {log.read_text()}") from None
+    assert server.process.returncode == 0
+    assert strange(one.records) == []
