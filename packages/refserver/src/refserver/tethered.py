@@ -20,7 +20,11 @@ PATIENCE = 10.0
 
 
 def follow(tether: int) -> None:
-    """Wait for the end of the tether, and end this process."""
+    """Wait for the end of the tether, and end this process; signals are for the main thread.
+
+    It blocks them when the server has stopped, so that a late one changes no exit code.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     while os.read(tether, 1 << 10):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
