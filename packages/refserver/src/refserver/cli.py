@@ -57,10 +57,10 @@ class DefaultsToServe(click.Group):
         self._add_kit()
         return super().list_commands(ctx)
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in self.commands:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.commands:
             self._add_kit()
-        return super().get_command(ctx, name)
+        return super().get_command(ctx, cmd_name)
 
     def _add_kit(self) -> None:
         from .conformance.commands import register

@@ -79,7 +79,9 @@ def launched(
             if not port:
                 raise NotStarted(" ".join(command[-4:] + list(options)))
             host = host.strip("[]")
-            yield RunningServer(HERE.get(host, host), int(port), process)
+            if host in HERE:
+                host = HERE[host]
+            yield RunningServer(host, int(port), process)
         finally:
             process.terminate()
             try:

@@ -386,7 +386,7 @@ class _Link(asyncio.Protocol):
         self._has_ended = True
         self.deliver()
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._has_ended = True
         self.deliver()
