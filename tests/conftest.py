@@ -34,6 +34,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", default))
 # A shell ignores SIGINT for what it runs in the background, and every process started from here
 # would inherit that. A handler is not inherited: theirs is the default again.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# What runs below nohup ignores SIGHUP, and so would they.
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(optionalhook=True)
