@@ -27,14 +27,15 @@ from tests.refserver.raw import (
 )
 
 from refserver.server.auth import Auth
-from refserver.server.clock import BEAT
 from refserver.server.config import Config
 from refserver.server.server import Server
 
 TURNS = 20
 """Turns of the loop in which everything that is due has been done."""
-TURNS_A_BEAT = 4
-"""Turns in which what is due between two beats of the server has been done."""
+STEP = 1 / 16
+"""Seconds that pass at once, less than `clock.LATE`: else the server would not count them."""
+TURNS_A_STEP = 4
+"""Turns in which what is due by then has been done."""
 HOST = "127.0.0.1"
 
 
@@ -158,9 +159,9 @@ class Host:
     async def pass_time(self, seconds: float = 0.0) -> None:
         """Let so much time pass, and the server do what is due all the while."""
         until = self.loop.now + seconds
-        while until - self.loop.now > BEAT:
-            self.loop.now += BEAT
-            for _ in range(TURNS_A_BEAT):
+        while until - self.loop.now > STEP:
+            self.loop.now += STEP
+            for _ in range(TURNS_A_STEP):
                 await asyncio.sleep(0)
         self.loop.now = until
         for _ in range(TURNS):

@@ -16,12 +16,13 @@ from contextlib import suppress
 from itertools import count
 
 import pytest
-from tests.refserver.raw import MESSAGE, login, message, ping
+from tests.refserver.raw import ACK, MESSAGE, login, message, ping
 from tests.refserver.seats import Hall
 from tests.refserver.stopped import Guest, Host, hosting
 
 from eventcodec import Message, Ping, Pong, decode, encode
 from refserver.server import scheduler
+from refserver.server.admission import SUPERSEDED
 from refserver.server.connection import Connection
 from refserver.server.turn import Turns
 from refserver.session.state import State
@@ -327,3 +328,71 @@ async def test_a_stranger_that_takes_a_little_now_and_then_is_gone_in_the_end() 
             await sip(host, stranger, 1.5)
 
         assert link not in host.server.connections
+
+
+# ---------------------------------------------------------------- one user's share
+
+
+async def with_a_history(host: Host, user: str) -> int:
+    """The ticket of somebody who is absent, and has a history to read."""
+    absent = await host.guest()
+    ticket = (await absent.join(user)).ticket
+    absent.close()
+    author = await host.member("author")
+    for seq in range(2, 202):
+        await author.send(message(bytes(60_000), seq))
+        await author.heard_until(ACK)
+    return ticket
+
+
+@pytest.mark.proves("EP-7.2-3")
+async def test_connections_that_were_taken_over_hold_few_places() -> None:
+    """The holder of one token filled the server with connections that it resumed from."""
+    async with hosting(presence=False, heartbeat=0, connections=16, log_bytes=16 * MIB) as host:
+        ticket = await with_a_history(host, "eve")
+
+        for _ in range(20):
+            slow = await host.guest(receive_buffer=SMALL)
+            await slow.send(login("eve", ticket=ticket, position=0))
+            await host.pass_time()
+
+        users = [each.session.member for each in host.server.connections]
+        assert [each.user for each in users if each].count("eve") == 1 + SUPERSEDED
+        await host.member("bob")  # those that wait for eve's share go first
+
+
+async def test_a_connection_that_was_taken_over_is_borne_for_a_while_however_it_reads() -> None:
+    async with hosting(
+        presence=False, heartbeat=0, log_bytes=16 * MIB, write_timeout=10.0, close_timeout=2.0
+    ) as host:
+        ticket = await with_a_history(host, "eve")
+        slow = await host.guest(receive_buffer=SMALL)
+        await slow.send(login("eve", ticket=ticket, position=0))
+        await host.pass_time()
+        [old] = [each for each in host.server.connections if each.session.member is not None][1:]
+        again = await host.guest()
+        await again.send(login("eve", ticket=ticket, position=200))
+        await host.pass_time()
+        assert old.session.state == State.SUPERSEDED
+
+        for _ in range(8):
+            await sip(host, slow, 2.0)
+
+        assert old not in host.server.connections
+
+
+async def test_who_has_been_replayed_much_waits_and_nobody_else_does() -> None:
+    async with hosting(presence=False, heartbeat=0, log_bytes=16 * MIB) as host:
+        ticket = await with_a_history(host, "eve")
+        granted = host.server.tally.sessions.logins
+
+        for _ in range(10):
+            one = await host.guest()
+            await one.send(login("eve", ticket=ticket, position=0))
+            await host.pass_time()
+
+        assert 4 <= host.server.tally.sessions.logins - granted <= 6
+        assert (await (await host.guest()).join("bob")).user == "bob"
+        before = host.server.tally.sessions.logins
+        await host.pass_time(8.0)
+        assert host.server.tally.sessions.logins > before

@@ -169,9 +169,12 @@ async def test_a_member_that_takes_nothing_is_evicted_and_nobody_waits_for_it() 
             assert acked((await ann.heard_until(ACK))[-1])
             assert said((await bob.heard_until(MESSAGE))[-1]) == ("ann", bytes(60_000))
 
-        await host.pass_time(10)
+        heard: list[Frame] = []
+        while not heard:  # as long as the kernel still passes bytes on, it is slow, not stalled
+            await host.pass_time(10)
+            heard = await bob.heard()
 
-        [left] = await bob.heard()
+        [left] = heard
         assert left.body == short("slow") + b"\2"
         frames = await slow.rest()
         assert failed(frames[-1]) == Failed(0, SLOW_CONSUMER)

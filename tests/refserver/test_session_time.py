@@ -250,3 +250,28 @@ def test_more_input_does_not_shorten_the_wait() -> None:
     hall.now += 1
 
     assert ann.tick() == [Pong(seq=2)]
+
+
+@pytest.mark.parametrize("user", ["ann", None], ids=["member", "stranger"])
+def test_pongs_count_as_frames_of_a_turn(user: str | None) -> None:
+    """A run of Pongs was taken in one step, however long: a core was full of them."""
+    hall = Hall()
+    one = hall.sit(user)
+    one.say(*[Pong(seq=9)] * 200, Ping(seq=10))
+
+    one.session.work(hall.now, 8)
+
+    assert one.session.conn.held == (200 - 8 + 1) * 16
+    one.work()
+    assert one.hear()[-1] == Pong(seq=10)
+
+
+def test_pongs_count_against_the_rate() -> None:
+    hall = Hall(rate=10, presence=False, heartbeat=0)
+    ann = hall.sit("ann")
+    hall.now += 1
+
+    ann.say(*[Pong(seq=9)] * 200)
+    ann.work()
+
+    assert ann.session.conn.held == 190 * 16

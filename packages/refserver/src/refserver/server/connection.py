@@ -41,6 +41,8 @@ class Owner(Protocol):
     config: Config
     clock: ClientClock
     tally: Tally
+    read_size: int
+    """Bytes that one connection is read at a time."""
 
     def opened(self, connection: Connection) -> None:
         """It can be read and written, over TLS after the handshake. Sets its `session`."""
@@ -52,6 +54,10 @@ class Owner(Protocol):
 
     def has_output(self, connection: Connection) -> None:
         """Something may be written, or its interest may have changed."""
+        ...
+
+    def has_more_output(self, connection: Connection) -> None:
+        """It was sent much, and can be sent more."""
         ...
 
     def answer_now(self, connection: Connection) -> None:
@@ -134,7 +140,7 @@ class Connection(asyncio.BufferedProtocol):
         return self.descriptor >= 0
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self.buffer
+        return self.buffer[: self.owner.read_size]
 
     def buffer_updated(self, nbytes: int) -> None:
         self.received(bytes(self.buffer[:nbytes]))
@@ -173,7 +179,7 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         self.writable = True
         self.session.deadlines.write_unblocked()
-        self.owner.has_output(self)
+        self.owner.has_more_output(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True

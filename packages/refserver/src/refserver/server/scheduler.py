@@ -18,10 +18,14 @@ __all__ = ["FEWEST_FRAMES", "FRAMES", "Scheduler"]
 FRAMES = 256
 """Frames of one client in one turn; then the next client has its turn."""
 FEWEST_FRAMES = 8
-"""So many in a turn at least where many wait, and each has a share, so that a round is short."""
+"""So many in a turn at least where many go round, and each has a share, so that it is short;"""
+FEWEST_FIRST = 2
+"""and so many where many begin to ask at once."""
 DELIVERIES = 200_000
 """Entries times members in one turn: below 20 ms of work, and few turns for many messages."""
-IN_SECONDS = 0.02
+FEW_FRAMES = 1
+"""A client that used no more in the turn before, and in this one, asks for little."""
+IN_SECONDS = 0.008
 """Time in one turn for what came,"""
 FIRST_SHARE = 0.75
 """of which those that have just begun to ask have this part, where others go round."""
@@ -31,7 +35,7 @@ OUT_BYTES = 64 << 20
 """so that they are at most so many when each member is given them;"""
 FEWEST_IN_BYTES = 65_536
 """but so many in any case: else a room of many members could not speak."""
-OUT_SECONDS = 0.01
+OUT_SECONDS = 0.005
 """Time in one turn for what each client is sent of its own, a replay for example."""
 
 C = TypeVar("C")
@@ -40,7 +44,8 @@ C = TypeVar("C")
 class Scheduler(Generic[C]):
     """Two queues for input and two for output, as in fair queueing: first, and round.
 
-    A client stands in `first` when it begins to ask, and in `round` as long as it has more.
+    A client stands in `first` when it begins to ask, and in `round` as long as it has more, or
+    uses much in each turn.
     """
 
     def __init__(self, time: Callable[[], float]) -> None:
@@ -51,7 +56,11 @@ class Scheduler(Generic[C]):
         self._round_in: OrderedDict[C, None] = OrderedDict()
         self._first_out: OrderedDict[C, None] = OrderedDict()
         self._round_out: OrderedDict[C | None, None] = OrderedDict()  # None where `mark` stands
+        self._much_now: set[C] = set()  # who used much in this turn,
+        self._much_before: set[C] = set()  # and in the one before
         self._left_first = self._left_round = 0
+        self._owes_round = False  # nobody of those who go round was written to in this turn
+        self._frames_first = self._frames_round = FRAMES
         self._deliveries = 0
         self._bytes = 0
         self._members = 1
@@ -66,7 +75,9 @@ class Scheduler(Generic[C]):
 
     def has_input(self, client: C) -> None:
         """It has something to be validated."""
-        if client not in self._round_in:
+        if client in self._much_now or client in self._much_before:
+            self._round_in[client] = None
+        elif client not in self._round_in:
             self._first_in[client] = None
 
     def has_more_input(self, client: C) -> None:
@@ -81,10 +92,12 @@ class Scheduler(Generic[C]):
     def begin_input(self, members: int) -> None:
         """A turn begins, in which each entry is sent to so many members."""
         self._members = members + 1
+        self._much_before, self._much_now = self._much_now, set()
         self._left_first, self._left_round = len(self._first_in), len(self._round_in)
         waiting = max(1, self._left_first + self._left_round)
         share = DELIVERIES // (self._members * waiting)
-        self.frames = min(FRAMES, max(FEWEST_FRAMES, share))
+        self._frames_first = min(FRAMES, max(FEWEST_FIRST, share))
+        self._frames_round = min(FRAMES, max(FEWEST_FRAMES, share))
         self._deliveries = DELIVERIES
         self._bytes = max(FEWEST_IN_BYTES, min(IN_BYTES, OUT_BYTES // self._members))
         now = self._time()
@@ -95,14 +108,21 @@ class Scheduler(Generic[C]):
         """Who may work now; None when the turn is over."""
         if self._left_first:
             self._left_first -= 1
+            self.frames = self._frames_first
             return self._first_in.popitem(last=False)[0]
         if self._left_round:
             self._left_round -= 1
+            self.frames = self._frames_round
             return self._round_in.popitem(last=False)[0]
         return None
 
-    def charge(self, entries: int, size: int) -> None:
-        """It made so many entries of so many bytes; what it cost beside is measured as time."""
+    def charge(self, client: C, frames: int, entries: int, size: int) -> None:
+        """It used so many frames, and made so many entries of so many bytes.
+
+        What it cost beside is measured as time.
+        """
+        if frames > FEW_FRAMES:
+            self._much_now.add(client)
         self._deliveries -= entries * self._members
         self._bytes -= size
         now = self._time()
@@ -134,6 +154,7 @@ class Scheduler(Generic[C]):
     def begin_output(self) -> None:
         """The part of the turn in which each client is sent what is its own."""
         self._left_first, self._left_round = len(self._first_out), len(self._round_out)
+        self._owes_round = True
         self._until = self._time() + OUT_SECONDS
 
     def next_writer(self) -> C | None:
@@ -145,10 +166,11 @@ class Scheduler(Generic[C]):
         if self._left_first and not is_over:
             self._left_first -= 1
             return self._first_out.popitem(last=False)[0]
-        while self._left_round:
-            self._left_round = 0 if is_over else self._left_round - 1
+        while self._left_round and (self._owes_round or not is_over):
+            self._left_round -= 1
             client = self._round_out.popitem(last=False)[0]
             if client is not None:
+                self._owes_round = False
                 return client
         return None
 

@@ -40,6 +40,11 @@ RESERVED_DESCRIPTORS = 64
 OTHER_DESCRIPTORS = 16
 """and of them these for the loop, the listeners and files."""
 
+READ_BYTES = 4 << 20
+"""Bytes read in one round of the loop, where every connection has something;"""
+LEAST_READ = 4_096
+"""but so many of each in any case."""
+
 ASYNCIO_TIMEOUT = 86_400.0
 """For asyncio's own clocks of a handshake, which count also while the process is stopped."""
 
@@ -69,7 +74,7 @@ class Server:
         self.admission: Admission[Connection] = Admission(
             config, lambda: self.most, lambda: self.most_lingering
         )
-        self.turns = Turns(self.loop, self.clock, self.room, self.connections)
+        self.turns = Turns(self.loop, self.clock, self.room, self.connections, self.tally.sessions)
         self._context = Context(
             settings=config,
             authenticator=self.auth,
@@ -77,6 +82,7 @@ class Server:
             log_event=note,
             counters=self.tally.sessions,
         )
+        self.read_size = BUFFER
         self._buffer = memoryview(bytearray(BUFFER))
         self._headers = Headers(
             networks(config.proxy_protocol), config.login_timeout, config.newcomers, self.accept
@@ -179,20 +185,33 @@ class Server:
             partial(self.has_output, connection),
         )
         self.connections[connection] = None
+        self._share_reading()
         if not connection.is_admitted:
             session.goodbye(ErrorCode.SERVER_FULL)
         elif self.stopping:
             session.goodbye(ErrorCode.SHUTTING_DOWN)
         self.watch(connection)
 
+    def _share_reading(self) -> None:
+        share = READ_BYTES // max(1, len(self.connections))
+        self.read_size = max(LEAST_READ, min(BUFFER, share))
+
     def has_input(self, connection: Connection) -> None:
-        """A client has something to be validated: it will have its turn."""
-        self.turns.scheduler.has_input(connection)
+        """A client has something to be validated: it will have its turn, members first."""
+        if connection.is_authenticated:
+            self.turns.scheduler.has_input(connection)
+        else:
+            self.turns.scheduler.has_more_input(connection)
         self.turns.need()
 
     def has_output(self, connection: Connection) -> None:
         """A client has something of its own to be written."""
         self.turns.scheduler.has_output(connection)
+        self.turns.need()
+
+    def has_more_output(self, connection: Connection) -> None:
+        """A client was sent much, and can be sent more: it goes round with its like."""
+        self.turns.scheduler.has_more_output(connection)
         self.turns.need()
 
     def answer_now(self, connection: Connection) -> None:
@@ -217,6 +236,8 @@ class Server:
             connection.is_authenticated = True
             connection.buffer = self._buffer
             self.admission.authenticated(connection)
+            if session.outbox.backlog:  # a replay
+                self.turns.scheduler.has_more_output(connection)
         elif session.exceeds_quota:
             self.admission.delayed(connection)
 
@@ -237,6 +258,7 @@ class Server:
         user = None
         if connection in self.connections:
             del self.connections[connection]
+            self._share_reading()
             session = connection.session
             user = session.member.user if session.member else None
             self.tally.carried += session.outbox.sent_entries

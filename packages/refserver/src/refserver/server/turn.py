@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 
+from ..session.context import Counters
 from ..session.log import SEGMENT
 from ..session.room import Room
 from ..session.session import Session
 from ..session.state import State
 from .clock import ClientClock
 from .connection import Connection, fan_out
-from .scheduler import FRAMES, Scheduler
+from .scheduler import FEWEST_FRAMES, FRAMES, Scheduler
 
 __all__ = ["Turns"]
 
@@ -29,7 +30,7 @@ Ack needs as long as two of them to send its next message."""
 
 
 class Turns:
-    """Runs the turns of one room, over `connections`."""
+    """Runs the turns of one room, over `connections`; `counters` are its sessions'."""
 
     def __init__(
         self,
@@ -37,12 +38,14 @@ class Turns:
         clock: ClientClock,
         room: Room[Session],
         connections: Collection[Connection],
+        counters: Counters,
     ) -> None:
         self.scheduler: Scheduler[Connection] = Scheduler(loop.time)
         self.loop = loop
         self._clock = clock
         self.room = room
         self._connections = connections
+        self._counters = counters
         self._is_due = False
         self._seen = 0  # the end of the log in the turn before
         self._sent = 0  # the end of the log when it was given out
@@ -69,12 +72,13 @@ class Turns:
         """One turn."""
         self._is_due = False
         now = self._clock.now()
-        scheduler, log = self.scheduler, self.room.log
+        scheduler, log, counters = self.scheduler, self.room.log, self._counters
         scheduler.begin_input(len(self.room.members))
         while (connection := scheduler.next_reader()) is not None:
-            size = log.total
-            entries = self.work(connection, now, scheduler.frames)
-            scheduler.charge(entries, log.total - size)
+            size, requests = log.total, counters.requests
+            frames = scheduler.frames if connection.is_authenticated else FEWEST_FRAMES
+            entries = self.work(connection, now, frames)
+            scheduler.charge(connection, counters.requests - requests, entries, log.total - size)
         self._write_own()
         self._give_out()
         if scheduler.input_waits:
