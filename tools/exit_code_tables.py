@@ -2,7 +2,7 @@
 
 Rule: each code and its meaning stand in the package alone.
 
-Layer: above `pages`, beside the other generators.
+Layer: above `catalogue_figures`, beside the other generators.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from tools.pages import ROOT, redrawn, table
+from tools import catalogue_figures
+from tools.pages import ROOT, Blocks, redrawn, table
 
 from refserver.exit_codes import CLIENT_COMMANDS, TEST_COMMANDS, Exit
 
-PAGES = {
-    ROOT / "docs" / "conformance.md": TEST_COMMANDS,
-    ROOT / "docs" / "shell.md": CLIENT_COMMANDS,
+PAGES: Mapping[Path, tuple[Mapping[Exit, str], Blocks]] = {
+    ROOT / "docs" / "conformance.md": (TEST_COMMANDS, catalogue_figures.BLOCKS),
+    ROOT / "docs" / "shell.md": (CLIENT_COMMANDS, {}),
 }
+"""The codes of each page, and its other blocks."""
 
 
 def drawn(meanings: Mapping[Exit, str], body: str) -> str:
@@ -28,8 +30,10 @@ def drawn(meanings: Mapping[Exit, str], body: str) -> str:
 
 
 def files() -> Mapping[Path, str]:
-    """Both pages, with their table drawn anew."""
+    """Both pages, with their blocks drawn anew."""
     return {
-        path: redrawn(path.read_text(encoding="utf-8"), {"exit codes": partial(drawn, meanings)})
-        for path, meanings in PAGES.items()
+        path: redrawn(
+            path.read_text(encoding="utf-8"), {"exit codes": partial(drawn, meanings), **others}
+        )
+        for path, (meanings, others) in PAGES.items()
     }

@@ -37,9 +37,12 @@ GLANCE = 0.05
 TIMEOUT = 0.3
 """Seconds until what must come is missed; more than any mutant is late by."""
 LOADED = ("waits-for-the-slowest", "deaf-for-ever", "skips-for-the-slow")
+PAGED = ("page-", "replay-", "marker-", "logout-cuts-", "end-cuts-", "fault-cuts-")
 COSTLY: dict[str, Callable[[Mutant], bool]] = {
     "slow consumers": lambda mutant: mutant.name in LOADED or "evicts" in mutant.needs,
     "keepalive": lambda mutant: not {"heartbeat", "login-timeout"}.isdisjoint(mutant.needs),
+    "clocks": lambda mutant: not {"heartbeat", "login-timeout"}.isdisjoint(mutant.needs),
+    "paging": lambda mutant: mutant.name.startswith(PAGED),
     "shutdown": lambda mutant: "shutdown" in mutant.needs,
 }
 """Sections that wait for a clock, move many MiB or end the server: run where they concern."""

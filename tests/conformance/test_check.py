@@ -14,7 +14,8 @@ from refserver.conformance.cases import SERVER_CASES
 from refserver.conformance.model import Result, Verdict
 from refserver.conformance.segmentation import Segmentation
 
-ALONE = {"slow consumers", "keepalive", "shutdown"}
+WAITING = {"keepalive", "clocks"}
+ALONE = {"slow consumers", "shutdown", *WAITING}
 """Sections that load the server or wait for a clock: they have tests of their own."""
 IDS = [case.id for case in SERVER_CASES if case.section not in ALONE]
 
@@ -55,7 +56,7 @@ def test_one_who_does_not_read_costs_nobody_anything(server: Served) -> None:
 def test_silence_is_noticed_and_ended(
     room: Callable[[int], AbstractContextManager[None]],
 ) -> None:
-    waiting = [case.id for case in SERVER_CASES if case.section == "keepalive"]
+    waiting = [case.id for case in SERVER_CASES if case.section in WAITING]
     can = DECLARED | {"heartbeat", "login-timeout"}
 
     with (

@@ -21,6 +21,7 @@ from eventcodec import (
     Ping,
     Pong,
     Welcome,
+    encode,
 )
 from eventcodec.limits import MAX_FRAME_BEFORE_WELCOME
 from refserver.server.auth import Proof
@@ -179,6 +180,32 @@ def test_an_answer_to_a_ticket_without_its_name_does_not_tell_whether_the_ticket
     code = ErrorCode.HISTORY_GONE if word == b"sesame" else ErrorCode.UNAUTHORIZED
     assert code_of(answers[0][0])[1] == code
     assert ann.heard() == []
+
+
+@pytest.mark.proves("EP-6.3-7")
+def test_unauthorized_does_not_tell_which_users_members_and_tickets_there_are() -> None:
+    hall = Hall(auth=Door())
+    hall.sit().ask(Login(user="ann", credential=GOOD, seq=1))
+    answers: set[object] = set()
+    for user, ticket in (("ann", 0), ("bob", 0), ("nobody", 0), ("ann", FIRST_TICKET), ("ann", 7)):
+        stranger = hall.sit()
+        stranger.ask(Login(user=user, credential=b"wrong", ticket=ticket, position=0, seq=1))
+        hall.now += REJECT_DELAY
+        answers.update(map(encode, stranger.tick()))
+
+    assert len(answers) == 1
+
+
+@pytest.mark.proves("EP-6.1-8")
+def test_a_name_that_comes_back_has_a_ticket_of_its_own() -> None:
+    hall = Hall()
+    tickets = set()
+    for _ in range(3):
+        ann = hall.sit()
+        tickets.add(welcome_of(ann.ask(Login(user="ann", seq=1))[0]).ticket)
+        ann.session.lost()
+
+    assert len(tickets) == 3
 
 
 @pytest.mark.proves("EP-6.3-2", "EP-6.4-5")

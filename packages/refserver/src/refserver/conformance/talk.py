@@ -46,7 +46,7 @@ CLOSING = 0.5
 """Seconds that a finished case waits for the server to close, so that it has let go."""
 AFTER_DEADLINE = 16 << 20
 """Bytes that were there when a deadline passed, and are still read: a flood is more."""
-MOST_BYTES, MOST_FRAMES = 256 << 20, 200_000
+MOST_BYTES, MOST_FRAMES = 256 << 20, 2_000_000
 """What one connection may bring in one case; no case needs half of it."""
 LARGEST = (16 << 20) + raw.ALLOWANCE
 """A length above it is no frame's, unless a Welcome announced more (EP-7.1-4)."""
@@ -258,6 +258,8 @@ class Conn:
         self.seen: list[Frame] = []
         self.ended = ""
         """How the stream ended, empty while it has not."""
+        self.residue = 0
+        """Bytes of a frame that the end of the stream cut."""
         self.broken = ""
         """What went wrong where the connection was reset, in reading or in writing."""
         self.welcome: Frame | None = None
@@ -598,6 +600,7 @@ class Conn:
             self.talk.secrets.add(ticket.to_bytes(8, "big"))
 
     def _end(self, how: str) -> None:
+        self.residue = len(self._buffer)
         if self._buffer:
             how += f", {len(self._buffer)} bytes into a frame"
         self.ended = how

@@ -7,17 +7,42 @@ and change with them.
 Layer: above `server`, below `cli`.
 """
 
-from . import ending, incoming, presence, replying, resuming, saying
+from . import (
+    at_once,
+    departing,
+    ending,
+    incoming,
+    narrow,
+    nearly_proven,
+    paged,
+    presence,
+    replying,
+    resuming,
+    saying,
+    superseding,
+    ticketing,
+    timed,
+    written,
+)
 from .registry import MUTANTS, Mutant, Patch
 
 __all__ = [
     "MUTANTS",
     "Mutant",
     "Patch",
+    "at_once",
+    "departing",
     "ending",
     "incoming",
+    "narrow",
+    "nearly_proven",
+    "paged",
     "presence",
     "replying",
     "resuming",
     "saying",
+    "superseding",
+    "ticketing",
+    "timed",
+    "written",
 ]

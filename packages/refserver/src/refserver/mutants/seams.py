@@ -40,6 +40,7 @@ SEAMS: dict[object, dict[str, str]] = {
         "work": "(now, frames): validate and carry out what came; returns the entries made",
         "reading": "property: whether more input is wanted",
         "handle": "(request, now): carry out one request that is not relayed, and reply",
+        "answer": "(request, event): the frame that answers a request",
         "publish": "(said): enter one message, and acknowledge it",
         "login": "(login, now): credential, name, then `join` or `resume`",
         "authenticate": "(login): what the credential proves, or None",
@@ -92,6 +93,8 @@ SEAMS: dict[object, dict[str, str]] = {
     names: {
         "fault_of": "(name): what is wrong with a name, or None",
         "key_of": "(name): what equal names have in common",
+        "is_kept": "(name): whether only the server gives this name",
+        "assigned": "(numbers, taken): a free name of the server's own",
     },
     session: {"REJECT_DELAY": "seconds until UNAUTHORIZED is sent"},
     ServerConnection: {

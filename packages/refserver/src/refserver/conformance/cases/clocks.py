@@ -1,0 +1,279 @@
+"""What the clocks of a server look at while something goes on. Sections 9.1 and 9.2.
+
+Rule: a silence is the client's own, measured by its bytes alone. Each case waits for one
+clock, of a few seconds.
+
+Layer: above `catalogue`, in the catalogue of cases.
+"""
+
+from __future__ import annotations
+
+import time
+
+from .. import expect as e
+from .. import raw
+from ..catalogue import ONCE, Section
+from ..model import Level
+from ..talk import Conn, Talk
+from .keepalive import HEARTBEAT, SLACK, awaited, member_since
+from .order import gapless
+from .resume import resumed
+
+section = Section("clocks", "CLOCK")
+LOGIN_TIMEOUT = ("login-timeout",)
+LOGIN_WITHIN = 10.0
+"""Seconds in which a server that declares `login-timeout` ends who does not log in."""
+OFTEN = 0.1
+"""Seconds between two signs of life of somebody who is busy."""
+
+
+def busy(t: Talk, conn: Conn, watched: Conn, wanted: e.Expectation, seconds: float) -> None:
+    """Let somebody talk on until somebody else has this frame, or the time is over."""
+    deadline = time.monotonic() + seconds + t.timeout
+    while time.monotonic() < deadline:
+        conn.said(t.text("on and on"))
+        until = time.monotonic() + OFTEN
+        while (frame := watched.next(until)) is not None:
+            if wanted.fits(frame):
+                return
+        if watched.ended:
+            break
+    raise t.fail(wanted.says[0], watched.silence)
+
+
+def ended_meanwhile(t: Talk, *members: Conn) -> None:
+    """A stranger is ended for not logging in, while these members are there and stay."""
+    stranger = t.connect("stranger")
+    deadline = time.monotonic() + LOGIN_WITHIN + t.timeout
+    wanted = e.fatal(raw.TIMEOUT)
+    while (frame := stranger.next(time.monotonic() + OFTEN)) is None:
+        t.check(not stranger.ended and time.monotonic() < deadline, wanted.says, stranger.silence)
+        for conn in members:
+            conn.settle()
+    t.check(wanted.fits(frame), wanted.says, "another frame")
+    for conn in members:
+        conn.settle()
+
+
+@section.case(
+    1,
+    "the deadline for logging in ends no member, however it came in",
+    "EP-9.2-1",
+    cause="the timer is not stopped when a Login is accepted",
+    capabilities=LOGIN_TIMEOUT,
+    segmentations=ONCE,
+    needs=("ALIVE-07",),
+    level=Level.SHOULD,
+)
+def login_deadline_and_members(t: Talk) -> None:
+    ann = t.member("ann")
+    bob = t.connect("bob")
+    identity = t.identity("ann")
+    bob.send(raw.login(bob.seq(), identity.name, identity.credential))
+    bob.expect(e.error(raw.USER_TAKEN, 1))
+    bob.login()
+    ended_meanwhile(t, ann, bob)
+
+
+@section.case(
+    2,
+    "the deadline for logging in does not end a resumed member",
+    "EP-9.2-1",
+    cause="the timer is stopped by a fresh login only",
+    capabilities=(*LOGIN_TIMEOUT, "resume"),
+    segmentations=ONCE,
+    needs=("ALIVE-07", "RESUME-06"),
+    level=Level.SHOULD,
+)
+def login_deadline_and_resumed(t: Talk) -> None:
+    old = t.member("ann")
+    new = resumed(t, old, old.place)
+    ended_meanwhile(t, new)
+
+
+@section.case(
+    3,
+    "the deadline for logging in is not renewed by whatever else is sent",
+    "EP-9.2-1",
+    cause="the time is counted from the last byte, or from the last refusal",
+    capabilities=LOGIN_TIMEOUT,
+    segmentations=ONCE,
+    needs=("ALIVE-07",),
+    level=Level.SHOULD,
+)
+def login_deadline_is_not_renewed(t: Talk) -> None:
+    chatty = t.connect("stranger")
+    identity = t.identity("stranger")
+    refused = raw.login(3, identity.name, identity.credential, 0, 1)
+    wanted = e.fatal(raw.TIMEOUT)
+    deadline = time.monotonic() + LOGIN_WITHIN + t.timeout
+    while time.monotonic() < deadline:
+        chatty.send_piece(raw.ping(2) + refused)
+        until = time.monotonic() + OFTEN
+        while (frame := chatty.next(until)) is not None:
+            if wanted.fits(frame):
+                return
+        t.check(not chatty.ended, wanted.says, chatty.ended)
+    raise t.fail(wanted.says[0], "it is still there")
+
+
+@section.case(
+    4,
+    "a silent member is asked though others talk all the time",
+    "EP-9.1-1",
+    cause="what the server writes, or what others send, starts the silence anew",
+    capabilities=HEARTBEAT,
+    segmentations=ONCE,
+    needs=("ALIVE-01",),
+)
+def asked_in_a_busy_room(t: Talk) -> None:
+    ann, bob = t.members("ann", "bob")
+    busy(t, bob, ann, e.question(), ann.heartbeat)
+
+
+@section.case(
+    5,
+    "a silent member is ended though others talk all the time, behind all that was said",
+    "EP-9.1-2",
+    "EP-8.2-5",
+    cause="what the server writes starts the silence anew, or the end overtakes what is due",
+    capabilities=HEARTBEAT,
+    segmentations=ONCE,
+    needs=("ALIVE-02",),
+)
+def ended_in_a_busy_room(t: Talk) -> None:
+    ann, bob = t.members("ann", "bob")
+    ann.answers = False
+    busy(t, bob, ann, e.fatal(raw.TIMEOUT), 2 * ann.heartbeat)
+    ann.expect(e.END)
+    gapless(t, ann)
+    bob.settle()
+    left = [f.seq for f in bob.seen if f.type == raw.LEFT and f.author == ann.user.encode()]
+    last = max((f.seq for f in ann.seen if f.is_fact), default=ann.place)
+    t.check(left[:1] == [last + 1] or not left, "every entry up to its Left", f"up to {last}")
+
+
+@section.case(
+    6,
+    "a Message in place of the Pong is an answer, and the next silence is asked about too",
+    "EP-9.1-1",
+    "EP-9.1-3",
+    cause="only a Pong makes the server ask again",
+    capabilities=HEARTBEAT,
+    segmentations=ONCE,
+    needs=("ALIVE-01",),
+)
+def answered_by_a_message(t: Talk) -> None:
+    ann = t.member()
+    ann.answers = False
+    awaited(ann, e.question(), ann.heartbeat)
+    ann.said(t.text("here"))
+    awaited(ann, e.question(), ann.heartbeat)
+    ann.settle()
+
+
+@section.case(
+    7,
+    "a resumed member is asked, and ended, as any other",
+    "EP-9.1-1",
+    "EP-9.1-2",
+    cause="the clocks are started by a fresh login only",
+    capabilities=(*HEARTBEAT, "resume"),
+    segmentations=ONCE,
+    needs=("ALIVE-02", "RESUME-06"),
+)
+def resumed_is_asked(t: Talk) -> None:
+    old = t.member()
+    new = t.connect("ann")
+    start = t.now
+    new.login(ticket=old.ticket, position=old.place)
+    new.answers = False
+    awaited(new, e.question(), new.heartbeat)
+    came = awaited(new, e.fatal(raw.TIMEOUT), new.heartbeat)
+    t.check(came - start >= SLACK * 2 * new.heartbeat, "after two heartbeats", "earlier")
+
+
+@section.case(
+    8,
+    "a member that is silent inside of a frame is asked and ended as any other",
+    "EP-9.1-1",
+    "EP-9.1-2",
+    cause="a frame that is not whole stops the clocks",
+    capabilities=HEARTBEAT,
+    segmentations=ONCE,
+    needs=("ALIVE-02",),
+)
+def silent_inside_of_a_frame(t: Talk) -> None:
+    ann = t.member()
+    ann.answers = False
+    ann.send_piece(raw.message(9, t.text("half"))[:20])
+    awaited(ann, e.question(), ann.heartbeat)
+    awaited(ann, e.fatal(raw.TIMEOUT), ann.heartbeat)
+
+
+@section.case(
+    9,
+    "after a timeout the name is free, and the session can be resumed",
+    "EP-5.4-5",
+    "EP-6.4-2",
+    cause="a member that timed out is not let go, or is forgotten with its session",
+    capabilities=(*HEARTBEAT, "resume"),
+    segmentations=ONCE,
+    needs=("ALIVE-05", "RESUME-02"),
+)
+def after_a_timeout(t: Talk) -> None:
+    bob, ann = t.member("bob"), t.member("ann")
+    ann.answers = False
+    position = bob.said(t.text("read"))
+    busy(t, bob, ann, e.fatal(raw.TIMEOUT), 2 * ann.heartbeat)
+    other = t.member("ann")
+    other.send(raw.logout(9))
+    other.expect(e.ack(9), e.END)
+    again = resumed(t, ann, position)
+    again.settle()
+    found = [f.entry for f in again.seen if f.entry]
+    follows = list(range(position + 1, position + 1 + len(found)))
+    t.check(found == follows, f"positions {follows}", f"positions {found}")
+
+
+@section.case(
+    10,
+    "a member is asked again and again, never with seq 0, and any Pong is an answer",
+    "EP-9.1-3",
+    "EP-2.2-7",
+    "EP-3.7-6",
+    cause="the number of a Ping is one bit, or a Pong counts only under the right one",
+    capabilities=HEARTBEAT,
+    segmentations=ONCE,
+    needs=("ALIVE-03",),
+)
+def any_pong_answers(t: Talk) -> None:
+    ann = t.member()
+    ann.answers = False
+    for seq in (2**63, 2**32, 1):
+        awaited(ann, e.question(), ann.heartbeat)
+        t.check(ann.seen[-1].seq != 0, "a seq other than 0", "0")
+        ann.send(raw.pong(seq))
+    ann.quiet()
+
+
+@section.case(
+    11,
+    "one member's silence is not another's: both are asked, each in its time",
+    "EP-9.1-1",
+    cause="one clock for all members, or the first one that is due hides the others",
+    capabilities=HEARTBEAT,
+    segmentations=ONCE,
+    needs=("ALIVE-01",),
+)
+def two_silences(t: Talk) -> None:
+    ann, start = member_since(t)
+    bob = t.member("bob")
+    second = t.now + 0.4 * ann.heartbeat
+    while t.now < second:
+        bob.next(time.monotonic() + OFTEN)
+    bob.send_piece(raw.pong(1))
+    first = awaited(ann, e.question(), ann.heartbeat)
+    later = awaited(bob, e.question(), bob.heartbeat)
+    t.check(first - start >= SLACK * ann.heartbeat, "ann after one heartbeat", "earlier")
+    t.check(later - second >= SLACK * bob.heartbeat, "bob after one heartbeat", "earlier")

@@ -1,0 +1,379 @@
+"""More than goes out at once: long replays, and what is asked while they go on. Section 5.2.
+
+Rule: a long replay is the same as a short one, whatever the server writes at a time.
+
+Layer: above `catalogue`, in the catalogue of cases.
+"""
+
+from __future__ import annotations
+
+from .. import expect as e
+from .. import raw
+from ..catalogue import ONCE, Section
+from ..talk import Conn, Talk, entries
+from .resume import lost, resumed
+
+section = Section("paging", "PAGE", needs=("RESUME-02",))
+RESUME = ("resume",)
+PRESENCE = ("resume", "presence")
+MANY = 700
+"""Messages whose sizes go up and down, 260 KiB together: several times what is written at once."""
+LONG = 12
+"""Messages of the greatest length that a page may be shorter than."""
+BATCH = 100
+
+
+def size_of(n: int) -> int:
+    """A size for the nth Message, so that pages end at many different places."""
+    return 40 + n * 37 % 700
+
+
+def fill(t: Talk, author: Conn, count: int = MANY) -> list[int]:
+    """Say so many Messages, in pieces; gives their positions."""
+    positions: list[int] = []
+    for start in range(0, count, BATCH):
+        ns = range(start, min(start + BATCH, count))
+        author.send_piece(
+            b"".join(raw.message(n + 1, t.text(f"{n}").ljust(size_of(n))) for n in ns)
+        )
+        positions += [author.expect(e.ack(n + 1)).entry for n in ns]
+    return positions
+
+
+def absent(t: Talk, *, count: int = MANY) -> tuple[Conn, Conn, list[int]]:
+    """A member that was lost, another one, and where that one spoke meanwhile."""
+    bob, ann = t.member("bob"), t.member("ann")
+    lost(t, ann)
+    return ann, bob, fill(t, bob, count)
+
+
+def begun(t: Talk, ann: Conn, *behind: bytes, receive_buffer: int = 0) -> Conn:
+    """A connection that has sent a resuming Login and what is behind it, and read nothing."""
+    conn = t.connect("ann", receive_buffer=receive_buffer)
+    conn.recording = False  # of so many frames no report is readable
+    identity = t.identity("ann")
+    login = raw.login(1, identity.name, identity.credential, ann.ticket, ann.place)
+    conn.send_piece(login + b"".join(behind))
+    return conn
+
+
+def whole(t: Talk, conn: Conn, place: int, positions: list[int]) -> None:
+    """All entries behind a place came once and in order, those positions among them."""
+    found = entries(conn.seen)
+    expected = list(range(place + 1, place + 1 + len(found)))
+    wrong = next((n for n, m in zip(expected, found, strict=True) if n != m), None)
+    t.check(wrong is None, "positions that rise by one", f"not at {wrong}")
+    missing = set(positions) - set(found)
+    t.check(not missing, "every entry", f"{len(missing)} missing, from {min(missing or [0])} on")
+
+
+@section.case(
+    1,
+    "a long replay has every entry once, in order, and needs nothing to go on",
+    "EP-5.2-1",
+    "EP-5.2-8",
+    cause="the entry at the edge of a page is lost or sent twice, or the next page waits",
+    capabilities=RESUME,
+    segmentations=ONCE,
+)
+def long_replay(t: Talk) -> None:
+    ann, _, positions = absent(t)
+    conn = begun(t, ann)
+    conn.welcomed(1)
+    while not conn.seen or conn.seen[-1].seq != positions[-1]:
+        if conn.next(conn.deadline()) is None:
+            raise t.fail(f"entry {positions[-1]}", conn.silence)
+    whole(t, conn, ann.place, positions)
+
+
+@section.case(
+    2,
+    "a replay of the longest entries has every one, and short ones between them",
+    "EP-5.2-1",
+    "EP-5.2-8",
+    cause="an entry that is longer than a page is lost, or ends the replay",
+    capabilities=RESUME,
+    segmentations=ONCE,
+)
+def long_entries(t: Talk) -> None:
+    bob, ann = t.member("bob"), t.member("ann")
+    lost(t, ann)
+    sizes = (min(bob.max_frame, 66_000) - 13, 30, 40_000, 33_000)
+    contents = [t.text(f"{n}").ljust(min(sizes[n % 4], sizes[0])) for n in range(LONG)]
+    positions = []
+    for content in contents:
+        bob.send_piece(raw.message(2, content))
+        positions.append(bob.expect(e.ack(2)).entry)
+    conn = begun(t, ann)
+    conn.welcomed(1)
+    for content, position in zip(contents, positions, strict=True):
+        conn.expect(e.message(bob.user, content, position))
+    whole(t, conn, ann.place, positions)
+
+
+@section.case(
+    3,
+    "the Pong of a Ping behind the Login stands behind a long replay",
+    "EP-6.5-1",
+    "EP-5.2-4",
+    cause="replies are written behind the first page",
+    capabilities=RESUME,
+    segmentations=ONCE,
+    needs=("RESUME-18",),
+)
+def marker_behind_long_replay(t: Talk) -> None:
+    ann, _, positions = absent(t)
+    conn = begun(t, ann, raw.ping(2), raw.frame(0x0B, 3))
+    conn.welcomed(1)
+    conn.expect(e.pong(2))
+    whole(t, conn, ann.place, positions)
+    conn.expect(e.error(raw.UNKNOWN_TYPE, 3))
+
+
+@section.case(
+    4,
+    "with presence the Pong stands behind one's own Joined too",
+    "EP-6.5-1",
+    "EP-6.4-3",
+    cause="the place of a reply is taken before the arrival is entered",
+    capabilities=PRESENCE,
+    segmentations=ONCE,
+    needs=("RESUME-03", "RESUME-18"),
+)
+def marker_behind_own_joined(t: Talk) -> None:
+    ann = t.member()
+    lost(t, ann)
+    conn = begun(t, ann, raw.ping(2))
+    conn.welcomed(1)
+    conn.expect(e.pong(2))
+    joined = [f for f in conn.seen if f.type == raw.JOINED and f.author == ann.user.encode()]
+    t.check(len(joined) == 1, "one's own Joined before the Pong", f"{len(joined)} of them")
+
+
+@section.case(
+    5,
+    "what is said while a long replay goes on comes behind it, without a gap",
+    "EP-5.2-1",
+    cause="what is said meanwhile overtakes the replay, or falls between both",
+    capabilities=RESUME,
+    segmentations=ONCE,
+)
+def said_during_a_replay(t: Talk) -> None:
+    ann, bob, positions = absent(t)
+    conn = begun(t, ann, receive_buffer=8_192)
+    conn.welcomed(1)
+    positions += fill(t, bob, 2 * BATCH)
+    conn.settle()
+    whole(t, conn, ann.place, positions)
+
+
+@section.case(
+    6,
+    "a Logout behind the Login is acknowledged behind a long replay",
+    "EP-5.2-1",
+    "EP-4.2-7",
+    cause="a Logout ends the replay",
+    capabilities=RESUME,
+    segmentations=ONCE,
+    needs=("LEAVE-03",),
+)
+def logout_behind_long_replay(t: Talk) -> None:
+    ann, _, positions = absent(t)
+    conn = begun(t, ann, raw.message(2, t.text("bye")), raw.logout(3))
+    conn.welcomed(1)
+    conn.expect(e.ack(2), e.ack(3), e.END)
+    whole(t, conn, ann.place, positions)
+
+
+@section.case(
+    7,
+    "the end of the stream behind the Login cuts no replay",
+    "EP-10.3-5",
+    "EP-10.3-3",
+    cause="at the end of the stream what is held is dropped",
+    capabilities=RESUME,
+    segmentations=ONCE,
+    needs=("CLOSE-07",),
+)
+def end_behind_long_replay(t: Talk) -> None:
+    ann, _, positions = absent(t)
+    conn = begun(t, ann)
+    conn.half_close()
+    conn.welcomed(1)
+    conn.to_the_end()
+    whole(t, conn, ann.place, positions)
+
+
+@section.case(
+    8,
+    "a fatal fault behind the Login is told behind a long replay",
+    "EP-8.2-5",
+    cause="a fault ends the connection before what is due was written",
+    capabilities=RESUME,
+    segmentations=ONCE,
+    needs=("ERR-04",),
+    negative=True,
+)
+def fault_behind_long_replay(t: Talk) -> None:
+    ann, _, positions = absent(t)
+    conn = begun(t, ann, raw.frame(raw.PING, 2, version=9))
+    conn.welcomed(1)
+    conn.ends(raw.UNSUPPORTED_VERSION)
+    whole(t, conn, ann.place, positions)
+
+
+@section.case(
+    9,
+    "a takeover in the middle of a long replay cuts neither connection's",
+    "EP-8.2-5",
+    "EP-5.2-1",
+    cause="what the older connection has not read is thrown away",
+    capabilities=RESUME,
+    segmentations=ONCE,
+    needs=("TAKE-06",),
+)
+def takeover_in_a_replay(t: Talk) -> None:
+    ann, _, positions = absent(t)
+    said = [raw.message(n, t.text(f"older {n}")) for n in range(2, 12)]
+    older = begun(t, ann, raw.ping(20), *said, receive_buffer=8_192)
+    newer = begun(t, ann, raw.ping(2))
+    older.welcomed(1)
+    newer.welcomed(1)
+    newer.expect(e.pong(2))
+    older.to_the_end()
+    ended = e.fatal(raw.USER_TAKEN)
+    t.check(ended.fits(older.seen[-1]), ended.says, "another last frame")
+    for conn in (older, newer):
+        whole(t, conn, ann.place, positions)
+    acked = [f.entry for f in older.seen if f.type == raw.ACK]
+    entered = [f.seq for f in newer.seen if f.type == raw.MESSAGE and b"older" in f.body]
+    t.check(acked == entered, f"an Ack of each of {entered}", f"Acks of {acked}")
+
+
+@section.case(
+    10,
+    "a replay has all kinds of entries: arrivals, departures, the empty ones, one's own",
+    "EP-5.2-1",
+    "EP-5.2-3",
+    cause="a history keeps messages only, or none that is empty",
+    capabilities=RESUME,
+    segmentations=ONCE,
+    needs=("RESUME-04",),
+)
+def all_kinds_are_replayed(t: Talk) -> None:
+    ann = t.member("ann")
+    ann.send_piece(raw.message(2, t.text("mine")) + raw.application(3, 0xFE, b"mine"))
+    mine = [ann.expect(e.ack(n)).entry for n in (2, 3)]
+    lost(t, ann)
+    cyd = t.member("cyd")
+    requests = [
+        raw.message(2, t.text("a")),
+        raw.message(3, b""),
+        raw.application(4, 0x80, b""),
+        raw.application(5, 0xFF, b"\0\xff"),
+    ]
+    cyd.send(*requests, raw.logout(6))
+    said = [cyd.expect(e.ack(n)).entry for n in range(2, 6)]
+    cyd.expect(e.ack(6), e.END)
+    conn = begun(t, ann, raw.ping(2))
+    conn.welcomed(1)
+    conn.expect(e.pong(2))
+    whole(t, conn, ann.place, mine + said)
+    given = {f.seq: (f.type, f.body) for f in conn.seen if f.is_fact}
+    author = raw.short(cyd.user)
+    expected = [(frame[5], author + frame[17:]) for frame in requests]
+    t.check([given[n] for n in said] == expected, "each as it was said", "another type or body")
+
+
+@section.case(
+    11,
+    "one's own Messages in a long replay are facts, each of them",
+    "EP-5.2-3",
+    "EP-5.2-2",
+    cause="entries of the session are replayed as Acks, or left out",
+    capabilities=RESUME,
+    segmentations=ONCE,
+    needs=("RESUME-04",),
+)
+def own_words_in_a_long_replay(t: Talk) -> None:
+    ann = t.member()
+    positions = fill(t, ann, 3 * BATCH)
+    lost(t, ann)
+    conn = begun(t, ann, raw.ping(2))
+    conn.welcomed(1)
+    conn.expect(e.pong(2))
+    whole(t, conn, ann.place, positions)
+    acks = sum(f.type == raw.ACK for f in conn.seen)
+    t.check(not acks, "facts", f"{acks} Acks")
+
+
+@section.case(
+    12,
+    "three who read a long history at the same time all read the whole",
+    "EP-5.2-1",
+    "EP-7.2-3",
+    cause="a page that is prepared for one reader is given to another",
+    capabilities=RESUME,
+    segmentations=ONCE,
+)
+def three_replays_at_once(t: Talk) -> None:
+    bob, *members = t.members("bob", "ann", "cyd", "dan")
+    for conn in members:
+        lost(t, conn)
+    positions = fill(t, bob)
+    again = []
+    for conn in members:
+        identity = t.identity(conn.who)
+        newer = t.connect(conn.who, receive_buffer=8_192)
+        newer.recording = False
+        newer.send_piece(
+            raw.login(1, identity.name, identity.credential, conn.ticket, conn.place) + raw.ping(2)
+        )
+        again.append(newer)
+    for conn, newer in zip(members, again, strict=True):
+        newer.welcomed(1)
+        newer.expect(e.pong(2))
+        whole(t, newer, conn.place, positions)
+
+
+@section.case(
+    13,
+    "a member that reads late is given a long backlog whole, its own Acks in their places",
+    "EP-5.2-1",
+    "EP-5.2-2",
+    cause="Acks and facts are written from two queues, page by page",
+    segmentations=ONCE,
+    needs=("ORDER-04",),
+)
+def long_backlog(t: Talk) -> None:
+    bob = t.member("bob")
+    ann = t.member("ann", receive_buffer=8_192)
+    ann.recording = False
+    positions = []
+    for _ in range(4):
+        ann.send_piece(raw.message(7, t.text("mine")))
+        positions += fill(t, bob, 2 * BATCH)
+    ann.settle()
+    whole(t, ann, ann.place, positions)
+    acks = sum(f.type == raw.ACK for f in ann.seen)
+    t.check(acks == 4, "four Acks", f"{acks}")
+
+
+@section.case(
+    14,
+    "a resume in the middle of a long history begins at its place, wherever a page begins",
+    "EP-5.2-1",
+    "EP-6.4-2",
+    cause="a replay begins at the edge of a page",
+    capabilities=RESUME,
+    segmentations=ONCE,
+    needs=("RESUME-05",),
+)
+def from_anywhere(t: Talk) -> None:
+    ann, _, positions = absent(t)
+    for n in (1, MANY // 3, MANY - 2):
+        conn = resumed(t, ann, positions[n])
+        conn.recording = False
+        conn.settle()
+        whole(t, conn, positions[n], positions[n + 1 :])
+        lost(t, conn)
