@@ -28,7 +28,8 @@ __all__ = ["INTERRUPTED", "Outcome", "Report", "check", "printable", "table"]
 GLANCE = 0.1
 """Seconds between two looks at how much a program has said."""
 MOST_OUTPUT = 16 << 20
-"""Bytes that a program may say; all answers to all questions are not a tenth of it."""
+"""Bytes that a program may say; all answers to all questions are not a tenth of it. What it has
+said beyond them at the next look is dropped, so that the speed of a flood decides nothing."""
 INTERRUPTED = "interrupted"
 """The end of a program that a signal to us has ended."""
 SIGNALS = [
@@ -188,7 +189,7 @@ def check(cases: Sequence[Case], program: Sequence[str], *, timeout: float) -> R
         for case, line in zip(cases, lines, strict=False)
     ]
     outcomes += [Outcome(case, "", "no answer") for case in cases[len(lines) :]]
-    if len(lines) > len(cases):
+    if end is None and len(lines) > len(cases):
         end = f"{len(lines)} answers to {len(cases)} questions"
     return Report(tuple(program), tuple(outcomes), len(lines), end)
 
@@ -223,7 +224,7 @@ def _ask(
         except BaseException:
             _kill(process)
             raise
-    return output.splitlines(), end
+    return output[:MOST_OUTPUT].splitlines(), end
 
 
 @contextmanager
