@@ -28,6 +28,7 @@ DEFAULTS = {
     "tls_key": "",
     "tls_ca": "",
     "allow_plaintext": False,
+    "open_to_anybody": False,
     "presence": True,
     "log_bytes": 16 * MIB,
     "server_name": "refserver",
@@ -114,6 +115,20 @@ def test_nobody_listens_beyond_loopback_in_the_clear_unless_told_to(address: str
     with pytest.raises(Unusable, match="in the clear"):
         Config(**TOKENS).check_exposure([address])
     Config(**TOKENS, allow_plaintext=True).check_exposure([address])
+
+
+@pytest.mark.parametrize("address", BEYOND)
+def test_an_open_room_beyond_loopback_needs_the_option_of_its_name(address: str) -> None:
+    Config(open_to_anybody=True, **TLS).check_exposure([address])
+    Config(open_to_anybody=True, allow_plaintext=True).check_exposure([address])
+    with pytest.raises(Unusable, match="in the clear"):
+        Config(open_to_anybody=True).check_exposure([address])
+
+
+@pytest.mark.parametrize("settings", [TOKENS, CERTIFICATES])
+def test_a_room_that_asks_who_is_not_open_to_anybody(settings: dict[str, Any]) -> None:
+    with pytest.raises(Unusable, match="--open-to-anybody contradicts"):
+        Config(open_to_anybody=True, **settings)
 
 
 @pytest.mark.parametrize("settings", [{**TOKENS, **TLS}, CERTIFICATES, {**TOKENS, **CERTIFICATES}])

@@ -127,6 +127,13 @@ class Config:
         group=WHO,
         reason="only where something in front does TLS, and somebody said so",
     )
+    open_to_anybody: bool = option(
+        False,
+        "listen beyond loopback although a name proves nothing: anybody who reaches the port "
+        "reads everything and takes any free name",
+        group=WHO,
+        reason="a mistake in a port mapping opens no room",
+    )
 
     presence: bool = option(
         True,
@@ -304,6 +311,8 @@ class Config:
         for needs in ("tls_key", "tls_ca"):
             if getattr(self, needs) and not self.tls_cert:
                 raise Unusable(f"--{needs.replace('_', '-')} needs --tls-cert")
+        if self.open_to_anybody and self.asks_who:
+            raise Unusable("--open-to-anybody contradicts --tokens and --tls-ca")
         if self.metrics and self.metrics == self.port:
             raise Unusable(f"--metrics and --port are both {self.port}")
         networks(self.proxy_protocol)
@@ -324,15 +333,20 @@ class Config:
         if fault is not None:
             raise Unusable(f"--server-name {fault}")
 
+    @property
+    def asks_who(self) -> bool:
+        """Whether a client has to prove its name."""
+        return bool(self.tokens or self.tls_ca)
+
     def check_exposure(self, addresses: Iterable[str]) -> None:
         """Raise Unusable where strangers could come in, or listen in, at these addresses."""
         beyond = [address for address in addresses if not is_loopback(address)]
         if not beyond:
             return
-        if not (self.tokens or self.tls_ca):
+        if not (self.asks_who or self.open_to_anybody):
             raise Unusable(
-                f"{beyond[0]} is beyond loopback, and anybody could come in: "
-                "give --tokens FILE, or --tls-cert and --tls-ca"
+                f"{beyond[0]} is beyond loopback, and anybody could come in: give --tokens "
+                "FILE, or --tls-cert and --tls-ca, or --open-to-anybody if that is the purpose"
             )
         if not (self.tls_cert or self.allow_plaintext):
             raise Unusable(
