@@ -20,6 +20,7 @@ from typing import Any
 from tools.pages import ROOT
 
 from refserver.conformance.annotate import Begun
+from refserver.conformance.attempt import Attempt, Setting
 from refserver.conformance.cases import SERVER_CASES
 from refserver.conformance.commands import signalled
 from refserver.conformance.examples import NOTED
@@ -27,7 +28,6 @@ from refserver.conformance.model import Case, Direction, Step
 from refserver.conformance.peer.cases import CLIENT_CASES
 from refserver.conformance.peer.run import LOOPBACK, ClientDriver
 from refserver.conformance.segmentation import Segmentation
-from refserver.conformance.talk import Setting, Talk
 from refserver.launcher import launched
 
 TARGET = ROOT / "packages/refserver/src/refserver/conformance/examples.json"
@@ -44,7 +44,7 @@ def example(steps: Iterable[Step]) -> Example:
     done = [
         step
         for step in steps
-        if step.who != "canary" and (step.direction is Direction.SENT or step.note in NOTED)
+        if step.who != "liveness-check" and (step.direction is Direction.SENT or step.note in NOTED)
     ]
     kept = [_told(step) for step in done[:STEPS]]
     return kept + ([{"who": "kit", "note": "and so on"}] if len(done) > STEPS else [])
@@ -72,12 +72,12 @@ def of_server_cases(cases: Iterable[Case], *options: str) -> dict[str, Example]:
                 capabilities=frozenset(case.capabilities),
                 stop=partial(signalled, server.process.pid, signal.SIGTERM),
             )
-            talk = Talk(setting, Segmentation.WHOLE, Random(case.id), "1")
+            attempt = Attempt(setting, Segmentation.WHOLE, Random(case.id), "1")
             try:
-                case.script(talk)
+                case.script(attempt)
             finally:
-                talk.close()
-            found[case.id] = example(talk.evidence)
+                attempt.close()
+            found[case.id] = example(attempt.evidence)
     return found
 
 
@@ -87,8 +87,8 @@ def of_client_cases(cases: Iterable[Case]) -> dict[str, Example]:
     found = {}
     for case in cases:
         attempt = driver.attempt(case, Segmentation.WHOLE)
-        if attempt.fault is not None:
-            raise attempt.fault
+        if attempt.failure is not None:
+            raise attempt.failure
         found[case.id] = example(attempt.steps)
     return found
 

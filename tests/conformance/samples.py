@@ -16,7 +16,7 @@ from refserver.conformance.model import (
     Verdict,
 )
 from refserver.conformance.segmentation import Segmentation
-from refserver.conformance.suite import Attempt, CaseFailed
+from refserver.conformance.suite import CaseFailed, Outcome
 
 ERROR = bytes.fromhex("0000000f 01050000 0000000000000000 0001 00")
 HOSTILE = "</script><b>\x1b[31m`|*\x00\ud800"
@@ -85,11 +85,11 @@ class Scripted:
         self.outcomes = {id.replace("_", "-"): iter(told) for id, told in outcomes.items()}
         self.attempts: list[str] = []
 
-    def attempt(self, case: Case, segmentation: Segmentation) -> Attempt:
+    def attempt(self, case: Case, segmentation: Segmentation) -> Outcome:
         self.attempts.append(f"{case.id}/{segmentation}")
         outcome = next(self.outcomes[case.id], None) if case.id in self.outcomes else None
         if outcome is None or isinstance(outcome, CaseFailed):
-            return Attempt(fault=outcome)
+            return Outcome(failure=outcome)
         raise outcome
 
     def rerun(self, case: Case, segmentation: Segmentation) -> str:

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 
+from refserver.conformance.attempt import Setting
 from refserver.conformance.cases import SERVER_CASES
 from refserver.conformance.check import CAPABILITIES, ServerDriver
 from refserver.conformance.model import Result
 from refserver.conformance.segmentation import Segmentation
 from refserver.conformance.suite import Plan, run_suite, select
-from refserver.conformance.talk import Setting
 from refserver.launcher import launched
 
 PATIENCE = 20.0

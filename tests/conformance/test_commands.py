@@ -26,7 +26,7 @@ from refserver.conformance.model import Verdict
 from refserver.conformance.options import Aside, repeated
 from refserver.conformance.peer.commands import peer_command
 from refserver.conformance.reports import machine
-from refserver.conformance.suite import Attempt, CaseFailed
+from refserver.conformance.suite import CaseFailed, Outcome
 from refserver.exit_codes import Exit
 from refserver.server.auth import new_token
 
@@ -63,9 +63,9 @@ def run_check(server: Served, *words: str) -> Result:
 def broken(monkeypatch: pytest.MonkeyPatch, outcome: Exception) -> None:
     """Every attempt ends like this."""
 
-    def attempt(self: object, case: object, segmentation: object) -> Attempt:
+    def attempt(self: object, case: object, segmentation: object) -> Outcome:
         if isinstance(outcome, CaseFailed):
-            return Attempt(fault=outcome)
+            return Outcome(failure=outcome)
         raise outcome
 
     monkeypatch.setattr(check.ServerDriver, "attempt", attempt)
@@ -206,9 +206,9 @@ def test_what_ran_before_a_ctrl_c_is_told_and_written(
 ) -> None:
     attempts = iter([None, CaseFailed(["a Pong"], "nothing"), CaseFailed(["a Pong"], "nothing")])
 
-    def attempt(self: object, case: object, segmentation: object) -> Attempt:
-        for fault in attempts:
-            return Attempt(fault=fault)
+    def attempt(self: object, case: object, segmentation: object) -> Outcome:
+        for failure in attempts:
+            return Outcome(failure=failure)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(check.ServerDriver, "attempt", attempt)

@@ -18,12 +18,12 @@ from tests.once import once
 from tests.refserver.running import member
 
 from eventcodec import ApplicationEvent, Joined, Left, Logout, Message
+from refserver.conformance.attempt import Setting
 from refserver.conformance.model import Verdict
 from refserver.conformance.peer.cases import CLIENT_CASES
 from refserver.conformance.peer.run import CAPABILITIES, LOOPBACK, ClientDriver
 from refserver.conformance.segmentation import Segmentation
 from refserver.conformance.suite import Plan, run_suite
-from refserver.conformance.talk import Setting
 
 pytestmark = pytest.mark.once
 

@@ -25,7 +25,7 @@ EACH = pytest.mark.parametrize("mutant", list(MUTANTS.values()), ids=lambda muta
 
 
 @pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
+def expect_silence() -> Iterator[None]:
     """What a broken server logs is not the test's."""
     logging.disable(logging.CRITICAL)
     yield

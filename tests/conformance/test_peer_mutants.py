@@ -13,12 +13,12 @@ from tests.conformance import faulty_client
 from tests.conformance.threaded import InThread
 from tools import matrix
 
+from refserver.conformance.attempt import Setting
 from refserver.conformance.model import Case, Result, Verdict
 from refserver.conformance.peer.cases import CLIENT_CASES
 from refserver.conformance.peer.run import CAPABILITIES, LOOPBACK, ClientDriver
 from refserver.conformance.segmentation import Segmentation
 from refserver.conformance.suite import Plan, run_suite
-from refserver.conformance.talk import Setting
 
 pytestmark = pytest.mark.once
 

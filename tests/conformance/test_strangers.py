@@ -16,10 +16,10 @@ from tests.conformance.serving import DECLARED, Served, serving
 from tests.conformance.strangers import strangers
 
 from refserver.conformance import raw
+from refserver.conformance.attempt import Attempt, Setting
 from refserver.conformance.cases import SERVER_CASES, slow
 from refserver.conformance.model import Verdict
 from refserver.conformance.segmentation import Segmentation
-from refserver.conformance.talk import Setting, Talk
 
 CASES = [case.id for case in SERVER_CASES if case.section not in ("keepalive", "shutdown")]
 
@@ -75,8 +75,8 @@ def test_facts_of_strangers_between_late_replies_are_passed_over(
 
     with interrupting(slow.MANY) as address:
         setting = Setting(address=address, timeout=20.0, capabilities=DECLARED)
-        talk = Talk(setting, Segmentation.WHOLE, Random(7), "t")
+        attempt = Attempt(setting, Segmentation.WHOLE, Random(7), "t")
         try:
-            case.script(talk)
+            case.script(attempt)
         finally:
-            talk.close()
+            attempt.close()

@@ -34,7 +34,7 @@ def command(example: str, *arguments: str) -> list[str]:
     return [sys.executable, "-W", "error", str(EXAMPLES / example), *arguments]
 
 
-class Member:
+class Client:
     """A member of the room in the test's own hands."""
 
     def __init__(self, sock: socket.socket, user: str) -> None:
@@ -58,9 +58,9 @@ class Member:
 
 
 @contextmanager
-def member(port: int, user: str) -> Iterator[Member]:
+def member(port: int, user: str) -> Iterator[Client]:
     with socket.create_connection(("localhost", port), timeout=30) as sock:
-        yield Member(sock, user)
+        yield Client(sock, user)
 
 
 @pytest.mark.parametrize("example", CLIENTS)

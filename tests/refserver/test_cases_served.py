@@ -41,7 +41,7 @@ from eventcodec import (
 BARRIER = 777
 
 
-class Member:
+class CodecClient:
     """A member of the room, as the README teaches it; it knows the declared events."""
 
     def __init__(self, port: int, user: str) -> None:
@@ -72,8 +72,8 @@ class Member:
 
 
 @pytest.fixture(scope="module")
-def bob(server: Running) -> Iterator[Member]:
-    member = Member(server.port, "bob")
+def bob(server: Running) -> Iterator[CodecClient]:
+    member = CodecClient(server.port, "bob")
     yield member
     member.sock.close()
 
@@ -99,7 +99,7 @@ def answer_to(event: Event) -> tuple[type[Event], ErrorCode | None] | None:
 @EACH_CHUNKING
 @EACH_CASE_TO_SERVER
 def test_a_server_takes_every_event_in_any_pieces(
-    server: Running, bob: Member, case: Case, chunking: Chunking
+    server: Running, bob: CodecClient, case: Case, chunking: Chunking
 ) -> None:
     is_login = isinstance(case.event, Login)
     barrier = encode(Ping(seq=BARRIER))
@@ -145,7 +145,7 @@ def check_answer(
     assert code is None or (isinstance(reply, Error) and reply.code == code)
 
 
-def check_fact(case: Case, bob: Member) -> None:
+def check_fact(case: Case, bob: CodecClient) -> None:
     """What the others read: the same event, under the author's name and with its position."""
     if not isinstance(case.event, Message | ApplicationEvent):
         return

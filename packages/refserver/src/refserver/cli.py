@@ -26,8 +26,8 @@ from eventcodec import LocalProtocolError
 
 from .arguments import Number, Whole, a_host, address, completing, near
 from .characters import escape
-from .client import commands as pokers
-from .client.client import Failed
+from .client import commands as client_commands
+from .client.client import CommandError
 from .exit_codes import SERVE, Exit, in_one_line
 from .server import auth, logs
 from .server.config import Config, Unusable
@@ -110,7 +110,7 @@ class DefaultsToServe(click.Group):
             fail(error.format_message())
         except (Unusable, LocalProtocolError) as error:
             fail(escape(str(error)))
-        except Failed as error:
+        except CommandError as error:
             fail(str(error), error.code)
         except click.Abort:
             sys.exit(Exit.INTERRUPTED)
@@ -188,7 +188,7 @@ def main() -> None:
     """The reference server for Event Protocol 1, and its conformance kit."""
 
 
-pokers.register(main)
+client_commands.register(main)
 
 
 def option_names(field: dataclasses.Field[Any]) -> tuple[str, str]:
@@ -294,7 +294,7 @@ def _check_environment(root: click.Command) -> None:
     others = {name for name in os.environ if name.startswith("REFSERVER_")} - known
     if not others:  # as a rule; the other commands are not loaded for nothing
         return
-    known |= {pokers.CREDENTIAL, *_variables(root)}
+    known |= {client_commands.CREDENTIAL, *_variables(root)}
     for name in sorted(others - known):
         raise Unusable(f"{name} in the environment is no setting{near(name, known)}")
 

@@ -115,9 +115,9 @@ class ScriptedPeer:
 @pytest.fixture
 def scripted_peer() -> Iterator[ScriptedPeer]:
     """A server that does what the test says: right, wrong, in pieces, or nothing at all."""
+    from .conformance.attempt import Setting
     from .conformance.peer.run import LOOPBACK
     from .conformance.peer.script import Script
-    from .conformance.talk import Setting
 
     setting = Setting(address=LOOPBACK, timeout=5.0, capabilities=frozenset())
     server = Script(setting)

@@ -1,9 +1,9 @@
 """A member of a room on a blocking socket: log in, ask, read, log out.
 
-Rule: whatever goes wrong comes out as `Failed`, in one line that a terminal may get;
+Rule: whatever goes wrong comes out as `CommandError`, in one line that a terminal may get;
 nothing that a peer said stands in it unescaped (EP-12-6).
 
-Layer: below `pokers`; knows eventcodec and the network alone.
+Layer: below `commands`; knows eventcodec and the network alone.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from ..arguments import spelled
 from ..characters import escape
 from ..exit_codes import Exit
 
-__all__ = ["CHUNK", "Fact", "Failed", "Member", "connect", "trusting", "why"]
+__all__ = ["CHUNK", "Client", "CommandError", "Fact", "connect", "trusting", "why"]
 
 CHUNK = 1 << 16
 
 Fact = Message | Joined | Left | ApplicationEvent | Unknown
 
 
-class Failed(Exception):
+class CommandError(Exception):
     """What was asked for was not done; the message says why in one line."""
 
     def __init__(self, reason: str, code: Exit = Exit.FAILED) -> None:
@@ -53,7 +53,7 @@ class Failed(Exception):
         self.code = code
 
 
-class Member:
+class Client:
     """A connection to a server: what is asked goes out, what comes is given as events."""
 
     def __init__(self, sock: socket.socket, timeout: float) -> None:
@@ -64,26 +64,26 @@ class Member:
         self._heard = False
 
     def log_in(self, login: Login) -> None:
-        """Log in and await the Welcome. Raises Failed."""
+        """Log in and await the Welcome. Raises CommandError."""
         self.conn.send(login)
         self.flush()
         deadline = time.monotonic() + self.timeout
         while self.conn.welcome is None:
             if not self.wait_until(deadline):
-                raise Failed(f"no Welcome within {self.timeout:g} s{self._hint}")
+                raise CommandError(f"no Welcome within {self.timeout:g} s{self._hint}")
             came = list(self.read())
             if came and isinstance(came[0], Reply) and isinstance(came[0].event, Error):
-                raise Failed(f"the server refused the login: {why(came[0].event)}")
+                raise CommandError(f"the server refused the login: {why(came[0].event)}")
             self._early = came[1:]
 
     def log_out(self) -> None:
-        """Leave, and wait until the server knows. Raises Failed."""
+        """Leave, and wait until the server knows. Raises CommandError."""
         self.conn.send(Logout())
         self.flush()
         deadline = time.monotonic() + self.timeout
         while not self.conn.ended:
             if not self.wait_until(deadline):
-                raise Failed(f"no Ack of the Logout within {self.timeout:g} s")
+                raise CommandError(f"no Ack of the Logout within {self.timeout:g} s")
             for _ in self.read():
                 self.flush()
 
@@ -92,7 +92,7 @@ class Member:
         try:
             self._sock.sendall(data)
         except OSError as error:
-            raise Failed(f"cannot send: {error.strerror or error}") from error
+            raise CommandError(f"cannot send: {error.strerror or error}") from error
 
     @property
     def _hint(self) -> str:
@@ -117,7 +117,7 @@ class Member:
         return self.wait(left, *others) if left > 0 else set()
 
     def read(self) -> Iterator[Fact | Reply]:
-        """What has come. Raises Failed for an end that is not clean."""
+        """What has come. Raises CommandError for an end that is not clean."""
         if self._early:
             came, self._early = self._early, []
             yield from came
@@ -125,7 +125,9 @@ class Member:
         try:
             data = self._sock.recv(CHUNK)
         except OSError as error:
-            raise Failed(f"the connection failed: {error.strerror or error}{self._hint}") from error
+            raise CommandError(
+                f"the connection failed: {error.strerror or error}{self._hint}"
+            ) from error
         self._heard |= bool(data)
         if data:
             self.conn.receive_data(data)
@@ -139,15 +141,15 @@ class Member:
         self.flush()
 
     def _check(self, end: ConnectionEnded) -> None:
-        """Raise Failed for an end that is not clean."""
+        """Raise CommandError for an end that is not clean."""
         match end.error:
             case PeerError(code=code, text=text):
                 said = Error(code=code, text=text)
-                raise Failed(f"the server ended the connection: {why(said)}")
+                raise CommandError(f"the server ended the connection: {why(said)}")
             case ConnectionLostError():
-                raise Failed(f"the connection was lost{self._hint}")
+                raise CommandError(f"the connection was lost{self._hint}")
             case RemoteProtocolError() as error:
-                raise Failed(f"the server broke the protocol: {error}")
+                raise CommandError(f"the server broke the protocol: {error}")
 
 
 def why(error: Error) -> str:
@@ -159,14 +161,14 @@ def why(error: Error) -> str:
 def connect(
     address: tuple[str, int], timeout: float, credential: bytes, tls: bool, ca: Path | None
 ) -> socket.socket:
-    """A connection to this address, over TLS where it is asked for. Raises Failed."""
+    """A connection to this address, over TLS where it is asked for. Raises CommandError."""
     host, port = address
     where = spelled(host, port)
     context = trusting(ca) if tls or ca else None
     try:
         sock = socket.create_connection(address, timeout)
     except OSError as error:
-        raise Failed(
+        raise CommandError(
             f"cannot connect to {where}: {error.strerror or error}", Exit.UNREACHABLE
         ) from error
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -174,20 +176,22 @@ def connect(
         # EP-6.3-1, judged by where the connection really leads.
         if credential and not ipaddress.ip_address(sock.getpeername()[0]).is_loopback:
             sock.close()
-            raise Failed(f"a credential goes to {where} over TLS only: add --tls", Exit.USAGE)
+            raise CommandError(f"a credential goes to {where} over TLS only: add --tls", Exit.USAGE)
         return sock
     try:
         return context.wrap_socket(sock, server_hostname=host)
     except (OSError, ValueError) as error:
         sock.close()
-        raise Failed(f"no TLS with {where}: {escape(str(error))}", Exit.UNREACHABLE) from error
+        raise CommandError(
+            f"no TLS with {where}: {escape(str(error))}", Exit.UNREACHABLE
+        ) from error
 
 
 def trusting(ca: Path | None) -> ssl.SSLContext:
-    """TLS for a client that trusts these certificates, or the system's. Raises Failed."""
+    """TLS for a client that trusts these certificates, or the system's. Raises CommandError."""
     try:
         return ssl.create_default_context(cafile=ca)
     except OSError as error:
         is_read = isinstance(error, ssl.SSLError)
         reason = "holds no certificate in PEM form" if is_read else error.strerror
-        raise Failed(f"--ca {ca}: {reason}", Exit.USAGE) from error
+        raise CommandError(f"--ca {ca}: {reason}", Exit.USAGE) from error

@@ -45,7 +45,7 @@ from eventcodec.limits import MAX_FRAME_CEILING, SENDER_ALLOWANCE
 from ..arguments import Number, Whole, an_address
 from ..characters import escape
 from ..exit_codes import CLIENT_COMMANDS, in_one_line
-from .client import CHUNK, Fact, Failed, Member, connect, why
+from .client import CHUNK, Client, CommandError, Fact, connect, why
 
 __all__ = ["register"]
 
@@ -138,11 +138,11 @@ def _login(user: str | None, credential_file: Path | None) -> Login:
     return Login(seq=1, user=user or "", credential=credential)
 
 
-def _join(member: Member, login: Login) -> None:
+def _join(client: Client, login: Login) -> None:
     """Log in, and say which name the server has chosen where none was asked for."""
-    member.log_in(login)
+    client.log_in(login)
     if not login.user:
-        click.echo(f"refserver: logged in as {escape(member.conn.user)}", err=True)
+        click.echo(f"refserver: logged in as {escape(client.conn.user)}", err=True)
 
 
 # ---------------------------------------------------------------- send
@@ -170,9 +170,9 @@ class Sending:
     """Sends events, and takes their replies."""
 
     def __init__(
-        self, member: Member, events: Iterable[Event], lines: Lines | None, read: ReadLine
+        self, client: Client, events: Iterable[Event], lines: Lines | None, read: ReadLine
     ) -> None:
-        self._member = member
+        self._client = client
         self._read = read
         self._queue = deque(events)
         self._lines = lines
@@ -181,24 +181,24 @@ class Sending:
 
     def run(self, show: Callable[[Event], None]) -> None:
         """Until there is nothing more to send and every request has its reply."""
-        conn, member = self._member.conn, self._member
+        conn, client = self._client.conn, self._client
         deadline = None
         while self._queue or conn.outstanding or self._open:
             while self._queue and len(conn.outstanding) < IN_FLIGHT:
                 self._send(self._queue.popleft())
-            member.flush()
+            client.flush()
             inputs = self._open if not self._queue else ()
             if not conn.outstanding:  # nothing is due while only one's own input is awaited
-                ready = member.wait(None, *inputs)
+                ready = client.wait(None, *inputs)
             else:
                 # Facts of others move no deadline: a reply does.
-                deadline = deadline or time.monotonic() + member.timeout
-                ready = member.wait_until(deadline, *inputs)
+                deadline = deadline or time.monotonic() + client.timeout
+                ready = client.wait_until(deadline, *inputs)
             if not ready:
-                raise Failed(f"no reply within {member.timeout:g} s")
+                raise CommandError(f"no reply within {client.timeout:g} s")
             if ready.intersection(inputs):
                 self._take()
-            if member.fd in ready and self._answered(member.read(), show):
+            if client.fd in ready and self._answered(client.read(), show):
                 deadline = None
 
     @property
@@ -220,7 +220,7 @@ class Sending:
         while self._queue or self._open:
             while self._queue:
                 self._send(self._queue.popleft())
-            self._member.flush()
+            self._client.flush()
             if self._open:
                 self._take()
 
@@ -234,9 +234,9 @@ class Sending:
 
     def _send(self, event: Event) -> None:
         try:
-            self._member.conn.send(event)
+            self._client.conn.send(event)
         except LocalProtocolError as error:
-            raise Failed(f"not sent: {escape(str(error))}") from error
+            raise CommandError(f"not sent: {escape(str(error))}") from error
 
 
 def _text(line: bytes, where: str) -> Event:
@@ -244,7 +244,7 @@ def _text(line: bytes, where: str) -> Event:
     try:
         return Message(content=line.removesuffix(b"\r").decode())
     except UnicodeDecodeError:
-        raise Failed(f"{where}: is not UTF-8") from None
+        raise CommandError(f"{where}: is not UTF-8") from None
 
 
 def _event(line: bytes, where: str) -> Event | None:
@@ -259,13 +259,13 @@ def _event(line: bytes, where: str) -> Event | None:
                 form.setdefault("sender", "")
         event = jsonlines.from_object(form)
     except json.JSONDecodeError as error:
-        raise Failed(f"{where}, column {error.colno}: not JSON") from None
+        raise CommandError(f"{where}, column {error.colno}: not JSON") from None
     except (ValueError, RecursionError):
-        raise Failed(f"{where}: not JSON") from None
+        raise CommandError(f"{where}: not JSON") from None
     except LocalProtocolError as error:
-        raise Failed(f"{where}: {escape(str(error))}") from error
+        raise CommandError(f"{where}: {escape(str(error))}") from error
     if not isinstance(event, Message | ApplicationEvent | Ping):
-        raise Failed(f"{where}: only Message, ApplicationEvent and Ping can be sent")
+        raise CommandError(f"{where}: only Message, ApplicationEvent and Ping can be sent")
     return event
 
 
@@ -280,17 +280,17 @@ def _tell_json(event: Event) -> None:
     click.echo(jsonlines.dumps(event, secrets=False))
 
 
-def _poke(sock: socket.socket, data: bytes, timeout: float) -> None:
-    """Send bytes as they are, and tell every frame that comes back. Raises Failed."""
+def _send_raw(sock: socket.socket, data: bytes, timeout: float) -> None:
+    """Send bytes as they are, and tell every frame that comes back. Raises CommandError."""
     event = error = None
     for event in _exchange(sock, data, timeout):
         _tell_json(event)
         error = event if isinstance(event, Error) else error
     if event is None:
-        raise Failed("the server ended the connection without a word")
+        raise CommandError("the server ended the connection without a word")
     if error is not None:
         verb = "refused" if error.seq else "the server ended the connection"
-        raise Failed(f"{verb}: {why(error)}")
+        raise CommandError(f"{verb}: {why(error)}")
 
 
 def _exchange(sock: socket.socket, data: bytes, timeout: float) -> Iterator[Event]:
@@ -319,11 +319,11 @@ def _exchange(sock: socket.socket, data: bytes, timeout: float) -> Iterator[Even
                 elif event.error is None:
                     return
                 else:
-                    raise Failed(f"what came is no frame: {event.error}")
+                    raise CommandError(f"what came is no frame: {event.error}")
     except TimeoutError:
-        raise Failed(f"no end of the stream within {timeout:g} s") from None
+        raise CommandError(f"no end of the stream within {timeout:g} s") from None
     except OSError as error:
-        raise Failed(f"the connection failed: {error.strerror or error}") from error
+        raise CommandError(f"the connection failed: {error.strerror or error}") from error
 
 
 @click.command(epilog=EXIT_CODES)
@@ -381,16 +381,16 @@ def send(
     events = [Message(content=text) for text in texts]
     with connect(address, timeout, login.credential, tls, ca) as sock:
         if raw is not None:
-            return _poke(sock, (b"" if user is None else encode(login)) + raw, timeout)
-        member = Member(sock, timeout)
-        _join(member, login)
-        sending = Sending(member, events, lines, _text if file is None else _event)
+            return _send_raw(sock, (b"" if user is None else encode(login)) + raw, timeout)
+        client = Client(sock, timeout)
+        _join(client, login)
+        sending = Sending(client, events, lines, _text if file is None else _event)
         if wait == "none":
             return sending.only_write()
         sending.run(_tell_reply if file is None else _tell_json)
-        member.log_out()
+        client.log_out()
     if sending.refused:
-        raise Failed(f"{sending.refused} refused")
+        raise CommandError(f"{sending.refused} refused")
 
 
 # ---------------------------------------------------------------- tail
@@ -423,21 +423,21 @@ def _line(event: Fact) -> str:
 
 
 def _follow(
-    member: Member, count: int | None, only: Container[str], show: Callable[[Fact], None]
+    client: Client, count: int | None, only: Container[str], show: Callable[[Fact], None]
 ) -> None:
     """Show facts until there were so many, asking a silent server whether it is there."""
-    assert member.conn.welcome is not None
-    patience = member.conn.welcome.heartbeat or None
+    assert client.conn.welcome is not None
+    timeout = client.conn.welcome.heartbeat or None
     shown = 0
     while count is None or shown < count:
-        if not member.wait(patience):
-            if member.conn.outstanding:
+        if not client.wait(timeout):
+            if client.conn.outstanding:
                 # EP-9.1-7: the Ping of the first silence had no answer in the second.
-                raise Failed(f"the server was silent for {2 * (patience or 0)} s")
-            member.conn.send(Ping())
-            member.flush()
+                raise CommandError(f"the server was silent for {2 * (timeout or 0)} s")
+            client.conn.send(Ping())
+            client.flush()
             continue
-        for received in member.read():
+        for received in client.read():
             if isinstance(received, Reply) or type(received).__name__ not in only:
                 continue
             if count is None or shown < count:
@@ -495,14 +495,14 @@ def tail(
 
     login = _login(user, credential_file)
     with connect(address, timeout, login.credential, tls, ca) as sock:
-        member = Member(sock, timeout)
+        client = Client(sock, timeout)
         try:
-            _join(member, login)
-            _follow(member, count, only or KINDS, show)
+            _join(client, login)
+            _follow(client, count, only or KINDS, show)
         except KeyboardInterrupt:
             pass  # the ordinary way to end it: leave cleanly
-        if member.conn.welcome is not None:
-            member.log_out()
+        if client.conn.welcome is not None:
+            client.log_out()
 
 
 def register(group: click.Group) -> None:

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.table import Table
 
 from ..server.metrics import FIGURES, PREFIX
-from .client import Failed
+from .client import CommandError
 
 __all__ = ["fetch", "rows", "table"]
 
@@ -24,14 +24,14 @@ Samples = Mapping[str, Mapping[str, float]]
 
 
 def fetch(port: int) -> Samples:
-    """The values of each figure by their labels, '' without one. Raises Failed."""
+    """The values of each figure by their labels, '' without one. Raises CommandError."""
     where = f"no figures from 127.0.0.1:{port}"
     try:
         return samples(get(port))
     except OSError as error:
-        raise Failed(f"{where}: {error.strerror or type(error).__name__}") from None
+        raise CommandError(f"{where}: {error.strerror or type(error).__name__}") from None
     except (HTTPException, ValueError):  # their text may hold what the peer sent
-        raise Failed(f"{where}: what answers there is no refserver's metrics") from None
+        raise CommandError(f"{where}: what answers there is no refserver's metrics") from None
 
 
 def get(port: int) -> str:

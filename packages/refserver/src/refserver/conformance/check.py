@@ -3,7 +3,7 @@
 Rule: whether the server is reached at all is settled before the first case, so that a
 wrong address is no failed case.
 
-Layer: above `talk` and `suite`, below `commands`.
+Layer: above `attempt` and `suite`, below `commands`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from random import Random
 
 from ..arguments import spelled
+from .attempt import Attempt, Setting
 from .model import Case, Report, Result
 from .raw import Frame
 from .segmentation import Segmentation
-from .suite import Attempt, CaseFailed, NotReached, Plan, UsageError, report_of
-from .talk import Setting, Talk
+from .suite import CaseFailed, NotReached, Outcome, Plan, UsageError, report_of
 
 __all__ = ["CAPABILITIES", "DECLARED_BY", "ServerDriver", "check", "probe", "resolve"]
 
@@ -58,23 +58,23 @@ class Greeting:
 
     frame: Frame | None = None
     """Its Welcome or another frame, if anything."""
-    fault: str = ""
+    failure: str = ""
     """What came where no frame came, and what it looks like."""
 
 
 def probe(setting: Setting, token: str) -> Greeting:
     """Log in once, and look at what comes, also while the connection is closed."""
-    talk = Talk(setting, Segmentation.WHOLE, Random(0), f"{token}-probe")
-    fault = ""
+    attempt = Attempt(setting, Segmentation.WHOLE, Random(0), f"{token}-probe")
+    failure = ""
     try:
-        conn = talk.connect("probe")
+        conn = attempt.connect("probe")
         try:
             conn.login()
         except CaseFailed as failed:
-            fault = failed.actual
+            failure = failed.actual
     finally:
-        talk.close()
-    return Greeting(conn.seen[-1]) if conn.seen else Greeting(None, conn.fault or fault)
+        attempt.close()
+    return Greeting(conn.seen[-1]) if conn.seen else Greeting(None, conn.failure or failure)
 
 
 @dataclass(slots=True)
@@ -89,25 +89,25 @@ class ServerDriver:
     """What a command line must repeat to run a case again."""
     attempts: int = 0
 
-    def attempt(self, case: Case, segmentation: Segmentation) -> Attempt:
+    def attempt(self, case: Case, segmentation: Segmentation) -> Outcome:
         """Run the case once; where it sends what is wrong, others must be served after it."""
         self.attempts += 1
         rng = Random(f"{self.seed}/{case.id}/{segmentation}")
-        talk = Talk(self.setting, segmentation, rng, f"{self.token}-{self.attempts}")
-        fault = None
+        attempt = Attempt(self.setting, segmentation, rng, f"{self.token}-{self.attempts}")
+        failure = None
         try:
-            case.script(talk)
+            case.script(attempt)
             if case.negative:
-                talk.canary()
+                attempt.liveness_check()
         except CaseFailed as failed:
-            fault = failed
+            failure = failed
         finally:
-            talk.close()
+            attempt.close()
         try:
-            talk.judge_streams()
+            attempt.validate_streams()
         except CaseFailed as failed:
-            fault = fault or failed
-        return Attempt(fault=fault, steps=talk.evidence)
+            failure = failure or failed
+        return Outcome(failure=failure, steps=attempt.evidence)
 
     def rerun(self, case: Case, segmentation: Segmentation) -> str:
         """The command line that runs only this."""

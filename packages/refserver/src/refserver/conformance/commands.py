@@ -28,6 +28,7 @@ from ..client.client import trusting
 from ..exit_codes import Exit
 from ..output import Console
 from . import raw
+from .attempt import Identity, Setting
 from .cases import SERVER_CASES
 from .check import CAPABILITIES, Greeting, ServerDriver, check, probe, resolve
 from .explain import explain, explained
@@ -48,7 +49,6 @@ from .peer.commands import peer_command
 from .reports import console as on_console
 from .reports import machine
 from .suite import UsageError, exit_code
-from .talk import Identity, Setting
 
 __all__ = ["register"]
 
@@ -141,10 +141,12 @@ def check_command(
             options=asked.again,
         )
         greeting = probe(setting, driver.token)
-        if fault := misfit(greeting, setting):
-            click.echo(f"refserver: {fault}", err=True)
+        if failure := misfit(greeting, setting):
+            click.echo(f"refserver: {failure}", err=True)
         if greeting.frame is None:
-            plan = dataclasses.replace(plan, hopeless=f"no frame came to a Login: {greeting.fault}")
+            plan = dataclasses.replace(
+                plan, give_up=f"no frame came to a Login: {greeting.failure}"
+            )
         said = (greeting.frame and greeting.frame.text("server")) or b""
         name = asked.name or said.decode("utf-8", "replace") or driver.target
         asked.run(plan, lambda show: check(plan, driver, name=name, on_result=show))
@@ -154,9 +156,9 @@ def misfit(greeting: Greeting, setting: Setting) -> str:
     """What the answer to a login says about the port and the options, empty where nothing."""
     frame = greeting.frame
     if frame is None:
-        is_named = "perhaps" in greeting.fault or setting.wrap is not None
+        is_named = "perhaps" in greeting.failure or setting.wrap is not None
         hint = "" if is_named else "; the port may speak TLS: --tls"
-        return f"no frame came to a Login: {greeting.fault}{hint}"
+        return f"no frame came to a Login: {greeting.failure}{hint}"
     if frame.number("code") == raw.UNAUTHORIZED and not setting.identities:
         return "the server asks for credentials: --credential-env"
     return ""
@@ -206,8 +208,8 @@ def stopping(pid: int | None, command: str | None) -> Callable[[], str] | None:
     if pid is not None and command is not None:
         raise UsageError("--pid or --stop-command, one of them")
     if pid is not None:
-        if fault := signalled(pid, 0):
-            raise UsageError(f"--pid: {fault}")
+        if failure := signalled(pid, 0):
+            raise UsageError(f"--pid: {failure}")
         return partial(signalled, pid, signal.SIGTERM)
     if command is not None:
         try:

@@ -25,10 +25,10 @@ from .segmentation import Segmentation
 
 __all__ = [
     "INTERRUPTED",
-    "Attempt",
     "CaseFailed",
     "Driver",
     "NotReached",
+    "Outcome",
     "Plan",
     "Unsupported",
     "Untestable",
@@ -72,17 +72,17 @@ class Untestable(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """One try of a case: None in `fault` is a pass."""
+class Outcome:
+    """One try of a case: None in `failure` is a pass."""
 
-    fault: CaseFailed | None
+    failure: CaseFailed | None
     steps: tuple[Step, ...] = ()
 
 
 class Driver(Protocol):
     """Makes attempts."""
 
-    def attempt(self, case: Case, segmentation: Segmentation) -> Attempt:
+    def attempt(self, case: Case, segmentation: Segmentation) -> Outcome:
         """Try the case once.
 
         Raises NotReached, Unsupported and Untestable; any other exception is the kit's own fault.
@@ -103,7 +103,7 @@ class Plan:
     capabilities: frozenset[str] = frozenset()
     expected: frozenset[str] = frozenset()
     """Ids, or id/segmentation, of what is known to fail."""
-    hopeless: str = ""
+    give_up: str = ""
     """Why nothing is run after the first failure, empty where everything is."""
 
     def __iter__(self) -> Iterator[tuple[Case, Segmentation]]:
@@ -190,7 +190,7 @@ def run_suite(
             blocked = gone or _blocked(case, segmentation, verdicts)
             result, gone = _one(case, segmentation, plan, driver, blocked, gone)
             if result.verdict is Verdict.FAILED:
-                gone = gone or plan.hopeless
+                gone = gone or plan.give_up
             on_result(result)
         except KeyboardInterrupt:
             gone = INTERRUPTED
@@ -216,8 +216,8 @@ def _one(
         result = _not_run(case, segmentation, Verdict.INCONCLUSIVE, str(error))
     except NotReached as error:
         gone = f"not reached any more since {case.id}"
-        fault = CaseFailed(("the implementation can be reached",), str(error))
-        result = _result(case, segmentation, driver, Attempt(fault=fault), 0.0)
+        failure = CaseFailed(("the implementation can be reached",), str(error))
+        result = _result(case, segmentation, driver, Outcome(failure=failure), 0.0)
     return _as_expected(result, plan.expected), gone
 
 
@@ -272,7 +272,7 @@ def _tried(case: Case, segmentation: Segmentation, driver: Driver) -> Result:
     start = time.monotonic()
     try:
         attempt = driver.attempt(case, segmentation)
-        again = _again(case, segmentation, driver) if attempt.fault else attempt
+        again = _again(case, segmentation, driver) if attempt.failure else attempt
     except (NotReached, Unsupported, Untestable):
         raise
     except Exception:
@@ -285,31 +285,31 @@ def _tried(case: Case, segmentation: Segmentation, driver: Driver) -> Result:
             rerun=driver.rerun(case, segmentation),
         )
     result = _result(case, segmentation, driver, attempt, time.monotonic() - start)
-    if attempt.fault and not again.fault:
+    if attempt.failure and not again.failure:
         unstable = "failed, and passed when tried again"
         return dataclasses.replace(result, verdict=Verdict.UNSTABLE, reason=unstable)
     return result
 
 
-def _again(case: Case, segmentation: Segmentation, driver: Driver) -> Attempt:
+def _again(case: Case, segmentation: Segmentation, driver: Driver) -> Outcome:
     try:
         return driver.attempt(case, segmentation)
     except NotReached as error:
-        return Attempt(fault=CaseFailed(("the implementation can be reached",), str(error)))
+        return Outcome(failure=CaseFailed(("the implementation can be reached",), str(error)))
 
 
 def _result(
-    case: Case, segmentation: Segmentation, driver: Driver, attempt: Attempt, seconds: float
+    case: Case, segmentation: Segmentation, driver: Driver, attempt: Outcome, seconds: float
 ) -> Result:
-    fault = attempt.fault
+    failure = attempt.failure
     return Result(
         case=case.id,
         segmentation=segmentation,
-        verdict=Verdict.PASSED if fault is None else Verdict.FAILED,
+        verdict=Verdict.PASSED if failure is None else Verdict.FAILED,
         seconds=seconds,
-        reason="" if fault is None else f"expected {' or '.join(fault.expected)}",
-        expected=() if fault is None else fault.expected,
-        actual="" if fault is None else fault.actual,
+        reason="" if failure is None else f"expected {' or '.join(failure.expected)}",
+        expected=() if failure is None else failure.expected,
+        actual="" if failure is None else failure.actual,
         rerun=driver.rerun(case, segmentation),
         steps=attempt.steps,
     )

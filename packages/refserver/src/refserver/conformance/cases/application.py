@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
+from ..attempt import Attempt
 from ..catalogue import Section
-from ..talk import Talk
 
 section = Section("unknown and application events", "APP")
 
@@ -19,7 +19,7 @@ section = Section("unknown and application events", "APP")
     cause="only Message is relayed",
     needs=("MSG-02",),
 )
-def relayed(t: Talk) -> None:
+def relayed(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     ann.send(raw.application(9, 0x80, b"data"))
     ann.expect(e.ack(9))
@@ -33,7 +33,7 @@ def relayed(t: Talk) -> None:
     cause="the type is read as a signed byte, or only declared types are known",
     needs=("APP-01",),
 )
-def every_type(t: Talk) -> None:
+def every_type(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     ann.send(*(raw.application(type, type, bytes([type])) for type in raw.APPLICATION))
     ann.expect(*(e.ack(type) for type in raw.APPLICATION))
@@ -47,7 +47,7 @@ def every_type(t: Talk) -> None:
     cause="data is decoded as text",
     needs=("APP-01",),
 )
-def any_data(t: Talk) -> None:
+def any_data(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     data = bytes(range(256)) + b"\xed\xa0\x80\xff\x00"
     ann.send(raw.application(9, 0xC3, data))
@@ -63,7 +63,7 @@ def any_data(t: Talk) -> None:
     cause="an event without data is refused or dropped",
     needs=("APP-01",),
 )
-def empty_data(t: Talk) -> None:
+def empty_data(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     ann.send(raw.application(9, 0xFF, b""))
     ann.expect(e.ack(9))
@@ -77,11 +77,11 @@ def empty_data(t: Talk) -> None:
     "EP-3.3-3",
     cause="the sender is looked at in Message only",
 )
-def sender_filled_in(t: Talk) -> None:
+def sender_filled_in(t: Attempt) -> None:
     ann = t.member()
     ann.send(raw.application(9, 0x80, b"data", sender="bob"))
     ann.expect(e.error(raw.UNEXPECTED_EVENT, 9))
-    ann.quiet()
+    ann.expect_silence()
 
 
 @section.case(
@@ -92,7 +92,7 @@ def sender_filled_in(t: Talk) -> None:
     cause="application events have a log of their own",
     needs=("APP-01",),
 )
-def one_order(t: Talk) -> None:
+def one_order(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     ann.send(
         raw.message(1, t.text("1")), raw.application(2, 0x80, b"2"), raw.message(3, t.text("3"))
@@ -110,11 +110,11 @@ def one_order(t: Talk) -> None:
     cause="the author is left out in Message only",
     needs=("APP-01",),
 )
-def not_to_the_author(t: Talk) -> None:
+def not_to_the_author(t: Attempt) -> None:
     ann = t.member()
     ann.send(raw.application(9, 0x80, b"mine"))
     ann.expect(e.ack(9))
-    ann.settle()
+    ann.sync()
     facts = [f for f in ann.seen if f.type in raw.APPLICATION and t.is_ours(f)]
     t.check(not facts, "no fact of one's own", "one's own event")
 
@@ -125,7 +125,7 @@ def not_to_the_author(t: Talk) -> None:
     "EP-3.12-1",
     cause="LOGIN_REQUIRED is looked at first, or the connection ends",
 )
-def unknown_before_login(t: Talk) -> None:
+def unknown_before_login(t: Attempt) -> None:
     ann = t.connect()
     for seq, type in enumerate((0x00, 0x0B, 0x40, 0x7F), 1):
         ann.send(raw.frame(type, seq))
@@ -139,11 +139,11 @@ def unknown_before_login(t: Talk) -> None:
     "EP-4.2-9",
     cause="an unknown type ends the connection, or is passed over",
 )
-def unknown_from_a_member(t: Talk) -> None:
+def unknown_from_a_member(t: Attempt) -> None:
     ann = t.member()
     ann.send(*(raw.frame(type, 100 + type) for type in raw.UNKNOWN))
     ann.expect(*(e.error(raw.UNKNOWN_TYPE, 100 + type) for type in raw.UNKNOWN))
-    ann.quiet()
+    ann.expect_silence()
 
 
 @section.case(
@@ -152,12 +152,12 @@ def unknown_from_a_member(t: Talk) -> None:
     "EP-8.3-2",
     cause="the body is decoded as that of some known type",
 )
-def unknown_body(t: Talk) -> None:
+def unknown_body(t: Attempt) -> None:
     ann = t.connect()
     for seq, body in enumerate((b"", b"\xff" * 40, b"\x05ab", raw.ping(5)), 1):
         ann.send(raw.frame(0x0B, seq, body))
         ann.expect(e.error(raw.UNKNOWN_TYPE, seq))
-    ann.quiet()
+    ann.expect_silence()
 
 
 @section.case(
@@ -168,11 +168,11 @@ def unknown_body(t: Talk) -> None:
     cause="what is not understood is relayed",
     needs=("APP-09",),
 )
-def unknown_reaches_nobody(t: Talk) -> None:
+def unknown_reaches_nobody(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     ann.send(raw.frame(0x0B, 9, raw.short("") + b"psst"))
     ann.expect(e.error(raw.UNKNOWN_TYPE, 9))
-    came = [f for f in bob.settle() if f.type in raw.UNKNOWN]
+    came = [f for f in bob.sync() if f.type in raw.UNKNOWN]
     t.check(not came, "nothing of an unknown type", "a frame of it")
 
 
@@ -183,11 +183,11 @@ def unknown_reaches_nobody(t: Talk) -> None:
     "EP-2.1-1",
     cause="the header is answered and the body taken for the next frame",
 )
-def unknown_in_two(t: Talk) -> None:
+def unknown_in_two(t: Attempt) -> None:
     ann = t.connect()
     frame = raw.frame(0x0C, 9, raw.ping(66))
     ann.send(frame[:16])
-    t.connect("other").settle()
+    t.connect("other").sync()
     ann.send(frame[16:])
     ann.expect(e.error(raw.UNKNOWN_TYPE, 9))
-    ann.quiet()
+    ann.expect_silence()

@@ -12,9 +12,9 @@ import time
 
 from .. import expect as e
 from .. import raw
+from ..attempt import Attempt, Connection
 from ..catalogue import ONCE, Section
 from ..model import Level
-from ..talk import Conn, Talk
 from .keepalive import HEARTBEAT, SLACK, awaited, member_since
 from .order import gapless
 from .resume import resumed
@@ -27,7 +27,9 @@ OFTEN = 0.1
 """Seconds between two signs of life of somebody who is busy."""
 
 
-def busy(t: Talk, conn: Conn, watched: Conn, wanted: e.Expectation, seconds: float) -> None:
+def busy(
+    t: Attempt, conn: Connection, watched: Connection, wanted: e.Expectation, seconds: float
+) -> None:
     """Let somebody talk on until somebody else has this frame, or the time is over."""
     deadline = time.monotonic() + seconds + t.timeout
     while time.monotonic() < deadline:
@@ -41,7 +43,7 @@ def busy(t: Talk, conn: Conn, watched: Conn, wanted: e.Expectation, seconds: flo
     raise t.fail(wanted.says[0], watched.silence)
 
 
-def ended_meanwhile(t: Talk, *members: Conn) -> None:
+def ended_meanwhile(t: Attempt, *members: Connection) -> None:
     """A stranger is ended for not logging in, while these members are there and stay."""
     stranger = t.connect("stranger")
     deadline = time.monotonic() + LOGIN_WITHIN + t.timeout
@@ -49,10 +51,10 @@ def ended_meanwhile(t: Talk, *members: Conn) -> None:
     while (frame := stranger.next(time.monotonic() + OFTEN)) is None:
         t.check(not stranger.ended and time.monotonic() < deadline, wanted.says, stranger.silence)
         for conn in members:
-            conn.settle()
+            conn.sync()
     t.check(wanted.fits(frame), wanted.says, "another frame")
     for conn in members:
-        conn.settle()
+        conn.sync()
 
 
 @section.case(
@@ -65,7 +67,7 @@ def ended_meanwhile(t: Talk, *members: Conn) -> None:
     needs=("ALIVE-07",),
     level=Level.SHOULD,
 )
-def login_deadline_and_members(t: Talk) -> None:
+def login_deadline_and_members(t: Attempt) -> None:
     ann = t.member("ann")
     bob = t.connect("bob")
     identity = t.identity("ann")
@@ -85,7 +87,7 @@ def login_deadline_and_members(t: Talk) -> None:
     needs=("ALIVE-07", "RESUME-06"),
     level=Level.SHOULD,
 )
-def login_deadline_and_resumed(t: Talk) -> None:
+def login_deadline_and_resumed(t: Attempt) -> None:
     old = t.member("ann")
     new = resumed(t, old, old.place)
     ended_meanwhile(t, new)
@@ -101,7 +103,7 @@ def login_deadline_and_resumed(t: Talk) -> None:
     needs=("ALIVE-07",),
     level=Level.SHOULD,
 )
-def login_deadline_is_not_renewed(t: Talk) -> None:
+def login_deadline_is_not_renewed(t: Attempt) -> None:
     chatty = t.connect("stranger")
     identity = t.identity("stranger")
     refused = raw.login(3, identity.name, identity.credential, 0, 1)
@@ -126,7 +128,7 @@ def login_deadline_is_not_renewed(t: Talk) -> None:
     segmentations=ONCE,
     needs=("ALIVE-01",),
 )
-def asked_in_a_busy_room(t: Talk) -> None:
+def asked_in_a_busy_room(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     busy(t, bob, ann, e.question(), ann.heartbeat)
 
@@ -141,13 +143,13 @@ def asked_in_a_busy_room(t: Talk) -> None:
     segmentations=ONCE,
     needs=("ALIVE-02",),
 )
-def ended_in_a_busy_room(t: Talk) -> None:
+def ended_in_a_busy_room(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     ann.answers = False
     busy(t, bob, ann, e.fatal(raw.TIMEOUT), 2 * ann.heartbeat)
     ann.expect(e.END)
     gapless(t, ann)
-    bob.settle()
+    bob.sync()
     left = [f.seq for f in bob.seen if f.type == raw.LEFT and f.author == ann.user.encode()]
     last = max((f.seq for f in ann.seen if f.is_fact), default=ann.place)
     t.check(left[:1] == [last + 1] or not left, "every entry up to its Left", f"up to {last}")
@@ -163,13 +165,13 @@ def ended_in_a_busy_room(t: Talk) -> None:
     segmentations=ONCE,
     needs=("ALIVE-01",),
 )
-def answered_by_a_message(t: Talk) -> None:
+def answered_by_a_message(t: Attempt) -> None:
     ann = t.member()
     ann.answers = False
     awaited(ann, e.question(), ann.heartbeat)
     ann.said(t.text("here"))
     awaited(ann, e.question(), ann.heartbeat)
-    ann.settle()
+    ann.sync()
 
 
 @section.case(
@@ -182,7 +184,7 @@ def answered_by_a_message(t: Talk) -> None:
     segmentations=ONCE,
     needs=("ALIVE-02", "RESUME-06"),
 )
-def resumed_is_asked(t: Talk) -> None:
+def resumed_is_asked(t: Attempt) -> None:
     old = t.member()
     new = t.connect("ann")
     start = t.now
@@ -203,7 +205,7 @@ def resumed_is_asked(t: Talk) -> None:
     segmentations=ONCE,
     needs=("ALIVE-02",),
 )
-def silent_inside_of_a_frame(t: Talk) -> None:
+def silent_inside_of_a_frame(t: Attempt) -> None:
     ann = t.member()
     ann.answers = False
     ann.send_piece(raw.message(9, t.text("half"))[:20])
@@ -221,7 +223,7 @@ def silent_inside_of_a_frame(t: Talk) -> None:
     segmentations=ONCE,
     needs=("ALIVE-05", "RESUME-02"),
 )
-def after_a_timeout(t: Talk) -> None:
+def after_a_timeout(t: Attempt) -> None:
     bob, ann = t.member("bob"), t.member("ann")
     ann.answers = False
     position = bob.said(t.text("read"))
@@ -230,7 +232,7 @@ def after_a_timeout(t: Talk) -> None:
     other.send(raw.logout(9))
     other.expect(e.ack(9), e.END)
     again = resumed(t, ann, position)
-    again.settle()
+    again.sync()
     found = [f.entry for f in again.seen if f.entry]
     follows = list(range(position + 1, position + 1 + len(found)))
     t.check(found == follows, f"positions {follows}", f"positions {found}")
@@ -247,14 +249,14 @@ def after_a_timeout(t: Talk) -> None:
     segmentations=ONCE,
     needs=("ALIVE-03",),
 )
-def any_pong_answers(t: Talk) -> None:
+def any_pong_answers(t: Attempt) -> None:
     ann = t.member()
     ann.answers = False
     for seq in (2**63, 2**32, 1):
         awaited(ann, e.question(), ann.heartbeat)
         t.check(ann.seen[-1].seq != 0, "a seq other than 0", "0")
         ann.send(raw.pong(seq))
-    ann.quiet()
+    ann.expect_silence()
 
 
 @section.case(
@@ -266,7 +268,7 @@ def any_pong_answers(t: Talk) -> None:
     segmentations=ONCE,
     needs=("ALIVE-01",),
 )
-def two_silences(t: Talk) -> None:
+def two_silences(t: Attempt) -> None:
     ann, start = member_since(t)
     bob = t.member("bob")
     second = t.now + 0.4 * ann.heartbeat

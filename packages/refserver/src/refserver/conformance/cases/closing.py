@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
+from ..attempt import Attempt
 from ..catalogue import ONCE, Section
-from ..talk import Talk
 
 section = Section("close and half-close", "CLOSE")
 PRESENCE = ("presence",)
@@ -18,7 +18,7 @@ PRESENCE = ("presence",)
     "EP-10.4-1",
     cause="the connection is left open for the client to close",
 )
-def clean(t: Talk) -> None:
+def clean(t: Attempt) -> None:
     ann = t.member()
     ann.send(raw.logout(9))
     ann.expect(e.ack(9), e.END)
@@ -31,11 +31,11 @@ def clean(t: Talk) -> None:
     cause="frames that came with the Logout are still handled",
     needs=("MSG-01",),
 )
-def discarded(t: Talk) -> None:
+def discarded(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     ann.send(raw.logout(9), raw.ping(10), raw.message(11, t.text("posthumous")), b"\xff" * 40)
     ann.expect(e.ack(9), e.END)
-    said = [f for f in bob.settle() if f.type == raw.MESSAGE and t.is_ours(f)]
+    said = [f for f in bob.sync() if f.type == raw.MESSAGE and t.is_ours(f)]
     t.check(not said, "nothing said after the Logout", "a Message")
 
 
@@ -46,7 +46,7 @@ def discarded(t: Talk) -> None:
     cause="the end of the stream ends the connection at once",
     needs=("MSG-01",),
 )
-def answered_before_the_end(t: Talk) -> None:
+def answered_before_the_end(t: Attempt) -> None:
     ann = t.member()
     ann.send(raw.message(9, t.text("last words")), raw.ping(10))
     ann.half_close()
@@ -59,7 +59,7 @@ def answered_before_the_end(t: Talk) -> None:
     "EP-10.3-4",
     cause="a half-closed connection is kept for ever",
 )
-def closes_too(t: Talk) -> None:
+def closes_too(t: Attempt) -> None:
     ann = t.member()
     ann.half_close()
     ann.nothing_more()
@@ -73,7 +73,7 @@ def closes_too(t: Talk) -> None:
     cause="the end of a stream is taken for a Logout",
     capabilities=PRESENCE,
 )
-def half_close_is_a_loss(t: Talk) -> None:
+def half_close_is_a_loss(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     ann.half_close()
     ann.nothing_more()
@@ -87,7 +87,7 @@ def half_close_is_a_loss(t: Talk) -> None:
     cause="what is queued is thrown away at the end of the stream",
     needs=("MSG-02",),
 )
-def entries_before_the_end(t: Talk) -> None:
+def entries_before_the_end(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     for n in range(5):
         bob.said(t.text(f"line {n}"))
@@ -101,7 +101,7 @@ def entries_before_the_end(t: Talk) -> None:
     "EP-10.3-3",
     cause="the end of the stream is seen before what came with it",
 )
-def login_and_end(t: Talk) -> None:
+def login_and_end(t: Attempt) -> None:
     ann = t.connect()
     identity = t.identity("ann")
     ann.send(raw.login(1, identity.name, identity.credential), raw.ping(2))
@@ -117,7 +117,7 @@ def login_and_end(t: Talk) -> None:
     cause="the end of the stream overtakes the Logout",
     capabilities=PRESENCE,
 )
-def logout_and_end(t: Talk) -> None:
+def logout_and_end(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     ann.send(raw.logout(9))
     ann.half_close()
@@ -132,7 +132,7 @@ def logout_and_end(t: Talk) -> None:
     "EP-10.3-4",
     cause="the end of the stream is answered with an error",
 )
-def end_before_login(t: Talk) -> None:
+def end_before_login(t: Attempt) -> None:
     ann = t.connect()
     ann.half_close()
     ann.expect(e.END)
@@ -147,7 +147,7 @@ def end_before_login(t: Talk) -> None:
     segmentations=ONCE,
     negative=True,
 )
-def closed_in_stages(t: Talk) -> None:
+def closed_in_stages(t: Attempt) -> None:
     ann = t.connect()
     ann.send_piece(raw.frame(raw.PING, 1, reserved=1) + b"x" * 60_000)
     ann.send_piece(b"y" * 60_000)
@@ -163,7 +163,7 @@ def closed_in_stages(t: Talk) -> None:
     cause="the socket is closed with unread input, which resets the connection",
     segmentations=ONCE,
 )
-def logout_closed_in_stages(t: Talk) -> None:
+def logout_closed_in_stages(t: Attempt) -> None:
     ann = t.member()
     ann.send_piece(raw.logout(9) + raw.ping(10) * 3_000)
     ann.send_piece(raw.ping(10) * 3_000)
@@ -178,14 +178,14 @@ def logout_closed_in_stages(t: Talk) -> None:
     cause="leaving while others are told is not provided for",
     capabilities=PRESENCE,
 )
-def all_at_once(t: Talk) -> None:
+def all_at_once(t: Attempt) -> None:
     bob = t.member("bob")
     leaving = t.members("ann", "cyd", "dan")
     for conn in leaving:
         conn.send(raw.logout(9))
     for conn in leaving:
         conn.expect(e.ack(9))
-    bob.settle()
+    bob.sync()
     left = sorted(f.author or b"" for f in bob.seen if f.type == raw.LEFT and t.is_ours(f))
     names = sorted(conn.user.encode() for conn in leaving)
     t.check(left == names, f"one Left for each of {names}", left)

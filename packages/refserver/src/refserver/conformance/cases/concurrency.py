@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 from .. import expect as e
 from .. import raw
+from ..attempt import Attempt, Connection, entries
 from ..catalogue import ONCE, Section
 from ..raw import Frame
-from ..talk import Conn, Talk, entries
 from .order import gapless
 from .resume import lost
 
@@ -22,7 +22,7 @@ section = Section("concurrency", "CONC", needs=("MSG-02",))
 CROWD = 8
 
 
-def at_once(conns: Sequence[Conn], frames: Sequence[bytes]) -> None:
+def at_once(conns: Sequence[Connection], frames: Sequence[bytes]) -> None:
     """Send each connection its frames, all but the last bytes first."""
     for conn, data in zip(conns, frames, strict=True):
         conn.send_piece(data[:-1])
@@ -30,7 +30,7 @@ def at_once(conns: Sequence[Conn], frames: Sequence[bytes]) -> None:
         conn.send_piece(data[-1:])
 
 
-def answers(conns: Sequence[Conn]) -> list[Frame]:
+def answers(conns: Sequence[Connection]) -> list[Frame]:
     """How each connection's Login was answered: Welcome or USER_TAKEN."""
     either = e.either(e.welcome(1), e.error(raw.USER_TAKEN, 1))
     return [conn.expect(either) for conn in conns]
@@ -45,7 +45,7 @@ def answers(conns: Sequence[Conn]) -> list[Frame]:
     segmentations=ONCE,
     needs=("LOGIN-08",),
 )
-def one_name(t: Talk) -> None:
+def one_name(t: Attempt) -> None:
     identity = t.identity("ann")
     conns = [t.connect("ann") for _ in range(CROWD)]
     at_once(conns, [raw.login(1, identity.name, identity.credential)] * CROWD)
@@ -69,7 +69,7 @@ def one_name(t: Talk) -> None:
     segmentations=ONCE,
     needs=("RESUME-06",),
 )
-def one_ticket(t: Talk) -> None:
+def one_ticket(t: Attempt) -> None:
     bob, old = t.member("bob"), t.member("ann")
     identity = t.identity("ann")
     conns = [t.connect("ann") for _ in range(CROWD)]
@@ -87,13 +87,13 @@ def one_ticket(t: Talk) -> None:
     old.ends(raw.USER_TAKEN)
     t.check(alive == 1, "one that is still a member", f"{alive}")
     if "presence" in t.setting.capabilities:
-        bob.settle()
+        bob.sync()
         types = [f.type for f in bob.seen if f.is_presence and f.author == old.user.encode()]
         expected = [raw.JOINED] + CROWD * [raw.LEFT, raw.JOINED]
         t.check(types == expected, "Left and Joined in turn, eight times", f"{len(types)} entries")
 
 
-def _is_ended(conn: Conn) -> bool:
+def _is_ended(conn: Connection) -> bool:
     """Whether the connection was answered once and taken over then."""
     conn.send_piece(raw.ping(3))
     return conn.expect(e.either(e.pong(3), e.fatal(raw.USER_TAKEN))).type == raw.ERROR
@@ -109,7 +109,7 @@ def _is_ended(conn: Conn) -> bool:
     segmentations=ONCE,
     needs=("RESUME-17",),
 )
-def fresh_and_resumed(t: Talk) -> None:
+def fresh_and_resumed(t: Attempt) -> None:
     ann = t.member()
     identity = t.identity("ann")
     lost(t, ann)
@@ -137,7 +137,7 @@ def fresh_and_resumed(t: Talk) -> None:
     segmentations=ONCE,
     needs=("LOGIN-04",),
 )
-def eight_guests(t: Talk) -> None:
+def eight_guests(t: Attempt) -> None:
     conns = [t.connect(f"guest {n}") for n in range(CROWD)]
     at_once(conns, [raw.login(1)] * CROWD)
     names = {conn.expect(e.welcome(1)).text("user") for conn in conns}
@@ -154,7 +154,7 @@ def eight_guests(t: Talk) -> None:
     segmentations=ONCE,
     needs=("ORDER-02",),
 )
-def four_at_once(t: Talk) -> None:
+def four_at_once(t: Attempt) -> None:
     conns = t.members("ann", "bob", "cyd", "dan")
     seqs = range(2, 32)
     texts = {conn.who: [t.text(f"{conn.who} {n}") for n in seqs] for conn in conns}
@@ -163,7 +163,7 @@ def four_at_once(t: Talk) -> None:
         conn.expect(*(e.ack(n) for n in seqs))
     told: dict[int, set[bytes]] = {}
     for conn in conns:
-        conn.settle()
+        conn.sync()
         gapless(t, conn)
         acked = iter(texts[conn.who])
         for frame in conn.seen:
@@ -184,7 +184,7 @@ def four_at_once(t: Talk) -> None:
     cause="long contents are handled by another road, and later",
     needs=("LIMIT-05",),
 )
-def long_and_short(t: Talk) -> None:
+def long_and_short(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     contents = [t.text(f"{n}").ljust(size) for n, size in enumerate((3_000, 0, 2_500, 0, 0))]
     ann.send(*(raw.message(n, content) for n, content in enumerate(contents, 2)))
@@ -199,7 +199,7 @@ def long_and_short(t: Talk) -> None:
     cause="what looks like a repetition is thrown away",
     needs=("MSG-09",),
 )
-def same_content(t: Talk) -> None:
+def same_content(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     ann.send(*(raw.message(n, t.text("again")) for n in (2, 3, 4)))
     positions = [ann.expect(e.ack(n)).entry for n in (2, 3, 4)]
@@ -215,7 +215,7 @@ def same_content(t: Talk) -> None:
     cause="a seq is taken for the key of a request that is sent again",
     needs=("MSG-09",),
 )
-def same_request(t: Talk) -> None:
+def same_request(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     ann.send(*(raw.message(2, t.text("again")) for _ in range(3)))
     positions = [ann.expect(e.ack(2)).entry for _ in range(3)]
@@ -232,7 +232,7 @@ def same_request(t: Talk) -> None:
     capabilities=("resume",),
     needs=("RESUME-20",),
 )
-def same_request_after_resume(t: Talk) -> None:
+def same_request_after_resume(t: Attempt) -> None:
     bob, ann = t.member("bob"), t.member("ann")
     seqs = (2, 2**40, 7)
     ann.send(*(raw.message(n, t.text(f"{n}")) for n in seqs))
@@ -243,7 +243,7 @@ def same_request_after_resume(t: Talk) -> None:
     again.send(*(raw.message(n, t.text(f"{n}")) for n in seqs))
     second = [again.expect(e.ack(n)).entry for n in seqs]
     t.check(not set(first) & set(second), "other positions", f"{first}, then {second}")
-    bob.settle()
+    bob.sync()
     told = [f.seq for f in bob.seen if f.type == raw.MESSAGE and t.is_ours(f)]
     t.check(told == first + second, f"Messages at {first + second}", f"at {told}")
 
@@ -257,7 +257,7 @@ def same_request_after_resume(t: Talk) -> None:
     segmentations=ONCE,
     needs=("ORDER-01",),
 )
-def newcomer_in_the_middle(t: Talk) -> None:
+def newcomer_in_the_middle(t: Attempt) -> None:
     bob, dan = t.members("bob", "dan")
     ann = t.connect("ann")
     identity = t.identity("ann")
@@ -269,7 +269,7 @@ def newcomer_in_the_middle(t: Talk) -> None:
         for conn in (bob, dan):
             conn.expect(*(e.ack(n) for n in seqs))
     ann.welcomed(1)
-    ann.settle()
+    ann.sync()
     gapless(t, ann)
     said = {f.entry for conn in (bob, dan) for f in conn.seen if f.type == raw.ACK}
     read = set(entries(ann.seen))
@@ -287,7 +287,7 @@ def newcomer_in_the_middle(t: Talk) -> None:
     segmentations=ONCE,
     needs=("TAKE-06",),
 )
-def talk_over_a_takeover(t: Talk) -> None:
+def talk_over_a_takeover(t: Attempt) -> None:
     bob, old = t.member("bob"), t.member("ann")
     identity = t.identity("ann")
     new = t.connect("ann")
@@ -303,7 +303,7 @@ def talk_over_a_takeover(t: Talk) -> None:
     new.welcomed(1)
     new.expect(*(e.ack(n) for n in seqs))
     old.to_the_end()
-    bob.settle()
+    bob.sync()
     said = [f.text("content") for f in bob.seen if f.type == raw.MESSAGE and t.is_ours(f)]
     acked = sum(f.type == raw.ACK for f in old.seen)
     t.check(len(said) == len(set(said)), "each content once", f"{len(said) - len(set(said))} again")
@@ -320,7 +320,7 @@ def talk_over_a_takeover(t: Talk) -> None:
     segmentations=ONCE,
     needs=("ORDER-10",),
 )
-def leave_at_once(t: Talk) -> None:
+def leave_at_once(t: Attempt) -> None:
     watcher, *conns = t.members("watcher", "ann", "bob", "cyd")
     at_once(conns, [raw.logout(9)] * 3)
     for conn in conns:
@@ -330,7 +330,7 @@ def leave_at_once(t: Talk) -> None:
         conn.half_close()
     for conn in back:
         conn.nothing_more()
-    watcher.settle()
+    watcher.sync()
     for conn in conns:
         types = [f.type for f in watcher.seen if f.is_presence and f.author == conn.user.encode()]
         expected = [raw.JOINED, raw.LEFT] * 2

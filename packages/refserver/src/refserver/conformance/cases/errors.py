@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
+from ..attempt import Attempt
 from ..catalogue import Section
-from ..talk import Talk
 
 section = Section("errors", "ERR")
 
 
-def malformed(t: Talk, *frames: bytes, member: bool = False) -> None:
+def malformed(t: Attempt, *frames: bytes, member: bool = False) -> None:
     """Each of these, on a connection of its own, is MALFORMED."""
     for frame in frames:
         conn = t.member() if member else t.connect()
@@ -27,7 +27,7 @@ def malformed(t: Talk, *frames: bytes, member: bool = False) -> None:
     cause="the error is sent under the request's seq, or the connection is left open",
     negative=True,
 )
-def fatal_is_the_end(t: Talk) -> None:
+def fatal_is_the_end(t: Attempt) -> None:
     ann = t.member()
     ann.send(raw.frame(raw.PING, 9, b"stray"))
     ann.expect(e.fatal(raw.MALFORMED), e.END)
@@ -40,11 +40,11 @@ def fatal_is_the_end(t: Talk) -> None:
     "EP-4.2-9",
     cause="every error is sent with seq 0, or ends the connection",
 )
-def not_fatal(t: Talk) -> None:
+def not_fatal(t: Attempt) -> None:
     ann = t.member()
     ann.send(raw.frame(0x0C, 1234))
     ann.expect(e.error(raw.UNKNOWN_TYPE, 1234))
-    ann.quiet()
+    ann.expect_silence()
 
 
 @section.case(
@@ -55,7 +55,7 @@ def not_fatal(t: Talk) -> None:
     needs=("MSG-01",),
     negative=True,
 )
-def behind_replies(t: Talk) -> None:
+def behind_replies(t: Attempt) -> None:
     ann = t.member()
     ann.send(
         raw.ping(11), raw.message(12, t.text("m")), raw.ping(13), raw.frame(raw.PING, 14, b"?")
@@ -72,7 +72,7 @@ def behind_replies(t: Talk) -> None:
     needs=("MSG-02",),
     negative=True,
 )
-def behind_entries(t: Talk) -> None:
+def behind_entries(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     for n in range(3):
         bob.said(t.text(f"line {n}"))
@@ -89,7 +89,7 @@ def behind_entries(t: Talk) -> None:
     cause="every rule that is broken is reported",
     negative=True,
 )
-def one_error(t: Talk) -> None:
+def one_error(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.frame(0x0B, 0, b"x", reserved=5))
     ann.ends(raw.MALFORMED)
@@ -102,7 +102,7 @@ def one_error(t: Talk) -> None:
     cause="the type is looked up before the header is judged",
     negative=True,
 )
-def reserved_before_type(t: Talk) -> None:
+def reserved_before_type(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.frame(0x0B, 1, reserved=1))
     ann.ends(raw.MALFORMED)
@@ -116,7 +116,7 @@ def reserved_before_type(t: Talk) -> None:
     cause="the type is looked up before the header is judged",
     negative=True,
 )
-def seq_before_type(t: Talk) -> None:
+def seq_before_type(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.frame(0x7F, 0))
     ann.ends(raw.MALFORMED)
@@ -129,7 +129,7 @@ def seq_before_type(t: Talk) -> None:
     cause="the body of an event that clients may not send is not decoded",
     negative=True,
 )
-def body_before_way(t: Talk) -> None:
+def body_before_way(t: Attempt) -> None:
     malformed(t, raw.frame(raw.ACK, 1, b"short"), raw.frame(raw.JOINED, 1, b"\x05ann"))
 
 
@@ -140,7 +140,7 @@ def body_before_way(t: Talk) -> None:
     cause="the state is looked at before the body is decoded",
     negative=True,
 )
-def body_before_state(t: Talk) -> None:
+def body_before_state(t: Attempt) -> None:
     malformed(t, raw.frame(raw.MESSAGE, 1, b""), raw.frame(raw.LOGOUT, 1, b"x"))
 
 
@@ -150,7 +150,7 @@ def body_before_state(t: Talk) -> None:
     "EP-8.3-1",
     cause="the state is looked at before the sender",
 )
-def way_before_state(t: Talk) -> None:
+def way_before_state(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.message(1, "hi", sender="bob"))
     ann.expect(e.error(raw.UNEXPECTED_EVENT, 1))
@@ -163,7 +163,7 @@ def way_before_state(t: Talk) -> None:
     cause="the ticket is looked up before the name",
     capabilities=("any-name",),
 )
-def name_before_ticket(t: Talk) -> None:
+def name_before_ticket(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.login(1, "bad\x00name", ticket=99, position=3))
     ann.expect(e.error(raw.BAD_USER, 1))
@@ -176,7 +176,7 @@ def name_before_ticket(t: Talk) -> None:
     "EP-6.4-5",
     cause="the name is looked up among the members before the ticket",
 )
-def ticket_before_taken(t: Talk) -> None:
+def ticket_before_taken(t: Attempt) -> None:
     t.member("ann")
     other = t.connect("other")
     identity = t.identity("ann")
@@ -191,7 +191,7 @@ def ticket_before_taken(t: Talk) -> None:
     "EP-4.3-3",
     cause="a second Login is judged like a first one",
 )
-def state_before_request(t: Talk) -> None:
+def state_before_request(t: Attempt) -> None:
     ann = t.member()
     ann.send(raw.login(9, "bad\x00name"), raw.login(10, ann.user, ticket=99, position=3))
     ann.expect(e.error(raw.ALREADY_LOGGED_IN, 9), e.error(raw.ALREADY_LOGGED_IN, 10))
@@ -205,7 +205,7 @@ def state_before_request(t: Talk) -> None:
     cause="missing fields are taken to be empty",
     negative=True,
 )
-def login_cut(t: Talk) -> None:
+def login_cut(t: Attempt) -> None:
     body = raw.login_body("ann", b"pass")
     cuts = (0, 1, 3, 4, 5, 7, 9, 17, len(body) - 1)
     malformed(t, *(raw.frame(raw.LOGIN, 1, body[:cut]) for cut in cuts))
@@ -219,7 +219,7 @@ def login_cut(t: Talk) -> None:
     cause="what is left over is ignored",
     negative=True,
 )
-def login_left_over(t: Talk) -> None:
+def login_left_over(t: Attempt) -> None:
     malformed(t, raw.frame(raw.LOGIN, 1, raw.login_body("ann") + b"\x00"))
 
 
@@ -230,7 +230,7 @@ def login_left_over(t: Talk) -> None:
     cause="the reader takes what is there, or reads into the next frame",
     negative=True,
 )
-def login_inner_length(t: Talk) -> None:
+def login_inner_length(t: Attempt) -> None:
     user = b"\xff" + raw.login_body("ann")[1:]
     credential = raw.short("ann") + b"\xff\xff" + raw.login_body("ann")[6:]
     for body in (user, credential):
@@ -247,7 +247,7 @@ def login_inner_length(t: Talk) -> None:
     cause="an empty body is taken for an empty message",
     negative=True,
 )
-def message_without_sender(t: Talk) -> None:
+def message_without_sender(t: Attempt) -> None:
     malformed(t, raw.frame(raw.MESSAGE, 9, b""), member=True)
 
 
@@ -258,7 +258,7 @@ def message_without_sender(t: Talk) -> None:
     cause="the reader takes what is there",
     negative=True,
 )
-def message_inner_length(t: Talk) -> None:
+def message_inner_length(t: Attempt) -> None:
     malformed(t, raw.frame(raw.MESSAGE, 9, b"\x20hello"), member=True)
 
 
@@ -270,7 +270,7 @@ def message_inner_length(t: Talk) -> None:
     cause="the body of an application event is not looked at at all",
     negative=True,
 )
-def application_without_sender(t: Talk) -> None:
+def application_without_sender(t: Attempt) -> None:
     malformed(t, raw.frame(0x80, 9, b""), raw.frame(0xFF, 9, b"\x09short"), member=True)
 
 
@@ -282,7 +282,7 @@ def application_without_sender(t: Talk) -> None:
     cause="the body is echoed or ignored",
     negative=True,
 )
-def ping_with_body(t: Talk) -> None:
+def ping_with_body(t: Attempt) -> None:
     malformed(t, raw.frame(raw.PING, 9, b"x"))
 
 
@@ -294,7 +294,7 @@ def ping_with_body(t: Talk) -> None:
     cause="a Pong is passed over before its body is judged",
     negative=True,
 )
-def pong_with_body(t: Talk) -> None:
+def pong_with_body(t: Attempt) -> None:
     malformed(t, raw.frame(raw.PONG, 9, b"x"))
 
 
@@ -306,7 +306,7 @@ def pong_with_body(t: Talk) -> None:
     cause="the body is ignored",
     negative=True,
 )
-def logout_with_body(t: Talk) -> None:
+def logout_with_body(t: Attempt) -> None:
     malformed(t, raw.frame(raw.LOGOUT, 9, b"\x00"), member=True)
 
 
@@ -318,7 +318,7 @@ def logout_with_body(t: Talk) -> None:
     cause="the body of an event that clients may not send is not decoded to its end",
     negative=True,
 )
-def servers_event_left_over(t: Talk) -> None:
+def servers_event_left_over(t: Attempt) -> None:
     for frame in (raw.ack(1, 1), raw.error(1, 30), raw.left(1, "ann")):
         longer = raw.frame(frame[5], 1, frame[16:] + b"\x00")
         malformed(t, longer)
@@ -330,7 +330,7 @@ def servers_event_left_over(t: Talk) -> None:
     "EP-2.3-2",
     cause="an unknown number is taken for a fault of the frame",
 )
-def open_numbers(t: Talk) -> None:
+def open_numbers(t: Attempt) -> None:
     ann = t.member()
     ann.send(raw.left(9, "ann", 200), raw.error(10, 60_000), raw.ack(11, 2**64 - 1))
     ann.expect(*(e.error(raw.UNEXPECTED_EVENT, seq) for seq in (9, 10, 11)))
@@ -342,7 +342,7 @@ def open_numbers(t: Talk) -> None:
     "EP-8.1-1",
     cause="a code of the server's own",
 )
-def known_codes(t: Talk) -> None:
+def known_codes(t: Attempt) -> None:
     ann = t.connect()
     ann.send(
         raw.frame(0x00, 1),

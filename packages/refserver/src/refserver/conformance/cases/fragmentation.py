@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
+from ..attempt import Attempt
 from ..catalogue import ONCE, Section
-from ..talk import Talk
 
 section = Section("fragmentation", "FRAG")
 
 SAME = "EP-2.1-5"
 
 
-def in_two(t: Talk, cut: int) -> None:
+def in_two(t: Attempt, cut: int) -> None:
     """A Message in two pieces; between them somebody else is served."""
     ann, bob = t.members("ann", "bob")
     frame = raw.message(9, t.text("in two"))
     ann.send_piece(frame[:cut])
-    bob.settle()
+    bob.sync()
     ann.send_piece(frame[cut:])
     ann.expect(e.ack(9))
     bob.expect(e.message(ann.user, t.text("in two")))
@@ -31,7 +31,7 @@ def in_two(t: Talk, cut: int) -> None:
     needs=("MSG-02",),
     segmentations=ONCE,
 )
-def in_length(t: Talk) -> None:
+def in_length(t: Attempt) -> None:
     in_two(t, 2)
 
 
@@ -43,7 +43,7 @@ def in_length(t: Talk) -> None:
     needs=("MSG-02",),
     segmentations=ONCE,
 )
-def behind_length(t: Talk) -> None:
+def behind_length(t: Attempt) -> None:
     in_two(t, 4)
 
 
@@ -55,7 +55,7 @@ def behind_length(t: Talk) -> None:
     needs=("MSG-02",),
     segmentations=ONCE,
 )
-def in_header(t: Talk) -> None:
+def in_header(t: Attempt) -> None:
     in_two(t, 11)
 
 
@@ -67,7 +67,7 @@ def in_header(t: Talk) -> None:
     needs=("MSG-02",),
     segmentations=ONCE,
 )
-def behind_header(t: Talk) -> None:
+def behind_header(t: Attempt) -> None:
     in_two(t, 16)
 
 
@@ -79,7 +79,7 @@ def behind_header(t: Talk) -> None:
     needs=("MSG-02",),
     segmentations=ONCE,
 )
-def before_the_last_byte(t: Talk) -> None:
+def before_the_last_byte(t: Attempt) -> None:
     in_two(t, len(raw.message(9, t.text("in two"))) - 1)
 
 
@@ -91,12 +91,12 @@ def before_the_last_byte(t: Talk) -> None:
     needs=("MSG-02",),
     segmentations=ONCE,
 )
-def across_frames(t: Talk) -> None:
+def across_frames(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     both = raw.message(9, t.text("first")) + raw.message(10, t.text("second"))
     middle = len(raw.message(9, t.text("first")))
     ann.send_piece(both[: middle - 3])
-    bob.settle()
+    bob.sync()
     ann.send_piece(both[middle - 3 : middle + 5])
     ann.expect(e.ack(9))
     ann.send_piece(both[middle + 5 :])
@@ -112,11 +112,11 @@ def across_frames(t: Talk) -> None:
     needs=("MSG-02",),
     segmentations=ONCE,
 )
-def in_a_character(t: Talk) -> None:
+def in_a_character(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     frame = raw.message(9, t.text("€"))
     ann.send_piece(frame[:18])
-    bob.settle()
+    bob.sync()
     ann.send_piece(frame[18:])
     ann.expect(e.ack(9))
     bob.expect(e.message(ann.user, t.text("€")))
@@ -129,12 +129,12 @@ def in_a_character(t: Talk) -> None:
     cause="a frame that is not whole blocks the server, or is given up",
     segmentations=ONCE,
 )
-def login_bytewise(t: Talk) -> None:
+def login_bytewise(t: Attempt) -> None:
     bob, ann = t.member("bob"), t.connect("ann")
     identity = t.identity("ann")
     for byte in raw.login(1, identity.name, identity.credential):
         ann.send_piece(bytes([byte]))
-        bob.settle()
+        bob.sync()
     ann.expect(e.welcome(1))
 
 
@@ -147,7 +147,7 @@ def login_bytewise(t: Talk) -> None:
     needs=("MSG-02", "LIMIT-04"),
     segmentations=ONCE,
 )
-def longest_in_pieces(t: Talk) -> None:
+def longest_in_pieces(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     content = bytes(65 + n % 26 for n in range(ann.max_frame - 13))
     frame = raw.message(9, content)
@@ -166,11 +166,11 @@ def longest_in_pieces(t: Talk) -> None:
     segmentations=ONCE,
     negative=True,
 )
-def fault_in_pieces(t: Talk) -> None:
+def fault_in_pieces(t: Attempt) -> None:
     ann, bob = t.connect("ann"), t.member("bob")
     frame = raw.frame(raw.PING, 1, reserved=1)
     for cut in (frame[:3], frame[3:7], frame[7:8]):
         ann.send_piece(cut)
-        bob.settle()
+        bob.sync()
     ann.send_piece(frame[8:])
     ann.ends(raw.MALFORMED)

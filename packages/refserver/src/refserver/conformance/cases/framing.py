@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
+from ..attempt import Attempt
 from ..catalogue import Section
-from ..talk import Talk
 
 section = Section("framing", "FRAME")
 
@@ -17,7 +17,7 @@ section = Section("framing", "FRAME")
     cause="only lengths below 0 or beyond a limit are looked at",
     negative=True,
 )
-def length_zero(t: Talk) -> None:
+def length_zero(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.frame(raw.PING, length=0))
     ann.ends(raw.MALFORMED)
@@ -30,7 +30,7 @@ def length_zero(t: Talk) -> None:
     cause="the least length is taken to be 11, or 0",
     negative=True,
 )
-def length_eleven(t: Talk) -> None:
+def length_eleven(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.frame(raw.PING, length=11))
     ann.ends(raw.MALFORMED)
@@ -42,7 +42,7 @@ def length_eleven(t: Talk) -> None:
     "EP-2.1-1",
     cause="the length is taken to count its own 4 bytes",
 )
-def length_twelve(t: Talk) -> None:
+def length_twelve(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.ping(1))
     ann.expect(e.pong(1))
@@ -55,7 +55,7 @@ def length_twelve(t: Talk) -> None:
     cause="the header is awaited before the length is looked at",
     negative=True,
 )
-def too_small_at_four_bytes(t: Talk) -> None:
+def too_small_at_four_bytes(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.frame(raw.PING, length=11)[:4])
     ann.ends(raw.MALFORMED)
@@ -69,7 +69,7 @@ def too_small_at_four_bytes(t: Talk) -> None:
     cause="the header or the body is awaited before the length is looked at",
     negative=True,
 )
-def too_large_at_four_bytes(t: Talk) -> None:
+def too_large_at_four_bytes(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.frame(raw.PING, length=2**32 - 1)[:4])
     ann.ends(raw.FRAME_TOO_LARGE)
@@ -83,7 +83,7 @@ def too_large_at_four_bytes(t: Talk) -> None:
     "EP-4.2-6",
     cause="one read is taken for one frame, and what else came is lost",
 )
-def frames_together(t: Talk) -> None:
+def frames_together(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.ping(1), raw.login(2, *_identity(t)), raw.ping(3), raw.logout(4))
     ann.expect(e.pong(1), e.welcome(2), e.pong(3), e.ack(4))
@@ -96,13 +96,13 @@ def frames_together(t: Talk) -> None:
     cause="what is left in the buffer at the end of the stream is handled as a frame",
     needs=("MSG-01",),
 )
-def cut_body(t: Talk) -> None:
+def cut_body(t: Attempt) -> None:
     bob, ann = t.members("bob", "ann")
     ann.send(raw.message(ann.seq(), t.text("never said"))[:-1])
     ann.half_close()
     ann.nothing_more()
     t.check(
-        not [f for f in bob.settle() if f.type == raw.MESSAGE and t.is_ours(f)],
+        not [f for f in bob.sync() if f.type == raw.MESSAGE and t.is_ours(f)],
         "the cut Message is entered nowhere",
         "bob was sent it",
     )
@@ -114,7 +114,7 @@ def cut_body(t: Talk) -> None:
     "EP-2.1-6",
     cause="the end of the stream inside of a frame is answered with MALFORMED",
 )
-def cut_header(t: Talk) -> None:
+def cut_header(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.ping(1), raw.ping(2)[:9])
     ann.half_close()
@@ -130,7 +130,7 @@ def cut_header(t: Talk) -> None:
     needs=("MSG-01",),
     negative=True,
 )
-def good_before_bad(t: Talk) -> None:
+def good_before_bad(t: Attempt) -> None:
     bob, ann = t.members("bob", "ann")
     seq = ann.seq()
     ann.send(raw.message(seq, t.text("before")), raw.frame(raw.PING, 9, length=3))
@@ -148,13 +148,13 @@ def good_before_bad(t: Talk) -> None:
     needs=("MSG-01",),
     negative=True,
 )
-def nothing_behind_bad(t: Talk) -> None:
+def nothing_behind_bad(t: Attempt) -> None:
     bob, ann = t.members("bob", "ann")
     bad = raw.frame(raw.PING, 8, b"", reserved=1)
     ann.send(bad, raw.message(9, t.text("behind")), raw.ping(10))
     ann.ends(raw.MALFORMED)
     t.check(
-        not [f for f in bob.settle() if f.type == raw.MESSAGE and t.is_ours(f)],
+        not [f for f in bob.sync() if f.type == raw.MESSAGE and t.is_ours(f)],
         "the Message behind the fault is entered nowhere",
         "bob was sent it",
     )
@@ -167,7 +167,7 @@ def nothing_behind_bad(t: Talk) -> None:
     "EP-4.2-7",
     cause="a limit on frames handled at once, without the rest being taken up again",
 )
-def many_together(t: Talk) -> None:
+def many_together(t: Attempt) -> None:
     ann = t.connect()
     ann.send(*(raw.ping(n) for n in range(1, 301)))
     ann.expect(*(e.pong(n) for n in range(1, 301)))
@@ -180,7 +180,7 @@ def many_together(t: Talk) -> None:
     "EP-2.1-5",
     cause="the length is taken to be 4 more than it is, or the reader waits for a full buffer",
 )
-def answered_at_once(t: Talk) -> None:
+def answered_at_once(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.ping(1), raw.ping(2)[:15])
     ann.expect(e.pong(1))
@@ -188,6 +188,6 @@ def answered_at_once(t: Talk) -> None:
     ann.expect(e.pong(2))
 
 
-def _identity(t: Talk) -> tuple[str, bytes]:
+def _identity(t: Attempt) -> tuple[str, bytes]:
     identity = t.identity("ann")
     return identity.name, identity.credential

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
+from ..attempt import Attempt
 from ..catalogue import Section
-from ..talk import Talk
 
 section = Section("header", "HEAD")
 
@@ -17,7 +17,7 @@ section = Section("header", "HEAD")
     cause="reserved is not looked at",
     negative=True,
 )
-def reserved_one(t: Talk) -> None:
+def reserved_one(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.frame(raw.PING, reserved=1))
     ann.ends(raw.MALFORMED)
@@ -30,7 +30,7 @@ def reserved_one(t: Talk) -> None:
     cause="only one byte of reserved is looked at",
     negative=True,
 )
-def reserved_high(t: Talk) -> None:
+def reserved_high(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.frame(raw.PING, reserved=0x8000))
     ann.ends(raw.MALFORMED)
@@ -43,7 +43,7 @@ def reserved_high(t: Talk) -> None:
     cause="the header is judged with the whole frame",
     negative=True,
 )
-def reserved_at_sixteen_bytes(t: Talk) -> None:
+def reserved_at_sixteen_bytes(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.frame(raw.MESSAGE, reserved=1, length=100))
     ann.ends(raw.MALFORMED)
@@ -56,7 +56,7 @@ def reserved_at_sixteen_bytes(t: Talk) -> None:
     cause="seq is echoed and never looked at",
     negative=True,
 )
-def seq_zero(t: Talk) -> None:
+def seq_zero(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.ping(0))
     ann.ends(raw.MALFORMED)
@@ -69,7 +69,7 @@ def seq_zero(t: Talk) -> None:
     cause="seq 0 is refused in some types or states only",
     negative=True,
 )
-def seq_zero_in_message(t: Talk) -> None:
+def seq_zero_in_message(t: Attempt) -> None:
     ann = t.member()
     ann.send(raw.message(0, "zero"))
     ann.ends(raw.MALFORMED)
@@ -82,7 +82,7 @@ def seq_zero_in_message(t: Talk) -> None:
     cause="a Pong is passed over before its header is judged",
     negative=True,
 )
-def seq_zero_in_pong(t: Talk) -> None:
+def seq_zero_in_pong(t: Attempt) -> None:
     ann = t.member()
     ann.send(raw.pong(0))
     ann.ends(raw.MALFORMED)
@@ -95,7 +95,7 @@ def seq_zero_in_pong(t: Talk) -> None:
     cause="the rule for what a server sends is used for what a client sends",
     negative=True,
 )
-def seq_zero_in_error(t: Talk) -> None:
+def seq_zero_in_error(t: Attempt) -> None:
     ann = t.member()
     ann.send(raw.error(0, raw.SHUTTING_DOWN))
     ann.ends(raw.MALFORMED)
@@ -108,7 +108,7 @@ def seq_zero_in_error(t: Talk) -> None:
     cause="seq is judged with the whole frame",
     negative=True,
 )
-def seq_zero_at_sixteen_bytes(t: Talk) -> None:
+def seq_zero_at_sixteen_bytes(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.frame(raw.LOGIN, 0, length=100))
     ann.ends(raw.MALFORMED)
@@ -121,7 +121,7 @@ def seq_zero_at_sixteen_bytes(t: Talk) -> None:
     "EP-4.2-2",
     cause="a number is read or written little-endian, or in fewer bytes",
 )
-def seq_is_echoed(t: Talk) -> None:
+def seq_is_echoed(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.ping(0x0102030405060708))
     ann.expect(e.pong(0x0102030405060708))
@@ -134,7 +134,7 @@ def seq_is_echoed(t: Talk) -> None:
     "EP-4.2-3",
     cause="seq is kept in a signed number",
 )
-def greatest_seq(t: Talk) -> None:
+def greatest_seq(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.ping(2**64 - 1))
     ann.expect(e.pong(2**64 - 1))
@@ -149,13 +149,13 @@ def greatest_seq(t: Talk) -> None:
     cause="a header is put together in several places",
     needs=("MSG-01",),
 )
-def servers_headers(t: Talk) -> None:
+def servers_headers(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     bob.said(t.text("hi"))
     ann.send(raw.frame(0x0B, 91))
     ann.expect(e.error(raw.UNKNOWN_TYPE, 91))
     ann.said(t.text("hi too"))
-    ann.settle()
+    ann.sync()
     bob.log_out()
     ann.log_out()
     for frame in ann.seen + bob.seen:
@@ -178,13 +178,13 @@ def servers_headers(t: Talk) -> None:
     cause="a field is missing, too many, or in another place",
     needs=("MSG-01",),
 )
-def servers_bodies(t: Talk) -> None:
+def servers_bodies(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     bob.said(t.text("hi"))
     ann.send(raw.frame(0x0B, 91))
     ann.expect(e.error(raw.UNKNOWN_TYPE, 91))
     bob.log_out()
-    ann.settle()
+    ann.sync()
     ann.log_out()
     for frame in ann.seen + bob.seen:
         t.check(

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
+from ..attempt import Attempt, Connection
 from ..catalogue import ONCE, Section
-from ..talk import Conn, Talk
 from .resume import lost
 
 section = Section("identity", "IDENT")
@@ -18,7 +18,9 @@ GUARDED = ("credentials",)
 OPEN = ("any-name",)
 
 
-def unauthorized(t: Talk, name: str, credential: bytes, ticket: int = 0, position: int = 0) -> Conn:
+def unauthorized(
+    t: Attempt, name: str, credential: bytes, ticket: int = 0, position: int = 0
+) -> Connection:
     """A Login that gets UNAUTHORIZED, and the end."""
     if credential:
         t.secrets.add(credential)  # it is near enough to the right one to be kept out of reports
@@ -36,7 +38,7 @@ def unauthorized(t: Talk, name: str, credential: bytes, ticket: int = 0, positio
     capabilities=GUARDED,
     negative=True,
 )
-def empty_credential(t: Talk) -> None:
+def empty_credential(t: Attempt) -> None:
     unauthorized(t, t.name("ann"), b"")
 
 
@@ -48,7 +50,7 @@ def empty_credential(t: Talk) -> None:
     capabilities=GUARDED,
     negative=True,
 )
-def anothers_credential(t: Talk) -> None:
+def anothers_credential(t: Attempt) -> None:
     unauthorized(t, t.name("ann"), t.identity("bob").credential)
 
 
@@ -61,7 +63,7 @@ def anothers_credential(t: Talk) -> None:
     segmentations=ONCE,
     negative=True,
 )
-def longer_credential(t: Talk) -> None:
+def longer_credential(t: Attempt) -> None:
     ann = t.identity("ann")
     for tail in (b"x", b" ", b"\n", b"\0", ann.credential):
         unauthorized(t, ann.name, ann.credential + tail)
@@ -76,7 +78,7 @@ def longer_credential(t: Talk) -> None:
     segmentations=ONCE,
     negative=True,
 )
-def shorter_credential(t: Talk) -> None:
+def shorter_credential(t: Attempt) -> None:
     ann = t.identity("ann")
     for size in {1, len(ann.credential) - 1} - {0, len(ann.credential)}:
         unauthorized(t, ann.name, ann.credential[:size])
@@ -91,7 +93,7 @@ def shorter_credential(t: Talk) -> None:
     segmentations=ONCE,
     negative=True,
 )
-def nearly_the_credential(t: Talk) -> None:
+def nearly_the_credential(t: Attempt) -> None:
     ann = t.identity("ann")
     last_bit = ann.credential[:-1] + bytes([ann.credential[-1] ^ 1])
     for credential in {ann.credential.swapcase(), last_bit} - {ann.credential}:
@@ -107,7 +109,7 @@ def nearly_the_credential(t: Talk) -> None:
     segmentations=ONCE,
     negative=True,
 )
-def credential_behind(t: Talk) -> None:
+def credential_behind(t: Attempt) -> None:
     ann = t.identity("ann")
     for front in (b"x", b" ", b"\0", ann.name.encode() + b":"):
         unauthorized(t, ann.name, front + ann.credential)
@@ -122,11 +124,11 @@ def credential_behind(t: Talk) -> None:
     capabilities=(*GUARDED, "resume"),
     negative=True,
 )
-def resume_with_a_wrong_credential(t: Talk) -> None:
+def resume_with_a_wrong_credential(t: Attempt) -> None:
     ann = t.member()
     for credential in (b"", b"not the credential"):
         unauthorized(t, ann.user, credential, ann.ticket, ann.place)
-    ann.quiet()
+    ann.expect_silence()
 
 
 @section.case(
@@ -138,10 +140,10 @@ def resume_with_a_wrong_credential(t: Talk) -> None:
     capabilities=(*GUARDED, "resume"),
     negative=True,
 )
-def resume_with_anothers_credential(t: Talk) -> None:
+def resume_with_anothers_credential(t: Attempt) -> None:
     ann = t.member()
     unauthorized(t, ann.user, t.identity("bob").credential, ann.ticket, ann.place)
-    ann.quiet()
+    ann.expect_silence()
 
 
 @section.case(
@@ -151,7 +153,7 @@ def resume_with_anothers_credential(t: Talk) -> None:
     cause="an empty user is a guest, whatever it can prove",
     capabilities=GUARDED,
 )
-def proven_name(t: Talk) -> None:
+def proven_name(t: Attempt) -> None:
     ann = t.identity("ann")
     conn = t.connect()
     conn.send(raw.login(1, "", ann.credential))
@@ -168,12 +170,12 @@ def proven_name(t: Talk) -> None:
     cause="an empty user is taken as the session's before it is asked what was proved",
     capabilities=(*GUARDED, "resume"),
 )
-def empty_user_with_anothers_ticket(t: Talk) -> None:
+def empty_user_with_anothers_ticket(t: Attempt) -> None:
     ann = t.member()
     other = t.connect("bob")
     other.send(raw.login(1, "", t.identity("bob").credential, ann.ticket, ann.place))
     other.expect(e.error(raw.HISTORY_GONE, 1))
-    ann.quiet()
+    ann.expect_silence()
 
 
 @section.case(
@@ -185,11 +187,11 @@ def empty_user_with_anothers_ticket(t: Talk) -> None:
     capabilities=GUARDED,
     negative=True,
 )
-def name_in_use_and_no_proof(t: Talk) -> None:
+def name_in_use_and_no_proof(t: Attempt) -> None:
     ann = t.member()
     for credential in (b"not the credential", t.identity("bob").credential):
         unauthorized(t, ann.user, credential)
-    ann.quiet()
+    ann.expect_silence()
 
 
 @section.case(
@@ -200,7 +202,7 @@ def name_in_use_and_no_proof(t: Talk) -> None:
     capabilities=GUARDED,
     negative=True,
 )
-def unknown_user_takes_time(t: Talk) -> None:
+def unknown_user_takes_time(t: Attempt) -> None:
     start = t.now
     unauthorized(t, f"{t.name('ann')}-nobody", b"not the credential")
     t.check(t.now - start >= 0.1, "100 ms or more", f"{(t.now - start) * 1000:.0f} ms")
@@ -216,7 +218,7 @@ def unknown_user_takes_time(t: Talk) -> None:
     segmentations=ONCE,
     negative=True,
 )
-def unauthorized_behind_the_end(t: Talk) -> None:
+def unauthorized_behind_the_end(t: Attempt) -> None:
     conn = t.connect()
     start = t.now
     conn.send(raw.login(1, t.name("ann"), b"not the credential"))
@@ -233,7 +235,7 @@ def unauthorized_behind_the_end(t: Talk) -> None:
     capabilities=(*GUARDED, "resume"),
     negative=True,
 )
-def unauthorized_looks_alike(t: Talk) -> None:
+def unauthorized_looks_alike(t: Attempt) -> None:
     ann = t.member()
     wrong = b"not the credential"
     tries = (
@@ -254,11 +256,11 @@ def unauthorized_looks_alike(t: Talk) -> None:
     cause="the credential is judged whatever the state",
     capabilities=GUARDED,
 )
-def second_login_with_a_wrong_credential(t: Talk) -> None:
+def second_login_with_a_wrong_credential(t: Attempt) -> None:
     ann = t.member()
     ann.send(raw.login(9, ann.user, b"not the credential"))
     ann.expect(e.error(raw.ALREADY_LOGGED_IN, 9))
-    ann.quiet()
+    ann.expect_silence()
 
 
 @section.case(
@@ -269,7 +271,7 @@ def second_login_with_a_wrong_credential(t: Talk) -> None:
     cause="an empty user gets a new name, or is refused where a name must be proved",
     capabilities=(*GUARDED, "resume"),
 )
-def empty_user_with_its_own_ticket(t: Talk) -> None:
+def empty_user_with_its_own_ticket(t: Attempt) -> None:
     ann = t.member()
     lost(t, ann)
     again = t.connect("again")
@@ -278,7 +280,7 @@ def empty_user_with_its_own_ticket(t: Talk) -> None:
     t.check(welcome.number("ticket") == ann.ticket, "the same ticket", "another ticket")
 
 
-def unchanged(t: Talk, watcher: Conn, name: str) -> None:
+def unchanged(t: Attempt, watcher: Connection, name: str) -> None:
     """Log in under a name; if it is granted, it is the same in Welcome, facts and departure."""
     conn = t.connect()
     conn.send(raw.login(1, name))
@@ -288,7 +290,7 @@ def unchanged(t: Talk, watcher: Conn, name: str) -> None:
     t.check(answer.text("user") == name.encode(), ascii(name), answer.text("user"))
     conn.send(raw.message(2, t.text("mine")), raw.logout(3))
     conn.expect(e.ack(2), e.ack(3))
-    came = watcher.settle()
+    came = watcher.sync()
     said = [f.author for f in came if f.type == raw.MESSAGE and t.text("mine").encode() in f.body]
     t.check(said == [name.encode()], f"a fact of {name!a}", said)
     if "presence" in t.setting.capabilities:
@@ -305,7 +307,7 @@ def unchanged(t: Talk, watcher: Conn, name: str) -> None:
     cause="a name is trimmed",
     capabilities=OPEN,
 )
-def spaces_in_a_name(t: Talk) -> None:
+def spaces_in_a_name(t: Attempt) -> None:
     watcher = t.member("watcher")
     for name in (f"{t.name('ann')} ", f" {t.name('ann')}", f"{t.name('ann')} of  two"):
         unchanged(t, watcher, name)
@@ -320,7 +322,7 @@ def spaces_in_a_name(t: Talk) -> None:
     cause="a name is composed or folded before it is granted or told",
     capabilities=OPEN,
 )
-def name_not_normalised(t: Talk) -> None:
+def name_not_normalised(t: Attempt) -> None:
     watcher = t.member("watcher")
     for end in ("e\u0301", "\ufb01\u2460", "K\u212a"):
         unchanged(t, watcher, f"{t.name('ann')}-{end}")
@@ -334,7 +336,7 @@ def name_not_normalised(t: Talk) -> None:
     cause="a name is told in the form under which it is looked up",
     capabilities=OPEN,
 )
-def capitals_in_a_name(t: Talk) -> None:
+def capitals_in_a_name(t: Attempt) -> None:
     unchanged(t, t.member("watcher"), f"{t.name('ann')}-McX")
 
 
@@ -345,7 +347,7 @@ def capitals_in_a_name(t: Talk) -> None:
     cause="only the beginning of a name is looked at, or kept",
     capabilities=OPEN,
 )
-def long_names_differ(t: Talk) -> None:
+def long_names_differ(t: Attempt) -> None:
     both = [f"{t.name('ann').ljust(60, '-')}{end}" for end in ("1", "2")]
     for name in both:
         conn = t.connect()
@@ -362,7 +364,7 @@ def long_names_differ(t: Talk) -> None:
     cause="chosen names are counted, and not looked up among the members",
     capabilities=OPEN,
 )
-def chosen_name_in_use(t: Talk) -> None:
+def chosen_name_in_use(t: Attempt) -> None:
     first = t.connect()
     first.send(raw.login(1))
     name = (first.expect(e.welcome(1)).text("user") or b"").decode()
@@ -391,8 +393,8 @@ def chosen_name_in_use(t: Talk) -> None:
     capabilities=OPEN,
     needs=("LOGIN-04",),
 )
-def chosen_names_and_departures(t: Talk) -> None:
-    guests: dict[Conn, bytes | None] = {}
+def chosen_names_and_departures(t: Attempt) -> None:
+    guests: dict[Connection, bytes | None] = {}
 
     def come(count: int) -> None:
         for _ in range(count):

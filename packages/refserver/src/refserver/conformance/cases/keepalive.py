@@ -6,9 +6,9 @@ import time
 
 from .. import expect as e
 from .. import raw
+from ..attempt import Attempt, Connection
 from ..catalogue import ONCE, Section
 from ..model import Level
-from ..talk import Conn, Talk
 
 section = Section("keepalive", "ALIVE")
 HEARTBEAT = ("heartbeat",)
@@ -16,17 +16,17 @@ SLACK = 0.9
 """Part of an interval that must have passed: clocks and networks are not exact."""
 
 
-def member_since(t: Talk) -> tuple[Conn, float]:
+def member_since(t: Attempt) -> tuple[Connection, float]:
     """A member, and a time that is not later than its last byte, however slow anybody is."""
     conn, start = t.connect(), t.now
     conn.login()
     return conn, start
 
 
-def awaited(conn: Conn, expectation: e.Expectation, seconds: float) -> float:
+def awaited(conn: Connection, expectation: e.Expectation, seconds: float) -> float:
     """Await what must come within so many seconds more than the timeout; gives when it came."""
-    conn.expect_by(expectation, time.monotonic() + seconds + conn.talk.timeout)
-    return conn.talk.now
+    conn.expect_by(expectation, time.monotonic() + seconds + conn.attempt.timeout)
+    return conn.attempt.now
 
 
 @section.case(
@@ -37,7 +37,7 @@ def awaited(conn: Conn, expectation: e.Expectation, seconds: float) -> float:
     capabilities=HEARTBEAT,
     segmentations=ONCE,
 )
-def asked(t: Talk) -> None:
+def asked(t: Attempt) -> None:
     ann, start = member_since(t)
     came = awaited(ann, e.question(), ann.heartbeat)
     t.check(
@@ -57,7 +57,7 @@ def asked(t: Talk) -> None:
     needs=("ALIVE-01",),
     segmentations=ONCE,
 )
-def timed_out(t: Talk) -> None:
+def timed_out(t: Attempt) -> None:
     ann, start = member_since(t)
     ann.answers = False
     came = awaited(ann, e.fatal(raw.TIMEOUT), 2 * ann.heartbeat)
@@ -75,12 +75,12 @@ def timed_out(t: Talk) -> None:
     needs=("ALIVE-01",),
     segmentations=ONCE,
 )
-def answered(t: Talk) -> None:
+def answered(t: Attempt) -> None:
     ann = t.member()
     for _ in range(2):
         ann.expect_by(e.question(), time.monotonic() + ann.heartbeat + t.timeout)
         ann.answer(ann.seen[-1])
-    ann.settle()
+    ann.sync()
 
 
 @section.case(
@@ -92,7 +92,7 @@ def answered(t: Talk) -> None:
     needs=("ALIVE-01",),
     segmentations=ONCE,
 )
-def any_byte(t: Talk) -> None:
+def any_byte(t: Attempt) -> None:
     ann = t.member()
     ann.expect_by(e.question(), time.monotonic() + ann.heartbeat + t.timeout)
     start = t.now
@@ -113,7 +113,7 @@ def any_byte(t: Talk) -> None:
     needs=("ALIVE-02",),
     segmentations=ONCE,
 )
-def left_after_timeout(t: Talk) -> None:
+def left_after_timeout(t: Attempt) -> None:
     bob, ann = t.members("bob", "ann")
     ann.answers = False
     bob.expect_by(
@@ -129,10 +129,10 @@ def left_after_timeout(t: Talk) -> None:
     capabilities=HEARTBEAT,
     segmentations=ONCE,
 )
-def not_before_login(t: Talk) -> None:
+def not_before_login(t: Attempt) -> None:
     stranger, ann = t.connect("stranger"), t.member("ann")
     ann.expect_by(e.question(), time.monotonic() + ann.heartbeat + t.timeout)
-    came = [frame for frame in stranger.settle() if frame.type == raw.PING]
+    came = [frame for frame in stranger.sync() if frame.type == raw.PING]
     t.check(not came, "no Ping before login", "a Ping")
 
 
@@ -146,7 +146,7 @@ def not_before_login(t: Talk) -> None:
     level=Level.SHOULD,
     segmentations=ONCE,
 )
-def login_deadline(t: Talk) -> None:
+def login_deadline(t: Attempt) -> None:
     stranger = t.connect("stranger")
     stranger.expect_by(e.fatal(raw.TIMEOUT), time.monotonic() + 10 + t.timeout)
     stranger.expect(e.END)

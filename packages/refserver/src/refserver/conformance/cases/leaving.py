@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
+from ..attempt import Attempt, Connection, entries
 from ..catalogue import Section
-from ..talk import Conn, Talk, entries
 from .order import gapless
 from .resume import resumed
 
 section = Section("leaving", "LEAVE", needs=("CLOSE-01",))
 
 
-def ends_whole(t: Talk, conn: Conn) -> None:
+def ends_whole(t: Attempt, conn: Connection) -> None:
     """The stream ends where its last frame ends."""
     conn.expect(e.END)
     t.check(not conn.residue, "the end behind a whole frame", f"{conn.residue} bytes more")
@@ -32,7 +32,7 @@ def ends_whole(t: Talk, conn: Conn) -> None:
     cause="the Ack of a Logout is written at once, or what waits is dropped",
     needs=("REPLY-01",),
 )
-def messages_and_logout(t: Talk) -> None:
+def messages_and_logout(t: Attempt) -> None:
     ann = t.member()
     ann.send(*(raw.message(n, t.text(f"{n}")) for n in range(2, 22)), raw.logout(22))
     ann.expect(*(e.ack(n) for n in range(2, 23)), e.END)
@@ -47,7 +47,7 @@ def messages_and_logout(t: Talk) -> None:
     cause="replies that made no entry are dropped by a Logout",
     needs=("REPLY-01",),
 )
-def everything_and_logout(t: Talk) -> None:
+def everything_and_logout(t: Attempt) -> None:
     ann = t.member()
     identity = t.identity("ann")
     ann.send(
@@ -73,7 +73,7 @@ def everything_and_logout(t: Talk) -> None:
     cause="a member that leaves is given no entries any more",
     needs=("MSG-02",),
 )
-def others_words_before_the_ack(t: Talk) -> None:
+def others_words_before_the_ack(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     seqs = range(2, 32)
     bob.send(*(raw.message(n, t.text(f"{n}")) for n in seqs))
@@ -93,7 +93,7 @@ def others_words_before_the_ack(t: Talk) -> None:
     capabilities=("no-presence",),
     needs=("MSG-02", "ORDER-17"),
 )
-def others_words_without_presence(t: Talk) -> None:
+def others_words_without_presence(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     seqs = range(2, 32)
     bob.send(*(raw.message(n, t.text(f"{n}")) for n in seqs))
@@ -113,11 +113,11 @@ def others_words_without_presence(t: Talk) -> None:
     capabilities=("presence",),
     needs=("ORDER-07",),
 )
-def last_words(t: Talk) -> None:
+def last_words(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     ann.send(*(raw.message(n, t.text(f"{n}")) for n in range(2, 12)), raw.logout(12))
     ann.expect(*(e.ack(n) for n in range(2, 13)))
-    bob.settle()
+    bob.sync()
     mine = [f.type for f in bob.seen if f.author == ann.user.encode()]
     expected = [raw.MESSAGE] * 10 + [raw.LEFT]
     t.check(mine == expected, "ten Messages, then Left", f"types {mine}")
@@ -131,13 +131,13 @@ def last_words(t: Talk) -> None:
     cause="the wish to leave is noted before the state is looked at",
     needs=("LOGIN-15",),
 )
-def refused_logout_is_forgotten(t: Talk) -> None:
+def refused_logout_is_forgotten(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.logout(ann.seq()))
     ann.expect(e.error(raw.LOGIN_REQUIRED, 1))
     ann.login()
     ann.said(t.text("here"))
-    ann.quiet()
+    ann.expect_silence()
     ann.said(t.text("still here"))
 
 
@@ -149,7 +149,7 @@ def refused_logout_is_forgotten(t: Talk) -> None:
     cause="a frame was begun when the last one was decided",
     needs=("CLOSE-01",),
 )
-def no_byte_behind_the_ack(t: Talk) -> None:
+def no_byte_behind_the_ack(t: Attempt) -> None:
     ann = t.member()
     ann.send(raw.logout(9))
     ann.expect(e.ack(9))
@@ -165,7 +165,7 @@ def no_byte_behind_the_ack(t: Talk) -> None:
     needs=("ERR-01",),
     negative=True,
 )
-def no_byte_behind_a_fatal_error(t: Talk) -> None:
+def no_byte_behind_a_fatal_error(t: Attempt) -> None:
     for conn in (t.member(), t.connect("stranger")):
         conn.send(raw.frame(raw.PING, 1, version=2))
         conn.expect(e.fatal(raw.UNSUPPORTED_VERSION))
@@ -181,7 +181,7 @@ def no_byte_behind_a_fatal_error(t: Talk) -> None:
     capabilities=("resume",),
     needs=("RESUME-06",),
 )
-def no_byte_behind_a_takeover(t: Talk) -> None:
+def no_byte_behind_a_takeover(t: Attempt) -> None:
     old = t.member()
     resumed(t, old, old.place)
     old.expect(e.fatal(raw.USER_TAKEN))
@@ -196,7 +196,7 @@ def no_byte_behind_a_takeover(t: Talk) -> None:
     cause="what is being written is cut, or something is put behind it",
     needs=("CLOSE-04",),
 )
-def no_byte_behind_the_end(t: Talk) -> None:
+def no_byte_behind_the_end(t: Attempt) -> None:
     ann, stranger = t.member("ann"), t.connect("stranger")
     ann.send(raw.message(2, t.text("bye")))
     stranger.send(raw.ping(2))
@@ -208,7 +208,7 @@ def no_byte_behind_the_end(t: Talk) -> None:
     t.check(e.pong(2).fits(_last_reply(stranger)), "the Pong to 2", "another frame")
 
 
-def _last_reply(conn: Conn) -> raw.Frame | None:
+def _last_reply(conn: Connection) -> raw.Frame | None:
     return next((f for f in reversed(conn.seen) if not f.is_fact), None)
 
 
@@ -221,7 +221,7 @@ def _last_reply(conn: Conn) -> raw.Frame | None:
     needs=("FRAME-01",),
     negative=True,
 )
-def no_byte_behind_garbage(t: Talk) -> None:
+def no_byte_behind_garbage(t: Attempt) -> None:
     conn = t.connect()
     conn.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
     conn.expect(e.fatal(raw.FRAME_TOO_LARGE))
@@ -238,7 +238,7 @@ def no_byte_behind_garbage(t: Talk) -> None:
     needs=("LOGIN-24",),
     negative=True,
 )
-def no_byte_behind_unauthorized(t: Talk) -> None:
+def no_byte_behind_unauthorized(t: Attempt) -> None:
     conn = t.connect()
     conn.send(raw.ping(1), raw.login(2, t.name("ann"), b"not the credential"), raw.ping(3))
     conn.expect(e.pong(1), e.fatal(raw.UNAUTHORIZED))
@@ -254,7 +254,7 @@ def no_byte_behind_unauthorized(t: Talk) -> None:
     capabilities=("resume", "presence"),
     needs=("RESUME-01", "REPLY-13"),
 )
-def resumed_after_logout(t: Talk) -> None:
+def resumed_after_logout(t: Attempt) -> None:
     ann = t.member()
     ann.send(raw.logout(9))
     position = ann.expect(e.ack(9)).entry
@@ -262,5 +262,5 @@ def resumed_after_logout(t: Talk) -> None:
     again = resumed(t, ann, ann.place)
     fact = again.expect(e.left(ann.user, raw.LEFT_REASON))
     t.check(fact.seq == position, f"Left at {position}", f"at {fact.seq}")
-    again.settle()
+    again.sync()
     t.check(entries(again.seen)[0] == ann.place + 1, "from one's place on", "a gap")

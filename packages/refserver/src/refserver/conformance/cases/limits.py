@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
+from ..attempt import Attempt
 from ..catalogue import ONCE, Section
-from ..talk import Talk
 
 section = Section("limits", "LIMIT")
 
@@ -24,7 +24,7 @@ def filled(length: int, seq: int, type: int = raw.MESSAGE) -> bytes:
     "EP-7.1-3",
     cause="the limit is compared with the whole frame, 4 bytes more",
 )
-def greatest_before_login(t: Talk) -> None:
+def greatest_before_login(t: Attempt) -> None:
     ann = t.connect()
     ann.send(filled(raw.BEFORE_WELCOME, 1))
     ann.expect(e.error(raw.LOGIN_REQUIRED, 1))
@@ -38,7 +38,7 @@ def greatest_before_login(t: Talk) -> None:
     cause="the limit for members is used for everybody",
     negative=True,
 )
-def too_large_before_login(t: Talk) -> None:
+def too_large_before_login(t: Attempt) -> None:
     ann = t.connect()
     ann.send(filled(raw.BEFORE_WELCOME + 1, 1))
     ann.ends(raw.FRAME_TOO_LARGE)
@@ -52,7 +52,7 @@ def too_large_before_login(t: Talk) -> None:
     negative=True,
     needs=("LOGIN-08",),
 )
-def refused_login_raises_nothing(t: Talk) -> None:
+def refused_login_raises_nothing(t: Attempt) -> None:
     t.member("ann")
     other = t.connect("other")
     identity = t.identity("ann")
@@ -68,7 +68,7 @@ def refused_login_raises_nothing(t: Talk) -> None:
     "EP-3.8-3",
     cause="the field is left 0, or is in another unit",
 )
-def max_frame(t: Talk) -> None:
+def max_frame(t: Attempt) -> None:
     ann = t.member()
     t.check(ann.max_frame >= raw.BEFORE_WELCOME, "4,096 or more", ann.max_frame)
 
@@ -83,7 +83,7 @@ def max_frame(t: Talk) -> None:
     needs=("LIMIT-04", "MSG-02"),
     segmentations=ONCE,
 )
-def greatest(t: Talk) -> None:
+def greatest(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     frame = filled(ann.max_frame, 9)
     ann.send(frame)
@@ -102,7 +102,7 @@ def greatest(t: Talk) -> None:
     needs=("LIMIT-04",),
     negative=True,
 )
-def too_large(t: Talk) -> None:
+def too_large(t: Attempt) -> None:
     ann = t.member()
     ann.send((ann.max_frame + 1).to_bytes(4, "big"))
     ann.ends(raw.FRAME_TOO_LARGE)
@@ -116,7 +116,7 @@ def too_large(t: Talk) -> None:
     cause="the limit is raised after everything that was read with the Login",
     needs=("LIMIT-04",),
 )
-def raised_at_once(t: Talk) -> None:
+def raised_at_once(t: Attempt) -> None:
     ann = t.connect()
     identity = t.identity("ann")
     login = raw.login(1, identity.name, identity.credential)
@@ -132,7 +132,7 @@ def raised_at_once(t: Talk) -> None:
     cause="the length is read as a signed number",
     negative=True,
 )
-def no_sign(t: Talk) -> None:
+def no_sign(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.frame(raw.PING, 1, length=2**31))
     ann.ends(raw.FRAME_TOO_LARGE)
@@ -144,7 +144,7 @@ def no_sign(t: Talk) -> None:
     "EP-7.1-4",
     cause="an error's text holds what the client sent",
 )
-def small_before_welcome(t: Talk) -> None:
+def small_before_welcome(t: Attempt) -> None:
     ann = t.connect()
     ann.send(filled(raw.BEFORE_WELCOME, 1), raw.frame(0x0B, 2, b"b" * 4_000))
     ann.expect(e.error(raw.LOGIN_REQUIRED, 1), e.error(raw.UNKNOWN_TYPE, 2))
@@ -159,12 +159,12 @@ def small_before_welcome(t: Talk) -> None:
     "EP-7.2-1",
     cause="memory for a whole frame is taken when its length is known",
 )
-def many_half_frames(t: Talk) -> None:
+def many_half_frames(t: Attempt) -> None:
     halves = [t.connect(f"half{n}") for n in range(20)]
     for half in halves:
         half.send(filled(raw.BEFORE_WELCOME, 1)[:20])
     ann = t.member("ann")
-    ann.settle()
+    ann.sync()
     for half in halves:
         # In one piece: 80,000 single bytes can outlast a server's deadline for logging in.
         half.send_piece(filled(raw.BEFORE_WELCOME, 1)[20:])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from ...characters import INVISIBLE, has_invisible
 from .. import expect as e
 from .. import raw
+from ..attempt import Attempt
 from ..catalogue import Section
 from ..model import Level
-from ..talk import Talk
 
 section = Section("login", "LOGIN")
 TRIES = 5
@@ -25,7 +25,7 @@ OPEN = ("any-name",)
     "EP-3.8-1",
     cause="the layout of Login or Welcome differs",
 )
-def welcome(t: Talk) -> None:
+def welcome(t: Attempt) -> None:
     ann = t.connect()
     identity = t.identity("ann")
     ann.send(raw.login(7, identity.name, identity.credential))
@@ -38,7 +38,7 @@ def welcome(t: Talk) -> None:
     "EP-6.1-3",
     cause="the name is normalised or cut instead of refused",
 )
-def unchanged(t: Talk) -> None:
+def unchanged(t: Attempt) -> None:
     ann = t.member()
     granted = ann.seen[-1].text("user")
     t.check(granted == ann.user.encode(), ann.user, granted)
@@ -52,7 +52,7 @@ def unchanged(t: Talk) -> None:
     cause="the empty name is granted as it is",
     capabilities=OPEN,
 )
-def chosen_name(t: Talk) -> None:
+def chosen_name(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.login(1))
     name = (ann.expect(e.welcome(1)).text("user") or b"").decode()
@@ -68,7 +68,7 @@ def chosen_name(t: Talk) -> None:
     cause="the name that is made up is not looked up among the members",
     capabilities=OPEN,
 )
-def two_chosen_names(t: Talk) -> None:
+def two_chosen_names(t: Attempt) -> None:
     names = set()
     for who in ("ann", "bob"):
         conn = t.connect(who)
@@ -83,7 +83,7 @@ def two_chosen_names(t: Talk) -> None:
     "EP-3.8-2",
     cause="a server without resume leaves the ticket empty",
 )
-def ticket(t: Talk) -> None:
+def ticket(t: Attempt) -> None:
     ann = t.member()
     t.check(ann.ticket != 0, "a ticket other than 0", ann.ticket)
 
@@ -94,7 +94,7 @@ def ticket(t: Talk) -> None:
     "EP-12-4",
     cause="tickets are counted instead of drawn",
 )
-def tickets_differ(t: Talk) -> None:
+def tickets_differ(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     t.check(
         abs(ann.ticket - bob.ticket) > 2**16,
@@ -110,13 +110,13 @@ def tickets_differ(t: Talk) -> None:
     "EP-4.2-9",
     cause="a Login is handled in every state",
 )
-def already_logged_in(t: Talk) -> None:
+def already_logged_in(t: Attempt) -> None:
     ann = t.member()
     seq = ann.seq()
     identity = t.identity("ann")
     ann.send(raw.login(seq, identity.name, identity.credential))
     ann.expect(e.error(raw.ALREADY_LOGGED_IN, seq))
-    ann.quiet()
+    ann.expect_silence()
 
 
 @section.case(
@@ -126,7 +126,7 @@ def already_logged_in(t: Talk) -> None:
     "EP-6.2-4",
     cause="names are not compared with those of the members",
 )
-def user_taken(t: Talk) -> None:
+def user_taken(t: Attempt) -> None:
     t.member("ann")
     other = t.connect("other")
     identity = t.identity("ann")
@@ -141,7 +141,7 @@ def user_taken(t: Talk) -> None:
     cause="a refused Login ends the connection, or leaves a trace in its state",
     needs=("LOGIN-08",),
 )
-def login_again(t: Talk) -> None:
+def login_again(t: Attempt) -> None:
     t.member("ann")
     bob = t.connect("bob")
     ann = t.identity("ann")
@@ -157,7 +157,7 @@ def login_again(t: Talk) -> None:
     cause="the list of code points is incomplete, or ends one too early",
     capabilities=OPEN,
 )
-def refused_code_points(t: Talk) -> None:
+def refused_code_points(t: Attempt) -> None:
     ann = t.connect()
     points = sorted({point for both in INVISIBLE for point in both})
     for point in points:
@@ -174,7 +174,7 @@ def refused_code_points(t: Talk) -> None:
     capabilities=OPEN,
     level=Level.SHOULD,
 )
-def usual_names(t: Talk) -> None:
+def usual_names(t: Attempt) -> None:
     for name in ("Zoë", "李雷", "O-Brien_7"):
         conn = t.connect()
         asked = f"{t.name('ann')}{name}"
@@ -191,7 +191,7 @@ def usual_names(t: Talk) -> None:
     cause="a long name is cut",
     capabilities=OPEN,
 )
-def longest_name(t: Talk) -> None:
+def longest_name(t: Attempt) -> None:
     ann = t.connect()
     name = ann.user.ljust(255, "x")
     ann.send(raw.login(1, name))
@@ -207,7 +207,7 @@ def longest_name(t: Talk) -> None:
     "EP-4.2-9",
     cause="a Message is handled in every state, or ends the connection",
 )
-def message_before_login(t: Talk) -> None:
+def message_before_login(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.message(ann.seq(), "too early"))
     ann.expect(e.error(raw.LOGIN_REQUIRED, 1))
@@ -220,7 +220,7 @@ def message_before_login(t: Talk) -> None:
     "EP-4.3-1",
     cause="application events take another road than Message",
 )
-def application_before_login(t: Talk) -> None:
+def application_before_login(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.application(1, 0x80, b"too early"))
     ann.expect(e.error(raw.LOGIN_REQUIRED, 1))
@@ -232,7 +232,7 @@ def application_before_login(t: Talk) -> None:
     "EP-4.3-2",
     cause="a Logout is acknowledged in every state",
 )
-def logout_before_login(t: Talk) -> None:
+def logout_before_login(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.logout(ann.seq()))
     ann.expect(e.error(raw.LOGIN_REQUIRED, 1))
@@ -245,7 +245,7 @@ def logout_before_login(t: Talk) -> None:
     "EP-3.7-4",
     cause="everything but a Login is refused before login",
 )
-def ping_before_login(t: Talk) -> None:
+def ping_before_login(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.ping(5))
     ann.expect(e.pong(5))
@@ -258,7 +258,7 @@ def ping_before_login(t: Talk) -> None:
     cause="a greeting at accept",
     needs=("LOGIN-16",),
 )
-def client_speaks_first(t: Talk) -> None:
+def client_speaks_first(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.ping(1))
     came = ann.next(ann.deadline())
@@ -276,12 +276,12 @@ def client_speaks_first(t: Talk) -> None:
     cause="every connection is a reader, logged in or not",
     needs=("MSG-02",),
 )
-def no_facts_before_login(t: Talk) -> None:
+def no_facts_before_login(t: Attempt) -> None:
     stranger = t.connect("stranger")
     ann, bob = t.members("ann", "bob")
     ann.said(t.text("among us"))
     bob.expect(e.message(ann.user, t.text("among us")))
-    came = stranger.settle()
+    came = stranger.sync()
     t.check(not came, "nothing but the Pong", f"{len(came)} frames before it")
 
 
@@ -292,7 +292,7 @@ def no_facts_before_login(t: Talk) -> None:
     cause="a credential is judged though none is asked for",
     capabilities=OPEN,
 )
-def any_credential(t: Talk) -> None:
+def any_credential(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.login(1, ann.user, b"\x00\xff any"))
     ann.expect(e.welcome(1))
@@ -307,7 +307,7 @@ def any_credential(t: Talk) -> None:
     needs=("LOGIN-08",),
     capabilities=("presence",),
 )
-def refused_login_enters_nothing(t: Talk) -> None:
+def refused_login_enters_nothing(t: Attempt) -> None:
     _, bob = t.members("ann", "bob")
     other = t.connect("other")
     identity = t.identity("ann")
@@ -315,7 +315,7 @@ def refused_login_enters_nothing(t: Talk) -> None:
     other.expect(e.error(raw.USER_TAKEN, 1))
     other.half_close()
     other.nothing_more()
-    bob.settle()
+    bob.sync()
     told = [f for f in bob.seen if f.is_presence and f.author == identity.name.encode()]
     t.check(not told, "nothing about the name that was refused", f"{len(told)} entries")
 
@@ -327,14 +327,14 @@ def refused_login_enters_nothing(t: Talk) -> None:
     cause="every connection that ends enters a Left",
     capabilities=("presence",),
 )
-def never_logged_in(t: Talk) -> None:
+def never_logged_in(t: Attempt) -> None:
     ann = t.member("ann")
     other = t.connect("other")
     other.send(raw.ping(1))
     other.expect(e.pong(1))
     other.half_close()
     other.nothing_more()
-    nameless = [f for f in ann.settle() if f.is_presence and not f.author]
+    nameless = [f for f in ann.sync() if f.is_presence and not f.author]
     t.check(not nameless, "no entry about nobody", "an entry with an empty name")
 
 
@@ -346,7 +346,7 @@ def never_logged_in(t: Talk) -> None:
     cause="the state changes only when the Welcome has been written",
     needs=("MSG-01",),
 )
-def login_and_message(t: Talk) -> None:
+def login_and_message(t: Attempt) -> None:
     ann = t.connect()
     identity = t.identity("ann")
     login = raw.login(1, identity.name, identity.credential)
@@ -362,7 +362,7 @@ def login_and_message(t: Talk) -> None:
     cause="the state changes when a Login is read, not when it is accepted",
     needs=("LOGIN-08",),
 )
-def refused_login_and_message(t: Talk) -> None:
+def refused_login_and_message(t: Attempt) -> None:
     t.member("ann")
     other = t.connect("other")
     identity = t.identity("ann")
@@ -381,7 +381,7 @@ def refused_login_and_message(t: Talk) -> None:
     capabilities=("credentials",),
     negative=True,
 )
-def unauthorized(t: Talk) -> None:
+def unauthorized(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.login(1, ann.user, b"not the credential"))
     ann.ends(raw.UNAUTHORIZED)
@@ -395,7 +395,7 @@ def unauthorized(t: Talk) -> None:
     capabilities=("credentials",),
     negative=True,
 )
-def unauthorized_takes_time(t: Talk) -> None:
+def unauthorized_takes_time(t: Attempt) -> None:
     ann = t.connect()
     start = t.now
     ann.send(raw.login(1, ann.user, b"not the credential"))
@@ -412,14 +412,14 @@ def unauthorized_takes_time(t: Talk) -> None:
     needs=("LOGIN-25",),
     negative=True,
 )
-def unauthorized_delays_nobody(t: Talk) -> None:
+def unauthorized_delays_nobody(t: Attempt) -> None:
     bob = t.connect("bob")
     for _ in range(TRIES):
         ann = t.connect("ann")
-        ann.settle()  # the server has taken it in, and reads its Login before bob's Ping
+        ann.sync()  # the server has taken it in, and reads its Login before bob's Ping
         ann.send(raw.login(2, ann.user, b"not the credential"))
         for _ in range(2):  # what is written together with the first Pong is there at the second
-            bob.settle()
+            bob.sync()
         if ann.next(0.0) is None:
             ann.expect(e.fatal(raw.UNAUTHORIZED))
             return
@@ -435,7 +435,7 @@ def unauthorized_delays_nobody(t: Talk) -> None:
     capabilities=("credentials",),
     negative=True,
 )
-def credential_first(t: Talk) -> None:
+def credential_first(t: Attempt) -> None:
     for login in (
         raw.login(1, "bad\x00name", b"not the credential"),
         raw.login(1, t.name("ann"), b"not the credential", ticket=7, position=7),
@@ -454,7 +454,7 @@ def credential_first(t: Talk) -> None:
     capabilities=("credentials",),
     negative=True,
 )
-def nothing_behind_unauthorized(t: Talk) -> None:
+def nothing_behind_unauthorized(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.login(1, ann.user, b"not the credential"), raw.ping(2), raw.message(3, "hi"))
     ann.ends(raw.UNAUTHORIZED)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
+from ..attempt import Attempt
 from ..catalogue import Section
-from ..talk import Talk
 
 section = Section("message", "MSG")
 
@@ -17,7 +17,7 @@ section = Section("message", "MSG")
     "EP-3.5-2",
     cause="the Ack has no position, or none of its own layout",
 )
-def acknowledged(t: Talk) -> None:
+def acknowledged(t: Attempt) -> None:
     ann = t.member()
     position = ann.said(t.text("hello"))
     t.check(position > 0, "a position above 0", position)
@@ -33,7 +33,7 @@ def acknowledged(t: Talk) -> None:
     cause="the sender is left empty, or the frame is relayed as it came",
     needs=("MSG-01",),
 )
-def relayed(t: Talk) -> None:
+def relayed(t: Attempt) -> None:
     ann, bob, cyd = t.members("ann", "bob", "cyd")
     ann.said(t.text("hello"))
     bob.expect(e.message(ann.user, t.text("hello")))
@@ -48,7 +48,7 @@ def relayed(t: Talk) -> None:
     cause="the fact keeps the seq of the request",
     needs=("MSG-02",),
 )
-def same_position(t: Talk) -> None:
+def same_position(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     position = ann.said(t.text("hello"))
     fact = bob.expect(e.message(ann.user, t.text("hello")))
@@ -62,10 +62,10 @@ def same_position(t: Talk) -> None:
     cause="a message is sent to every member, the author included",
     needs=("MSG-01",),
 )
-def not_to_the_author(t: Talk) -> None:
+def not_to_the_author(t: Attempt) -> None:
     ann = t.member()
     ann.said(t.text("hello"))
-    ann.settle()
+    ann.sync()
     facts = [f for f in ann.seen if f.type == raw.MESSAGE and t.is_ours(f)]
     t.check(not facts, "no fact of one's own", "one's own Message")
 
@@ -77,7 +77,7 @@ def not_to_the_author(t: Talk) -> None:
     cause="empty content is taken for nothing to say",
     needs=("MSG-02",),
 )
-def empty(t: Talk) -> None:
+def empty(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     ann.said("")
     bob.expect(e.message(ann.user, ""))
@@ -91,7 +91,7 @@ def empty(t: Talk) -> None:
     cause="the sender is overwritten in silence, or believed",
     needs=("MSG-01",),
 )
-def sender_filled_in(t: Talk) -> None:
+def sender_filled_in(t: Attempt) -> None:
     ann = t.member()
     seq = ann.seq()
     ann.send(raw.message(seq, t.text("not me"), sender="bob"))
@@ -105,7 +105,7 @@ def sender_filled_in(t: Talk) -> None:
     "EP-3.3-3",
     cause="only a name of somebody else's is refused",
 )
-def own_sender(t: Talk) -> None:
+def own_sender(t: Attempt) -> None:
     ann = t.member()
     seq = ann.seq()
     ann.send(raw.message(seq, t.text("me"), sender=ann.user))
@@ -119,12 +119,12 @@ def own_sender(t: Talk) -> None:
     cause="the message is relayed before it is judged",
     needs=("MSG-06",),
 )
-def refused_reaches_nobody(t: Talk) -> None:
+def refused_reaches_nobody(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     seq = ann.seq()
     ann.send(raw.message(seq, t.text("not me"), sender=bob.user))
     ann.expect(e.error(raw.UNEXPECTED_EVENT, seq))
-    bob.quiet()
+    bob.expect_silence()
 
 
 @section.case(
@@ -135,11 +135,11 @@ def refused_reaches_nobody(t: Talk) -> None:
     cause="a member is in a list of readers twice",
     needs=("MSG-02",),
 )
-def once(t: Talk) -> None:
+def once(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     for n in range(3):
         ann.said(t.text(f"number {n}"))
-    said = [f.text("content") for f in bob.settle() if f.type == raw.MESSAGE and t.is_ours(f)]
+    said = [f.text("content") for f in bob.sync() if f.type == raw.MESSAGE and t.is_ours(f)]
     t.check(
         said == [t.text(f"number {n}").encode() for n in range(3)],
         "three messages, each once",
@@ -155,10 +155,10 @@ def once(t: Talk) -> None:
     cause="the Ack is sent when the message has been read, and the relay comes later",
     needs=("MSG-02",),
 )
-def ack_means_entered(t: Talk) -> None:
+def ack_means_entered(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     ann.said(t.text("hello"))
-    facts = [f for f in bob.settle() if f.type == raw.MESSAGE and t.is_ours(f)]
+    facts = [f for f in bob.sync() if f.type == raw.MESSAGE and t.is_ours(f)]
     t.check(len(facts) == 1, "the Message before the Pong", f"{len(facts)} messages before it")
 
 
@@ -170,11 +170,11 @@ def ack_means_entered(t: Talk) -> None:
     cause="history is replayed to a fresh login",
     needs=("MSG-01",),
 )
-def nothing_from_before(t: Talk) -> None:
+def nothing_from_before(t: Attempt) -> None:
     ann = t.member("ann")
     position = ann.said(t.text("before bob"))
     bob = t.member("bob")
-    facts = [f for f in bob.settle() if f.type == raw.MESSAGE and t.is_ours(f)]
+    facts = [f for f in bob.sync() if f.type == raw.MESSAGE and t.is_ours(f)]
     t.check(not facts and bob.place >= position, "nothing of it", "the older Message")
 
 
@@ -186,12 +186,12 @@ def nothing_from_before(t: Talk) -> None:
     cause="input of one connection makes the output of another wait",
     needs=("MSG-02",),
 )
-def both_speak(t: Talk) -> None:
+def both_speak(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     first, second = ann.say(t.text("from ann")), bob.say(t.text("from bob"))
     ann.expect(e.ack(first))
     bob.expect(e.ack(second))
     for reader, author in ((ann, bob), (bob, ann)):
-        reader.settle()
+        reader.sync()
         fits = e.message(author.user, t.text(f"from {author.who}")).fits
         t.check(any(map(fits, reader.seen)), f"{author.who}'s message", "no such message")

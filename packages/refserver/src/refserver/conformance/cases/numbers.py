@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
+from ..attempt import Attempt, entries
 from ..catalogue import ONCE, Section
-from ..talk import Talk, entries
 
 section = Section("numbers", "NUM", needs=("HEAD-09",))
 SEQS = (
@@ -37,7 +37,7 @@ SEQS = (
     cause="the seq of an entry's author is kept in fewer bits",
     needs=("MSG-01",),
 )
-def seq_of_messages(t: Talk) -> None:
+def seq_of_messages(t: Attempt) -> None:
     ann = t.member()
     ann.send(*(raw.message(seq, t.text(f"{seq}")) for seq in SEQS))
     ann.expect(*map(e.ack, SEQS))
@@ -51,7 +51,7 @@ def seq_of_messages(t: Talk) -> None:
     cause="application events take another road than Message",
     needs=("APP-01",),
 )
-def seq_of_application_events(t: Talk) -> None:
+def seq_of_application_events(t: Attempt) -> None:
     ann = t.member()
     ann.send(*(raw.application(seq, 0x80, b"x") for seq in SEQS))
     ann.expect(*map(e.ack, SEQS))
@@ -65,7 +65,7 @@ def seq_of_application_events(t: Talk) -> None:
     cause="a Pong is made anew, with a number of another width",
     needs=("REPLY-04",),
 )
-def seq_of_pings(t: Talk) -> None:
+def seq_of_pings(t: Attempt) -> None:
     for conn in (t.connect("stranger"), t.member()):
         conn.send(*map(raw.ping, SEQS))
         conn.expect(*map(e.pong, SEQS))
@@ -79,7 +79,7 @@ def seq_of_pings(t: Talk) -> None:
     cause="refusals are made by another road than replies",
     needs=("ERR-02",),
 )
-def seq_of_errors(t: Talk) -> None:
+def seq_of_errors(t: Attempt) -> None:
     stranger, ann = t.connect("stranger"), t.member()
     stranger.send(*(raw.message(seq, "too early") for seq in SEQS))
     stranger.expect(*(e.error(raw.LOGIN_REQUIRED, seq) for seq in SEQS))
@@ -98,7 +98,7 @@ def seq_of_errors(t: Talk) -> None:
     cause="the reply to a Login has a number of another width",
     needs=("LOGIN-08", "RESUME-12"),
 )
-def seq_of_refused_logins(t: Talk) -> None:
+def seq_of_refused_logins(t: Attempt) -> None:
     t.member("ann")
     identity = t.identity("ann")
     conn = t.connect("other")
@@ -116,7 +116,7 @@ def seq_of_refused_logins(t: Talk) -> None:
     cause="a connection's first or last reply has a number of another width",
     needs=("LOGIN-01", "CLOSE-01"),
 )
-def seq_of_first_and_last(t: Talk) -> None:
+def seq_of_first_and_last(t: Attempt) -> None:
     identity = t.identity("ann")
     for seq in SEQS:
         conn = t.connect()
@@ -132,10 +132,10 @@ def seq_of_first_and_last(t: Talk) -> None:
     cause="a Pong is looked up among the questions, in fewer bits",
     needs=("REPLY-05",),
 )
-def seq_of_pongs(t: Talk) -> None:
+def seq_of_pongs(t: Attempt) -> None:
     for conn in (t.connect("stranger"), t.member()):
         conn.send(*map(raw.pong, SEQS))
-        conn.quiet()
+        conn.expect_silence()
 
 
 @section.case(
@@ -147,14 +147,14 @@ def seq_of_pongs(t: Talk) -> None:
     segmentations=ONCE,
     needs=("ORDER-01",),
 )
-def positions_over_a_byte(t: Talk) -> None:
+def positions_over_a_byte(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     for conn in (ann, bob):
         conn.recording = False
     seqs = range(2, 302)
     ann.send_piece(b"".join(raw.message(n, t.text(f"{n}")) for n in seqs))
     ann.expect(*(e.ack(n) for n in seqs))
-    bob.settle()
+    bob.sync()
     for conn in (ann, bob):
         found = entries(conn.seen)
         follows = list(range(conn.place + 1, conn.place + 1 + len(found)))
@@ -172,7 +172,7 @@ def positions_over_a_byte(t: Talk) -> None:
     segmentations=ONCE,
     needs=("MSG-02",),
 )
-def sizes(t: Talk) -> None:
+def sizes(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     token = t.text("")
     edges = (127, 128, 255, 256, 257, 4_095, 4_096, 4_097, 32_767, 32_768, 65_536, 65_537)
@@ -195,7 +195,7 @@ def sizes(t: Talk) -> None:
     capabilities=("any-name",),
     needs=("LOGIN-19",),
 )
-def long_credential(t: Talk) -> None:
+def long_credential(t: Attempt) -> None:
     for size in (127, 128, 255, 256, 257, 3_900):
         conn = t.connect()
         conn.send(raw.login(1, f"{conn.user}-{size}", b"c" * size))
@@ -213,7 +213,7 @@ def long_credential(t: Talk) -> None:
     needs=("LOGIN-24",),
     negative=True,
 )
-def long_wrong_credential(t: Talk) -> None:
+def long_wrong_credential(t: Attempt) -> None:
     ann = t.identity("ann")
     for size in (256, 3_900):
         conn = t.connect()
@@ -229,7 +229,7 @@ def long_wrong_credential(t: Talk) -> None:
     cause="the length of short text is read with a sign",
     capabilities=("any-name",),
 )
-def long_names(t: Talk) -> None:
+def long_names(t: Attempt) -> None:
     for size in (127, 128, 200, 255):
         conn = t.connect()
         name = f"{conn.user}-{size}-".ljust(size, "n")
@@ -246,9 +246,9 @@ def long_names(t: Talk) -> None:
     cause="the length of short text is read with a sign",
     needs=("MSG-06",),
 )
-def long_senders(t: Talk) -> None:
+def long_senders(t: Attempt) -> None:
     ann = t.member()
     for size in (1, 127, 128, 255):
         ann.send(raw.message(size, "x", sender="s" * size))
         ann.expect(e.error(raw.UNEXPECTED_EVENT, size))
-    ann.quiet()
+    ann.expect_silence()

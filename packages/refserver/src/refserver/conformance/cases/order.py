@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
+from ..attempt import Attempt, Connection, entries
 from ..catalogue import Section
-from ..talk import Conn, Talk, entries
 
 section = Section("order and positions", "ORDER")
 PRESENCE = ("presence",)
 
 
-def gapless(t: Talk, conn: Conn) -> None:
+def gapless(t: Attempt, conn: Connection) -> None:
     """Every position that the connection was given follows the one before."""
     found = entries(conn.seen)
     expected = list(range(conn.place + 1, conn.place + 1 + len(found)))
@@ -27,7 +27,7 @@ def gapless(t: Talk, conn: Conn) -> None:
     cause="each connection counts for itself, or an own entry is not counted",
     needs=("MSG-02",),
 )
-def rise_by_one(t: Talk) -> None:
+def rise_by_one(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     ann.said(t.text("1"))
     bob.said(t.text("2"))
@@ -35,7 +35,7 @@ def rise_by_one(t: Talk) -> None:
     bob.expect(e.ack(70))
     ann.said(t.text("4"))
     for conn in (ann, bob):
-        conn.settle()
+        conn.sync()
         gapless(t, conn)
 
 
@@ -47,13 +47,13 @@ def rise_by_one(t: Talk) -> None:
     cause="each reader has a queue of its own, filled at different times",
     needs=("MSG-02",),
 )
-def same_order(t: Talk) -> None:
+def same_order(t: Attempt) -> None:
     ann, bob, cyd, dan = t.members("ann", "bob", "cyd", "dan")
     sent = [(conn, conn.say(t.text(f"{conn.who} {n}"))) for n in range(3) for conn in (ann, bob)]
     for conn, seq in sent:
         conn.expect(e.ack(seq))
     for conn in (cyd, dan):
-        conn.settle()
+        conn.sync()
     first, second = (
         {f.seq: f.body for f in conn.seen if f.is_fact and f.seq > dan.place} for conn in (cyd, dan)
     )
@@ -69,7 +69,7 @@ def same_order(t: Talk) -> None:
     cause="requests of one connection are handled side by side",
     needs=("MSG-02",),
 )
-def authors_order(t: Talk) -> None:
+def authors_order(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     ann.send(*(raw.message(80 + n, t.text(f"line {n}")) for n in range(10)))
     ann.expect(*(e.ack(80 + n) for n in range(10)))
@@ -84,12 +84,12 @@ def authors_order(t: Talk) -> None:
     cause="Acks are written at once, and overtake facts",
     needs=("MSG-02",),
 )
-def ack_in_its_place(t: Talk) -> None:
+def ack_in_its_place(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     for n in range(3):
         bob.said(t.text(f"bob {n}"))
         ann.said(t.text(f"ann {n}"))
-    ann.settle()
+    ann.sync()
     found = entries(ann.seen)
     t.check(found == sorted(found), "rising positions", f"positions {found}")
 
@@ -103,7 +103,7 @@ def ack_in_its_place(t: Talk) -> None:
     cause="Welcome's position is taken before the Joined is entered",
     capabilities=PRESENCE,
 )
-def joined_position(t: Talk) -> None:
+def joined_position(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     fact = ann.expect(e.joined(bob.user))
     t.check(fact.seq == bob.place, f"Joined at {bob.place}", f"Joined at {fact.seq}")
@@ -116,9 +116,9 @@ def joined_position(t: Talk) -> None:
     cause="the newcomer is a reader before its arrival is entered",
     capabilities=PRESENCE,
 )
-def not_ones_own_joined(t: Talk) -> None:
+def not_ones_own_joined(t: Attempt) -> None:
     ann = t.member()
-    ann.quiet()
+    ann.expect_silence()
 
 
 @section.case(
@@ -130,7 +130,7 @@ def not_ones_own_joined(t: Talk) -> None:
     cause="no Left is entered, or with the reason of a lost connection",
     capabilities=PRESENCE,
 )
-def left_after_logout(t: Talk) -> None:
+def left_after_logout(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     ann.log_out()
     bob.expect(e.left(ann.user, raw.LEFT_REASON))
@@ -144,7 +144,7 @@ def left_after_logout(t: Talk) -> None:
     cause="a connection that ends without a Logout leaves its member in the room",
     capabilities=PRESENCE,
 )
-def left_after_loss(t: Talk) -> None:
+def left_after_loss(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     ann.reset()
     bob.expect(e.left(ann.user, raw.LOST_REASON))
@@ -159,7 +159,7 @@ def left_after_loss(t: Talk) -> None:
     capabilities=PRESENCE,
     negative=True,
 )
-def left_after_fault(t: Talk) -> None:
+def left_after_fault(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     ann.send(raw.frame(raw.PING, 9, reserved=1))
     ann.ends(raw.MALFORMED)
@@ -174,13 +174,13 @@ def left_after_fault(t: Talk) -> None:
     capabilities=PRESENCE,
     needs=("ORDER-07",),
 )
-def one_left(t: Talk) -> None:
+def one_left(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     ann.log_out()
     ann.half_close()
     ann.nothing_more()
-    t.connect("barrier").settle()
-    left = [f for f in bob.settle() if f.type == raw.LEFT and t.is_ours(f)]
+    t.connect("barrier").sync()
+    left = [f for f in bob.sync() if f.type == raw.LEFT and t.is_ours(f)]
     t.check(len(left) == 1, "one Left", f"{len(left)} of them")
 
 
@@ -190,7 +190,7 @@ def one_left(t: Talk) -> None:
     "EP-5.4-5",
     cause="the name is kept until the socket is closed",
 )
-def name_is_free(t: Talk) -> None:
+def name_is_free(t: Attempt) -> None:
     ann = t.member("ann")
     ann.log_out()
     again = t.connect("again")
@@ -207,7 +207,7 @@ def name_is_free(t: Talk) -> None:
     capabilities=PRESENCE,
     needs=("ORDER-08",),
 )
-def name_is_free_after_loss(t: Talk) -> None:
+def name_is_free_after_loss(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     ann.reset()
     bob.expect(e.left(ann.user))
@@ -225,7 +225,7 @@ def name_is_free_after_loss(t: Talk) -> None:
     cause="the connection stays a reader until it is closed",
     needs=("MSG-01",),
 )
-def nothing_after_logout(t: Talk) -> None:
+def nothing_after_logout(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     seq = ann.seq()
     ann.send(raw.logout(seq))
@@ -244,7 +244,7 @@ def nothing_after_logout(t: Talk) -> None:
     cause="a position is taken before the request is judged",
     needs=("ORDER-01",),
 )
-def refused_takes_no_position(t: Talk) -> None:
+def refused_takes_no_position(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     ann.said(t.text("1"))
     ann.send(raw.frame(0x0B, 90), raw.message(91, "x", sender="y"), raw.login(92, "again"))
@@ -252,7 +252,7 @@ def refused_takes_no_position(t: Talk) -> None:
     ann.expect(e.error(raw.ALREADY_LOGGED_IN, 92))
     ann.said(t.text("2"))
     for conn in (ann, bob):
-        conn.settle()
+        conn.sync()
         gapless(t, conn)
 
 
@@ -264,11 +264,11 @@ def refused_takes_no_position(t: Talk) -> None:
     capabilities=("no-presence",),
     needs=("MSG-01",),
 )
-def no_presence(t: Talk) -> None:
+def no_presence(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     bob.log_out()
     ann.said(t.text("alone"))
-    ann.settle()
+    ann.sync()
     t.check(not [f for f in ann.seen if f.is_presence], "no Joined and no Left", "some")
     gapless(t, ann)
 
@@ -281,7 +281,7 @@ def no_presence(t: Talk) -> None:
     capabilities=("no-presence",),
     needs=("MSG-01",),
 )
-def welcome_without_presence(t: Talk) -> None:
+def welcome_without_presence(t: Attempt) -> None:
     ann = t.member("ann")
     position = ann.said(t.text("last"))
     bob = t.member("bob")
@@ -296,7 +296,7 @@ def welcome_without_presence(t: Talk) -> None:
     cause="a position is given to the departure all the same",
     capabilities=("no-presence",),
 )
-def logout_without_presence(t: Talk) -> None:
+def logout_without_presence(t: Attempt) -> None:
     ann = t.member("ann")
     position = ann.log_out().number("position")
     t.check(position == 0, "position 0", f"position {position}")

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
+from ..attempt import Attempt, Connection, entries
 from ..catalogue import ONCE, Section
-from ..talk import Conn, Talk, entries
 from .resume import lost, resumed
 
 section = Section("paging", "PAGE", needs=("RESUME-02",))
@@ -28,7 +28,7 @@ def size_of(n: int) -> int:
     return 40 + n * 37 % 700
 
 
-def fill(t: Talk, author: Conn, count: int = MANY) -> list[int]:
+def fill(t: Attempt, author: Connection, count: int = MANY) -> list[int]:
     """Say so many Messages, in pieces; gives their positions."""
     positions: list[int] = []
     for start in range(0, count, BATCH):
@@ -40,14 +40,14 @@ def fill(t: Talk, author: Conn, count: int = MANY) -> list[int]:
     return positions
 
 
-def absent(t: Talk, *, count: int = MANY) -> tuple[Conn, Conn, list[int]]:
+def absent(t: Attempt, *, count: int = MANY) -> tuple[Connection, Connection, list[int]]:
     """A member that was lost, another one, and where that one spoke meanwhile."""
     bob, ann = t.member("bob"), t.member("ann")
     lost(t, ann)
     return ann, bob, fill(t, bob, count)
 
 
-def begun(t: Talk, ann: Conn, *behind: bytes, receive_buffer: int = 0) -> Conn:
+def begun(t: Attempt, ann: Connection, *behind: bytes, receive_buffer: int = 0) -> Connection:
     """A connection that has sent a resuming Login and what is behind it, and read nothing."""
     conn = t.connect("ann", receive_buffer=receive_buffer)
     conn.recording = False  # of so many frames no report is readable
@@ -57,7 +57,7 @@ def begun(t: Talk, ann: Conn, *behind: bytes, receive_buffer: int = 0) -> Conn:
     return conn
 
 
-def whole(t: Talk, conn: Conn, place: int, positions: list[int]) -> None:
+def whole(t: Attempt, conn: Connection, place: int, positions: list[int]) -> None:
     """All entries behind a place came once and in order, those positions among them."""
     found = entries(conn.seen)
     expected = list(range(place + 1, place + 1 + len(found)))
@@ -76,7 +76,7 @@ def whole(t: Talk, conn: Conn, place: int, positions: list[int]) -> None:
     capabilities=RESUME,
     segmentations=ONCE,
 )
-def long_replay(t: Talk) -> None:
+def long_replay(t: Attempt) -> None:
     ann, _, positions = absent(t)
     conn = begun(t, ann)
     conn.welcomed(1)
@@ -95,7 +95,7 @@ def long_replay(t: Talk) -> None:
     capabilities=RESUME,
     segmentations=ONCE,
 )
-def long_entries(t: Talk) -> None:
+def long_entries(t: Attempt) -> None:
     bob, ann = t.member("bob"), t.member("ann")
     lost(t, ann)
     sizes = (min(bob.max_frame, 66_000) - 13, 30, 40_000, 33_000)
@@ -121,7 +121,7 @@ def long_entries(t: Talk) -> None:
     segmentations=ONCE,
     needs=("RESUME-18",),
 )
-def marker_behind_long_replay(t: Talk) -> None:
+def marker_behind_long_replay(t: Attempt) -> None:
     ann, _, positions = absent(t)
     conn = begun(t, ann, raw.ping(2), raw.frame(0x0B, 3))
     conn.welcomed(1)
@@ -140,7 +140,7 @@ def marker_behind_long_replay(t: Talk) -> None:
     segmentations=ONCE,
     needs=("RESUME-03", "RESUME-18"),
 )
-def marker_behind_own_joined(t: Talk) -> None:
+def marker_behind_own_joined(t: Attempt) -> None:
     ann = t.member()
     lost(t, ann)
     conn = begun(t, ann, raw.ping(2))
@@ -158,12 +158,12 @@ def marker_behind_own_joined(t: Talk) -> None:
     capabilities=RESUME,
     segmentations=ONCE,
 )
-def said_during_a_replay(t: Talk) -> None:
+def said_during_a_replay(t: Attempt) -> None:
     ann, bob, positions = absent(t)
     conn = begun(t, ann, receive_buffer=8_192)
     conn.welcomed(1)
     positions += fill(t, bob, 2 * BATCH)
-    conn.settle()
+    conn.sync()
     whole(t, conn, ann.place, positions)
 
 
@@ -177,7 +177,7 @@ def said_during_a_replay(t: Talk) -> None:
     segmentations=ONCE,
     needs=("LEAVE-03",),
 )
-def logout_behind_long_replay(t: Talk) -> None:
+def logout_behind_long_replay(t: Attempt) -> None:
     ann, _, positions = absent(t)
     conn = begun(t, ann, raw.message(2, t.text("bye")), raw.logout(3))
     conn.welcomed(1)
@@ -195,7 +195,7 @@ def logout_behind_long_replay(t: Talk) -> None:
     segmentations=ONCE,
     needs=("CLOSE-07",),
 )
-def end_behind_long_replay(t: Talk) -> None:
+def end_behind_long_replay(t: Attempt) -> None:
     ann, _, positions = absent(t)
     conn = begun(t, ann)
     conn.half_close()
@@ -214,7 +214,7 @@ def end_behind_long_replay(t: Talk) -> None:
     needs=("ERR-04",),
     negative=True,
 )
-def fault_behind_long_replay(t: Talk) -> None:
+def fault_behind_long_replay(t: Attempt) -> None:
     ann, _, positions = absent(t)
     conn = begun(t, ann, raw.frame(raw.PING, 2, version=9))
     conn.welcomed(1)
@@ -232,7 +232,7 @@ def fault_behind_long_replay(t: Talk) -> None:
     segmentations=ONCE,
     needs=("TAKE-06",),
 )
-def takeover_in_a_replay(t: Talk) -> None:
+def takeover_in_a_replay(t: Attempt) -> None:
     ann, _, positions = absent(t)
     said = [raw.message(n, t.text(f"older {n}")) for n in range(2, 12)]
     older = begun(t, ann, raw.ping(20), *said, receive_buffer=8_192)
@@ -260,7 +260,7 @@ def takeover_in_a_replay(t: Talk) -> None:
     segmentations=ONCE,
     needs=("RESUME-04",),
 )
-def all_kinds_are_replayed(t: Talk) -> None:
+def all_kinds_are_replayed(t: Attempt) -> None:
     ann = t.member("ann")
     ann.send_piece(raw.message(2, t.text("mine")) + raw.application(3, 0xFE, b"mine"))
     mine = [ann.expect(e.ack(n)).entry for n in (2, 3)]
@@ -295,7 +295,7 @@ def all_kinds_are_replayed(t: Talk) -> None:
     segmentations=ONCE,
     needs=("RESUME-04",),
 )
-def own_words_in_a_long_replay(t: Talk) -> None:
+def own_words_in_a_long_replay(t: Attempt) -> None:
     ann = t.member()
     positions = fill(t, ann, 3 * BATCH)
     lost(t, ann)
@@ -316,7 +316,7 @@ def own_words_in_a_long_replay(t: Talk) -> None:
     capabilities=RESUME,
     segmentations=ONCE,
 )
-def three_replays_at_once(t: Talk) -> None:
+def three_replays_at_once(t: Attempt) -> None:
     bob, *members = t.members("bob", "ann", "cyd", "dan")
     for conn in members:
         lost(t, conn)
@@ -345,7 +345,7 @@ def three_replays_at_once(t: Talk) -> None:
     segmentations=ONCE,
     needs=("ORDER-04",),
 )
-def long_backlog(t: Talk) -> None:
+def long_backlog(t: Attempt) -> None:
     bob = t.member("bob")
     ann = t.member("ann", receive_buffer=8_192)
     ann.recording = False
@@ -353,7 +353,7 @@ def long_backlog(t: Talk) -> None:
     for _ in range(4):
         ann.send_piece(raw.message(7, t.text("mine")))
         positions += fill(t, bob, 2 * BATCH)
-    ann.settle()
+    ann.sync()
     whole(t, ann, ann.place, positions)
     acks = sum(f.type == raw.ACK for f in ann.seen)
     t.check(acks == 4, "four Acks", f"{acks}")
@@ -369,11 +369,11 @@ def long_backlog(t: Talk) -> None:
     segmentations=ONCE,
     needs=("RESUME-05",),
 )
-def from_anywhere(t: Talk) -> None:
+def from_anywhere(t: Attempt) -> None:
     ann, _, positions = absent(t)
     for n in (1, MANY // 3, MANY - 2):
         conn = resumed(t, ann, positions[n])
         conn.recording = False
-        conn.settle()
+        conn.sync()
         whole(t, conn, positions[n], positions[n + 1 :])
         lost(t, conn)

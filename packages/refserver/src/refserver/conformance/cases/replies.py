@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
+from ..attempt import Attempt, Connection
 from ..catalogue import Section
-from ..talk import Conn, Talk
 
 section = Section("ack and replies", "REPLY")
 
@@ -27,7 +27,7 @@ SERVERS_ONLY = {
     cause="some replies take a shorter road than others",
     needs=("MSG-01",),
 )
-def in_order(t: Talk) -> None:
+def in_order(t: Attempt) -> None:
     ann = t.member()
     ann.send(
         raw.ping(11),
@@ -48,11 +48,11 @@ def in_order(t: Talk) -> None:
     cause="a reply is made in two places",
     needs=("MSG-01",),
 )
-def exactly_one(t: Talk) -> None:
+def exactly_one(t: Attempt) -> None:
     ann = t.member()
     start = len(ann.seen)
     ann.send(raw.message(21, t.text("one")), raw.ping(22), raw.frame(0x0B, 23))
-    ann.settle()
+    ann.sync()
     seqs = [f.seq for f in ann.seen[start:] if not f.is_fact and f.type != raw.PING]
     t.check(seqs[:-1] == [21, 22, 23], "one reply each to 21, 22, 23", f"replies to {seqs[:-1]}")
 
@@ -64,7 +64,7 @@ def exactly_one(t: Talk) -> None:
     cause="the server compares a seq with the one before",
     needs=("MSG-01",),
 )
-def any_seq(t: Talk) -> None:
+def any_seq(t: Attempt) -> None:
     ann = t.member()
     seqs = (500, 3, 3, 2**63, 1, 2**64 - 1, 1)
     ann.send(*(raw.ping(seq) for seq in seqs), raw.message(3, t.text("three")))
@@ -78,7 +78,7 @@ def any_seq(t: Talk) -> None:
     "EP-3.7-4",
     cause="the Pong has a number of the server's own",
 )
-def pong(t: Talk) -> None:
+def pong(t: Attempt) -> None:
     ann = t.member()
     ann.send(raw.ping(77))
     ann.expect(e.pong(77))
@@ -91,10 +91,10 @@ def pong(t: Talk) -> None:
     "EP-3.7-6",
     cause="every event gets a reply, or a Pong that was not asked for is a fault",
 )
-def stray_pong(t: Talk) -> None:
+def stray_pong(t: Attempt) -> None:
     ann = t.member()
     ann.send(raw.pong(5), raw.pong(5))
-    ann.quiet()
+    ann.expect_silence()
 
 
 @section.case(
@@ -103,13 +103,13 @@ def stray_pong(t: Talk) -> None:
     "EP-3.7-6",
     cause="everything but Login and Ping is refused before login",
 )
-def pong_before_login(t: Talk) -> None:
+def pong_before_login(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.pong(5))
-    ann.quiet()
+    ann.expect_silence()
 
 
-def refused(conn: Conn, seq: int) -> None:
+def refused(conn: Connection, seq: int) -> None:
     for name in SERVERS_ONLY:
         conn.send(SERVERS_ONLY[name](seq))
         conn.expect(e.error(raw.UNEXPECTED_EVENT, seq))
@@ -122,10 +122,10 @@ def refused(conn: Conn, seq: int) -> None:
     "EP-4.3-4",
     cause="LOGIN_REQUIRED is looked at first, or such events are passed over",
 )
-def servers_only_before_login(t: Talk) -> None:
+def servers_only_before_login(t: Attempt) -> None:
     ann = t.connect()
     refused(ann, 1)
-    ann.quiet()
+    ann.expect_silence()
 
 
 @section.case(
@@ -135,10 +135,10 @@ def servers_only_before_login(t: Talk) -> None:
     "EP-4.2-9",
     cause="such events are passed over, or end the connection",
 )
-def servers_only_from_a_member(t: Talk) -> None:
+def servers_only_from_a_member(t: Attempt) -> None:
     ann = t.member()
     refused(ann, 31)
-    ann.quiet()
+    ann.expect_silence()
 
 
 @section.case(
@@ -148,11 +148,11 @@ def servers_only_from_a_member(t: Talk) -> None:
     cause="facts are relayed whoever sends them",
     needs=("REPLY-08",),
 )
-def no_forged_facts(t: Talk) -> None:
+def no_forged_facts(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     ann.send(raw.joined(41, ann.user), raw.left(42, bob.user))
     ann.expect(e.error(raw.UNEXPECTED_EVENT, 41), e.error(raw.UNEXPECTED_EVENT, 42))
-    bob.quiet()
+    bob.expect_silence()
 
 
 @section.case(
@@ -163,7 +163,7 @@ def no_forged_facts(t: Talk) -> None:
     cause="all Acks of one turn get the position of the last entry",
     needs=("MSG-02",),
 )
-def each_its_position(t: Talk) -> None:
+def each_its_position(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     ann.send(*(raw.message(50 + n, t.text(f"line {n}")) for n in range(4)))
     for n in range(4):
@@ -178,11 +178,11 @@ def each_its_position(t: Talk) -> None:
     cause="replies are written at once, entries at the end of a turn",
     needs=("MSG-02",),
 )
-def behind_entries(t: Talk) -> None:
+def behind_entries(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     for n in range(5):
         ann.said(t.text(f"line {n}"))
-    before = [f for f in bob.settle() if f.type == raw.MESSAGE and t.is_ours(f)]
+    before = [f for f in bob.sync() if f.type == raw.MESSAGE and t.is_ours(f)]
     t.check(len(before) == 5, "5 messages before the Pong", f"{len(before)} messages before it")
 
 
@@ -193,7 +193,7 @@ def behind_entries(t: Talk) -> None:
     cause="replies are written at once, entries at the end of a turn",
     needs=("MSG-02",),
 )
-def error_behind_entries(t: Talk) -> None:
+def error_behind_entries(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     ann.said(t.text("before"))
     bob.send(raw.frame(0x0B, 61))
@@ -209,7 +209,7 @@ def error_behind_entries(t: Talk) -> None:
     cause="the Ack is made before the Left is entered",
     capabilities=("presence",),
 )
-def ack_of_logout(t: Talk) -> None:
+def ack_of_logout(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     position = ann.log_out().number("position")
     fact = bob.expect(e.left(ann.user))

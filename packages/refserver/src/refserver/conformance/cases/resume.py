@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
+from ..attempt import Attempt, Connection, entries
 from ..catalogue import Section
-from ..talk import Conn, Talk, entries
 
 section = Section("resume", "RESUME", needs=("LOGIN-01", "MSG-02"))
 
@@ -13,7 +13,7 @@ RESUME = ("resume",)
 PRESENCE = ("resume", "presence")
 
 
-def lost(t: Talk, conn: Conn) -> None:
+def lost(t: Attempt, conn: Connection) -> None:
     """End a connection, and know that the server has noticed."""
     conn.half_close()
     while conn.next(conn.deadline()) is not None:
@@ -21,14 +21,16 @@ def lost(t: Talk, conn: Conn) -> None:
     t.check(bool(conn.ended), "the end of the stream", "nothing came in time")
 
 
-def resumed(t: Talk, old: Conn, position: int) -> Conn:
+def resumed(t: Attempt, old: Connection, position: int) -> Connection:
     """A new connection of the old one's session, behind that position."""
     conn = t.connect(old.who)
     conn.login(ticket=old.ticket, position=position)
     return conn
 
 
-def refused(t: Talk, who: str, ticket: int, position: int, user: str | None = None) -> Conn:
+def refused(
+    t: Attempt, who: str, ticket: int, position: int, user: str | None = None
+) -> Connection:
     """A Login that gets HISTORY_GONE."""
     conn = t.connect(who)
     identity = t.identity(who)
@@ -46,7 +48,7 @@ def refused(t: Talk, who: str, ticket: int, position: int, user: str | None = No
     cause="a resume is handled like a fresh login",
     capabilities=RESUME,
 )
-def welcomed(t: Talk) -> None:
+def welcomed(t: Attempt) -> None:
     ann = t.member()
     lost(t, ann)
     again = resumed(t, ann, ann.place)
@@ -63,14 +65,14 @@ def welcomed(t: Talk) -> None:
     capabilities=RESUME,
     needs=("RESUME-01",),
 )
-def replayed(t: Talk) -> None:
+def replayed(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     lost(t, ann)
     for n in range(3):
         bob.said(t.text(f"meanwhile {n}"))
     again = resumed(t, ann, ann.place)
     again.expect(*(e.message(bob.user, t.text(f"meanwhile {n}")) for n in range(3)))
-    again.settle()
+    again.sync()
     found = entries(again.seen)
     follows = list(range(ann.place + 1, ann.place + 1 + len(found)))
     t.check(found == follows, f"positions {follows}", f"positions {found}")
@@ -84,7 +86,7 @@ def replayed(t: Talk) -> None:
     capabilities=PRESENCE,
     needs=("RESUME-01",),
 )
-def own_joined(t: Talk) -> None:
+def own_joined(t: Attempt) -> None:
     ann = t.member()
     lost(t, ann)
     again = resumed(t, ann, ann.place)
@@ -99,7 +101,7 @@ def own_joined(t: Talk) -> None:
     capabilities=RESUME,
     needs=("RESUME-01",),
 )
-def own_messages(t: Talk) -> None:
+def own_messages(t: Attempt) -> None:
     ann = t.member()
     position = ann.said(t.text("mine"))
     lost(t, ann)
@@ -115,7 +117,7 @@ def own_messages(t: Talk) -> None:
     capabilities=RESUME,
     needs=("RESUME-02",),
 )
-def from_the_middle(t: Talk) -> None:
+def from_the_middle(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     position = bob.said(t.text("read"))
     bob.said(t.text("unread"))
@@ -134,7 +136,7 @@ def from_the_middle(t: Talk) -> None:
     capabilities=RESUME,
     needs=("RESUME-01",),
 )
-def takeover(t: Talk) -> None:
+def takeover(t: Attempt) -> None:
     ann = t.member()
     resumed(t, ann, ann.place)
     ann.ends(raw.USER_TAKEN)
@@ -149,7 +151,7 @@ def takeover(t: Talk) -> None:
     capabilities=PRESENCE,
     needs=("RESUME-06",),
 )
-def takeover_is_told(t: Talk) -> None:
+def takeover_is_told(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     resumed(t, ann, ann.place)
     gone = bob.expect(e.left(ann.user, raw.LOST_REASON))
@@ -166,12 +168,12 @@ def takeover_is_told(t: Talk) -> None:
     capabilities=RESUME,
     needs=("RESUME-06",),
 )
-def takeover_silences(t: Talk) -> None:
+def takeover_silences(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     resumed(t, ann, ann.place)
     ann.send(raw.message(9, t.text("from the past")))
     ann.ends(raw.USER_TAKEN)
-    said = [f for f in bob.settle() if f.type == raw.MESSAGE and t.is_ours(f)]
+    said = [f for f in bob.sync() if f.type == raw.MESSAGE and t.is_ours(f)]
     t.check(not said, "nothing from the older connection", "its Message")
 
 
@@ -182,7 +184,7 @@ def takeover_silences(t: Talk) -> None:
     "EP-4.3-5",
     cause="an unknown ticket is taken for a fresh login",
 )
-def unknown_ticket(t: Talk) -> None:
+def unknown_ticket(t: Attempt) -> None:
     conn = refused(t, "ann", 0x0123456789ABCDEF, 1)
     conn.login()
 
@@ -195,7 +197,7 @@ def unknown_ticket(t: Talk) -> None:
     capabilities=RESUME,
     needs=("RESUME-01",),
 )
-def future_position(t: Talk) -> None:
+def future_position(t: Attempt) -> None:
     ann = t.member()
     lost(t, ann)
     refused(t, "ann", ann.ticket, ann.place + 1_000_000)
@@ -211,7 +213,7 @@ def future_position(t: Talk) -> None:
     capabilities=RESUME,
     needs=("RESUME-01",),
 )
-def before_the_session(t: Talk) -> None:
+def before_the_session(t: Attempt) -> None:
     bob = t.member("bob")
     bob.said(t.text("before ann"))
     ann = t.member("ann")
@@ -226,7 +228,7 @@ def before_the_session(t: Talk) -> None:
     "EP-6.4-7",
     cause="a position without a ticket is ignored",
 )
-def no_ticket(t: Talk) -> None:
+def no_ticket(t: Attempt) -> None:
     refused(t, "ann", 0, 1)
 
 
@@ -238,7 +240,7 @@ def no_ticket(t: Talk) -> None:
     capabilities=RESUME,
     needs=("RESUME-01",),
 )
-def anothers_ticket(t: Talk) -> None:
+def anothers_ticket(t: Attempt) -> None:
     ann = t.member("ann")
     t.identity("bob")
     lost(t, ann)
@@ -253,7 +255,7 @@ def anothers_ticket(t: Talk) -> None:
     capabilities=RESUME,
     needs=("RESUME-01", "RESUME-09", "RESUME-10", "RESUME-11", "RESUME-12"),
 )
-def look_alike(t: Talk) -> None:
+def look_alike(t: Attempt) -> None:
     bob = t.member("bob")
     bob.said(t.text("before ann"))
     ann = t.member("ann")
@@ -271,7 +273,7 @@ def look_alike(t: Talk) -> None:
     capabilities=RESUME,
     needs=("RESUME-01",),
 )
-def empty_user(t: Talk) -> None:
+def empty_user(t: Attempt) -> None:
     ann = t.member()
     lost(t, ann)
     again = t.connect("again")
@@ -288,7 +290,7 @@ def empty_user(t: Talk) -> None:
     capabilities=RESUME,
     needs=("RESUME-10",),
 )
-def refused_resume(t: Talk) -> None:
+def refused_resume(t: Attempt) -> None:
     ann = t.member()
     refused(t, "ann", ann.ticket, ann.place + 1_000_000)
     ann.said(t.text("still here"))
@@ -302,7 +304,7 @@ def refused_resume(t: Talk) -> None:
     capabilities=RESUME,
     needs=("RESUME-01", "ORDER-11"),
 )
-def name_taken_meanwhile(t: Talk) -> None:
+def name_taken_meanwhile(t: Attempt) -> None:
     ann = t.member("ann")
     lost(t, ann)
     other = t.connect("ann")
@@ -311,7 +313,7 @@ def name_taken_meanwhile(t: Talk) -> None:
     identity = t.identity("ann")
     again.send(raw.login(1, identity.name, identity.credential, ann.ticket, ann.place))
     again.expect(e.error(raw.USER_TAKEN, 1))
-    other.settle()
+    other.sync()
 
 
 @section.case(
@@ -323,7 +325,7 @@ def name_taken_meanwhile(t: Talk) -> None:
     capabilities=RESUME,
     needs=("RESUME-02",),
 )
-def pong_behind_replay(t: Talk) -> None:
+def pong_behind_replay(t: Attempt) -> None:
     ann = t.member()
     seqs = range(2, 12)
     ann.send(*(raw.message(seq, t.text(f"{seq}")) for seq in seqs))
@@ -345,7 +347,7 @@ def pong_behind_replay(t: Talk) -> None:
     capabilities=RESUME,
     needs=("RESUME-01",),
 )
-def twice(t: Talk) -> None:
+def twice(t: Attempt) -> None:
     ann = t.member()
     lost(t, ann)
     again = resumed(t, ann, ann.place)
@@ -363,7 +365,7 @@ def twice(t: Talk) -> None:
     capabilities=RESUME,
     needs=("RESUME-01",),
 )
-def speaks_again(t: Talk) -> None:
+def speaks_again(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     lost(t, ann)
     again = resumed(t, ann, ann.place)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
+from ..attempt import Attempt
 from ..catalogue import ONCE, Section
-from ..talk import Talk
 
 section = Section("robustness", "ROBUST")
 
@@ -22,7 +22,7 @@ SSH = b"SSH-2.0-OpenSSH_9.6\r\n"
     cause="the reader waits for the 1.2 GB that 'GET ' announces",
     negative=True,
 )
-def http(t: Talk) -> None:
+def http(t: Attempt) -> None:
     ann = t.connect()
     ann.send(HTTP)
     ann.ends(raw.FRAME_TOO_LARGE)
@@ -35,7 +35,7 @@ def http(t: Talk) -> None:
     cause="the reader waits for the rest",
     negative=True,
 )
-def tls(t: Talk) -> None:
+def tls(t: Attempt) -> None:
     ann = t.connect()
     ann.send(TLS)
     ann.ends(raw.FRAME_TOO_LARGE)
@@ -48,7 +48,7 @@ def tls(t: Talk) -> None:
     cause="the reader waits for the rest",
     negative=True,
 )
-def ssh(t: Talk) -> None:
+def ssh(t: Attempt) -> None:
     ann = t.connect()
     ann.send(SSH)
     ann.ends(raw.FRAME_TOO_LARGE)
@@ -61,7 +61,7 @@ def ssh(t: Talk) -> None:
     cause="a length of 0 is taken for nothing, for ever",
     negative=True,
 )
-def zeros(t: Talk) -> None:
+def zeros(t: Attempt) -> None:
     ann = t.connect()
     ann.send(bytes(200))
     ann.ends(raw.MALFORMED)
@@ -74,7 +74,7 @@ def zeros(t: Talk) -> None:
     cause="the length is read as a signed number",
     negative=True,
 )
-def ones(t: Talk) -> None:
+def ones(t: Attempt) -> None:
     ann = t.connect()
     ann.send(b"\xff" * 200)
     ann.ends(raw.FRAME_TOO_LARGE)
@@ -88,7 +88,7 @@ def ones(t: Talk) -> None:
     cause="an exception that nobody thought of ends the connection, or the server",
     negative=True,
 )
-def random_frames(t: Talk) -> None:
+def random_frames(t: Attempt) -> None:
     for _ in range(20):
         conn = t.connect()
         body = t.rng.randbytes(t.rng.randrange(40))
@@ -107,12 +107,12 @@ def random_frames(t: Talk) -> None:
     "EP-7.2-3",
     cause="the list of connections is changed while it is walked",
 )
-def come_and_go(t: Talk) -> None:
+def come_and_go(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     crowd = [t.connect(f"crowd{n}") for n in range(50)]
     for n, conn in enumerate(crowd):
         conn.send(raw.ping(1)) if n % 2 else conn.reset()
-    t.connect("barrier").settle()
+    t.connect("barrier").sync()
     ann.said(t.text("still here"))
     bob.expect(e.message(ann.user, t.text("still here")))
 
@@ -125,12 +125,12 @@ def come_and_go(t: Talk) -> None:
     cause="an error of the socket is taken for the server's own",
     needs=("MSG-02",),
 )
-def reset_inside_of_a_frame(t: Talk) -> None:
+def reset_inside_of_a_frame(t: Attempt) -> None:
     ann, bob, cyd = t.members("ann", "bob", "cyd")
     cyd.send(raw.message(9, t.text("never"))[:20])
     cyd.reset()
     for text in ("still here", "and still"):
-        t.connect("barrier").settle()
+        t.connect("barrier").sync()
         ann.said(t.text(text))
         bob.expect(e.message(ann.user, t.text(text)))
 
@@ -143,11 +143,11 @@ def reset_inside_of_a_frame(t: Talk) -> None:
     needs=("MSG-02",),
     segmentations=ONCE,
 )
-def much_from_one(t: Talk) -> None:
+def much_from_one(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     count = 3_000
     ann.send(*(raw.message(seq, t.text("much")) for seq in range(1, count + 1)))
-    bob.settle()
+    bob.sync()
     ann.expect(*(e.ack(seq) for seq in range(1, count + 1)))
 
 
@@ -160,7 +160,7 @@ def much_from_one(t: Talk) -> None:
     needs=("MSG-02",),
     negative=True,
 )
-def neighbours(t: Talk) -> None:
+def neighbours(t: Attempt) -> None:
     ann, bob, cyd = t.members("ann", "bob", "cyd")
     ann.said(t.text("one"))
     cyd.send(b"\x00\x00\x00\x00")
@@ -177,7 +177,7 @@ def neighbours(t: Talk) -> None:
     cause="replies to strangers are queued without limit, or dropped",
     segmentations=ONCE,
 )
-def many_before_login(t: Talk) -> None:
+def many_before_login(t: Attempt) -> None:
     ann = t.connect()
     ann.send(*(raw.message(seq, "early") for seq in range(1, 801)))
     ann.expect(*(e.error(raw.LOGIN_REQUIRED, seq) for seq in range(1, 801)))
@@ -189,7 +189,7 @@ def many_before_login(t: Talk) -> None:
     "EP-6.1-1",
     cause="a limit on attempts that legitimate use meets",
 )
-def many_logins(t: Talk) -> None:
+def many_logins(t: Attempt) -> None:
     for _ in range(10):
         conn = t.connect("ann")
         conn.login()

@@ -11,10 +11,10 @@ from itertools import takewhile
 from .. import expect as e
 from .. import raw
 from ..annotate import summary
+from ..attempt import Attempt, Connection, entries
 from ..catalogue import ONCE, Section
 from ..raw import Frame
 from ..suite import NotReached, Untestable
-from ..talk import Conn, Talk, entries
 from .slow import MIB, SMALL_BUFFER, flood
 
 section = Section("shutdown", "STOP", needs=("LOGIN-01", "MSG-02"))
@@ -32,23 +32,23 @@ class Shutdown:
 
     wrong: str
     """What went wrong where the server could not be told to stop."""
-    ann: Conn
+    ann: Connection
     """She talks until the stop."""
-    bob: Conn
+    bob: Connection
     """He is present, and reads."""
-    late: Conn
+    late: Connection
     """He reads his backlog when the others have come to their end."""
-    stranger: Conn
+    stranger: Connection
     """It has not logged in."""
-    newcomer: Conn | None
+    newcomer: Connection | None
     """It comes when the others have come to their end, unless it is refused."""
 
     @property
-    def members(self) -> tuple[Conn, ...]:
+    def members(self) -> tuple[Connection, ...]:
         return self.ann, self.bob, self.late
 
 
-def shut_down(t: Talk) -> Shutdown:
+def shut_down(t: Attempt) -> Shutdown:
     """Have the server stop in the midst of work, and read to the end."""
     assert t.setting.stop is not None, "the capability is declared with the means"
     t.identity("newcomer")  # where the names do not suffice the server must not be stopped
@@ -58,7 +58,7 @@ def shut_down(t: Talk) -> Shutdown:
         flood(t, ann, MIB)
         late.write_some(raw.ping(n + 1), t.timeout, reading=False)  # it is there, and reads not
     bob, stranger = t.member("bob"), t.connect("stranger")
-    stranger.settle()
+    stranger.sync()
     ann.send_piece(b"".join(raw.message(n + 1, t.text("to the last")) for n in range(BURST)))
     wrong = t.setting.stop()
     if wrong:
@@ -72,7 +72,7 @@ def shut_down(t: Talk) -> Shutdown:
     return Shutdown("", ann, bob, late, stranger, newcomer)
 
 
-def come(t: Talk) -> Conn | None:
+def come(t: Attempt) -> Connection | None:
     """Connect and send a Login; None where that is refused."""
     try:
         newcomer = t.connect("newcomer")
@@ -82,7 +82,7 @@ def come(t: Talk) -> Conn | None:
     return newcomer
 
 
-def watched(t: Talk) -> Shutdown:
+def watched(t: Attempt) -> Shutdown:
     """The shutdown. Raises Untestable where the server could not be told to stop."""
     seen = t.once(shut_down)
     if seen.wrong:
@@ -90,12 +90,12 @@ def watched(t: Talk) -> Shutdown:
     return seen
 
 
-def last(conn: Conn) -> Frame | None:
+def last(conn: Connection) -> Frame | None:
     """The last frame that came."""
     return conn.seen[-1] if conn.seen else None
 
 
-def check_told(t: Talk, conn: Conn) -> None:
+def check_told(t: Attempt, conn: Connection) -> None:
     """SHUTTING_DOWN is the last frame, and the end stands behind it."""
     frame = last(conn)
     is_told = bool(conn.ended) and TOLD.fits(frame)
@@ -104,17 +104,17 @@ def check_told(t: Talk, conn: Conn) -> None:
     t.check(is_told, wanted, f"{came}; {conn.ended or 'nothing more in time'}")
 
 
-def before(conn: Conn) -> list[Frame]:
+def before(conn: Connection) -> list[Frame]:
     """What stands before SHUTTING_DOWN."""
     return list(takewhile(lambda frame: not TOLD.fits(frame), conn.seen))
 
 
-def acked(conn: Conn) -> list[int]:
+def acked(conn: Connection) -> list[int]:
     """The positions of what it said."""
     return entries(frame for frame in before(conn) if frame.type == raw.ACK)
 
 
-def is_evicted(conn: Conn) -> bool:
+def is_evicted(conn: Connection) -> bool:
     """Whether it was ended because it lags behind, which a server may do at any time."""
     return e.fatal(raw.SLOW_CONSUMER).fits(last(conn))
 
@@ -129,7 +129,7 @@ def is_evicted(conn: Conn) -> bool:
     segmentations=ONCE,
     last=True,
 )
-def members_are_told(t: Talk) -> None:
+def members_are_told(t: Attempt) -> None:
     for conn in watched(t).members:
         if not is_evicted(conn):
             check_told(t, conn)
@@ -146,7 +146,7 @@ def members_are_told(t: Talk) -> None:
     segmentations=ONCE,
     last=True,
 )
-def backlog_is_read(t: Talk) -> None:
+def backlog_is_read(t: Attempt) -> None:
     seen = watched(t)
     late = seen.late
     if is_evicted(late):
@@ -168,7 +168,7 @@ def backlog_is_read(t: Talk) -> None:
     segmentations=ONCE,
     last=True,
 )
-def strangers_are_told(t: Talk) -> None:
+def strangers_are_told(t: Attempt) -> None:
     check_told(t, watched(t).stranger)
 
 
@@ -181,7 +181,7 @@ def strangers_are_told(t: Talk) -> None:
     segmentations=ONCE,
     last=True,
 )
-def nobody_has_left(t: Talk) -> None:
+def nobody_has_left(t: Attempt) -> None:
     seen = watched(t)
     users = {conn.user.encode() for conn in seen.members if not is_evicted(conn)}
     left = [f for c in seen.members for f in c.seen if f.type == raw.LEFT and f.author in users]
@@ -197,7 +197,7 @@ def nobody_has_left(t: Talk) -> None:
     segmentations=ONCE,
     last=True,
 )
-def newcomers_are_told(t: Talk) -> None:
+def newcomers_are_told(t: Attempt) -> None:
     newcomer = watched(t).newcomer
     # Whose connection was never accepted is sent nothing.
     if newcomer is not None and (newcomer.seen or not newcomer.ended):
@@ -215,7 +215,7 @@ def newcomers_are_told(t: Talk) -> None:
     segmentations=ONCE,
     last=True,
 )
-def replies_fit_entries(t: Talk) -> None:
+def replies_fit_entries(t: Attempt) -> None:
     seen = watched(t)
     users = {conn.user.encode() for conn in seen.members}
     said = [f.seq for f in before(seen.bob) if f.type == raw.MESSAGE and f.author in users]

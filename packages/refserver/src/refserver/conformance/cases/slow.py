@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
+from ..attempt import Attempt, Connection, entries
 from ..catalogue import ONCE, Section
-from ..talk import Conn, Talk, entries
 
 section = Section("slow consumers", "SLOW", needs=("LOGIN-01", "MSG-02"))
 
@@ -19,7 +19,7 @@ MANY = 80_000
 SMALL_BUFFER = 8_192
 
 
-def flood(t: Talk, author: Conn, size: int = FLOOD) -> int:
+def flood(t: Attempt, author: Connection, size: int = FLOOD) -> int:
     """Say so many bytes, a few frames at a time; gives the number of messages."""
     piece = max(1, min(author.max_frame, 60_000) - 13)
     count = max(1, size // piece)
@@ -37,7 +37,7 @@ def flood(t: Talk, author: Conn, size: int = FLOOD) -> int:
     cause="the server waits for one reader while it serves another",
     segmentations=ONCE,
 )
-def delays_no_ack(t: Talk) -> None:
+def delays_no_ack(t: Attempt) -> None:
     t.member("bob", receive_buffer=SMALL_BUFFER)
     ann = t.member("ann")
     flood(t, ann)
@@ -52,7 +52,7 @@ def delays_no_ack(t: Talk) -> None:
     cause="what one reader does not take is dropped for all",
     segmentations=ONCE,
 )
-def others_miss_nothing(t: Talk) -> None:
+def others_miss_nothing(t: Attempt) -> None:
     t.member("bob", receive_buffer=SMALL_BUFFER)
     ann, cyd = t.member("ann"), t.member("cyd")
     piece = 8_000
@@ -70,7 +70,7 @@ def others_miss_nothing(t: Talk) -> None:
     cause="what did not fit into a queue is left out in silence",
     segmentations=ONCE,
 )
-def no_gap(t: Talk) -> None:
+def no_gap(t: Attempt) -> None:
     bob = t.member("bob", receive_buffer=SMALL_BUFFER)
     ann = t.member("ann")
     flood(t, ann)
@@ -99,11 +99,11 @@ def no_gap(t: Talk) -> None:
     capabilities=("presence", "evicts"),
     segmentations=ONCE,
 )
-def evicted(t: Talk) -> None:
+def evicted(t: Attempt) -> None:
     bob = t.member("bob", receive_buffer=SMALL_BUFFER)
     ann = t.member("ann")
     flood(t, ann, EVICTION)
-    ann.settle()
+    ann.sync()
     told = [f.number("reason") for f in ann.seen if e.left(bob.user).fits(f)]
     t.check(told == [raw.EVICTED_REASON], "one Left, reason 2", f"reasons {told}")
 
@@ -115,12 +115,12 @@ def evicted(t: Talk) -> None:
     cause="replies are queued without limit while requests are read on",
     segmentations=ONCE,
 )
-def bounded_replies(t: Talk) -> None:
+def bounded_replies(t: Attempt) -> None:
     ann = t.connect("ann", receive_buffer=SMALL_BUFFER)
     # More than both sockets' buffers: a server that goes on reading has to hold the replies.
-    untaken = ann.write_some(raw.ping(1) * (1 << 20), 0.3, reading=False)
+    unsent = ann.write_some(raw.ping(1) * (1 << 20), 0.3, reading=False)
     t.check(
-        untaken > 0,
+        unsent > 0,
         ("the server stops reading", "it ends the connection"),
         "16 MiB of Pings taken, and no Pong was read",
     )
@@ -135,13 +135,13 @@ def bounded_replies(t: Talk) -> None:
     segmentations=ONCE,
     needs=("SLOW-05",),
 )
-def reading_again(t: Talk) -> None:
+def reading_again(t: Attempt) -> None:
     ann = t.member("ann", receive_buffer=SMALL_BUFFER)
     ann.recording = False  # of so many frames no report is readable
     # Errors are longer than Pongs: fewer of them fill the buffers between here and there.
     data = b"".join(raw.frame(0x0B, n) for n in range(1, MANY + 1))
-    untaken = ann.write_some(data, 0.2, reading=False)
-    ann.write_some(data[len(data) - untaken :], t.timeout)
+    unsent = ann.write_some(data, 0.2, reading=False)
+    ann.write_some(data[len(data) - unsent :], t.timeout)
     for n in range(1, MANY + 1):
         frame = ann.next(ann.deadline())
         while frame is not None and frame.is_fact and not t.is_ours(frame):

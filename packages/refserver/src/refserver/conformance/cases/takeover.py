@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
+from ..attempt import Attempt, Connection, entries
 from ..catalogue import Section
-from ..talk import Conn, Talk, entries
 from .order import gapless
 from .resume import lost, resumed
 
@@ -19,19 +19,19 @@ RESUME = ("resume",)
 PRESENCE = ("resume", "presence")
 
 
-def taken_over(t: Talk) -> tuple[Conn, Conn]:
+def taken_over(t: Attempt) -> tuple[Connection, Connection]:
     """A member, and the connection that took its session over."""
     old = t.member("ann")
     return old, resumed(t, old, old.place)
 
 
-def ended(old: Conn) -> None:
+def ended(old: Connection) -> None:
     """The older connection has its last frame, and is closed on both sides."""
     old.ends(raw.USER_TAKEN)
     old.half_close()
 
 
-def told(conn: Conn, user: str) -> list[int]:
+def told(conn: Connection, user: str) -> list[int]:
     """The types of what was told about somebody's presence."""
     return [f.type for f in conn.seen if f.is_presence and f.author == user.encode()]
 
@@ -44,10 +44,10 @@ def told(conn: Conn, user: str) -> list[int]:
     cause="whoever closes frees its name, though it is not its own any more",
     capabilities=RESUME,
 )
-def old_end_keeps_the_name(t: Talk) -> None:
+def old_end_keeps_the_name(t: Attempt) -> None:
     old, new = taken_over(t)
     ended(old)
-    new.settle()
+    new.sync()
     third = t.connect("ann")
     identity = t.identity("ann")
     third.send(raw.login(1, identity.name, identity.credential))
@@ -62,13 +62,13 @@ def old_end_keeps_the_name(t: Talk) -> None:
     capabilities=PRESENCE,
     needs=("RESUME-07",),
 )
-def old_end_is_not_told(t: Talk) -> None:
+def old_end_is_not_told(t: Attempt) -> None:
     bob = t.member("bob")
     old, new = taken_over(t)
     ended(old)
-    new.settle()
+    new.sync()
     new.said(t.text("still here"))
-    bob.settle()
+    bob.sync()
     types = told(bob, old.user)
     expected = [raw.JOINED, raw.LEFT, raw.JOINED]
     t.check(types == expected, "Joined, Left, Joined", f"{len(types)} entries")
@@ -82,10 +82,10 @@ def old_end_is_not_told(t: Talk) -> None:
     capabilities=RESUME,
     needs=("RESUME-19",),
 )
-def old_end_keeps_the_session(t: Talk) -> None:
+def old_end_keeps_the_session(t: Attempt) -> None:
     old, new = taken_over(t)
     ended(old)
-    new.settle()
+    new.sync()
     lost(t, new)
     resumed(t, old, old.place)
 
@@ -98,11 +98,11 @@ def old_end_keeps_the_session(t: Talk) -> None:
     cause="the end of a connection ends what its session has by then",
     capabilities=RESUME,
 )
-def old_end_leaves_the_new_alone(t: Talk) -> None:
+def old_end_leaves_the_new_alone(t: Attempt) -> None:
     bob = t.member("bob")
     old, new = taken_over(t)
     ended(old)
-    new.settle()
+    new.sync()
     bob.expect(e.message(old.user, t.text("here"), new.said(t.text("here"))))
     new.expect(e.message(bob.user, t.text("there"), bob.said(t.text("there"))))
 
@@ -115,11 +115,11 @@ def old_end_leaves_the_new_alone(t: Talk) -> None:
     cause="a reset takes another road than the end of the stream",
     capabilities=PRESENCE,
 )
-def old_is_reset(t: Talk) -> None:
+def old_is_reset(t: Attempt) -> None:
     bob = t.member("bob")
     old, new = taken_over(t)
     old.reset()
-    new.settle()
+    new.sync()
     new.said(t.text("still here"))
     bob.expect(e.message(old.user, t.text("still here")))
     types = told(bob, old.user)
@@ -138,13 +138,13 @@ def old_is_reset(t: Talk) -> None:
     cause="Acks that wait are dropped at a takeover",
     capabilities=RESUME,
 )
-def old_gets_its_acks(t: Talk) -> None:
+def old_gets_its_acks(t: Attempt) -> None:
     old = t.member("ann")
     seqs = range(2, 42)
     old.send(*(raw.message(seq, t.text(f"{seq}")) for seq in seqs))
     new = resumed(t, old, old.place)
     old.to_the_end()
-    new.settle()
+    new.sync()
     acked = [f.entry for f in old.seen if f.type == raw.ACK]
     said = [f.seq for f in new.seen if f.type == raw.MESSAGE and f.author == old.user.encode()]
     t.check(acked == said, f"an Ack of each of {said}", f"Acks of {acked}")
@@ -158,7 +158,7 @@ def old_gets_its_acks(t: Talk) -> None:
     cause="a connection that has its last frame to send is still a reader",
     capabilities=RESUME,
 )
-def old_reads_no_more(t: Talk) -> None:
+def old_reads_no_more(t: Attempt) -> None:
     bob = t.member("bob")
     old, new = taken_over(t)
     bob.said(t.text("afterwards"))
@@ -177,7 +177,7 @@ def old_reads_no_more(t: Talk) -> None:
     cause="a takeover looks for the session's first connection",
     capabilities=RESUME,
 )
-def again_and_again(t: Talk) -> None:
+def again_and_again(t: Attempt) -> None:
     bob, ann = t.member("bob"), t.member("ann")
     place = ann.place
     for n in range(3):
@@ -186,7 +186,7 @@ def again_and_again(t: Talk) -> None:
         bob.expect(e.message(ann.user, t.text(f"{n}"), again.said(t.text(f"{n}"))))
         ann = again
     if "presence" in t.setting.capabilities:
-        bob.settle()
+        bob.sync()
         types = told(bob, ann.user)
         expected = [raw.JOINED] + 3 * [raw.LEFT, raw.JOINED]
         t.check(types == expected, "Left and Joined three times", f"{len(types)} entries")
@@ -201,10 +201,10 @@ def again_and_again(t: Talk) -> None:
     capabilities=RESUME,
     needs=("LIMIT-05",),
 )
-def resumed_and_long(t: Talk) -> None:
+def resumed_and_long(t: Attempt) -> None:
     bob, old = t.member("bob"), t.member("ann")
     new = resumed(t, old, old.said(t.text("short")))
-    bob.settle()
+    bob.sync()
     t.check(new.max_frame >= raw.BEFORE_WELCOME, "4,096 or more", new.max_frame)
     content = t.text("long").ljust(min(new.max_frame - 13, 20_000))
     new.send_piece(raw.message(9, content))
@@ -222,13 +222,13 @@ def resumed_and_long(t: Talk) -> None:
     capabilities=PRESENCE,
     needs=("REPLY-13", "ORDER-11"),
 )
-def resumed_and_logged_out(t: Talk) -> None:
+def resumed_and_logged_out(t: Attempt) -> None:
     bob = t.member("bob")
     old, new = taken_over(t)
     new.send(raw.logout(9))
     position = new.expect(e.ack(9)).entry
     new.expect(e.END)
-    bob.settle()
+    bob.sync()
     gone = [f for f in bob.seen if f.type == raw.LEFT and f.author == old.user.encode()]
     reasons = [f.number("reason") for f in gone]
     t.check(reasons == [raw.LOST_REASON, raw.LEFT_REASON], "reasons 1 and 0", f"reasons {reasons}")
@@ -245,11 +245,11 @@ def resumed_and_logged_out(t: Talk) -> None:
     capabilities=PRESENCE,
     needs=("ORDER-12",),
 )
-def resumed_and_lost(t: Talk) -> None:
+def resumed_and_lost(t: Attempt) -> None:
     bob = t.member("bob")
     old, new = taken_over(t)
     lost(t, new)
-    bob.settle()
+    bob.sync()
     types = told(bob, old.user)
     expected = [raw.JOINED, raw.LEFT, raw.JOINED, raw.LEFT]
     t.check(types == expected, "one Left more", f"{len(types)} entries")
@@ -265,13 +265,13 @@ def resumed_and_lost(t: Talk) -> None:
     capabilities=RESUME,
     needs=("RESUME-02",),
 )
-def resumed_and_reading(t: Talk) -> None:
+def resumed_and_reading(t: Attempt) -> None:
     bob = t.member("bob")
     old = t.member("ann")
     lost(t, old)
     new = resumed(t, old, old.place)
     for n in range(3):
-        new.settle()
+        new.sync()
         new.expect(e.message(bob.user, t.text(f"{n}"), bob.said(t.text(f"{n}"))))
     gapless(t, new)
 
@@ -285,14 +285,14 @@ def resumed_and_reading(t: Talk) -> None:
     capabilities=RESUME,
     needs=("LOGIN-07",),
 )
-def no_takeover_of_oneself(t: Talk) -> None:
+def no_takeover_of_oneself(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
-    ann.settle()
+    ann.sync()
     identity = t.identity("ann")
     ann.send(raw.login(9, identity.name, identity.credential, ann.ticket, ann.place))
     ann.expect(e.error(raw.ALREADY_LOGGED_IN, 9))
-    ann.quiet()
-    bob.quiet()
+    ann.expect_silence()
+    bob.expect_silence()
 
 
 @section.case(
@@ -304,14 +304,14 @@ def no_takeover_of_oneself(t: Talk) -> None:
     capabilities=RESUME,
     needs=("LOGIN-07",),
 )
-def no_takeover_by_a_member(t: Talk) -> None:
+def no_takeover_by_a_member(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
-    ann.settle()
+    ann.sync()
     identity = t.identity("ann")
     bob.send(raw.login(9, identity.name, identity.credential, ann.ticket, ann.place))
     bob.expect(e.error(raw.ALREADY_LOGGED_IN, 9))
-    ann.quiet()
-    bob.quiet()
+    ann.expect_silence()
+    bob.expect_silence()
 
 
 @section.case(
@@ -324,7 +324,7 @@ def no_takeover_by_a_member(t: Talk) -> None:
     capabilities=RESUME,
     needs=("RESUME-18",),
 )
-def pipelined_behind_a_resume(t: Talk) -> None:
+def pipelined_behind_a_resume(t: Attempt) -> None:
     bob, ann = t.member("bob"), t.member("ann")
     lost(t, ann)
     said = [bob.said(t.text(f"{n}")) for n in range(5)]
@@ -344,7 +344,7 @@ def pipelined_behind_a_resume(t: Talk) -> None:
     t.check(set(said) <= set(before), "the replay before the Pong", f"positions {before}")
 
 
-def _at(conn: Conn, type: int) -> int:
+def _at(conn: Connection, type: int) -> int:
     return next(n for n, frame in enumerate(conn.seen) if frame.type == type)
 
 
@@ -356,16 +356,16 @@ def _at(conn: Conn, type: int) -> int:
     capabilities=RESUME,
     needs=("RESUME-08",),
 )
-def frame_over_the_takeover(t: Talk) -> None:
+def frame_over_the_takeover(t: Attempt) -> None:
     bob, old = t.member("bob"), t.member("ann")
     half = raw.message(9, t.text("from the past"))
-    old.settle()
+    old.sync()
     old.send_piece(half[:20])
     new = resumed(t, old, old.place)
     old.send_piece(half[20:])
     old.ends(raw.USER_TAKEN)
-    new.settle()
-    said = [f for f in bob.settle() if f.type == raw.MESSAGE and t.is_ours(f)]
+    new.sync()
+    said = [f for f in bob.sync() if f.type == raw.MESSAGE and t.is_ours(f)]
     t.check(not said, "nothing from the older connection", "its Message")
 
 
@@ -377,12 +377,12 @@ def frame_over_the_takeover(t: Talk) -> None:
     capabilities=RESUME,
     needs=("RESUME-08",),
 )
-def logout_from_the_past(t: Talk) -> None:
+def logout_from_the_past(t: Attempt) -> None:
     bob = t.member("bob")
     old, new = taken_over(t)
     old.send(raw.logout(9))
     old.ends(raw.USER_TAKEN)
-    new.settle()
+    new.sync()
     bob.expect(e.message(old.user, t.text("here"), new.said(t.text("here"))))
     gone = [f.number("reason") for f in bob.seen if f.type == raw.LEFT and t.is_ours(f)]
     t.check(raw.LEFT_REASON not in gone, "no Left with reason 0", f"reasons {gone}")
@@ -397,14 +397,14 @@ def logout_from_the_past(t: Talk) -> None:
     capabilities=RESUME,
     needs=("RESUME-17",),
 )
-def resumed_after_another(t: Talk) -> None:
+def resumed_after_another(t: Attempt) -> None:
     ann = t.member("ann")
     lost(t, ann)
     other = t.member("ann")
     other.send(raw.logout(9))
     other.expect(e.ack(9), e.END)
     again = resumed(t, ann, ann.place)
-    again.settle()
+    again.sync()
     gapless(t, again)
 
 
@@ -418,12 +418,12 @@ def resumed_after_another(t: Talk) -> None:
     capabilities=PRESENCE,
     needs=("RESUME-03", "RESUME-07"),
 )
-def own_left_and_joined(t: Talk) -> None:
+def own_left_and_joined(t: Attempt) -> None:
     _, new = taken_over(t)
     gone = new.expect(e.left(new.user, raw.LOST_REASON))
     back = new.expect(e.joined(new.user))
     t.check(gone.seq < back.seq, "Left before Joined", "the other order")
-    new.settle()
+    new.sync()
     gapless(t, new)
 
 
@@ -436,17 +436,17 @@ def own_left_and_joined(t: Talk) -> None:
     capabilities=RESUME,
     needs=("RESUME-16",),
 )
-def refused_and_nothing_happens(t: Talk) -> None:
+def refused_and_nothing_happens(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     other = t.connect("other")
     credential = t.identity("ann").credential
     wrong = ((ann.ticket, 2**62), (ann.ticket, ann.place - 1), (ann.ticket ^ 1, ann.place))
-    ann.settle()
+    ann.sync()
     for n, (ticket, position) in enumerate(wrong, 1):
         other.send(raw.login(n, ann.user, credential, ticket, position))
         other.expect(e.error(raw.HISTORY_GONE, n))
-    ann.quiet()
-    bob.quiet()
+    ann.expect_silence()
+    bob.expect_silence()
     t.check(not told(bob, ann.user), "no entry", "Left or Joined")
 
 
@@ -458,7 +458,7 @@ def refused_and_nothing_happens(t: Talk) -> None:
     cause="what a takeover enters is missing for somebody",
     capabilities=RESUME,
 )
-def gapless_for_all(t: Talk) -> None:
+def gapless_for_all(t: Attempt) -> None:
     bob, old = t.member("bob"), t.member("ann")
     position = old.said(t.text("1"))
     bob.said(t.text("2"))
@@ -467,7 +467,7 @@ def gapless_for_all(t: Talk) -> None:
     bob.said(t.text("4"))
     old.ends(raw.USER_TAKEN)
     for conn in (bob, new):
-        conn.settle()
+        conn.sync()
     for conn in (bob, old):
         gapless(t, conn)
     found = entries(new.seen)
@@ -484,7 +484,7 @@ def gapless_for_all(t: Talk) -> None:
     capabilities=RESUME,
     needs=("CLOSE-10",),
 )
-def old_is_not_reset(t: Talk) -> None:
+def old_is_not_reset(t: Attempt) -> None:
     old, _ = taken_over(t)
     for n in range(10):
         old.send_piece(raw.message(n + 2, t.text("going on").ljust(2_000)))

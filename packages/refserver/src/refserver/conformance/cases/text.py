@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
+from ..attempt import Attempt
 from ..catalogue import Section
-from ..talk import Talk
 
 section = Section("text", "TEXT")
 
@@ -22,7 +22,7 @@ BAD = {
 }
 
 
-def refused(t: Talk, *names: str) -> None:
+def refused(t: Attempt, *names: str) -> None:
     """Contents with these faults are MALFORMED."""
     for name in names:
         ann = t.member()
@@ -32,7 +32,7 @@ def refused(t: Talk, *names: str) -> None:
         ann.nothing_more()
 
 
-def kept(t: Talk, content: str) -> None:
+def kept(t: Attempt, content: str) -> None:
     """The content arrives as it was sent."""
     ann, bob = t.members("ann", "bob")
     ann.said(content)
@@ -46,7 +46,7 @@ def kept(t: Talk, content: str) -> None:
     cause="content is relayed without being looked at",
     negative=True,
 )
-def no_utf8(t: Talk) -> None:
+def no_utf8(t: Attempt) -> None:
     refused(t, "a lone byte FF", "a continuation without a beginning")
 
 
@@ -57,7 +57,7 @@ def no_utf8(t: Talk) -> None:
     cause="a decoder for CESU-8 or WTF-8",
     negative=True,
 )
-def surrogates(t: Talk) -> None:
+def surrogates(t: Attempt) -> None:
     refused(t, "a surrogate", "a pair of surrogates")
 
 
@@ -68,7 +68,7 @@ def surrogates(t: Talk) -> None:
     cause="a decoder that computes and does not check",
     negative=True,
 )
-def overlong(t: Talk) -> None:
+def overlong(t: Attempt) -> None:
     refused(t, "an overlong NUL", "an overlong slash of three bytes")
 
 
@@ -79,7 +79,7 @@ def overlong(t: Talk) -> None:
     cause="a decoder for the UTF-8 of before 2003",
     negative=True,
 )
-def too_high(t: Talk) -> None:
+def too_high(t: Attempt) -> None:
     refused(t, "a code point above U+10FFFF", "a sequence of five bytes")
 
 
@@ -90,7 +90,7 @@ def too_high(t: Talk) -> None:
     cause="a decoder of streams that waits for the rest",
     negative=True,
 )
-def cut_character(t: Talk) -> None:
+def cut_character(t: Attempt) -> None:
     refused(t, "a character that is cut")
 
 
@@ -102,7 +102,7 @@ def cut_character(t: Talk) -> None:
     cause="the name is decoded when it is judged",
     negative=True,
 )
-def bad_user(t: Talk) -> None:
+def bad_user(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.login(1, b"ann\xff"))
     ann.ends(raw.MALFORMED)
@@ -116,7 +116,7 @@ def bad_user(t: Talk) -> None:
     cause="that there is a sender is looked at before what it is",
     negative=True,
 )
-def bad_sender(t: Talk) -> None:
+def bad_sender(t: Attempt) -> None:
     ann = t.member()
     ann.send(raw.message(9, "hi", sender=b"\xff"))
     ann.ends(raw.MALFORMED)
@@ -130,7 +130,7 @@ def bad_sender(t: Talk) -> None:
     cause="the body of an application event is not looked at at all",
     negative=True,
 )
-def bad_application_sender(t: Talk) -> None:
+def bad_application_sender(t: Attempt) -> None:
     ann = t.member()
     ann.send(raw.application(9, 0x80, b"data", sender=b"\xc3\x28"))
     ann.ends(raw.MALFORMED)
@@ -144,7 +144,7 @@ def bad_application_sender(t: Talk) -> None:
     cause="text is brought into NFC or NFKC on its way",
     needs=("MSG-02",),
 )
-def not_normalised(t: Talk) -> None:
+def not_normalised(t: Attempt) -> None:
     kept(t, "e\u0301 \u212b \ufb01 \u1e9b\u0323")
 
 
@@ -155,7 +155,7 @@ def not_normalised(t: Talk) -> None:
     cause="a decoder that strips a mark, or strings that end at NUL",
     needs=("MSG-02",),
 )
-def mark_and_nul(t: Talk) -> None:
+def mark_and_nul(t: Attempt) -> None:
     kept(t, "\ufeffbefore\x00behind\ufeff")
 
 
@@ -167,7 +167,7 @@ def mark_and_nul(t: Talk) -> None:
     cause="content is trimmed or made fit for a terminal on its way",
     needs=("MSG-02",),
 )
-def control_characters(t: Talk) -> None:
+def control_characters(t: Attempt) -> None:
     kept(t, "  \r\n\t\x1b[31m\x7f\u2028\u202e  \n")
 
 
@@ -179,5 +179,5 @@ def control_characters(t: Talk) -> None:
     cause="only the basic plane is known, or noncharacters are refused",
     needs=("MSG-02",),
 )
-def widest(t: Talk) -> None:
+def widest(t: Attempt) -> None:
     kept(t, "\U0001f600 \U0010ffff \uffff \ufdd0 \u0800 \u07ff \u0080 \x7f")

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
+from ..attempt import Attempt, Connection, entries
 from ..catalogue import Section
-from ..talk import Conn, Talk, entries
 from .resume import lost, refused, resumed
 
 section = Section("tickets", "TICKET", needs=("RESUME-01",))
 RESUME = ("resume",)
 
 
-def all_refused(t: Talk, who: str, *places: tuple[int, int]) -> Conn:
+def all_refused(t: Attempt, who: str, *places: tuple[int, int]) -> Connection:
     """Logins with these tickets and positions, sent at once, that all get HISTORY_GONE."""
     conn = t.connect(who)
     identity = t.identity(who)
@@ -39,10 +39,10 @@ def all_refused(t: Talk, who: str, *places: tuple[int, int]) -> Conn:
     cause="a ticket is kept in 32 or 63 bits, or in a floating-point number",
     capabilities=RESUME,
 )
-def every_bit(t: Talk) -> None:
+def every_bit(t: Attempt) -> None:
     ann = t.member()
     all_refused(t, "ann", *((ann.ticket ^ 1 << bit or 1, ann.place) for bit in range(64)))
-    ann.quiet()
+    ann.expect_silence()
 
 
 @section.case(
@@ -52,9 +52,9 @@ def every_bit(t: Talk) -> None:
     cause="the text says whether the ticket exists",
     capabilities=RESUME,
 )
-def tickets_look_alike(t: Talk) -> None:
+def tickets_look_alike(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
-    ann.settle()
+    ann.sync()
     conn = all_refused(
         t,
         "bob",
@@ -67,8 +67,8 @@ def tickets_look_alike(t: Talk) -> None:
     )
     bodies = {frame.body for frame in conn.seen if frame.type == raw.ERROR}
     t.check(len(bodies) == 1, "the same body each time", f"{len(bodies)} different errors")
-    ann.quiet()
-    bob.quiet()
+    ann.expect_silence()
+    bob.expect_silence()
 
 
 @section.case(
@@ -80,12 +80,12 @@ def tickets_look_alike(t: Talk) -> None:
     capabilities=RESUME,
     needs=("RESUME-17",),
 )
-def anothers_ticket_and_name_in_use(t: Talk) -> None:
+def anothers_ticket_and_name_in_use(t: Attempt) -> None:
     ann = t.member("ann")
     lost(t, ann)
     other = t.member("ann")
     all_refused(t, "bob", (ann.ticket, ann.place))
-    other.quiet()
+    other.expect_silence()
 
 
 @section.case(
@@ -97,12 +97,12 @@ def anothers_ticket_and_name_in_use(t: Talk) -> None:
     capabilities=RESUME,
     needs=("RESUME-17",),
 )
-def position_before_name(t: Talk) -> None:
+def position_before_name(t: Attempt) -> None:
     ann = t.member("ann")
     lost(t, ann)
     other = t.member("ann")
     all_refused(t, "ann", (ann.ticket, 2**63 - 1), (ann.ticket, ann.place - 1))
-    other.quiet()
+    other.expect_silence()
 
 
 @section.case(
@@ -112,7 +112,7 @@ def position_before_name(t: Talk) -> None:
     "EP-12-4",
     cause="a name has one ticket for ever",
 )
-def two_sessions_two_tickets(t: Talk) -> None:
+def two_sessions_two_tickets(t: Attempt) -> None:
     tickets = set()
     for _ in range(3):
         ann = t.member()
@@ -130,7 +130,7 @@ def two_sessions_two_tickets(t: Talk) -> None:
     cause="a resume moves the beginning of its session",
     capabilities=RESUME,
 )
-def older_position_again(t: Talk) -> None:
+def older_position_again(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     said = [bob.said(t.text(f"{n}")) for n in range(3)]
     lost(t, ann)
@@ -148,7 +148,7 @@ def older_position_again(t: Talk) -> None:
     capabilities=RESUME,
     needs=("RESUME-11",),
 )
-def still_nothing_before(t: Talk) -> None:
+def still_nothing_before(t: Attempt) -> None:
     bob = t.member("bob")
     bob.said(t.text("before ann"))
     ann = t.member("ann")
@@ -165,7 +165,7 @@ def still_nothing_before(t: Talk) -> None:
     cause="the last position is taken for one that is not there yet",
     capabilities=RESUME,
 )
-def last_position(t: Talk) -> None:
+def last_position(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     lost(t, ann)
     again = resumed(t, ann, bob.said(t.text("the last")))
@@ -180,7 +180,7 @@ def last_position(t: Talk) -> None:
     cause="the position is compared with where the next entry goes",
     capabilities=RESUME,
 )
-def next_position(t: Talk) -> None:
+def next_position(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     lost(t, ann)
     ann_again = t.connect("ann")
@@ -201,11 +201,11 @@ def next_position(t: Talk) -> None:
     cause="a position is cut to 32 bits, or to a signed number",
     capabilities=RESUME,
 )
-def wide_positions(t: Talk) -> None:
+def wide_positions(t: Attempt) -> None:
     ann = t.member()
     far = (2**32, 2**33, 2**53, 2**62, 2**63, 2**64 - 2**32)
     all_refused(t, "ann", *((ann.ticket, ann.place + more) for more in far))
-    ann.quiet()
+    ann.expect_silence()
 
 
 @section.case(
@@ -215,7 +215,7 @@ def wide_positions(t: Talk) -> None:
     cause="only the low bits of the position are looked at",
     needs=("RESUME-12",),
 )
-def no_ticket_and_wide_positions(t: Talk) -> None:
+def no_ticket_and_wide_positions(t: Attempt) -> None:
     all_refused(t, "ann", *((0, 2**bit) for bit in range(64)))
 
 
@@ -226,7 +226,7 @@ def no_ticket_and_wide_positions(t: Talk) -> None:
     cause="only the low bits of the ticket are looked at",
     needs=("RESUME-09",),
 )
-def tickets_with_zeros(t: Talk) -> None:
+def tickets_with_zeros(t: Attempt) -> None:
     conn = all_refused(t, "ann", *((2**bit, 1) for bit in range(64)), (2**63, 0), (2**32, 0))
     conn.seq()
     conn.send(raw.ping(90))
@@ -242,7 +242,7 @@ def tickets_with_zeros(t: Talk) -> None:
     capabilities=RESUME,
     needs=("RESUME-10", "RESUME-13"),
 )
-def refused_resumes_change_nothing(t: Talk) -> None:
+def refused_resumes_change_nothing(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     position = bob.said(t.text("meanwhile"))
     lost(t, ann)
@@ -262,7 +262,7 @@ def refused_resumes_change_nothing(t: Talk) -> None:
     capabilities=RESUME,
     needs=("RESUME-04",),
 )
-def another_session_of_the_name(t: Talk) -> None:
+def another_session_of_the_name(t: Attempt) -> None:
     ann = t.member("ann")
     lost(t, ann)
     other = t.member("ann")
@@ -271,7 +271,7 @@ def another_session_of_the_name(t: Talk) -> None:
     other.expect(e.ack(9), e.END)
     again = resumed(t, ann, ann.place)
     again.expect(e.message(ann.user, t.text("from elsewhere"), position))
-    again.settle()
+    again.sync()
     found = entries(again.seen)
     follows = list(range(ann.place + 1, ann.place + 1 + len(found)))
     t.check(found == follows, f"positions {follows}", f"positions {found}")
@@ -286,13 +286,13 @@ def another_session_of_the_name(t: Talk) -> None:
     cause="a name that comes back continues the session that it had",
     capabilities=("presence",),
 )
-def fresh_after_lost(t: Talk) -> None:
+def fresh_after_lost(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     lost(t, ann)
     bob.said(t.text("meanwhile"))
     other = t.member("ann")
     t.check(other.ticket != ann.ticket, "another ticket", "the same ticket")
-    bob.settle()
+    bob.sync()
     told = [f.seq for f in bob.seen if f.type == raw.JOINED and f.author == ann.user.encode()]
     t.check(told == [other.place], f"Welcome.position {told}", f"{other.place}")
-    other.quiet()
+    other.expect_silence()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from .. import raw
+from ..attempt import Attempt
 from ..catalogue import Section
-from ..talk import Talk
 
 section = Section("version", "VER")
 
 
-def refused(t: Talk, version: int) -> None:
+def refused(t: Attempt, version: int) -> None:
     ann = t.connect()
     ann.send(raw.frame(raw.PING, version=version))
     ann.ends(raw.UNSUPPORTED_VERSION)
@@ -22,7 +22,7 @@ def refused(t: Talk, version: int) -> None:
     cause="the version is not looked at",
     negative=True,
 )
-def version_two(t: Talk) -> None:
+def version_two(t: Attempt) -> None:
     refused(t, 2)
 
 
@@ -33,7 +33,7 @@ def version_two(t: Talk) -> None:
     cause="only greater versions are refused",
     negative=True,
 )
-def version_zero(t: Talk) -> None:
+def version_zero(t: Attempt) -> None:
     refused(t, 0)
 
 
@@ -44,7 +44,7 @@ def version_zero(t: Talk) -> None:
     cause="the version is read as a signed byte",
     negative=True,
 )
-def version_greatest(t: Talk) -> None:
+def version_greatest(t: Attempt) -> None:
     refused(t, 255)
 
 
@@ -55,7 +55,7 @@ def version_greatest(t: Talk) -> None:
     cause="the header is judged with the whole frame",
     negative=True,
 )
-def at_sixteen_bytes(t: Talk) -> None:
+def at_sixteen_bytes(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.frame(raw.LOGIN, version=2, length=100))
     ann.ends(raw.UNSUPPORTED_VERSION)
@@ -70,7 +70,7 @@ def at_sixteen_bytes(t: Talk) -> None:
     needs=("VER-01",),
     negative=True,
 )
-def answered_in_version_one(t: Talk) -> None:
+def answered_in_version_one(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.frame(raw.PING, version=2))
     ann.ends(raw.UNSUPPORTED_VERSION)
@@ -85,7 +85,7 @@ def answered_in_version_one(t: Talk) -> None:
     cause="the version is looked at in the first frame only",
     negative=True,
 )
-def of_a_member(t: Talk) -> None:
+def of_a_member(t: Attempt) -> None:
     ann = t.member()
     ann.send(raw.frame(raw.PING, 9, version=2))
     ann.ends(raw.UNSUPPORTED_VERSION)
@@ -99,7 +99,7 @@ def of_a_member(t: Talk) -> None:
     cause="the version is judged before the length",
     negative=True,
 )
-def length_first(t: Talk) -> None:
+def length_first(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.frame(raw.PING, version=2, length=11))
     ann.ends(raw.MALFORMED)
@@ -112,7 +112,7 @@ def length_first(t: Talk) -> None:
     cause="the version is judged before the length",
     negative=True,
 )
-def limit_first(t: Talk) -> None:
+def limit_first(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.frame(raw.PING, version=2, length=2**31))
     ann.ends(raw.FRAME_TOO_LARGE)
@@ -125,7 +125,7 @@ def limit_first(t: Talk) -> None:
     cause="the header's fields are judged in another order",
     negative=True,
 )
-def before_reserved(t: Talk) -> None:
+def before_reserved(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.frame(raw.PING, 0, version=2, reserved=7))
     ann.ends(raw.UNSUPPORTED_VERSION)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
+from ..attempt import Attempt, Connection
 from ..catalogue import Section
 from ..raw import Frame
-from ..talk import Conn, Talk
 from .resume import lost
 
 section = Section("writing", "WRITE")
@@ -27,7 +27,7 @@ def is_text(frame: Frame, *names: str) -> bool:
     return True
 
 
-def judged(t: Talk, conn: Conn) -> None:
+def check_texts(t: Attempt, conn: Connection) -> None:
     """The texts of all Errors that came are text."""
     errors = [frame for frame in conn.seen if frame.type == raw.ERROR]
     t.check(bool(errors), "an Error", "none")
@@ -41,7 +41,7 @@ def judged(t: Talk, conn: Conn) -> None:
     "EP-2.3-4",
     cause="the server's own name is written in another encoding, or cut in a character",
 )
-def texts_of_a_welcome(t: Talk) -> None:
+def texts_of_a_welcome(t: Attempt) -> None:
     ann = t.connect()
     welcome = ann.login()
     t.check(is_text(welcome, "user", "server"), "texts that are UTF-8", "other bytes")
@@ -55,7 +55,7 @@ def texts_of_a_welcome(t: Talk) -> None:
     cause="bytes of the request are put into the text, and cut at 255",
     capabilities=("any-name",),
 )
-def texts_of_refusals(t: Talk) -> None:
+def texts_of_refusals(t: Attempt) -> None:
     ann = t.connect()
     wide = "\u00e9\U0001f600" * 30
     ann.send(
@@ -66,8 +66,8 @@ def texts_of_refusals(t: Talk) -> None:
         raw.login(5, wide, b"\xff" * 300, 7, 7),
         raw.message(6, wide, sender=wide),
     )
-    ann.settle()
-    judged(t, ann)
+    ann.sync()
+    check_texts(t, ann)
 
 
 @section.case(
@@ -78,7 +78,7 @@ def texts_of_refusals(t: Talk) -> None:
     cause="bytes of the fault are put into the text",
     negative=True,
 )
-def texts_of_fatal_errors(t: Talk) -> None:
+def texts_of_fatal_errors(t: Attempt) -> None:
     for bad in (
         raw.frame(raw.PING, 1, version=0xC3),
         raw.frame(raw.MESSAGE, 1, b"\x00\xff\xfe"),
@@ -88,7 +88,7 @@ def texts_of_fatal_errors(t: Talk) -> None:
         conn = t.connect()
         conn.send(bad)
         conn.to_the_end()
-        judged(t, conn)
+        check_texts(t, conn)
 
 
 @section.case(
@@ -97,7 +97,7 @@ def texts_of_fatal_errors(t: Talk) -> None:
     "EP-4.2-7",
     cause="the Welcome is written before all else",
 )
-def replies_before_the_welcome(t: Talk) -> None:
+def replies_before_the_welcome(t: Attempt) -> None:
     ann = t.connect()
     identity = t.identity("ann")
     ann.send(
@@ -127,7 +127,7 @@ def replies_before_the_welcome(t: Talk) -> None:
     capabilities=("resume",),
     needs=("RESUME-01",),
 )
-def replies_before_a_resume(t: Talk) -> None:
+def replies_before_a_resume(t: Attempt) -> None:
     ann = t.member()
     lost(t, ann)
     again = t.connect("ann")
@@ -151,7 +151,7 @@ def replies_before_a_resume(t: Talk) -> None:
     needs=("LIMIT-02",),
     negative=True,
 )
-def strangers_limit_among_members(t: Talk) -> None:
+def strangers_limit_among_members(t: Attempt) -> None:
     t.members("ann", "bob", "cyd")
     conn = t.connect("stranger")
     conn.send((raw.BEFORE_WELCOME + 1).to_bytes(4, "big"))
@@ -166,7 +166,7 @@ def strangers_limit_among_members(t: Talk) -> None:
     cause="a reply is put behind the log, which a stranger never reads",
     needs=("MSG-02",),
 )
-def strangers_reply_among_members(t: Talk) -> None:
+def strangers_reply_among_members(t: Attempt) -> None:
     ann, stranger = t.member("ann"), t.connect("stranger")
     for n in range(3):
         ann.said(t.text(f"{n}"))

@@ -15,6 +15,7 @@ import sys
 import click
 
 from ...exit_codes import Exit
+from ..attempt import Setting
 from ..model import Report, Verdict
 from ..options import (
     EXIT_CODES,
@@ -28,7 +29,6 @@ from ..options import (
 from ..reports.phrases import ascii_only
 from ..segmentation import Segmentation
 from ..suite import NotReached, UsageError
-from ..talk import Setting
 from .cases import CLIENT_CASES
 from .doctor import examine
 from .peer import Peer, opened, placed
@@ -133,13 +133,13 @@ def advice(report: Report, driver: ClientDriver) -> str:
 
 def diagnose(peer: Peer) -> None:
     """Tell each step of the contract, and leave."""
-    fault = ""
+    failure = ""
     for number, finding in enumerate(examine(peer), 1):
-        fault = ascii_only(finding.fault)
-        click.echo(f"{number:3} {'ok     ' if not fault else 'FAILED '} {finding.title}")
-        if fault:
-            click.echo(f"            {fault}")
+        failure = ascii_only(finding.failure)
+        click.echo(f"{number:3} {'ok     ' if not failure else 'FAILED '} {finding.title}")
+        if failure:
+            click.echo(f"            {failure}")
             click.echo(f"            What to do: {finding.advice}.")
-    if not fault:
+    if not failure:
         click.echo("The command keeps the contract; now test the client: leave --doctor out.")
-    sys.exit(Exit.FAILED if fault else Exit.DONE)
+    sys.exit(Exit.FAILED if failure else Exit.DONE)

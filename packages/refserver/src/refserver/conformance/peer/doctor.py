@@ -34,10 +34,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What came of a step; an empty `fault` is all right."""
+    """What came of a step; an empty `failure` is all right."""
 
     title: str
-    fault: str = ""
+    failure: str = ""
     advice: str = ""
 
 
@@ -167,7 +167,7 @@ def examine(peer: Peer) -> Iterator[Finding]:
             continue
         try:
             step.look(peer)
-        except CaseFailed as fault:
-            yield Finding(step.title, str(fault), step.advice)
+        except CaseFailed as failure:
+            yield Finding(step.title, str(failure), step.advice)
             return
         yield Finding(step.title)

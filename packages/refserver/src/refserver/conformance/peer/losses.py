@@ -33,7 +33,7 @@ def told_to_resume(t: Peer, user: str = "ann", max_frame: int = 65_536) -> None:
 
 def loses(t: Peer) -> None:
     """End the server's stream: the client tells the loss."""
-    t.wire.half_close()
+    t.connection.half_close()
     t.tells_end("lost")
 
 
@@ -75,7 +75,7 @@ def sends_again(t: Peer, pong: Frame, *contents: bytes) -> Frame:
     Messages by their content, application events by their data. Gives the last one, which has
     no reply yet; the others get their Acks, for each may wait for the one before.
     """
-    t.settled()
+    t.expect_silence()
     t.send(pong)
     sent: list[Frame] = []
     for content in contents:
@@ -90,17 +90,17 @@ def sends_again(t: Peer, pong: Frame, *contents: bytes) -> Frame:
 
 def sends_no_more(t: Peer) -> None:
     """Nothing is sent again any more."""
-    frame = t.wire.next(t.soon())
+    frame = t.connection.next(t.soon())
     while frame is not None and frame.type == raw.PING:
-        t.wire.answer(frame)
-        frame = t.wire.next(t.soon())
+        t.connection.answer(frame)
+        frame = t.connection.next(t.soon())
     t.check(frame is None, "nothing more: the rest was accepted", "another request")
 
 
 def asks_for_nothing(t: Peer) -> None:
     """A Login or the end comes, and no request of a member, though a Ping gets its Pong."""
-    while (frame := t.wire.next(t.soon())) is not None:
+    while (frame := t.connection.next(t.soon())) is not None:
         if frame.type == raw.PING:
-            t.wire.answer(frame)
+            t.connection.answer(frame)
         is_right = frame.type in (raw.LOGIN, raw.PING)
         t.check(is_right, "a Login, or the end", "a request of a member")

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from .. import raw
+from ..attempt import Setting
 from ..interrupts import held
 from ..model import Direction
 from ..raw import Frame
 from ..segmentation import Segmentation
 from ..suite import CaseFailed, UsageError
-from ..talk import Setting
 from .lines import END, Line, differs, line_of, parsed, told
 from .process import Process, Program
 from .script import TICKET, Script
@@ -91,7 +91,7 @@ class Peer(Script):
         self.check(not differs(line, line_of(frame)), told(line_of(frame)), told(line))
         return True
 
-    def settled(self) -> None:
+    def expect_silence(self) -> None:
         """The client is there, and has sent and said nothing but what was awaited."""
         self.send(raw.ping(PROBE))
         self.answers(PROBE)
@@ -127,8 +127,8 @@ class Peer(Script):
         """Await this line; it may say more."""
         try:
             line = self._line_for(wanted["event"])
-        except CaseFailed as fault:
-            raise CaseFailed((f"on stdout: {told(wanted)}",), fault.actual) from fault
+        except CaseFailed as failure:
+            raise CaseFailed((f"on stdout: {told(wanted)}",), failure.actual) from failure
         self.check(not differs(line, wanted), f"on stdout: {told(wanted)}", told(line))
         return line
 
@@ -148,10 +148,10 @@ class Peer(Script):
         """
         self.send(*frames, *([raw.ping(PROBE)] if probe else []))
         deadline = self.deadline()
-        while not self.wire.ended:
-            frame = self.wire.next(deadline)
+        while not self.connection.ended:
+            frame = self.connection.next(deadline)
             is_probe = frame is not None and (frame.type, frame.seq) == (raw.PONG, PROBE)
-            if is_probe or (frame is None and not self.wire.ended):
+            if is_probe or (frame is None and not self.connection.ended):
                 raise self.fail("the client ends the connection", "it goes on")
         self.shows(*shows)
         self.ends("fault", code=code)
@@ -167,9 +167,11 @@ class Peer(Script):
         """Await that the client tells the end of its connection, closes it, and is done."""
         self.tells_end(*how, code=code)
         deadline = self.deadline()
-        while not self.wire.ended and self.wire.next(deadline) is not None:
+        while not self.connection.ended and self.connection.next(deadline) is not None:
             pass
-        self.check(bool(self.wire.ended), "the client closes the connection", "it keeps it open")
+        self.check(
+            bool(self.connection.ended), "the client closes the connection", "it keeps it open"
+        )
         again = f"it connected again after its end ({' or '.join(how)}); only a loss resumes"
         self.check(not self.comes_back(), "the client's command ends", again)
         status = self.process.exit_code(self.deadline())
@@ -190,8 +192,8 @@ class Peer(Script):
         wanted = tuple(f"the client tells its end: {each}{with_code}" for each in how)
         try:
             line = self._line_for(END)
-        except CaseFailed as fault:
-            raise CaseFailed(wanted, fault.actual) from fault
+        except CaseFailed as failure:
+            raise CaseFailed(wanted, failure.actual) from failure
         fits = line["event"] == END and line.get("how") in how
         # A client need not know a code for a server's fault; a wrong one it may not tell.
         if code and (line.get("code") or "explained" in how):

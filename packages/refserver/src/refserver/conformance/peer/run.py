@@ -12,10 +12,10 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ..attempt import Setting
 from ..model import Case, Report, Result
 from ..segmentation import Segmentation
-from ..suite import Attempt, CaseFailed, Plan, report_of
-from ..talk import Setting
+from ..suite import CaseFailed, Outcome, Plan, report_of
 from .peer import opened
 from .process import Process, Program
 
@@ -39,17 +39,17 @@ class ClientDriver:
     """What makes a running client of the words of its command."""
     heard: bool = False
 
-    def attempt(self, case: Case, segmentation: Segmentation) -> Attempt:
+    def attempt(self, case: Case, segmentation: Segmentation) -> Outcome:
         """Run the command once, against the case's server."""
         seed = f"{self.seed}/{case.id}/{segmentation}"
-        fault = None
+        failure = None
         with opened(self.setting, segmentation, seed, self.command, self.start) as peer:
             try:
                 case.script(peer)
             except CaseFailed as failed:
-                fault = failed
+                failure = failed
             self.heard = self.heard or bool(peer.process.said)
-        return Attempt(fault=fault, steps=peer.evidence)
+        return Outcome(failure=failure, steps=peer.evidence)
 
     def rerun(self, case: Case, segmentation: Segmentation) -> str:
         """The command line that runs only this."""

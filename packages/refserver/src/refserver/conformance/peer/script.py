@@ -3,7 +3,7 @@
 Rule: nothing here sleeps; what must come is awaited until a deadline. Who wrote the
 client, and where it runs, is no matter of these classes.
 
-Layer: above `talk`, below `peer`.
+Layer: above `attempt`, below `peer`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from random import Random
 
 from .. import raw
 from ..annotate import named, summary
+from ..attempt import Attempt, Connection, Setting
 from ..model import Direction
 from ..raw import Frame
 from ..segmentation import Segmentation
-from ..talk import Conn, Setting, Talk
 
-__all__ = ["HIGH_TICKET", "OTHER_TICKET", "PLACE", "TICKET", "Script", "Wire"]
+__all__ = ["HIGH_TICKET", "OTHER_TICKET", "PLACE", "TICKET", "Accepted", "Script"]
 
 PLACE = 40
 """`Welcome.position`: neither the first nor the last of anything."""
@@ -35,7 +35,7 @@ QUIET = 0.4
 """Seconds of silence, where silence itself is what is looked at."""
 
 
-class Wire(Conn):
+class Accepted(Connection):
     """The server's end of the client's connection."""
 
     def __init__(self, script: Script, who: str, sock: socket.socket) -> None:
@@ -50,7 +50,7 @@ class Wire(Conn):
         self._sock.close()
 
 
-class Script(Talk):
+class Script(Attempt):
     """A server that knows nothing but what it is told to do, and the next position."""
 
     def __init__(
@@ -62,17 +62,17 @@ class Script(Talk):
         self.address: tuple[str, int] = self.listener.getsockname()[:2]
         self.place = PLACE
         """The last position that was given."""
-        self._wires: list[Wire] = []
+        self._connections: list[Accepted] = []
 
     @property
-    def wire(self) -> Wire:
+    def connection(self) -> Accepted:
         """The client's newest connection."""
-        return self._wires[-1]
+        return self._connections[-1]
 
     def close(self) -> None:
         """End everything at once."""
-        for wire in self._wires:
-            wire.drop()
+        for connection in self._connections:
+            connection.drop()
         self.listener.close()
 
     def wait(self, deadline: float, fd: int, events: int) -> bool:
@@ -97,8 +97,8 @@ class Script(Talk):
 
     def accept(self) -> None:
         """Await a connection; from now on it is the one that is spoken on."""
-        patience = self.timeout if self._wires else max(START, self.timeout)
-        if not self.wait(time.monotonic() + patience, self.listener.fileno(), select.POLLIN):
+        timeout = self.timeout if self._connections else max(START, self.timeout)
+        if not self.wait(time.monotonic() + timeout, self.listener.fileno(), select.POLLIN):
             raise self.fail("the client connects", self.why_not("nobody came in time"))
         self._take_in()
 
@@ -110,7 +110,7 @@ class Script(Talk):
             if time.monotonic() > deadline:
                 break
             self._take_in()
-            self.wire.drop()
+            self.connection.drop()
             count += 1
         return count
 
@@ -118,9 +118,11 @@ class Script(Talk):
         sock, _ = self.listener.accept()
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        number = len(self._wires) + 1
-        self._wires.append(Wire(self, "client" if number == 1 else f"client {number}", sock))
-        self.step(self.wire.who, Direction.NOTE, note="connected")
+        number = len(self._connections) + 1
+        self._connections.append(
+            Accepted(self, "client" if number == 1 else f"client {number}", sock)
+        )
+        self.step(self.connection.who, Direction.NOTE, note="connected")
 
     def login(self) -> Frame:
         """Await a connection and the Login on it."""
@@ -187,11 +189,11 @@ class Script(Talk):
 
     def send(self, *frames: Frame | bytes) -> None:
         """Send, cut as the segmentation says."""
-        self.wire.send(*map(_bytes, frames))
+        self.connection.send(*map(_bytes, frames))
 
     def send_whole(self, *frames: Frame | bytes) -> None:
         """Send in one piece, whatever the segmentation."""
-        self.wire.send_piece(b"".join(map(_bytes, frames)))
+        self.connection.send_piece(b"".join(map(_bytes, frames)))
 
     def tell(self, *frames: Frame) -> None:
         """Send what the client is to hand on to its user."""
@@ -199,7 +201,7 @@ class Script(Talk):
 
     def finish(self) -> None:
         """End the server's stream."""
-        self.wire.half_close()
+        self.connection.half_close()
 
     # ------------------------------------------------------------- from the client
 
@@ -207,17 +209,17 @@ class Script(Talk):
         """Await a frame of one of these types; a Ping that is not awaited is answered."""
         deadline = self.deadline()
         while True:
-            frame = self.wire.next(deadline)
+            frame = self.connection.next(deadline)
             if frame is not None and frame.type in types:
                 return frame
             if frame is None or frame.type != raw.PING:
                 raise self.fail(f"a {named(types[0])} from the client", self._instead(frame))
-            self.wire.answer(frame)
+            self.connection.answer(frame)
 
     def _instead(self, frame: Frame | None) -> str:
         if frame is not None:
             return summary(frame.raw)
-        return self.why_not(self.wire.silence)
+        return self.why_not(self.connection.silence)
 
     def answers(self, seq: int) -> None:
         """Await the Pong to a Ping of the server's."""

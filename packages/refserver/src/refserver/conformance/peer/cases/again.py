@@ -164,9 +164,9 @@ def afresh(t: Peer) -> None:
     loses(t)
     login = t.login()
     t.tell(Frame(raw.error(login.seq, raw.HISTORY_GONE)))
-    seen = len(t.wire.seen)
+    seen = len(t.connection.seen)
     asks_for_nothing(t)
-    for frame in t.wire.seen[seen:]:
+    for frame in t.connection.seen[seen:]:
         if frame.type == raw.LOGIN:
             named = frame.number("ticket"), frame.number("position")
             t.check(named == (0, 0), "ticket 0 and position 0", "others")

@@ -77,7 +77,7 @@ def lost(t: Peer) -> None:
 def reset(t: Peer) -> None:
     t.welcome()
     t.tell(t.message("bob", "the last one"))
-    t.wire.reset()
+    t.connection.reset()
     t.ends("lost")
 
 

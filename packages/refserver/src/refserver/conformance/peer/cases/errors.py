@@ -22,7 +22,7 @@ def not_fatal(t: Peer) -> None:
     request = t.asked(128)
     t.tell(raw.Frame(raw.error(request.seq, raw.UNKNOWN_TYPE, "no such type here")))
     t.tell(t.message("bob", "still there?"))
-    t.settled()
+    t.expect_silence()
 
 
 @section.case(
@@ -37,7 +37,7 @@ def fatal_code_as_reply(t: Peer) -> None:
     t.order("say hello")
     request = t.asked(raw.MESSAGE)
     t.tell(raw.Frame(raw.error(request.seq, raw.INTERNAL)), t.message("bob", "still there?"))
-    t.settled()
+    t.expect_silence()
 
 
 @section.case(
@@ -53,7 +53,7 @@ def unknown_code(t: Peer) -> None:
     t.order("say hello")
     request = t.asked(raw.MESSAGE)
     t.tell(raw.Frame(raw.error(request.seq, 4711, "of a later version")))
-    t.settled()
+    t.expect_silence()
 
 
 @section.case(
@@ -112,4 +112,4 @@ def ping_refused(t: Peer) -> None:
     t.order("ping")
     request = t.asked(raw.PING)
     t.tell(raw.Frame(raw.error(request.seq, raw.UNKNOWN_TYPE)), t.message("bob", "still there?"))
-    t.settled()
+    t.expect_silence()

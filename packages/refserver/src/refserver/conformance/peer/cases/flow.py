@@ -47,10 +47,14 @@ def same_number(t: Peer) -> None:
 )
 def short_silence(t: Peer) -> None:
     t.welcome(heartbeat=1)
-    frame = t.wire.next(t.soon())
+    frame = t.connection.next(t.soon())
     is_ping = frame is None or frame.type == raw.PING
-    t.check(is_ping and not t.wire.ended, "silence, or a Ping", t.wire.ended or "another frame")
+    t.check(
+        is_ping and not t.connection.ended,
+        "silence, or a Ping",
+        t.connection.ended or "another frame",
+    )
     if frame is not None:
-        t.wire.answer(frame)
+        t.connection.answer(frame)
     t.tell(t.message("bob", "good morning"))
-    t.settled()
+    t.expect_silence()

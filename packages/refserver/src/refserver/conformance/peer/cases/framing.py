@@ -114,5 +114,5 @@ def good_before_bad(t: Peer) -> None:
 )
 def bad_before_good(t: Peer) -> None:
     t.welcome()
-    fault = raw.frame(raw.JOINED, t.place + 1, raw.short("cat"), reserved=1)
-    t.refuses(raw.MALFORMED, fault, t.message("bob", "behind it"))
+    malformed = raw.frame(raw.JOINED, t.place + 1, raw.short("cat"), reserved=1)
+    t.refuses(raw.MALFORMED, malformed, t.message("bob", "behind it"))

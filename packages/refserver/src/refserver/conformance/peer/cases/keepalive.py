@@ -60,7 +60,7 @@ def own_numbers(t: Peer) -> None:
     t.send(raw.ping(request.seq))
     t.answers(request.seq)
     t.tell(t.ack(request))
-    t.settled()
+    t.expect_silence()
 
 
 @section.case(
@@ -73,13 +73,17 @@ def own_numbers(t: Peer) -> None:
 )
 def silence(t: Peer) -> None:
     t.welcome(heartbeat=0)
-    frame = t.wire.next(t.soon())
+    frame = t.connection.next(t.soon())
     is_ping = frame is None or frame.type == raw.PING
-    t.check(is_ping and not t.wire.ended, "silence, or a Ping", t.wire.ended or "another frame")
+    t.check(
+        is_ping and not t.connection.ended,
+        "silence, or a Ping",
+        t.connection.ended or "another frame",
+    )
     if frame is not None:
-        t.wire.answer(frame)
+        t.connection.answer(frame)
     t.tell(t.message("bob", "good morning"))
-    t.settled()
+    t.expect_silence()
 
 
 @section.case(

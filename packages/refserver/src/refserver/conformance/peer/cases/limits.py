@@ -123,10 +123,10 @@ def _sends_at_most(t: Peer, limit: int) -> None:
     text = "x" * (limit - 12)  # one more than fits behind an empty sender
     t.order(f"say {text}")
     t.send(raw.ping(PROBE))
-    frame = t.wire.next(t.soon())
+    frame = t.connection.next(t.soon())
     while frame is not None and frame.type == raw.PING:
-        t.wire.answer(frame)
-        frame = t.wire.next(t.soon())
+        t.connection.answer(frame)
+        frame = t.connection.next(t.soon())
     # It may split or refuse what it cannot send, or end; it may not send it.
     too_long = frame is not None and frame.length > limit
     t.check(not too_long, f"no length above {limit}", f"length {frame.length if frame else 0}")

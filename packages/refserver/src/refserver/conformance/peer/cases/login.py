@@ -62,7 +62,7 @@ def refused_login(t: Peer) -> None:
     login = t.login()
     t.tell(raw.Frame(raw.error(login.seq, raw.USER_TAKEN, "somebody has this name")))
     # It may try another name: that Login gets no reply.
-    frame = t.wire.next(t.soon())
+    frame = t.connection.next(t.soon())
     known = frame is None or frame.type in (raw.LOGIN, raw.PING)
     t.check(known, "another Login, or the end", "a request of a member")
     t.finish()

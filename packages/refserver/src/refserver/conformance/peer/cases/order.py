@@ -20,7 +20,7 @@ def _two_requests(t: Peer, first: int, second: int) -> list[Frame]:
     t.welcome()
     t.tell(*(t.message(KIT, orders[type]) for type in (first, second)))
     requests = [t.asked(first)]
-    frame = t.wire.next(t.soon())  # the second may wait for the reply to the first
+    frame = t.connection.next(t.soon())  # the second may wait for the reply to the first
     return requests if frame is None else [*requests, frame]
 
 
@@ -175,4 +175,4 @@ def logout_refused(t: Peer) -> None:
     t.welcome()
     t.order("logout")
     t.tell(Frame(raw.error(t.asked(raw.LOGOUT).seq, raw.INTERNAL)), t.message("bob", "still here"))
-    t.settled()
+    t.expect_silence()

@@ -88,7 +88,7 @@ def nothing_after_logout(t: Peer) -> None:
     t.tell(*orders)
     logout = t.asked(raw.LOGOUT)
     t.check(not logout.body, "a Logout without a body", f"{len(logout.body)} bytes")
-    t.settled()
+    t.expect_silence()
 
 
 @section.case(

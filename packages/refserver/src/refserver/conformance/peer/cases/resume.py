@@ -76,7 +76,7 @@ def asks_for_the_end(t: Peer) -> None:
     let_in_again(t)
     comes_in_again(t)  # as a connection of hers did that was lost before its Welcome
     comes_in_again(t)
-    t.settled()
+    t.expect_silence()
 
 
 @section.case(

@@ -24,11 +24,11 @@ from tests.support.server import Running, running
 from eventcodec import Ack, ApplicationEvent, Error, Logout, Message, Ping, Welcome, encode
 from refserver.characters import escape
 from refserver.cli import main
-from refserver.client import commands as pokers
+from refserver.client import commands as client_commands
 from refserver.server.auth import new_token
 
 
-def poke(*words: str, **environment: str) -> Any:
+def invoke(*words: str, **environment: str) -> Any:
     return CliRunner().invoke(main, words, env=environment)
 
 
@@ -99,7 +99,7 @@ def tailing(server: Running, *options: str) -> Iterator[subprocess.Popen[str]]:
 
 def test_each_text_is_a_message_and_each_ack_a_line(server: Running) -> None:
     with member(server.port, "bob") as bob:
-        done = poke("send", at(server), "--as", "ann", "hello", "Grüße")
+        done = invoke("send", at(server), "--as", "ann", "hello", "Grüße")
 
         one, two = said(bob, 2)
 
@@ -111,7 +111,7 @@ def test_each_text_is_a_message_and_each_ack_a_line(server: Running) -> None:
 
 def test_without_a_name_the_server_chooses_and_one_is_told(server: Running) -> None:
     with member(server.port, "bob") as bob:
-        done = poke("send", at(server), "hello")
+        done = invoke("send", at(server), "hello")
 
         (message,) = said(bob, 1)
 
@@ -166,7 +166,7 @@ def test_events_as_json_lines_get_their_replies_as_json_lines(
         '{"event": "Message", "content": "no line end behind it"}'
     )
     with member(server.port, "bob") as bob:
-        done = poke("send", at(server), "--as", "ann", "--json", str(file))
+        done = invoke("send", at(server), "--as", "ann", "--json", str(file))
 
         event, _ = said(bob, 2)
 
@@ -197,16 +197,16 @@ def test_lines_on_a_pipe_are_sent_as_they_come(server: Running) -> None:
 
 
 def test_many_more_than_may_be_under_way_all_arrive_in_order(server: Running) -> None:
-    texts = [f"number {n}" for n in range(3 * pokers.IN_FLIGHT)]
+    texts = [f"number {n}" for n in range(3 * client_commands.IN_FLIGHT)]
     with member(server.port, "bob") as bob:
-        assert poke("send", at(server), *texts).exit_code == 0
+        assert invoke("send", at(server), *texts).exit_code == 0
 
         assert [getattr(each, "content", "") for each in said(bob, len(texts))] == texts
 
 
 def test_who_does_not_wait_has_sent_all_the_same(server: Running) -> None:
     with member(server.port, "bob") as bob:
-        done = poke("send", at(server), "--wait", "none", "hello")
+        done = invoke("send", at(server), "--wait", "none", "hello")
 
         (message,) = said(bob, 1)
 
@@ -233,14 +233,14 @@ def test_a_line_that_is_no_event_to_send_is_told_with_its_number(
     file = tmp_path / "events.jsonl"
     file.write_text('{"event": "Ping"}\n' + line, errors="surrogateescape")
 
-    done = poke("send", at(server), "--json", str(file))
+    done = invoke("send", at(server), "--json", str(file))
 
     assert done.exit_code == 1
     assert complaint in done.stderr.splitlines()[-1]
 
 
 def test_bytes_are_sent_as_they_are_and_every_frame_back_is_told(server: Running) -> None:
-    done = poke("send", at(server), "--raw", (encode(Ping(seq=7)) + bytes(4)).hex(" "))
+    done = invoke("send", at(server), "--raw", (encode(Ping(seq=7)) + bytes(4)).hex(" "))
 
     assert done.exit_code == 1
     assert "the server ended the connection: MALFORMED" in done.stderr
@@ -260,14 +260,14 @@ def test_bytes_are_sent_as_they_are_and_every_frame_back_is_told(server: Running
 def test_bytes_without_a_good_answer_fail_the_command(
     server: Running, frames: bytes, code: int, complaint: str
 ) -> None:
-    done = poke("send", at(server), "--raw", frames.hex())
+    done = invoke("send", at(server), "--raw", frames.hex())
 
     assert done.exit_code == code
     assert complaint in done.stderr and done.stderr.count("\n") == code
 
 
 def test_a_name_puts_a_login_before_the_bytes_and_shows_no_ticket(server: Running) -> None:
-    done = poke("send", at(server), "--as", "ann", "--raw", encode(Logout(seq=2)).hex())
+    done = invoke("send", at(server), "--as", "ann", "--raw", encode(Logout(seq=2)).hex())
 
     welcome, ack = [json.loads(line) for line in done.stdout.splitlines()]
     assert (welcome["user"], welcome["ticket"]) == ("ann", "(8 bytes hidden)")
@@ -278,7 +278,7 @@ def test_a_name_puts_a_login_before_the_bytes_and_shows_no_ticket(server: Runnin
 def test_what_refused_a_login_is_told_escaped() -> None:
     hostile = Error(seq=1, code=13, text="\x1b[2J\u202etaken")
     with answering(encode(hostile)) as port:
-        done = poke("send", f"localhost:{port}", "--as", "ann", "hello")
+        done = invoke("send", f"localhost:{port}", "--as", "ann", "hello")
 
     assert done.exit_code == 1
     assert "USER_TAKEN, \\x1b[2J\\u202etaken" in done.stderr
@@ -288,7 +288,7 @@ def test_a_refused_message_fails_the_command() -> None:
     no = encode(Error(seq=2, code=4711, text="not today"))
     bye = encode(Ack(seq=3))
     with answering(encode(a_welcome()), no, bye) as port:
-        done = poke("send", f"localhost:{port}", "hello", "--timeout", "5")
+        done = invoke("send", f"localhost:{port}", "hello", "--timeout", "5")
 
     assert done.exit_code == 1
     assert "refused: code 4711, not today" in done.stderr
@@ -309,7 +309,7 @@ def a_welcome() -> Welcome:
 )
 def test_an_end_that_is_not_clean_fails_the_command(answer: bytes, complaint: str) -> None:
     with answering(answer) as port:
-        done = poke("send", f"localhost:{port}", "--as", "ann", "hello")
+        done = invoke("send", f"localhost:{port}", "--as", "ann", "hello")
 
     assert done.exit_code == 1
     assert complaint in done.stderr and done.stderr.count("\n") == 1
@@ -326,7 +326,7 @@ def test_an_end_that_is_not_clean_fails_the_command(answer: bytes, complaint: st
 def test_a_silent_server_is_left_after_the_timeout(words: list[str], complaint: str) -> None:
     with silent() as port:
         words = [word.replace("{at}", f"localhost:{port}") for word in words]
-        done = poke(*words, "--timeout", "0.05")
+        done = invoke(*words, "--timeout", "0.05")
 
     assert done.exit_code == 1
     assert complaint in done.stderr
@@ -334,7 +334,7 @@ def test_a_silent_server_is_left_after_the_timeout(words: list[str], complaint: 
 
 def test_a_reply_that_never_comes_is_told() -> None:
     with answering(encode(a_welcome()), ending=False) as port:
-        done = poke("send", f"localhost:{port}", "hello", "--timeout", "0.2")
+        done = invoke("send", f"localhost:{port}", "hello", "--timeout", "0.2")
 
     assert done.exit_code == 1
     assert "no reply within 0.2 s" in done.stderr
@@ -363,7 +363,7 @@ def test_facts_of_others_move_no_deadline(words: str, complaint: str) -> None:
         thread.start()
         at = f"localhost:{listener.getsockname()[1]}"
 
-        done = poke("send", at, *words.split(), "--timeout", "0.2")
+        done = invoke("send", at, *words.split(), "--timeout", "0.2")
 
         thread.join()
     assert (done.exit_code, complaint in done.stderr) == (1, True), done.stderr
@@ -375,7 +375,7 @@ def test_nobody_there_is_4(command: str) -> None:
         port = listener.getsockname()[1]
     words = ["hello"] if command == "send" else []
 
-    done = poke(command, f"127.0.0.1:{port}", *words)
+    done = invoke(command, f"127.0.0.1:{port}", *words)
 
     assert done.exit_code == 4
     assert "cannot connect" in done.stderr and done.stderr.count("\n") == 1
@@ -408,7 +408,7 @@ def test_nobody_there_is_4(command: str) -> None:
     ],
 )
 def test_what_makes_no_sense_is_2_and_one_line(words: list[str], complaint: str) -> None:
-    done = poke(*words)
+    done = invoke(*words)
 
     assert (done.exit_code, done.stdout) == (2, "")
     assert complaint in done.stderr and done.stderr.count("\n") == 1
@@ -423,7 +423,7 @@ def test_a_file_that_holds_no_credential_is_2(
 ) -> None:
     (tmp_path / "credential").write_bytes(credential)
 
-    done = poke("send", "localhost", "hello", "--credential-file", str(tmp_path / "credential"))
+    done = invoke("send", "localhost", "hello", "--credential-file", str(tmp_path / "credential"))
 
     assert done.exit_code == 2
     assert complaint in done.stderr and done.stderr.count("\n") == 1
@@ -441,9 +441,9 @@ def test_a_credential_comes_from_the_environment_or_a_file(tmp_path: Path) -> No
     with running(tmp_path, "--tokens", str(tokens)) as server:
         words = ["send", at(server), "--as", "ann", "hello"]
 
-        without = poke(*words)
-        from_environment = poke(*words, REFSERVER_CREDENTIAL=secret)
-        from_file = poke(*words, "--credential-file", str(file))
+        without = invoke(*words)
+        from_environment = invoke(*words, REFSERVER_CREDENTIAL=secret)
+        from_file = invoke(*words, "--credential-file", str(file))
 
     assert without.exit_code == 1 and "UNAUTHORIZED" in without.stderr
     assert (from_environment.exit_code, from_file.exit_code) == (0, 0)
@@ -455,7 +455,7 @@ def test_a_credential_goes_to_another_machine_over_tls_only(
 ) -> None:
     monkeypatch.setattr(socket.socket, "getpeername", lambda self: ("192.0.2.1", 3000))
 
-    done = poke("send", at(server), "hello", REFSERVER_CREDENTIAL="sesame")
+    done = invoke("send", at(server), "hello", REFSERVER_CREDENTIAL="sesame")
 
     assert done.exit_code == 2
     assert "over TLS only" in done.stderr and "sesame" not in done.stderr
@@ -465,16 +465,16 @@ def test_tls_is_spoken_and_checked(tmp_path: Path, authority: Authority) -> None
     certificate = str(authority.issue())
     options = ["--tls-cert", certificate, "--tls-key", certificate]
     with running(tmp_path, *options) as server:
-        trusted = poke("send", at(server), "hello", "--ca", str(authority.file))
-        stranger = poke("send", at(server), "hello", "--tls")
-        without = poke("send", at(server), "hello")
+        trusted = invoke("send", at(server), "hello", "--ca", str(authority.file))
+        stranger = invoke("send", at(server), "hello", "--tls")
+        without = invoke("send", at(server), "hello")
         raw = ["--raw", encode(Ping(seq=7)).hex(), "--timeout", "1"]
-        poked = poke("send", at(server), *raw, "--ca", str(authority.file))
+        done = invoke("send", at(server), *raw, "--ca", str(authority.file))
 
     assert (trusted.exit_code, stranger.exit_code) == (0, 4)
     assert "no TLS with localhost" in stranger.stderr
     assert (without.exit_code, "may speak TLS: --tls" in without.stderr) == (1, True)
-    assert '"Pong"' in poked.stdout
+    assert '"Pong"' in done.stdout
 
 
 # ---------------------------------------------------------------- tail
@@ -482,7 +482,7 @@ def test_tls_is_spoken_and_checked(tmp_path: Path, authority: Authority) -> None
 
 def test_a_room_is_told_line_by_line(server: Running) -> None:
     with tailing(server, "--as", "bob", "-n", "4") as tail:
-        poke("send", at(server), "--as", "ann", "hello\x1b[2J")
+        invoke("send", at(server), "--as", "ann", "hello\x1b[2J")
         out, err = tail.communicate(timeout=PATIENCE)
 
     lines = [line.partition(" ")[2] for line in out.splitlines()]
@@ -492,7 +492,7 @@ def test_a_room_is_told_line_by_line(server: Running) -> None:
 
 def test_a_room_is_told_as_json(server: Running) -> None:
     with tailing(server, "--json", "-n", "3") as tail:
-        poke("send", at(server), "--as", "ann", "zoë\x9b")
+        invoke("send", at(server), "--as", "ann", "zoë\x9b")
         out, _ = tail.communicate(timeout=PATIENCE)
 
     assert out.isascii()
@@ -519,7 +519,7 @@ def test_a_line_may_have_a_form_of_ones_own(server: Running) -> None:
 
 def test_only_the_kinds_that_are_asked_for_are_told(server: Running) -> None:
     with tailing(server, "--only", "message", "--only", "left", "-n", "3") as tail:
-        poke("send", at(server), "--as", "ann", "hello")
+        invoke("send", at(server), "--as", "ann", "hello")
         out, _ = tail.communicate(timeout=PATIENCE)
 
     lines = [line.partition(" ")[2] for line in out.splitlines()]
@@ -552,7 +552,7 @@ def test_the_end_of_the_server_ends_it_with_1(tmp_path: Path) -> None:
 def test_a_server_that_falls_silent_is_asked_and_then_left() -> None:
     welcome = Welcome(seq=1, user="ann", ticket=9, position=0, max_frame=4096, heartbeat=1)
     with answering(encode(welcome), ending=False) as port:
-        done = poke("tail", f"localhost:{port}")
+        done = invoke("tail", f"localhost:{port}")
 
     assert done.exit_code == 1
     assert "silent for 2 s" in done.stderr
@@ -561,7 +561,7 @@ def test_a_server_that_falls_silent_is_asked_and_then_left() -> None:
 def test_an_unknown_type_is_told_as_such() -> None:
     news = bytes.fromhex("0000000e 010b0000 0000000000000001 cafe")
     with answering(encode(a_welcome()) + news) as port:
-        done = poke("tail", f"localhost:{port}", "-n", "1")
+        done = invoke("tail", f"localhost:{port}", "-n", "1")
 
     assert "unknown type 0x0B cafe" in done.stdout
 

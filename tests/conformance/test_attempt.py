@@ -11,13 +11,13 @@ from random import Random
 
 import pytest
 
+from refserver.conformance import attempt as module
 from refserver.conformance import expect as e
 from refserver.conformance import raw
-from refserver.conformance import talk as module
+from refserver.conformance.attempt import Attempt, Connection, Setting
 from refserver.conformance.model import Direction
 from refserver.conformance.segmentation import Segmentation
 from refserver.conformance.suite import CaseFailed
-from refserver.conformance.talk import Conn, Setting, Talk
 
 MUCH = raw.ping(1) * (1 << 20)
 """More than the sockets of a connection hold."""
@@ -29,16 +29,16 @@ def listener() -> Iterator[socket.socket]:
         yield sock
 
 
-def talk_to(listener: socket.socket, timeout: float = 20.0) -> Talk:
+def attempt_at(listener: socket.socket, timeout: float = 20.0) -> Attempt:
     setting = Setting(address=listener.getsockname()[:2], timeout=timeout, capabilities=frozenset())
-    return Talk(setting, Segmentation.WHOLE, Random(7), "t")
+    return Attempt(setting, Segmentation.WHOLE, Random(7), "t")
 
 
 def test_what_a_server_said_before_it_closed_is_read_by_one_who_still_writes(
     listener: socket.socket,
 ) -> None:
-    talk = talk_to(listener)
-    conn = talk.connect()
+    attempt = attempt_at(listener)
+    conn = attempt.connect()
     server, _ = listener.accept()
     with server:
         server.sendall(raw.error(0, raw.TIMEOUT))
@@ -46,33 +46,33 @@ def test_what_a_server_said_before_it_closed_is_read_by_one_who_still_writes(
     conn.send(MUCH)
 
     conn.ends(raw.TIMEOUT)
-    talk.close()
+    attempt.close()
 
 
 def test_who_takes_nothing_of_what_is_sent_fails(listener: socket.socket) -> None:
-    talk = talk_to(listener, timeout=0.05)
-    conn = talk.connect()
+    attempt = attempt_at(listener, timeout=0.05)
+    conn = attempt.connect()
     server, _ = listener.accept()
 
     with server, pytest.raises(CaseFailed) as caught:
         conn.send(MUCH)
 
     assert caught.value.expected == ("what is sent is taken",)
-    talk.close()
+    attempt.close()
 
 
 def test_bytes_can_be_what_came_instead(listener: socket.socket) -> None:
-    talk = talk_to(listener)
+    attempt = attempt_at(listener)
 
     with pytest.raises(CaseFailed) as caught:
-        talk.check(False, "the name ann", b"b\xf6b")
+        attempt.check(False, "the name ann", b"b\xf6b")
 
     assert caught.value.actual == r"b'b\xf6b'"
 
 
 def test_a_reset_that_only_the_writer_notices_is_no_end_in_stages(listener: socket.socket) -> None:
-    talk = talk_to(listener)
-    conn = talk.connect()
+    attempt = attempt_at(listener)
+    conn = attempt.connect()
     server, _ = listener.accept()
     server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     server.close()
@@ -82,12 +82,12 @@ def test_a_reset_that_only_the_writer_notices_is_no_end_in_stages(listener: sock
         conn.ends_unbroken()
 
     assert caught.value.expected == ("no reset",)
-    talk.close()
+    attempt.close()
 
 
 def test_each_acceptable_outcome_is_told_by_itself(listener: socket.socket) -> None:
-    talk = talk_to(listener)
-    conn = talk.connect()
+    attempt = attempt_at(listener)
+    conn = attempt.connect()
     server, _ = listener.accept()
     with server:
         server.sendall(raw.pong(1))
@@ -97,15 +97,15 @@ def test_each_acceptable_outcome_is_told_by_itself(listener: socket.socket) -> N
 
     wanted = ("Welcome seq 1", "Error BAD_USER seq 1", "the end of the stream")
     assert caught.value.expected == wanted
-    talk.close()
+    attempt.close()
 
 
 ZEROS = bytes(4)
 
 
 def test_good_frames_before_what_is_none_are_given_first(listener: socket.socket) -> None:
-    talk = talk_to(listener)
-    conn = talk.connect()
+    attempt = attempt_at(listener)
+    conn = attempt.connect()
     server, _ = listener.accept()
     with server:
         server.sendall(raw.pong(1) + ZEROS)
@@ -114,23 +114,23 @@ def test_good_frames_before_what_is_none_are_given_first(listener: socket.socket
 
     with pytest.raises(CaseFailed, match="a length of 0"):
         conn.expect(e.END)
-    talk.close()
+    attempt.close()
 
 
 def test_what_comes_while_a_case_closes_is_judged_and_is_evidence(
     listener: socket.socket,
 ) -> None:
-    talk = talk_to(listener)
-    talk.connect()
+    attempt = attempt_at(listener)
+    attempt.connect()
     server, _ = listener.accept()
     with server:
         server.sendall(ZEROS)
 
-    talk.close()
+    attempt.close()
 
     with pytest.raises(CaseFailed, match="frames, and nothing else"):
-        talk.judge_streams()
-    assert talk.evidence[-2].data == ZEROS
+        attempt.validate_streams()
+    assert attempt.evidence[-2].data == ZEROS
 
 
 def flooding(server: socket.socket, data: bytes) -> threading.Thread:
@@ -156,50 +156,50 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
-@pytest.mark.parametrize("way", [Conn.login, Conn.settle, lambda conn: conn.send(MUCH)])
+@pytest.mark.parametrize("way", [Connection.login, Connection.sync, lambda conn: conn.send(MUCH)])
 def test_no_flood_keeps_the_kit(
     listener: socket.socket,
     flood: bytes,
-    way: Callable[[Conn], object],
+    way: Callable[[Connection], object],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "MOST_FRAMES", 20_000)
-    talk = talk_to(listener, timeout=0.05)
-    conn = talk.connect()
+    attempt = attempt_at(listener, timeout=0.05)
+    conn = attempt.connect()
     server, _ = listener.accept()
     thread = flooding(server, flood)
 
     with pytest.raises(CaseFailed):
         way(conn)
 
-    talk.close()
+    attempt.close()
     thread.join()
 
 
 def test_a_server_that_always_says_something_ends_no_attempt_too_late(
     listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    talk = talk_to(listener)
-    conn = talk.connect()
+    attempt = attempt_at(listener)
+    conn = attempt.connect()
     server, _ = listener.accept()
     with server:
         server.sendall(raw.pong(1) * 1000)
-        monkeypatch.setattr(talk, "_last", 0.0)
+        monkeypatch.setattr(attempt, "_last", 0.0)
 
         with pytest.raises(CaseFailed, match="the case comes to its end"):
             conn.to_the_end()
-    talk.close()
+    attempt.close()
 
 
 def test_of_very_many_steps_the_first_and_the_last_are_kept(listener: socket.socket) -> None:
-    talk = talk_to(listener)
+    attempt = attempt_at(listener)
 
     for number in range(5000):
-        talk.step("ann", Direction.NOTE, note=str(number))
+        attempt.step("ann", Direction.NOTE, note=str(number))
 
-    notes = [step.note for step in talk.evidence]
+    notes = [step.note for step in attempt.evidence]
     assert notes == [*map(str, range(40)), "4800 steps left out", *map(str, range(4840, 5000))]
-    assert len(talk.steps) < 1000
+    assert len(attempt.steps) < 1000
 
 
 @pytest.mark.parametrize(
@@ -209,8 +209,8 @@ def test_of_very_many_steps_the_first_and_the_last_are_kept(listener: socket.soc
 def test_the_answer_of_another_protocol_is_named(
     listener: socket.socket, answer: bytes, name: str
 ) -> None:
-    talk = talk_to(listener)
-    conn = talk.connect()
+    attempt = attempt_at(listener)
+    conn = attempt.connect()
     server, _ = listener.accept()
     with server:
         server.sendall(answer)
@@ -220,4 +220,4 @@ def test_the_answer_of_another_protocol_is_named(
 
     _, _, perhaps = caught.value.actual.partition("; perhaps: ")
     assert name in perhaps
-    talk.close()
+    attempt.close()

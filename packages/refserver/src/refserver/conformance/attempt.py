@@ -32,7 +32,7 @@ from .raw import Frame
 from .segmentation import Segmentation
 from .suite import CaseFailed, NotReached, Unsupported
 
-__all__ = ["HALF_CLOSED", "RESET", "Conn", "Identity", "Setting", "Talk"]
+__all__ = ["HALF_CLOSED", "RESET", "Attempt", "Connection", "Identity", "Setting"]
 
 T = TypeVar("T")
 HALF_CLOSED, RESET = "shut down the sending side", "reset the connection"
@@ -79,7 +79,7 @@ class Setting:
     """What is looked at once in a run, by who looks at it, and the evidence."""
 
 
-class Talk:
+class Attempt:
     """One attempt of a case: its connections, its names, its clock, its evidence."""
 
     def __init__(
@@ -92,7 +92,7 @@ class Talk:
         self.secrets: set[bytes] = {i.credential for i in setting.identities if i.credential}
         self._token = token
         self._names: dict[str, Identity] = {}
-        self._conns: list[Conn] = []
+        self._conns: list[Connection] = []
         self._left_out = 0
         self._start = time.monotonic()
         self._last = self._start + max(ATTEMPT, 60 * setting.timeout)
@@ -128,7 +128,7 @@ class Talk:
         """A content that is this attempt's own."""
         return f"{text} {self._token}"
 
-    def once(self, look: Callable[[Talk], T]) -> T:
+    def once(self, look: Callable[[Attempt], T]) -> T:
         """What `look` gives: the first attempt of a run that asks looks, the others recall it."""
         if look not in self.setting.seen:
             self.setting.seen[look] = look(self), list(self.steps), self._left_out
@@ -139,7 +139,7 @@ class Talk:
 
     # ------------------------------------------------------------- connections
 
-    def connect(self, who: str = "ann", *, receive_buffer: int = 0) -> Conn:
+    def connect(self, who: str = "ann", *, receive_buffer: int = 0) -> Connection:
         """A connection, not logged in. Raises NotReached."""
         sock = socket.socket(_family(self.setting.address), socket.SOCK_STREAM)
         if receive_buffer:
@@ -153,28 +153,28 @@ class Talk:
             raise NotReached(f"cannot connect: {error.strerror or error}") from error
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        conn = Conn(self, who, sock)
+        conn = Connection(self, who, sock)
         self._conns.append(conn)
         self.step(who, Direction.NOTE, note="connected")
         return conn
 
-    def member(self, who: str = "ann", *, receive_buffer: int = 0) -> Conn:
+    def member(self, who: str = "ann", *, receive_buffer: int = 0) -> Connection:
         """A connection that is logged in afresh."""
         conn = self.connect(who, receive_buffer=receive_buffer)
         conn.login()
         return conn
 
-    def members(self, *names: str) -> list[Conn]:
+    def members(self, *names: str) -> list[Connection]:
         return [self.member(name) for name in names]
 
-    def canary(self) -> None:
+    def liveness_check(self) -> None:
         """A new connection is served as if nothing had been. Raises CaseFailed."""
         expected = ("a new connection is served as before",)
-        conn = self.connect("canary")
+        conn = self.connect("liveness-check")
         try:
             conn.login()
-        except CaseFailed as fault:
-            raise CaseFailed(expected, fault.actual) from fault
+        except CaseFailed as failure:
+            raise CaseFailed(expected, failure.actual) from failure
 
     def close(self) -> None:
         """End all connections, and wait a little until the server has ended them too."""
@@ -184,10 +184,10 @@ class Talk:
         for conn in self._conns:
             conn.close(deadline)
 
-    def judge_streams(self) -> None:
+    def validate_streams(self) -> None:
         """All that came on each connection was frames, to its end. Raises CaseFailed."""
         for conn in self._conns:
-            conn.judge_stream()
+            conn.validate_stream()
 
     # ------------------------------------------------------------- evidence
 
@@ -249,11 +249,11 @@ class Talk:
             raise CaseFailed(any_of, actual if isinstance(actual, str) else ascii(actual))
 
 
-class Conn:
+class Connection:
     """One connection of a case. `seen` is all that came, in order, strangers' facts too."""
 
-    def __init__(self, talk: Talk, who: str, sock: socket.socket) -> None:
-        self.talk = talk
+    def __init__(self, attempt: Attempt, who: str, sock: socket.socket) -> None:
+        self.attempt = attempt
         self.who = who
         self.seen: list[Frame] = []
         self.ended = ""
@@ -264,7 +264,7 @@ class Conn:
         """What went wrong where the connection was reset, in reading or in writing."""
         self.welcome: Frame | None = None
         self._sock = sock
-        self.fault = ""
+        self.failure = ""
         """What came that is no frame, or far too much; nothing is read into frames after it."""
         self._buffer = bytearray()
         self._frames: deque[Frame] = deque()
@@ -280,7 +280,7 @@ class Conn:
 
     @property
     def user(self) -> str:
-        return self.talk.name(self.who)
+        return self.attempt.name(self.who)
 
     def seq(self) -> int:
         """The next number of a request."""
@@ -291,7 +291,7 @@ class Conn:
         """Send, cut as the segmentation says."""
         data = b"".join(frames)
         self._note(data)
-        for piece in self.talk.segmentation.cut(data, self.talk.rng):
+        for piece in self.attempt.segmentation.cut(data, self.attempt.rng):
             self._write(piece)
 
     def send_piece(self, data: bytes) -> None:
@@ -300,24 +300,24 @@ class Conn:
         self._write(data)
 
     def _note(self, data: bytes) -> None:
-        self.talk.step(self.who, Direction.SENT, data, summaries(data, self._begun), self._begun)
+        self.attempt.step(self.who, Direction.SENT, data, summaries(data, self._begun), self._begun)
         self._begun = self._begun.after(data)
 
     def _write(self, data: bytes) -> None:
-        left = self.write_some(data, self.talk.timeout)
+        left = self.write_some(data, self.attempt.timeout)
         # The peer may have closed meanwhile, and what it said before is still to be read.
         now = time.monotonic()
         while left and not self.ended and self._wait(now, select.POLLIN) and self._read(now):
             pass
         if left and not self.ended:
-            raise self.talk.fail("what is sent is taken", f"{left} bytes not taken")
+            raise self.attempt.fail("what is sent is taken", f"{left} bytes not taken")
 
     def write_some(self, data: bytes, timeout: float, *, reading: bool = True) -> int:
         """Write, reading meanwhile; gives how many bytes were not taken for so long."""
         view = memoryview(data)
         deadline = time.monotonic() + timeout
         while view:
-            self.talk.go_on()
+            self.attempt.go_on()
             try:
                 sent = self._sock.send(view)
             except NOT_NOW:
@@ -329,7 +329,7 @@ class Conn:
             except OSError as error:
                 # The server ended the connection while we wrote: what it said is still to read.
                 self.broken = f"sending: {error.strerror}"
-                self.talk.step(self.who, Direction.NOTE, note=self.broken)
+                self.attempt.step(self.who, Direction.NOTE, note=self.broken)
                 break
             view = view[sent:]
             deadline = time.monotonic() + timeout
@@ -339,19 +339,19 @@ class Conn:
         """End one's own stream; nothing is answered from now on. Raises Unsupported over TLS."""
         self.answers = False
         if not quietly:
-            if self.talk.setting.wrap is not None:
+            if self.attempt.setting.wrap is not None:
                 raise Unsupported("needs half-closed connections, which TLS does not have")
-            self.talk.step(self.who, Direction.NOTE, note=HALF_CLOSED)
+            self.attempt.step(self.who, Direction.NOTE, note=HALF_CLOSED)
         try:
             # An SSLSocket's own would give up TLS, and what comes could not be read any more.
             socket.socket.shutdown(self._sock, socket.SHUT_WR)
         except OSError as error:
             if not quietly:
-                self.talk.step(self.who, Direction.NOTE, note=f"{error.strerror}")
+                self.attempt.step(self.who, Direction.NOTE, note=f"{error.strerror}")
 
     def reset(self) -> None:
         """Break the connection: the server gets a TCP reset."""
-        self.talk.step(self.who, Direction.NOTE, note=RESET)
+        self.attempt.step(self.who, Direction.NOTE, note=RESET)
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._sock.close()
         self.ended = "reset by the kit"
@@ -362,16 +362,16 @@ class Conn:
             pass
         self._sock.close()
 
-    def judge_stream(self) -> None:
+    def validate_stream(self) -> None:
         """Raise CaseFailed where what came is no sequence of frames."""
-        if self.fault:
-            raise self.talk.fail("frames, and nothing else", self.fault)
+        if self.failure:
+            raise self.attempt.fail("frames, and nothing else", self.failure)
 
     # ------------------------------------------------------------- requests
 
     def login(self, *, ticket: int = 0, position: int = 0) -> Frame:
         """Log in under one's name, and await the Welcome."""
-        identity = self.talk.identity(self.who)
+        identity = self.attempt.identity(self.who)
         seq = self.seq()
         self.send(raw.login(seq, identity.name, identity.credential, ticket, position))
         return self.welcomed(seq)
@@ -433,13 +433,13 @@ class Conn:
 
     def deadline(self) -> float:
         """When what is awaited from now on must have come."""
-        return time.monotonic() + self.talk.timeout
+        return time.monotonic() + self.attempt.timeout
 
     def ends(self, code: int) -> None:
         """Await the last frame, an Error of this code with seq 0, and then the end."""
         self.expect(e.fatal(code), e.END)
 
-    def settle(self) -> list[Frame]:
+    def sync(self) -> list[Frame]:
         """Everything that came until now, proved by a Ping: gives what stands before its Pong."""
         start = len(self.seen)
         seq = self.seq()
@@ -453,16 +453,16 @@ class Conn:
             if frame is None:
                 raise CaseFailed(wanted.says, self.silence)
 
-    def quiet(self) -> None:
+    def expect_silence(self) -> None:
         """Nothing comes for this connection but what strangers do: proved by a Ping."""
-        came = [f for f in self.settle() if not f.is_fact or self.talk.is_ours(f)]
+        came = [f for f in self.sync() if not f.is_fact or self.attempt.is_ours(f)]
         if came:
             raise CaseFailed(("nothing",), summary(came[0].raw))
 
     def ends_unbroken(self) -> None:
         """Await the end of the stream: a reset, whichever side of ours notices it, is none."""
         self.expect(e.END)
-        self.talk.check(not self.broken, "no reset", self.broken)
+        self.attempt.check(not self.broken, "no reset", self.broken)
 
     def to_the_end(self) -> None:
         """Read all that comes, whatever it is, to the end or until nothing comes in time."""
@@ -475,12 +475,12 @@ class Conn:
 
     def next(self, deadline: float) -> Frame | None:
         """The next frame, whatever it is; None at the end or the deadline. Raises CaseFailed."""
-        self.talk.go_on()
-        while not self._frames and not self.ended and not self.fault:
+        self.attempt.go_on()
+        while not self._frames and not self.ended and not self.failure:
             if not self._wait(deadline, select.POLLIN) or not self._read(deadline):
                 break
         if not self._frames:
-            self.judge_stream()
+            self.validate_stream()
             return None
         frame = self._frames.popleft()
         self.seen.append(frame)
@@ -510,7 +510,7 @@ class Conn:
             return True
         if not frame.is_fact:
             return False
-        if wanted.lane is Lane.REPLY or not self.talk.is_ours(frame):
+        if wanted.lane is Lane.REPLY or not self.attempt.is_ours(frame):
             return True
         if wanted.lane is Lane.PRESENCE:
             return not wanted.about(frame)
@@ -547,26 +547,26 @@ class Conn:
             self._end("the end of the stream")
             return True
         self._came += len(data)
-        if not self.fault:
+        if not self.failure:
             self._buffer += data
             self._take_frames()
         return not self._last_look.is_over(deadline, len(data))
 
     def _take_frames(self) -> None:
         start = 0
-        fault = ""
+        failure = ""
         while len(self._buffer) - start >= 4:
             length = int.from_bytes(self._buffer[start : start + 4], "big")
-            fault = self._fault_of(length)
-            if fault or len(self._buffer) - start < 4 + length:
+            failure = self._error_in(length)
+            if failure or len(self._buffer) - start < 4 + length:
                 break
             self._take(Frame(bytes(self._buffer[start : start + 4 + length])))
             start += 4 + length
         del self._buffer[:start]
-        if fault:
-            self._give_up(fault)
+        if failure:
+            self._give_up(failure)
 
-    def _fault_of(self, length: int) -> str:
+    def _error_in(self, length: int) -> str:
         """Why no frame of this length is awaited, empty where one is."""
         largest = LARGEST if self.welcome is None else max(LARGEST, self.max_frame + raw.ALLOWANCE)
         if not 12 <= length <= largest:
@@ -575,17 +575,17 @@ class Conn:
             return f"{self._came} bytes in {self._count} frames, without an end"
         return ""
 
-    def _give_up(self, fault: str) -> None:
+    def _give_up(self, failure: str) -> None:
         """Read no more frames out of what comes."""
-        self.fault = fault + self._hint
-        self.talk.step(self.who, Direction.RECEIVED, bytes(self._buffer), note=fault)
+        self.failure = failure + self._hint
+        self.attempt.step(self.who, Direction.RECEIVED, bytes(self._buffer), note=failure)
         self._buffer.clear()
 
     def _take(self, frame: Frame) -> None:
         self._count += 1
         if self.recording:
             self._hide(frame)
-            self.talk.step(self.who, Direction.RECEIVED, frame.raw)
+            self.attempt.step(self.who, Direction.RECEIVED, frame.raw)
         self._frames.append(frame)
 
     @property
@@ -597,14 +597,14 @@ class Conn:
     def _hide(self, frame: Frame) -> None:
         ticket = frame.number("ticket")
         if frame.type == raw.WELCOME and ticket > 0:
-            self.talk.secrets.add(ticket.to_bytes(8, "big"))
+            self.attempt.secrets.add(ticket.to_bytes(8, "big"))
 
     def _end(self, how: str) -> None:
         self.residue = len(self._buffer)
         if self._buffer:
             how += f", {len(self._buffer)} bytes into a frame"
         self.ended = how
-        self.talk.step(self.who, Direction.NOTE, note=how)
+        self.attempt.step(self.who, Direction.NOTE, note=how)
 
 
 def entries(frames: Iterable[Frame]) -> list[int]:
