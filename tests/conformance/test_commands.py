@@ -127,6 +127,18 @@ def test_the_rerun_line_of_a_client_has_its_options_before_its_command(tmp_path:
     assert result.rerun.endswith("--seed 7 --timeout 0.5 -- true '{port}'")
 
 
+@pytest.mark.parametrize("pairs", ["ann", ":secret", "ann:", "ann:secret bob:"])
+def test_a_pair_without_a_name_or_a_credential_is_2(
+    pairs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAIRS", pairs)
+
+    done = run("check", ":3000", "--credential-env", "PAIRS")
+
+    assert done.exit_code == Exit.USAGE
+    assert "PAIRS has no name:credential" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.conformance.hostile import hostile_client, hostile_server
 from tests.conformance.threaded import InThread
 
+from refserver.conformance.attempt import Identity, Setting
 from refserver.conformance.cases import SERVER_CASES
 from refserver.conformance.check import CAPABILITIES, ServerDriver, probe
 from refserver.conformance.model import Case
@@ -17,7 +18,6 @@ from refserver.conformance.peer.cases import CLIENT_CASES
 from refserver.conformance.peer.run import LOOPBACK, ClientDriver
 from refserver.conformance.segmentation import Segmentation
 from refserver.conformance.suite import NotReached, Unsupported
-from refserver.conformance.talk import Setting
 
 TIMEOUT = 0.05
 PATIENT = {"keepalive", "slow consumers", "shutdown"}
@@ -26,8 +26,17 @@ QUICK = [case for case in SERVER_CASES if case.section not in PATIENT]
 SEEDS = st.integers(0, 2**32)
 
 
-def setting(address: tuple[str, int]) -> Setting:
-    return Setting(address=address, timeout=TIMEOUT, capabilities=frozenset(CAPABILITIES))
+IDENTITIES = tuple(Identity(name, f"{name}'s".encode()) for name in ("ann", "bob", "cyd", "dan"))
+
+
+def setting(address: tuple[str, int], case: Case | None = None) -> Setting:
+    needs = () if case is None else case.capabilities
+    return Setting(
+        address=address,
+        timeout=TIMEOUT,
+        capabilities=frozenset(CAPABILITIES),
+        identities=IDENTITIES if "credentials" in needs else (),
+    )
 
 
 def attempted(driver: ServerDriver | ClientDriver, case: Case) -> None:
@@ -36,7 +45,7 @@ def attempted(driver: ServerDriver | ClientDriver, case: Case) -> None:
         attempt = driver.attempt(case, Segmentation.WHOLE)
     except (NotReached, Unsupported):
         return
-    assert attempt.fault is None or attempt.fault.actual
+    assert attempt.failure is None or attempt.failure.actual
     assert attempt.steps
 
 
@@ -44,7 +53,7 @@ def attempted(driver: ServerDriver | ClientDriver, case: Case) -> None:
 @given(SEEDS, st.sampled_from(QUICK))
 def test_whatever_a_server_says_is_a_verdict(seed: int, case: Case) -> None:
     with hostile_server(seed) as server:
-        driver = ServerDriver(setting=setting(server.address), target="it", seed=7, token="t")
+        driver = ServerDriver(setting=setting(server.address, case), target="it", seed=7, token="t")
 
         attempted(driver, case)
 

@@ -198,7 +198,7 @@ def credentials(variable: str | None) -> tuple[Identity, ...]:
     if variable is None:
         return ()
     pairs = [each.partition(":") for each in os.environ.get(variable, "").split()]
-    if not pairs or not all(name and colon for name, colon, _ in pairs):
+    if not pairs or not all(name and credential for name, _, credential in pairs):
         raise UsageError(f"the environment variable {variable} has no name:credential")
     return tuple(Identity(name, credential.encode()) for name, _, credential in pairs)
 
