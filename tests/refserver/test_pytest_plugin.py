@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from refserver.launcher import RunningServer
+
 pytest_plugins = ["pytester"]
 
 IMPORTS = """
@@ -158,6 +160,81 @@ def test_it(refserver):
     )
 
     result.assert_outcomes(passed=1)
+
+
+def test_a_session_has_one_server_and_a_test_a_fresh_one(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+@pytest.mark.parametrize("position", [1, 3])
+def test_it(refserver, refserver_session, position):
+    assert refserver.address != refserver_session.address
+    shared, _ = talk(refserver_session.address, Logout())
+    own, _ = talk(refserver.address, Logout())
+    assert (shared.event.position, own.event.position) == (position, 1)
+""",
+    )
+
+    result.assert_outcomes(passed=2)
+
+
+def test_a_factory_makes_servers_for_fixtures_of_any_scope(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+@pytest.fixture(scope="module")
+def two(refserver_factory):
+    return refserver_factory("--no-presence"), refserver_factory(presence=False, heartbeat=7)
+
+@pytest.mark.parametrize("position", [0, 1])
+def test_it(two, position):
+    for server, heartbeat in zip(two, (20, 7)):
+        welcome, *_ = talk(server.address, Message(content="hi"), Logout())
+        assert (welcome.event.position, welcome.event.heartbeat) == (position, heartbeat)
+
+def test_one_can_be_stopped(two):
+    assert two[0].stop() == 0
+""",
+    )
+
+    result.assert_outcomes(passed=3)
+
+
+def test_a_server_that_runs_already_is_used_and_not_stopped(
+    pytester: pytest.Pytester, refserver: RunningServer
+) -> None:
+    pytester.makepyfile(
+        IMPORTS
+        + """
+from refserver.launcher import NotOurs
+
+def test_it(refserver, refserver_session):
+    assert refserver == refserver_session
+    assert len(talk(refserver.address, Logout())) == 2
+    with pytest.raises(NotOurs):
+        refserver.stop()
+
+@pytest.mark.refserver(heartbeat=1)
+def test_another(refserver):
+    pass
+"""
+    )
+
+    where = f"{refserver.host}:{refserver.port}"
+    result = pytester.runpytest("-p", "no:cacheprovider", "--refserver-address", where)
+
+    result.assert_outcomes(passed=1, skipped=1)
+    with socket.create_connection(refserver.address):
+        pass  # it listens on
+
+
+def test_an_address_that_is_none_is_a_mistake_of_the_command_line(
+    pytester: pytest.Pytester,
+) -> None:
+    result = pytester.runpytest("--refserver-address", "localhost:many")
+
+    assert result.ret is pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--refserver-address*localhost:many*"])
 
 
 @pytest.mark.parametrize("end", ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(1)"])

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO
 
-__all__ = ["NotStarted", "RunningServer", "launched"]
+__all__ = ["LaunchedServer", "NotOurs", "NotStarted", "RunningServer", "launched"]
 
 PATIENCE = 30.0
 """Seconds that a server may take to stop, far beyond what it needs."""
@@ -30,18 +30,32 @@ class NotStarted(Exception):
     """The server has ended before it listened; what was wrong stands in its log."""
 
 
+class NotOurs(Exception):
+    """This server was not started here, and so it is not stopped here."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A server with an empty room, on this machine."""
+    """A server that accepts connections."""
 
     host: str
     port: int
-    process: subprocess.Popen[str] = field(repr=False)
 
     @property
     def address(self) -> tuple[str, int]:
         """Host and port, as `socket.create_connection` takes them."""
         return self.host, self.port
+
+    def stop(self) -> int:
+        """Shut it down in good order, as SIGTERM does; its exit code. Raises NotOurs."""
+        raise NotOurs(f"{self.host}:{self.port} was not started here")
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchedServer(RunningServer):
+    """A server with an empty room, on this machine: a process of ours."""
+
+    process: subprocess.Popen[str] = field(repr=False)
 
     def stop(self) -> int:
         """Shut it down in good order, as SIGTERM does; its exit code."""
@@ -56,7 +70,7 @@ def launched(
     log: IO[bytes] | None = None,
     under: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
-) -> Iterator[RunningServer]:
+) -> Iterator[LaunchedServer]:
     """A server with these options on a free port. Raises NotStarted.
 
     `python` are options of the interpreter. Its log goes into `log`, or where ours goes.
@@ -81,7 +95,7 @@ def launched(
             host = host.strip("[]")
             if host in HERE:
                 host = HERE[host]
-            yield RunningServer(host, int(port), process)
+            yield LaunchedServer(host, int(port), process)
         finally:
             process.terminate()
             try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,31 +20,110 @@ if TYPE_CHECKING:
     from .conformance.peer.script import Script
     from .launcher import RunningServer
 
-__all__ = ["ScriptedPeer", "pytest_configure", "refserver", "scripted_peer"]
+__all__ = [
+    "Launch",
+    "ScriptedPeer",
+    "pytest_addoption",
+    "pytest_configure",
+    "refserver",
+    "refserver_factory",
+    "refserver_session",
+    "scripted_peer",
+]
+
+Launch = Callable[..., "RunningServer"]
+"""`make(*options, **settings)`: a server with these settings, until the session ends."""
+ADDRESS = "--refserver-address"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option for a server that runs already."""
+    parser.getgroup("refserver").addoption(
+        ADDRESS,
+        metavar="HOST:PORT",
+        help="Give the tests this server, which runs already, instead of starting one. "
+        "Tests that set options of the server are skipped.",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Make the marker known, and refuse an address that is none."""
     config.addinivalue_line(
         "markers",
         "refserver(*options, **settings): options of `refserver serve` for the refserver "
         'fixture, as "--heartbeat", 1 or as heartbeat=1',
     )
+    if (given := config.getoption(ADDRESS)) is not None:
+        from .arguments import address
+
+        try:
+            address(given)
+        except ValueError as error:
+            raise pytest.UsageError(f"{ADDRESS} {given!r}: {error}") from None
 
 
 @pytest.fixture
 def refserver(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
-    """A running reference server; `@pytest.mark.refserver(...)` gives it options."""
-    from .launcher import NotStarted, launched
+    """A server with an empty room for one test; `@pytest.mark.refserver(...)` sets its options.
 
+    With `--refserver-address` it is that server, whose room all tests share.
+    """
     # The closest marker comes first; of an option that is given twice the last one holds.
     markers = list(request.node.iter_markers("refserver"))[::-1]
-    words = [str(word) for marker in markers for word in marker.args]
+    words = [word for marker in markers for word in marker.args]
     settings = {name: value for marker in markers for name, value in marker.kwargs.items()}
-    options = [*words, *options_of(settings)]
+    if (already := running_already(request.config)) is None:
+        with started(*words, **settings) as server:
+            yield server
+    elif words or settings:
+        pytest.skip(f"sets options of the server, and {ADDRESS} is given")
+    else:
+        yield already
+
+
+@pytest.fixture(scope="session")
+def refserver_session(pytestconfig: pytest.Config) -> Iterator[RunningServer]:
+    """One server, with one room, for all tests that ask for it; faster than one for each test.
+
+    With `--refserver-address` it is that server.
+    """
+    if (already := running_already(pytestconfig)) is not None:
+        yield already
+        return
+    with started() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def refserver_factory() -> Iterator[Launch]:
+    """`refserver_factory(*options, **settings)` starts a server; it ends with the session.
+
+    For fixtures of any scope, and for tests that need two servers or stop one:
+    `refserver_factory(heartbeat=1)`. Each call starts a server, also with `--refserver-address`.
+    """
+    with ExitStack() as servers:
+        yield lambda *options, **settings: servers.enter_context(started(*options, **settings))
+
+
+def running_already(config: pytest.Config) -> RunningServer | None:
+    """The server of `--refserver-address`, if it is given."""
+    given = config.getoption(ADDRESS)
+    if given is None:
+        return None
+    from .arguments import address
+    from .launcher import RunningServer
+
+    return RunningServer(*address(given))
+
+
+@contextmanager
+def started(*options: object, **settings: object) -> Iterator[RunningServer]:
+    """A server with these settings, until the block ends; a test fails if it does not start."""
+    from .launcher import NotStarted, launched
+
     try:
         # Its log goes where the test's stderr goes, so that pytest shows it with a failure.
-        with launched(*options) as server:
+        with launched(*map(str, options), *options_of(settings)) as server:
             yield server
     except NotStarted as error:
         pytest.fail(f"the server did not start: {error}", pytrace=False)
@@ -61,7 +141,7 @@ def options_of(settings: Mapping[str, object]) -> Iterator[str]:
             from .arguments import near
 
             meant = near(name, known) or "; see `refserver serve --help`"
-            pytest.fail(f"@pytest.mark.refserver: no setting {name!r}{meant}", pytrace=False)
+            pytest.fail(f"refserver: no setting {name!r}{meant}", pytrace=False)
         option = name.replace("_", "-")
         if value is known[name]:
             continue
