@@ -291,7 +291,7 @@ def test_a_session_that_is_taken_over_waits_and_is_taken_back(server: Running) -
                 "127.0.0.1",
                 server.port,
                 credential=b"",
-                context=None,
+                tls=False,
                 listen=False,
                 on_status=lambda status: None,
             )

@@ -1,4 +1,4 @@
-"""What talks to a server: rooms for asyncio and without it, and the commands of the shell.
+"""Clients: a room for asyncio, a room for blocking programs, and the commands of the shell.
 
     from refserver.client import connect
 
@@ -7,7 +7,7 @@
         async for fact in room:
             print(fact)
 
-`refserver.client.blocking` has the same without asyncio.
+`refserver.client.blocking` is the same without asyncio.
 """
 
 from .aio import Room, connect

@@ -1,9 +1,9 @@
-"""A member of a room for programs without an event loop: connect, say, listen, in one thread.
+"""A room for programs without an event loop: connect, say, listen, in one thread.
 
-Rule: it carries bytes and time between one `ClientSession` and one socket while the caller waits
-in one of its methods, and decides nothing about the protocol.
+Rule: it carries bytes and time between one `ClientSession` and one socket while the caller is in
+one of its methods. It decides nothing about the protocol.
 
-Layer: above `exceptions`; knows eventcodec and the network alone.
+Layer: above `room`; knows eventcodec and the network alone.
 """
 
 from __future__ import annotations
@@ -12,46 +12,23 @@ import select
 import socket
 import ssl
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from eventcodec import (
-    ApplicationEvent,
-    CaughtUp,
-    ClientSession,
-    Closed,
-    Codec,
-    Event,
-    Fact,
-    Fate,
-    Gap,
-    Message,
-    Offline,
-    Online,
-    Outcome,
-    Paused,
-    SessionFullError,
-    SessionState,
-    Unknown,
-)
+from eventcodec import ClientSession, Codec, Event, Outcome, SessionFullError
 
-from .exceptions import BacklogError, NotSaidError, PausedError, check_credential
+from .exceptions import check_credential
+from .room import CLOSE_TIMEOUT, CONNECT_TIMEOUT, BaseRoom, Sayable, Status, as_event, position_of
 
 __all__ = ["MAX_BACKLOG", "Room", "connect"]
 
 MAX_BACKLOG = 100_000
-"""Facts that are kept while the caller says things and takes none."""
+"""Facts that are kept for the caller. A room with so many sends nothing more."""
 
 CHUNK = 65_536
-CONNECT_TIMEOUT = 10.0
-"""Seconds that an attempt to connect may take."""
 
-CLOSE_TIMEOUT = 10.0
-"""Seconds that leaving waits for outcomes and the Ack of the Logout."""
-
-Status = Online | CaughtUp | Offline | Gap | Paused | Closed
+Credential = bytes | Callable[[], bytes]
 
 
 def connect(
@@ -59,40 +36,38 @@ def connect(
     port: int = 3000,
     *,
     user: str = "",
-    credential: bytes | Callable[[], bytes] = b"",
+    credential: Credential = b"",
     tls: ssl.SSLContext | bool = False,
     codec: Codec | None = None,
     listen: bool = True,
     heartbeat: float | None = None,
     on_status: Callable[[Status], object] = lambda status: None,
 ) -> Room:
-    """A room to enter with `with`; it survives its connections.
+    """Returns a room for `with`. The room connects again when a connection is lost.
 
-    As `refserver.client.connect`, without asyncio. While no method of it runs, nothing is read
-    and no Ping is answered: a server with a heartbeat ends the connection of a caller that is
-    busy for longer, and the next call resumes it.
+    The arguments are those of `refserver.client.connect`; `credential` cannot be a coroutine
+    function. The room reads, and answers a Ping, only while one of its methods runs. If the caller
+    is busy for longer than the heartbeat, the server ends the connection; the next call resumes.
 
     >>> def main() -> None:
     ...     with connect(user="ann") as room:
     ...         print(room.say("hello"))
     """
-    settings = {"heartbeat": heartbeat} | ({} if codec is None else {"codec": codec})
-    context = ssl.create_default_context() if tls is True else tls or None
     return Room(
-        ClientSession(user, **settings),  # type: ignore[arg-type]
+        ClientSession(user, codec=codec or Codec(), heartbeat=heartbeat),
         host,
         port,
         credential=credential,
-        context=context,
+        tls=tls,
         listen=listen,
         on_status=on_status,
     )
 
 
-class Room:
-    """A room that one is in; made by `connect`. An iterator of facts, of everybody else.
+class Room(BaseRoom):
+    """A room; `connect` makes it. It is an iterator of the facts of all other clients.
 
-    Iterating waits for the next fact, and ends when the room is left.
+    The iteration waits for the next fact, and ends when the room is left.
     """
 
     def __init__(
@@ -101,43 +76,19 @@ class Room:
         host: str,
         port: int,
         *,
-        credential: bytes | Callable[[], bytes],
-        context: ssl.SSLContext | None,
-        listen: bool,
-        on_status: Callable[[Status], object],
+        credential: Credential,
+        **settings: Any,
     ) -> None:
-        self._session = session
-        self._address = (host, port)
+        super().__init__(session, host, port, **settings)
         self._credential = credential
-        self._context = context
-        self._listens = listen
-        self._on_status = on_status
-        self._facts: deque[Event] = deque()
         self._outcomes: dict[int, Outcome | None] = {}
-        self._paused: Paused | None = None
-        self._was_connected = False
         self._sock: socket.socket | None = None
         self._unsent = b""
         self._wants_to_write = False
 
-    @property
-    def user(self) -> str:
-        """The name that the server gave."""
-        return self._session.user
-
-    @property
-    def state(self) -> SessionState:
-        """Where the session is."""
-        return self._session.state
-
-    @property
-    def position(self) -> int:
-        """The last entry of the log that was read; facts that wait to be taken are counted."""
-        return self._session.position
-
     def __enter__(self) -> Self:
         try:
-            while self._session.state in (SessionState.WAITING, SessionState.LOGIN):
+            while self._is_entering:
                 self.wait()
             self._check()
         except BaseException:
@@ -151,38 +102,34 @@ class Room:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Log out behind all that was said; at an error leave at once."""
+        """Log out after all requests have their outcomes; after an exception leave at once."""
         try:
             if kind is None and self._paused is None:
-                self._listens = False
-                self._facts.clear()
-                self._session.logout()
-                by = time.monotonic() + CLOSE_TIMEOUT
-                while self._session.state is not SessionState.CLOSED and time.monotonic() < by:
-                    self.wait(by - time.monotonic())
-                    if self._paused is not None:
-                        break
+                self._log_out()
+                left = CLOSE_TIMEOUT
+                by = time.monotonic() + left
+                while not self._is_closed and self._paused is None and left > 0:
+                    self.wait(left)
+                    left = by - time.monotonic()
         finally:
             self._abort()
 
-    def say(self, what: str | Message | ApplicationEvent) -> int:
-        """Say it, exactly once; gives its position in the log when the server has accepted it.
+    def say(self, what: Sayable) -> int:
+        """Sends it exactly once. Returns its position in the log when the server has accepted it.
 
-        Waits over losses. Raises NotSaidError for every other outcome, PausedError where the
-        session waits for a decision (what was said stays in it), BacklogError where facts pile up
-        that nobody takes, and LocalProtocolError for what cannot be said.
+        Waits through lost connections. Raises NotSaidError for every other outcome. Raises
+        PausedError if the session waits for a decision; the session keeps the request. Raises
+        BacklogError if `MAX_BACKLOG` facts wait to be taken. Raises LocalProtocolError if it
+        cannot be sent.
         """
-        outcome = self.outcome(self.put(what))
-        if outcome.fate is not Fate.ACKNOWLEDGED:
-            raise NotSaidError(outcome)
-        return outcome.position
+        return position_of(self.outcome(self.put(what)))
 
-    def put(self, what: str | Message | ApplicationEvent) -> int:
-        """Hand it to the session, in order; gives the number to ask for its `outcome` by.
+    def put(self, what: Sayable) -> int:
+        """Gives it to the session, and returns the number for `outcome`. Keeps the order.
 
-        Waits only while the session is full.
+        Waits only while the session is full. Raises the exceptions of `say`.
         """
-        request = Message(content=what) if isinstance(what, str) else what
+        request = as_event(what)
         while True:
             self._check()
             try:
@@ -194,7 +141,10 @@ class Room:
         return number
 
     def outcome(self, number: int) -> Outcome:
-        """Wait for the outcome of what was put; gives it once. Raises as `say` does."""
+        """Waits for the outcome of a request, and returns it once.
+
+        Raises PausedError and BacklogError as `say` does.
+        """
         while (outcome := self._outcomes[number]) is None:
             self._check()
             self.wait()
@@ -202,7 +152,7 @@ class Room:
         return outcome
 
     def go_on(self, *, user: str | None = None, again: Iterable[Outcome] = ()) -> None:
-        """Go on behind a PausedError; see `ClientSession.go_on`."""
+        """Continues after a PausedError; see `ClientSession.go_on`."""
         outcomes = list(again)
         self._session.go_on(time.monotonic(), user=user, again=outcomes)
         self._outcomes |= dict.fromkeys(outcome.number for outcome in outcomes)
@@ -213,7 +163,7 @@ class Room:
 
     def __next__(self) -> Event:
         while not self._facts:
-            if self._session.state is SessionState.CLOSED:
+            if self._is_closed:
                 raise StopIteration
             self._check()
             self.wait()
@@ -222,11 +172,11 @@ class Room:
     # ------------------------------------------------------------ one turn
 
     def wait(self, seconds: float | None = None, also: Collection[int] = ()) -> set[int]:
-        """One turn: connect if it is time, write, wait for bytes, take what has come.
+        """One turn: connects if it is time, writes, waits for bytes, and takes the events.
 
-        It waits `seconds` at most, and ends when one of the descriptors `also` can be read; gives
-        those. What has come stands in the room then: facts for the iteration, outcomes for
-        `outcome`.
+        Waits at most `seconds`. Returns earlier if one of the descriptors `also` can be read.
+        Returns those that can be read. The iteration then has the facts, and `outcome` the
+        outcomes.
         """
         by = time.monotonic() + seconds if seconds is not None else None
         ready: set[int] = set()
@@ -242,7 +192,7 @@ class Room:
         due = self._session.connect_at
         ready: set[int] = set()
         if due is None and by is None and not also:
-            return ready  # paused or closed: nothing will come
+            return ready  # paused or closed: no event will come
         if due is None or due > time.monotonic():
             until = min((when for when in (due, by) if when is not None), default=None)
             left = None if until is None else max(0.0, until - time.monotonic())
@@ -273,7 +223,7 @@ class Room:
         self._session.connected(time.monotonic(), credential=credential)
 
     def _write(self) -> None:
-        """Write what the socket takes; the rest waits, and no more is asked for meanwhile."""
+        """Write what the socket takes. Keep the rest, and take no more from the session."""
         assert self._sock is not None
         self._wants_to_write = False
         try:
@@ -314,17 +264,7 @@ class Room:
 
     def _take(self) -> None:
         """Take the events, and close a connection that the session no longer uses."""
-        for event in self._session.events():
-            if isinstance(event, Outcome):
-                if event.number in self._outcomes:
-                    self._outcomes[event.number] = event
-            elif isinstance(event, Fact | Unknown):
-                if self._listens:
-                    self._facts.append(event)
-            elif isinstance(event, Status):
-                if isinstance(event, Paused):
-                    self._paused = event
-                self._on_status(event)
+        self._take_events()
         if self._sock is not None:
             if self._session.is_connected:
                 self._write()
@@ -332,13 +272,15 @@ class Room:
                 self._sock.close()
                 self._sock = None
 
+    def _take_outcome(self, outcome: Outcome) -> None:
+        if outcome.number in self._outcomes:
+            self._outcomes[outcome.number] = outcome
+
     def _check(self) -> None:
-        if self._paused is not None:
-            raise PausedError(self._paused)
-        if len(self._facts) >= MAX_BACKLOG:
-            raise BacklogError(f"{len(self._facts)} facts wait to be taken")
+        self._raise_if_paused()
+        self._raise_if_full(MAX_BACKLOG)
 
     def _abort(self) -> None:
-        """Nothing goes on any more; each request that waits has its outcome."""
+        """End the session and the connection. Each request gets its outcome."""
         self._session.close()
         self._take()

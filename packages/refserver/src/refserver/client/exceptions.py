@@ -1,8 +1,8 @@
-"""What can go wrong for somebody who talks in a room, as exceptions.
+"""The exceptions of a room.
 
-Rule: an exception carries the session's own words; it decides nothing.
+Rule: an exception carries the event of the session that caused it. It decides nothing.
 
-Layer: below `aio` and `blocking`; knows eventcodec alone.
+Layer: below `room`; knows eventcodec alone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["BacklogError", "NotSaidError", "PausedError", "PlaintextError", "che
 
 
 class NotSaidError(Exception):
-    """A request was not acknowledged; `outcome` says what became of it."""
+    """A request was not accepted, or nobody can tell; `outcome` is the `Outcome` of the session."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome)
@@ -26,9 +26,10 @@ class NotSaidError(Exception):
 
 
 class PausedError(Exception):
-    """The session waits for a decision; `paused` says why. `go_on` or leave.
+    """The session waits for a decision: call `go_on`, or leave the room.
 
-    What was said stays in the session, and goes out after `go_on`.
+    `paused` is the `Paused` of the session, with the reason. The session keeps the requests, and
+    sends them after `go_on`.
     """
 
     def __init__(self, paused: Paused) -> None:
@@ -40,18 +41,18 @@ class PausedError(Exception):
 
 
 class BacklogError(Exception):
-    """Facts pile up that nobody takes, and the replies stand behind them.
+    """Too many facts wait to be taken. The replies arrive after them.
 
-    Iterate over the room, in another task or in between, or connect with `listen=False`.
+    Iterate over the room, for example in another task, or connect with `listen=False`.
     """
 
 
 class PlaintextError(Exception):
-    """A credential would go out in the clear, to another machine. EP-6.3-1."""
+    """The credential was not sent: the connection has no TLS and is not local. EP-6.3-1."""
 
 
 def check_credential(credential: bytes, address: str, *, is_tls: bool) -> None:
-    """Raise PlaintextError where this credential may not go out to this IP address."""
+    """Raise PlaintextError if the credential may not be sent to this IP address."""
     host = address.partition("%")[0]  # an IPv6 address may name its interface
     if credential and not is_tls and not ipaddress.ip_address(host).is_loopback:
         raise PlaintextError(f"a credential goes to {address} over TLS only")
