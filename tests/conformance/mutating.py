@@ -23,7 +23,7 @@ from refserver.conformance.model import Verdict
 from refserver.conformance.segmentation import Segmentation
 from refserver.conformance.suite import Plan, run_suite, select
 from refserver.mutants import MUTANTS, Mutant, Patch
-from refserver.server.auth import OpenDoor, Proof
+from refserver.server.auth import AllowAll, Proof
 from refserver.server.config import Config
 from refserver.server.server import Server
 
@@ -51,7 +51,7 @@ COSTLY: dict[str, Callable[[Mutant], bool]] = {
 class Passwords:
     """Four names, each with its credential."""
 
-    def judge(self, user: str, credential: bytes, certified: str) -> Proof | None:
+    def authenticate(self, user: str, credential: bytes, certified: str) -> Proof | None:
         names = [each.name for each in IDENTITIES if each.credential == credential]
         return Proof(names[0]) if names and user in ("", *names) else None
 
@@ -135,7 +135,7 @@ def broken(mutant: Mutant) -> Iterator[Here]:
         setattr(owner, name, value)
 
     config = Config(port=0, **{"drain": PATIENCE, **mutant.settings})
-    auth = Passwords() if "credentials" in mutant.needs else OpenDoor()
+    auth = Passwords() if "credentials" in mutant.needs else AllowAll()
     try:
         mutant.install(put)
         with serving_here(config, auth) as here:

@@ -16,7 +16,7 @@ from tests.refserver import raw
 from tests.refserver.raw import Frame, Frames
 
 from eventcodec import ErrorCode
-from refserver.server.auth import OpenDoor
+from refserver.server.auth import AllowAll
 from refserver.server.config import Config
 from refserver.session.context import Context, Peer
 from refserver.session.log import Log
@@ -89,7 +89,7 @@ class Identity:
 
 
 @dataclass(slots=True, eq=False)
-class Seat:
+class Client:
     """One connection, seen from its client: what it asked, and what it was told."""
 
     session: Session
@@ -259,7 +259,7 @@ class Life:
         self.config = Config(heartbeat=random.choice((0, 20)), log_bytes=65_536)
         self.context = Context(
             settings=self.config,
-            authenticator=OpenDoor(),
+            authenticator=AllowAll(),
             quotas=Unlimited(),
             log_event=lambda kind, **fields: None,
         )
@@ -268,9 +268,9 @@ class Life:
             capacity=0, presence=self.presence, new_ticket=lambda: random.getrandbits(64)
         )
         self.room.log = self.log
-        self.seats: list[Seat] = []
+        self.clients: list[Client] = []
         self.identities: dict[int, Identity] = {}
-        self.lost: list[Seat] = []
+        self.lost: list[Client] = []
         self.shut = False
         self.said = 0
 
@@ -300,48 +300,48 @@ class Life:
         self.settle()
         self.check()
 
-    def seat(self) -> Seat:
-        if not self.seats:
+    def client(self) -> Client:
+        if not self.clients:
             self.connect()
-        return self.random.choice(self.seats)
+        return self.random.choice(self.clients)
 
     def connect(self) -> None:
-        if len(self.seats) < 8:
+        if len(self.clients) < 8:
             session = Session(self.room, self.context, Peer("127.0.0.1"), self.now)
-            self.seats.append(Seat(session, self.log, self.presence, self.seen))
+            self.clients.append(Client(session, self.log, self.presence, self.seen))
 
     def ask(self) -> None:
         """Any request but a Login, good or bad, or what is no request at all."""
-        seat = self.seat()
-        if seat.cut:
+        client = self.client()
+        if client.cut:
             return
         type = self.random.choices(list(ASKED), list(ASKED.values()))[0]
         if type == BROKEN:
-            seat.write_unasked(raw.frame(raw.PING, 0))
+            client.write_unasked(raw.frame(raw.PING, 0))
         elif type == raw.PONG:
-            seat.write_unasked(raw.frame(raw.PONG, 9))
+            client.write_unasked(raw.frame(raw.PONG, 9))
         elif type in STRANGE:
-            seat.write(type, b"?")
+            client.write(type, b"?")
         elif type in SERVERS_OWN:
-            seat.write(type, SERVERS_BODIES[type])
+            client.write(type, SERVERS_BODIES[type])
         elif type in (raw.PING, raw.LOGOUT):
-            seat.write(type)
+            client.write(type)
         else:
             self.said += 1
             content = b"%d" % self.said + bytes(self.random.randrange(200))
-            seat.said.add(content)
-            seat.write(type, b"\0" + content)
+            client.said.add(content)
+            client.write(type, b"\0" + content)
 
     def log_in(self) -> None:
         user = self.random.choice(NAMES)
-        self.send_login(self.seat(), user, 0, 0, self.foreseen(user))
+        self.send_login(self.client(), user, 0, 0, self.foreseen(user))
 
     def resume(self) -> None:
         """Go on with a session, somewhere: where it may, or where it may not."""
         if not self.identities:
             return
         known = self.random.choice(list(self.identities.values()))
-        places = [seat.place for seat in self.seats + self.lost if seat.place is not None]
+        places = [client.place for client in self.clients + self.lost if client.place is not None]
         position = self.random.choice(
             [*places, known.since, known.since - 1, self.log.end, self.log.end + 1, self.log.first]
         )
@@ -349,22 +349,22 @@ class Life:
         user = self.random.choice((known.user, known.user, "", "bob"))
         if position > 0:
             wanted = self.foreseen_resume(user, ticket, position)
-            self.send_login(self.seat(), user, ticket, position, wanted)
+            self.send_login(self.client(), user, ticket, position, wanted)
 
     def send_login(
-        self, seat: Seat, user: str, ticket: int, position: int, wanted: tuple[int, ...]
+        self, client: Client, user: str, ticket: int, position: int, wanted: tuple[int, ...]
     ) -> None:
         """Write a Login; where nothing is before it, it is judged now and so is foreseen."""
-        if seat.cut:
+        if client.cut:
             return
-        alone = not seat.unsent and not seat.asked and seat.place is None and not seat.over
+        alone = not client.unsent and not client.asked and client.place is None and not client.over
         body = raw.login(user, ticket=ticket, position=position)[raw.HEADER.size :]
-        asked = seat.write(raw.LOGIN, body, position)
-        if alone and seat.session.reading:
+        asked = client.write(raw.LOGIN, body, position)
+        if alone and client.session.reading:
             asked.wanted = wanted
-            seat.deliver(len(seat.unsent), self.now)
-            seat.session.work(self.now, 1)
-            self.learn(seat)
+            client.deliver(len(client.unsent), self.now)
+            client.session.work(self.now, 1)
+            self.learn(client)
 
     def foreseen(self, user: str) -> tuple[int, ...]:
         if user in FORBIDDEN:
@@ -382,25 +382,25 @@ class Life:
         holder = self.room.members.get(KEYS.get(known.user, known.user))
         return (raw.USER_TAKEN,) if holder is not None and holder.ticket != ticket else (0,)
 
-    def learn(self, seat: Seat) -> None:
+    def learn(self, client: Client) -> None:
         """Remember a ticket as soon as it was given, read by its client or not."""
-        member = seat.session.member
+        member = client.session.member
         if member is not None and member.ticket not in self.identities:
             self.identities[member.ticket] = Identity(member.user, member.ticket, member.since)
 
     def deliver(self) -> None:
-        seat = self.seat()
-        if seat.session.reading:
-            seat.deliver(self.random.choice((1, 7, 40, 300, 10_000)), self.now)
+        client = self.client()
+        if client.session.reading:
+            client.deliver(self.random.choice((1, 7, 40, 300, 10_000)), self.now)
 
     def work(self) -> None:
-        seat = self.seat()
-        if seat.session.has_work:
-            seat.session.work(self.now, self.random.choice((1, 2, 5)))
-            self.learn(seat)
+        client = self.client()
+        if client.session.has_work:
+            client.session.work(self.now, self.random.choice((1, 2, 5)))
+            self.learn(client)
 
     def take(self) -> None:
-        self.read(self.seat(), self.random.choice((1, 2, 1_000)))
+        self.read(self.client(), self.random.choice((1, 2, 1_000)))
 
     def fan_out(self) -> None:
         """The same bytes for all who stand at one place and have nothing of their own."""
@@ -408,69 +408,69 @@ class Life:
         if start < 0 or not self.log.holds(start):
             return
         data, behind = self.log.segment(start)
-        for seat in list(self.seats):
-            if seat.session.outbox.follows and seat.session.outbox.cursor == start:
-                seat.session.outbox.cursor = behind
-                seat.read(data)
-            if seat.session.outbox.finished:
-                self.finish(seat)
+        for client in list(self.clients):
+            if client.session.outbox.follows and client.session.outbox.cursor == start:
+                client.session.outbox.cursor = behind
+                client.read(data)
+            if client.session.outbox.finished:
+                self.finish(client)
 
-    def read(self, seat: Seat, times: int) -> None:
+    def read(self, client: Client, times: int) -> None:
         for _ in range(times):
             try:
-                data = seat.session.outbox.next_chunk()
+                data = client.session.outbox.next_chunk()
             except EntriesGone:
-                seat.session.evict()
+                client.session.evict()
                 continue
             if not data:
                 break
-            seat.read(bytes(data))
-        if seat.session.outbox.finished:
-            self.finish(seat)
+            client.read(bytes(data))
+        if client.session.outbox.finished:
+            self.finish(client)
 
-    def finish(self, seat: Seat) -> None:
+    def finish(self, client: Client) -> None:
         """All was read that there will ever be."""
-        assert seat.frames.held == 0
-        if not seat.over and seat.identity is not None and self.presence and not self.shut:
-            assert seat.place is not None
-            assert self.log.fact(seat.place + 1) == seat.left(reason=1)
-        self.seats.remove(seat)
-        self.lost.append(seat)
+        assert client.frames.held == 0
+        if not client.over and client.identity is not None and self.presence and not self.shut:
+            assert client.place is not None
+            assert self.log.fact(client.place + 1) == client.left(reason=1)
+        self.clients.remove(client)
+        self.lost.append(client)
 
     def pass_time(self) -> None:
         self.now += self.random.choice((0.1, 1.0, 21.0))
-        for seat in self.seats:
-            if seat.session.due <= self.now:
-                seat.session.tick(self.now)
+        for client in self.clients:
+            if client.session.due <= self.now:
+                client.session.tick(self.now)
 
     def lose(self) -> None:
-        seat = self.seat()
-        seat.session.lost()
-        self.seats.remove(seat)
-        self.lost.append(seat)
+        client = self.client()
+        client.session.lost()
+        self.clients.remove(client)
+        self.lost.append(client)
         self.seen["lost"] += 1
 
     def end_input(self) -> None:
-        seat = self.seat()
-        if not seat.cut and seat.session.reading:
-            seat.deliver(len(seat.unsent), self.now)
-            seat.cut = True
-            seat.session.receive_eof()
+        client = self.client()
+        if not client.cut and client.session.reading:
+            client.deliver(len(client.unsent), self.now)
+            client.cut = True
+            client.session.receive_eof()
             self.seen["end of input"] += 1
 
     def stall(self) -> None:
         """Somebody takes no byte for longer than is borne."""
-        seat = self.seat()
-        seat.session.deadlines.write_blocked(self.now)
+        client = self.client()
+        client.session.deadlines.write_blocked(self.now)
         self.now += self.config.write_timeout
-        seat.session.tick(self.now)
-        seat.session.deadlines.write_unblocked()
+        client.session.tick(self.now)
+        client.session.deadlines.write_unblocked()
 
     def shut_down(self) -> None:
         self.shut = True
         self.room.shut()
-        for seat in self.seats:
-            seat.session.goodbye(ErrorCode.SHUTTING_DOWN)
+        for client in self.clients:
+            client.session.goodbye(ErrorCode.SHUTTING_DOWN)
 
     # ------------------------------------------------------------- the end
 
@@ -479,21 +479,21 @@ class Life:
         busy = True
         while busy:
             busy = False
-            for seat in list(self.seats):
-                before = seat.session, len(seat.unsent), seat.place, len(seat.asked)
-                if seat.session.reading:
-                    seat.deliver(len(seat.unsent), self.now)
-                if seat.session.has_work:
-                    seat.session.work(self.now, 1_000)
-                self.read(seat, 1_000_000)
-                after = seat.session, len(seat.unsent), seat.place, len(seat.asked)
-                busy |= before != after or seat not in self.seats
+            for client in list(self.clients):
+                before = client.session, len(client.unsent), client.place, len(client.asked)
+                if client.session.reading:
+                    client.deliver(len(client.unsent), self.now)
+                if client.session.has_work:
+                    client.session.work(self.now, 1_000)
+                self.read(client, 1_000_000)
+                after = client.session, len(client.unsent), client.place, len(client.asked)
+                busy |= before != after or client not in self.clients
 
     def check(self) -> None:
         """Who is still here has read everything and has every reply; the log tells who that is."""
-        for seat in self.seats:
-            assert not seat.asked and not seat.unsent and not seat.frames.held
-            assert seat.place in (None, self.log.end)
+        for client in self.clients:
+            assert not client.asked and not client.unsent and not client.frames.held
+            assert client.place in (None, self.log.end)
         here: set[str] = set()
         for position, entry in enumerate(self.log.all, 1):
             assert entry.seq == position
@@ -506,7 +506,7 @@ class Life:
                 assert not self.presence or raw.said(entry)[0] in here
         if self.presence and not self.shut:
             assert here == {member.user for member in self.room.members.values()}
-        present = {seat.session for seat in self.seats if seat.place is not None}
+        present = {client.session for client in self.clients if client.place is not None}
         assert {member.session for member in self.room.members.values()} == present
 
 

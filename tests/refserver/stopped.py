@@ -52,7 +52,7 @@ class StoppedLoop(asyncio.SelectorEventLoop):
         return self.now
 
 
-class Guest:
+class HostedClient:
     """A client of the server in the same loop; it reads only when it is asked to."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -135,26 +135,28 @@ class Host:
         self.server = server
         self.loop = loop
         self.port = port
-        self.guests: list[Guest] = []
+        self.clients: list[HostedClient] = []
 
-    async def guest(self, *, address: str = HOST, receive_buffer: int | None = None) -> Guest:
+    async def client(
+        self, *, address: str = HOST, receive_buffer: int | None = None
+    ) -> HostedClient:
         """Somebody who has connected from this address, which is one of 127.0.0.0/8."""
         sock = socket.socket()
         sock.setblocking(False)
         sock.bind((address, 0))
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        guest = Guest(sock)
-        self.guests.append(guest)
+        client = HostedClient(sock)
+        self.clients.append(client)
         await self.loop.sock_connect(sock, (HOST, self.port))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return guest
+        return client
 
-    async def member(self, user: str = "", *, receive_buffer: int | None = None) -> Guest:
+    async def member(self, user: str = "", *, receive_buffer: int | None = None) -> HostedClient:
         """Somebody who is logged in."""
-        guest = await self.guest(receive_buffer=receive_buffer)
-        await guest.join(user)
-        return guest
+        client = await self.client(receive_buffer=receive_buffer)
+        await client.join(user)
+        return client
 
     async def pass_time(self, seconds: float = 0.0) -> None:
         """Let so much time pass, and the server do what is due all the while."""
@@ -184,8 +186,8 @@ async def hosting(auth: Auth | None = None, /, **settings: Any) -> AsyncIterator
     try:
         yield host
     finally:
-        for guest in host.guests:
-            guest.close()
+        for client in host.clients:
+            client.close()
         server.stop()
         await server.ended.wait()
         await host.pass_time()

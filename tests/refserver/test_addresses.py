@@ -50,10 +50,10 @@ async def test_an_address_gets_its_share_of_the_connections_and_others_get_in() 
     async with hosting(connections=8, address_share=0.25) as host:
         ann, _ = await host.member("ann"), await host.member("bob")
 
-        third = await host.guest()
+        third = await host.client()
         await third.send(login("cat"))
         assert failed(await third.frame()) == Failed(0, SERVER_FULL)
-        eve = await host.guest(address=ELSEWHERE)
+        eve = await host.client(address=ELSEWHERE)
         await eve.join("eve")
 
         ann.close()
@@ -74,11 +74,11 @@ class Guess(NamedTuple):
 
 async def guess(host: Host, token: bytes, few: asyncio.Semaphore) -> Guess:
     async with few:
-        guest = await host.guest()
+        client = await host.client()
         asked = host.loop.now
-        await guest.send(login("bob", credential=token))
-        end = await guest.last()
-        guest.close()
+        await client.send(login("bob", credential=token))
+        end = await client.last()
+        client.close()
         return Guess(host.loop.now - asked, host.loop.now, end)
 
 
@@ -89,9 +89,9 @@ async def guess(host: Host, token: bytes, few: asyncio.Semaphore) -> Guess:
 async def test_whoever_guesses_is_slowed_and_nobody_else_is(tokens: Tokens, count: int) -> None:
     rate, step = 20, 0.05
     async with hosting(tokens, logins=rate, heartbeat=0) as host:
-        bob = await host.guest()
+        bob = await host.client()
         await bob.join(credential=b"sesame")
-        eve = await host.guest(address=ELSEWHERE)
+        eve = await host.client(address=ELSEWHERE)
         few, began = asyncio.Semaphore(64), host.loop.now
         guesses = [asyncio.create_task(guess(host, b"%d" % n, few)) for n in range(count)]
         await host.pass_time()
@@ -127,9 +127,9 @@ async def test_a_token_of_any_bytes_gets_the_documented_code(
     tokens: Tokens, token: bytes, code: int
 ) -> None:
     async with hosting(tokens) as host:
-        bob = await host.guest()
+        bob = await host.client()
         await bob.join(credential=b"sesame")
-        stranger = await host.guest()
+        stranger = await host.client()
 
         await stranger.send(login("bob", credential=token))
         await host.pass_time()

@@ -16,9 +16,9 @@ from contextlib import suppress
 from itertools import count
 
 import pytest
+from tests.refserver.bare_room import BareRoom
 from tests.refserver.raw import ACK, MESSAGE, login, message, ping
-from tests.refserver.seats import Hall
-from tests.refserver.stopped import Guest, Host, hosting
+from tests.refserver.stopped import Host, HostedClient, hosting
 
 from eventcodec import Message, Ping, Pong, decode, encode
 from refserver.server import scheduler
@@ -30,9 +30,9 @@ from refserver.session.state import State
 MIB = 1 << 20
 
 
-async def say(guest: Guest, *requests: bytes) -> None:
+async def say(client: HostedClient, *requests: bytes) -> None:
     """Send all of this while reading the replies."""
-    await asyncio.gather(guest.send(*requests), guest.frames(len(requests)))
+    await asyncio.gather(client.send(*requests), client.frames(len(requests)))
 
 
 # ---------------------------------------------------------------- those who keep up
@@ -87,8 +87,8 @@ async def test_two_entries_as_long_as_the_log_in_one_turn_reach_everybody() -> N
 @pytest.mark.proves("EP-7.2-2")
 def test_unread_replies_are_counted_with_what_they_cost_beside_their_bytes() -> None:
     """4,096 Pongs are 64 KiB on the wire and were ten times that in memory."""
-    hall = Hall()
-    ann = hall.sit("ann")
+    room = BareRoom()
+    ann = room.enter("ann")
 
     ann.say(*[Ping(seq=1)] * 5_000)
     ann.work()
@@ -103,15 +103,15 @@ def test_unread_replies_are_counted_with_what_they_cost_beside_their_bytes() -> 
 async def test_who_waits_for_a_turn_is_not_read_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     """Turns that were always full left the others unjudged, and read 64 KiB of each in each."""
     async with hosting() as host:
-        guests = [await host.member() for _ in range(12)]
+        clients = [await host.member() for _ in range(12)]
         await host.pass_time()
         monkeypatch.setattr(scheduler, "IN_SECONDS", -1.0)  # one client a turn
 
-        for guest in guests:
-            guest.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MIB)
+        for client in clients:
+            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MIB)
             with suppress(BlockingIOError):
                 for _ in range(64):
-                    guest.sock.send(ping(1) * 4_096)
+                    client.sock.send(ping(1) * 4_096)
         most = 0
         for _ in range(20):
             await asyncio.sleep(0)
@@ -136,23 +136,23 @@ async def test_those_who_replay_a_long_history_take_turns(monkeypatch: pytest.Mo
 
     async with hosting(presence=False) as host:
         ann = await host.member("ann")
-        absent = {name: await host.guest() for name in ("first", "second")}
-        tickets = {name: (await guest.join(name)).ticket for name, guest in absent.items()}
-        for guest in absent.values():
-            guest.close()
+        absent = {name: await host.client() for name in ("first", "second")}
+        tickets = {name: (await client.join(name)).ticket for name, client in absent.items()}
+        for client in absent.values():
+            client.close()
         for seq in range(2, 42):
             await say(ann, message(b"x" * 60_000, seq=seq))
         most = 2 + 1  # chunks, and one of what was entered meanwhile
         monkeypatch.setattr(Connection, "write", noting)
         monkeypatch.setattr(Turns, "run", counting)
 
-        again = [await host.guest() for _ in absent]
+        again = [await host.client() for _ in absent]
         await host.pass_time()
-        for guest, (name, ticket) in zip(again, tickets.items(), strict=True):
-            guest.sock.send(login(name, ticket=ticket, position=0))
+        for client, (name, ticket) in zip(again, tickets.items(), strict=True):
+            client.sock.send(login(name, ticket=ticket, position=0))
         # Somebody speaks meanwhile, so that the log is given out while they replay.
         ann.sock.send(message(b"meanwhile", seq=42))
-        await asyncio.gather(*(guest.frames(1 + 41) for guest in again))
+        await asyncio.gather(*(client.frames(1 + 41) for client in again))
 
         assert sum(turn.total() for turn in given) > 2 * most
         assert max(count for turn in given for count in turn.values()) <= most
@@ -163,9 +163,9 @@ async def test_who_comes_and_goes_leaves_nothing_behind() -> None:
     async with hosting(heartbeat=60_000, login_timeout=60_000.0) as host:
         gone: list[weakref.ref[object]] = []
         for _ in range(300):
-            guest = await host.member("ann")
+            client = await host.member("ann")
             gone += map(weakref.ref, host.server.connections)
-            guest.close()
+            client.close()
             await host.pass_time()
         gc.collect()
 
@@ -175,9 +175,9 @@ async def test_who_comes_and_goes_leaves_nothing_behind() -> None:
 async def test_deadlines_that_move_leave_nothing_behind() -> None:
     """Each time that the rate limit slowed a client, its far deadline was noted once more."""
     async with hosting(rate=1.0, heartbeat=60_000) as host:
-        guest = await host.member()
+        client = await host.member()
         for number in range(200):
-            await guest.send(ping(1 + number))
+            await client.send(ping(1 + number))
             await host.pass_time(1.0)
 
         assert len(host.server._timers) < 100
@@ -185,8 +185,8 @@ async def test_deadlines_that_move_leave_nothing_behind() -> None:
 
 def test_a_long_entry_is_shared_also_by_those_who_read_something_of_their_own_first() -> None:
     """Joined to a Pong, an entry of 16 MiB was copied for each member that had asked."""
-    hall = Hall(max_frame=2 * MIB, presence=False)
-    readers, author = [hall.sit("ann"), hall.sit("bob")], hall.sit("cat")
+    room = BareRoom(max_frame=2 * MIB, presence=False)
+    readers, author = [room.enter("ann"), room.enter("bob")], room.enter("cat")
     for reader in readers:
         reader.say(Ping(seq=2))
         reader.work()
@@ -228,13 +228,13 @@ async def test_of_who_is_gone_nothing_is_held() -> None:
 async def test_of_a_stranger_one_frame_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     """It was 64 KiB, as of a member: one turn answers fewer Pings than one read brings."""
     async with hosting(newcomers=100) as host:
-        guests = [await host.guest() for _ in range(12)]
+        clients = [await host.client() for _ in range(12)]
         await host.pass_time()
         monkeypatch.setattr(scheduler, "IN_SECONDS", -1.0)  # one client a turn
 
-        for guest in guests:
+        for client in clients:
             with suppress(BlockingIOError):
-                guest.sock.send(ping(1) * 4_096)
+                client.sock.send(ping(1) * 4_096)
         most = 0
         for _ in range(40):
             await asyncio.sleep(0)
@@ -263,15 +263,15 @@ SMALL = 4_096
 """A socket's buffer that is soon full."""
 
 
-async def narrow(host: Host, user: str = "") -> tuple[Guest, Connection]:
+async def narrow(host: Host, user: str = "") -> tuple[HostedClient, Connection]:
     """Somebody for whom the kernel holds little."""
-    guest = await host.guest(receive_buffer=SMALL)
+    client = await host.client(receive_buffer=SMALL)
     if user:
-        await guest.join(user)
+        await client.join(user)
     await host.pass_time()
     link = list(host.server.connections)[-1]
     link.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
-    return guest, link
+    return client, link
 
 
 async def talk_until(host: Host, so: Callable[[], bool]) -> None:
@@ -283,10 +283,10 @@ async def talk_until(host: Host, so: Callable[[], bool]) -> None:
         await say(ann, message(b"x" * 4_000, seq))
 
 
-async def sip(host: Host, guest: Guest, seconds: float) -> None:
+async def sip(host: Host, client: HostedClient, seconds: float) -> None:
     """Take a little, and let some time pass."""
     with suppress(OSError):
-        guest.sock.recv(SMALL)
+        client.sock.recv(SMALL)
     await host.pass_time(seconds)
 
 
@@ -335,7 +335,7 @@ async def test_a_stranger_that_takes_a_little_now_and_then_is_gone_in_the_end() 
 
 async def with_a_history(host: Host, user: str) -> int:
     """The ticket of somebody who is absent, and has a history to read."""
-    absent = await host.guest()
+    absent = await host.client()
     ticket = (await absent.join(user)).ticket
     absent.close()
     author = await host.member("author")
@@ -352,7 +352,7 @@ async def test_connections_that_were_taken_over_hold_few_places() -> None:
         ticket = await with_a_history(host, "eve")
 
         for _ in range(20):
-            slow = await host.guest(receive_buffer=SMALL)
+            slow = await host.client(receive_buffer=SMALL)
             await slow.send(login("eve", ticket=ticket, position=0))
             await host.pass_time()
 
@@ -366,11 +366,11 @@ async def test_a_connection_that_was_taken_over_is_borne_for_a_while_however_it_
         presence=False, heartbeat=0, log_bytes=16 * MIB, write_timeout=10.0, close_timeout=2.0
     ) as host:
         ticket = await with_a_history(host, "eve")
-        slow = await host.guest(receive_buffer=SMALL)
+        slow = await host.client(receive_buffer=SMALL)
         await slow.send(login("eve", ticket=ticket, position=0))
         await host.pass_time()
         [old] = [each for each in host.server.connections if each.session.member is not None][1:]
-        again = await host.guest()
+        again = await host.client()
         await again.send(login("eve", ticket=ticket, position=200))
         await host.pass_time()
         assert old.session.state == State.SUPERSEDED
@@ -384,15 +384,15 @@ async def test_a_connection_that_was_taken_over_is_borne_for_a_while_however_it_
 async def test_who_has_been_replayed_much_waits_and_nobody_else_does() -> None:
     async with hosting(presence=False, heartbeat=0, log_bytes=16 * MIB) as host:
         ticket = await with_a_history(host, "eve")
-        granted = host.server.tally.sessions.logins
+        granted = host.server.counters.sessions.logins
 
         for _ in range(10):
-            one = await host.guest()
+            one = await host.client()
             await one.send(login("eve", ticket=ticket, position=0))
             await host.pass_time()
 
-        assert 4 <= host.server.tally.sessions.logins - granted <= 6
-        assert (await (await host.guest()).join("bob")).user == "bob"
-        before = host.server.tally.sessions.logins
+        assert 4 <= host.server.counters.sessions.logins - granted <= 6
+        assert (await (await host.client()).join("bob")).user == "bob"
+        before = host.server.counters.sessions.logins
         await host.pass_time(8.0)
-        assert host.server.tally.sessions.logins > before
+        assert host.server.counters.sessions.logins > before

@@ -13,16 +13,16 @@ import pytest
 
 from refserver.server.auth import (
     SLICE,
+    AllOf,
+    AllowAll,
     Auth,
     Certificates,
-    Every,
-    OpenDoor,
     Proof,
     Tokens,
-    door,
+    authenticator_of,
     new_token,
 )
-from refserver.server.config import Config, Unusable
+from refserver.server.config import Config, ConfigError
 
 
 def line(token: str, user: str) -> str:
@@ -50,25 +50,27 @@ def reload(auth: Auth) -> int:
 def test_a_token_proves_its_name(path: Path) -> None:
     auth = tokens(path, line("sesame", "ann"), line("mellon", "bob"))
 
-    assert auth.judge("ann", b"sesame", "") == Proof("ann")
-    assert auth.judge("bob", b"mellon", "") == Proof("bob")
+    assert auth.authenticate("ann", b"sesame", "") == Proof("ann")
+    assert auth.authenticate("bob", b"mellon", "") == Proof("bob")
 
 
 @pytest.mark.proves("EP-6.1-2")
 def test_an_empty_user_gets_the_name_of_the_token(path: Path) -> None:
-    assert tokens(path, line("sesame", "ann")).judge("", b"sesame", "") == Proof("ann")
+    assert tokens(path, line("sesame", "ann")).authenticate("", b"sesame", "") == Proof("ann")
 
 
 def test_several_tokens_of_one_user_are_good_at_the_same_time(path: Path) -> None:
     auth = tokens(path, line("old", "ann"), line("new", "ann"))
 
-    assert auth.judge("ann", b"old", "") == auth.judge("ann", b"new", "") == Proof("ann")
+    assert (
+        auth.authenticate("ann", b"old", "") == auth.authenticate("ann", b"new", "") == Proof("ann")
+    )
 
 
 def test_a_byte_order_mark_before_the_first_line_says_nothing(path: Path) -> None:
     auth = tokens(path, "\ufeff" + line("sesame", "ann"))
 
-    assert auth.judge("ann", b"sesame", "") == Proof("ann")
+    assert auth.authenticate("ann", b"sesame", "") == Proof("ann")
 
 
 @pytest.mark.parametrize(
@@ -93,26 +95,26 @@ def test_a_byte_order_mark_before_the_first_line_says_nothing(path: Path) -> Non
 def test_anything_else_proves_nothing(path: Path, user: str, credential: bytes) -> None:
     auth = tokens(path, line("sesame", "ann"))
 
-    assert auth.judge("ann", b"sesame", "") is not None
-    assert auth.judge(user, credential, "ann") is None
+    assert auth.authenticate("ann", b"sesame", "") is not None
+    assert auth.authenticate(user, credential, "ann") is None
 
 
 def test_a_name_in_the_file_may_have_spaces_and_any_letters(path: Path) -> None:
     auth = tokens(path, line("a", "Ann Ångström"), line("b", "guest-1"), line("c", "#1"))
 
-    assert auth.judge("Ann Ångström", b"a", "") == Proof("Ann Ångström")
-    assert auth.judge("guest-1", b"b", "") == Proof("guest-1")
-    assert auth.judge("", b"c", "") == Proof("#1")
+    assert auth.authenticate("Ann Ångström", b"a", "") == Proof("Ann Ångström")
+    assert auth.authenticate("guest-1", b"b", "") == Proof("guest-1")
+    assert auth.authenticate("", b"c", "") == Proof("#1")
 
 
 def test_empty_lines_and_comments_say_nothing(path: Path) -> None:
     auth = tokens(path, "# staff\n", "\n", "  \t\r\n", line("sesame", "ann").strip() + "\r\n")
 
-    assert auth.judge("", b"sesame", "") == Proof("ann")
+    assert auth.authenticate("", b"sesame", "") == Proof("ann")
 
 
 def test_an_empty_file_lets_nobody_in(path: Path) -> None:
-    assert tokens(path, "").judge("ann", b"", "") is None
+    assert tokens(path, "").authenticate("ann", b"", "") is None
 
 
 COMMENTED = "is followed by a comment, which must stand in a line of its own"
@@ -136,7 +138,7 @@ COMMENTED = "is followed by a comment, which must stand in a line of its own"
     ],
 )
 def test_a_line_that_is_wrong_is_named(path: Path, wrong: str, reason: str) -> None:
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(ConfigError) as caught:
         tokens(path, line("sesame", "ann"), "# bob's\n", wrong + "\n")
 
     assert str(caught.value) == f"{path}, line 3: {reason}"
@@ -148,7 +150,9 @@ def test_a_last_line_without_a_line_end_is_refused_wherever_it_was_cut(
 ) -> None:
     path.write_text(line("sesame", "ann") + line("mellon", "annabel")[:kept])
 
-    with pytest.raises(Unusable, match="line 2: has no line end; the file may be written only in"):
+    with pytest.raises(
+        ConfigError, match="line 2: has no line end; the file may be written only in"
+    ):
         Tokens(path)
 
 
@@ -156,10 +160,10 @@ def test_a_file_that_is_written_in_part_changes_nothing_at_a_reload(path: Path) 
     auth = tokens(path, line("mellon", "annabel"))
     path.write_text(line("mellon", "annabel").removesuffix("abel\n"))
 
-    with pytest.raises(Unusable):
+    with pytest.raises(ConfigError):
         reload(auth)
 
-    assert auth.judge("", b"mellon", "") == Proof("annabel")
+    assert auth.authenticate("", b"mellon", "") == Proof("annabel")
 
 
 def fifo(path: Path) -> None:
@@ -188,17 +192,17 @@ def test_what_is_no_regular_file_is_refused_and_not_waited_for(
     path.unlink()
     make(path)
 
-    with pytest.raises(Unusable, match=reason):
+    with pytest.raises(ConfigError, match=reason):
         reload(auth)
 
-    assert auth.judge("", b"sesame", "") == Proof("ann")
+    assert auth.authenticate("", b"sesame", "") == Proof("ann")
 
 
 def test_a_file_without_end_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("refserver.server.auth.LARGEST", 1000)
     path.write_text("#" * 1000 + "\n")
 
-    with pytest.raises(Unusable, match="larger than 1,000 bytes"):
+    with pytest.raises(ConfigError, match="larger than 1,000 bytes"):
         Tokens(path)
 
 
@@ -209,25 +213,25 @@ def test_a_large_file_is_read_in_slices_and_takes_effect_with_the_last(path: Pat
     steps = auth.reload()
     for _ in range(10):
         next(steps)
-        assert auth.judge("", b"old", "") == Proof("ann")
-        assert auth.judge("", b"new 0", "") is None
+        assert auth.authenticate("", b"old", "") == Proof("ann")
+        assert auth.authenticate("", b"new 0", "") is None
     assert list(steps) == []
 
-    assert auth.judge("", b"old", "") is None
-    assert auth.judge("", b"new 2559", "") == Proof("user 2559")
+    assert auth.authenticate("", b"old", "") is None
+    assert auth.authenticate("", b"new 2559", "") == Proof("user 2559")
 
 
 def test_a_line_that_is_not_utf_8_is_named(path: Path) -> None:
     path.write_bytes(b"# caf\xe9\n")
 
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(ConfigError) as caught:
         Tokens(path)
 
     assert str(caught.value) == f"{path}, line 1: is not UTF-8"
 
 
 def test_a_file_that_is_not_there_is_named(path: Path) -> None:
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(ConfigError) as caught:
         Tokens(path)
 
     assert str(caught.value) == f"cannot read {path}: No such file or directory"
@@ -239,8 +243,8 @@ def test_a_reload_takes_and_gives(path: Path) -> None:
 
     reload(auth)
 
-    assert auth.judge("ann", b"sesame", "") is None
-    assert auth.judge("bob", b"mellon", "") == Proof("bob")
+    assert auth.authenticate("ann", b"sesame", "") is None
+    assert auth.authenticate("bob", b"mellon", "") == Proof("bob")
 
 
 @pytest.mark.parametrize("new", [line("mellon", "bob") + "nonsense", None])
@@ -251,11 +255,11 @@ def test_a_reload_that_fails_changes_nothing(path: Path, new: str | None) -> Non
     else:
         path.write_text(new)
 
-    with pytest.raises(Unusable):
+    with pytest.raises(ConfigError):
         reload(auth)
 
-    assert auth.judge("ann", b"sesame", "") == Proof("ann")
-    assert auth.judge("bob", b"mellon", "") is None
+    assert auth.authenticate("ann", b"sesame", "") == Proof("ann")
+    assert auth.authenticate("bob", b"mellon", "") is None
 
 
 # ---------------------------------------------------------------- new tokens
@@ -265,7 +269,7 @@ def test_a_new_token_is_good_once_its_line_is_in_the_file(path: Path) -> None:
     token, written = new_token("ann b")
 
     assert token not in written
-    assert tokens(path, written + "\n").judge("", token.encode(), "") == Proof("ann b")
+    assert tokens(path, written + "\n").authenticate("", token.encode(), "") == Proof("ann b")
 
 
 def test_no_two_tokens_are_the_same() -> None:
@@ -274,7 +278,7 @@ def test_no_two_tokens_are_the_same() -> None:
 
 @pytest.mark.parametrize("user", ["", " ann", "a\nb", "x" * 256, "bob # new phone"])
 def test_no_token_is_made_for_a_name_that_nobody_may_have(user: str) -> None:
-    with pytest.raises(Unusable):
+    with pytest.raises(ConfigError):
         new_token(user)
 
 
@@ -283,41 +287,41 @@ def test_no_token_is_made_for_a_name_that_nobody_may_have(user: str) -> None:
 
 @pytest.mark.proves("EP-6.3-6")
 def test_an_open_door_accepts_any_credential_and_proves_no_name() -> None:
-    assert OpenDoor().judge("ann", b"\xff", "") == Proof()
+    assert AllowAll().authenticate("ann", b"\xff", "") == Proof()
 
 
 @pytest.mark.parametrize("user", ["", "ann"])
 def test_a_certificate_proves_its_name(user: str) -> None:
-    assert Certificates().judge(user, b"", "ann") == Proof("ann")
+    assert Certificates().authenticate(user, b"", "ann") == Proof("ann")
 
 
 @pytest.mark.parametrize(("user", "certified"), [("bob", "ann"), ("ann", ""), ("", "")])
 def test_a_certificate_proves_no_other_name(user: str, certified: str) -> None:
-    assert Certificates().judge(user, b"", certified) is None
+    assert Certificates().authenticate(user, b"", certified) is None
 
 
 def test_two_locks_want_two_keys_of_one_name(path: Path) -> None:
-    auth = Every([Certificates(), tokens(path, line("sesame", "ann"))])
+    auth = AllOf([Certificates(), tokens(path, line("sesame", "ann"))])
 
-    assert auth.judge("", b"sesame", "ann") == Proof("ann")
-    assert auth.judge("ann", b"sesame", "ann") == Proof("ann")
-    assert auth.judge("", b"sesame", "bob") is None
-    assert auth.judge("", b"sesame", "") is None
-    assert auth.judge("", b"mellon", "ann") is None
+    assert auth.authenticate("", b"sesame", "ann") == Proof("ann")
+    assert auth.authenticate("ann", b"sesame", "ann") == Proof("ann")
+    assert auth.authenticate("", b"sesame", "bob") is None
+    assert auth.authenticate("", b"sesame", "") is None
+    assert auth.authenticate("", b"mellon", "ann") is None
 
 
 def test_each_option_puts_a_lock_on_the_door(path: Path) -> None:
     path.write_text(line("sesame", "ann"))
     certificates: dict[str, Any] = {"tls_cert": "cert.pem", "tls_ca": "ca.pem"}
 
-    opened = door(Config())
-    by_token = door(Config(tokens=str(path)))
-    by_certificate = door(Config(**certificates))
-    by_both = door(Config(tokens=str(path), **certificates))
+    opened = authenticator_of(Config())
+    by_token = authenticator_of(Config(tokens=str(path)))
+    by_certificate = authenticator_of(Config(**certificates))
+    by_both = authenticator_of(Config(tokens=str(path), **certificates))
 
     def keys_that_fit(auth: Auth) -> list[tuple[bytes, str]]:
         keys = [(b"", ""), (b"sesame", ""), (b"", "ann"), (b"sesame", "ann")]
-        return [key for key in keys if auth.judge("ann", *key)]
+        return [key for key in keys if auth.authenticate("ann", *key)]
 
     assert len(keys_that_fit(opened)) == 4
     assert keys_that_fit(by_token) == [(b"sesame", ""), (b"sesame", "ann")]
@@ -327,10 +331,10 @@ def test_each_option_puts_a_lock_on_the_door(path: Path) -> None:
 
 def test_a_door_with_several_locks_reloads_its_file(path: Path) -> None:
     path.write_text(line("sesame", "ann"))
-    auth = door(Config(tokens=str(path)))
+    auth = authenticator_of(Config(tokens=str(path)))
     path.write_text(line("mellon", "ann"))
 
     reload(auth)
 
-    assert auth.judge("", b"sesame", "") is None
-    assert auth.judge("", b"mellon", "") == Proof("ann")
+    assert auth.authenticate("", b"sesame", "") is None
+    assert auth.authenticate("", b"mellon", "") == Proof("ann")

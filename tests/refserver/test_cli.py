@@ -386,7 +386,7 @@ def test_token_writes_a_line_for_the_file_and_shows_the_token_apart(tmp_path: Pa
     assert found not in done.stdout
     file = tmp_path / "tokens.txt"
     file.write_text(done.stdout)
-    proof = Tokens(file).judge("", found.encode(), "")
+    proof = Tokens(file).authenticate("", found.encode(), "")
     assert proof is not None and proof.user == "ann"
 
 
@@ -398,7 +398,7 @@ def test_a_token_goes_into_a_file_of_its_own_and_over_no_other(tmp_path: Path) -
 
     tokens.write_text(done.stdout)
     assert (done.exit_code, done.stderr) == (0, "")
-    assert Tokens(tokens).judge("ann", kept.read_bytes().rstrip(), "") is not None
+    assert Tokens(tokens).authenticate("ann", kept.read_bytes().rstrip(), "") is not None
     assert kept.stat().st_mode & 0o777 == 0o600
     assert (again.exit_code, again.stdout) == (2, "")
     assert again.stderr == f"refserver: cannot write {kept}: File exists\n"

@@ -6,7 +6,7 @@ import resource
 from typing import Any
 
 import pytest
-from tests.refserver.seats import Hall
+from tests.refserver.bare_room import BareRoom
 from tests.refserver.stopped import hosting
 
 from eventcodec import Ack, Error, Left, Login, Message, Ping, Welcome, encode
@@ -15,43 +15,43 @@ from refserver.session.state import State
 
 @pytest.mark.proves("EP-9.1-6")
 def test_the_time_to_log_in_stands_still_while_the_server_does_not_read() -> None:
-    hall = Hall(login_timeout=5)
-    stranger = hall.sit()
+    room = BareRoom(login_timeout=5)
+    stranger = room.enter()
 
-    hall.now += 4
-    stranger.session.reading_paused(hall.now)
-    hall.now += 60
+    room.now += 4
+    stranger.session.reading_paused(room.now)
+    room.now += 60
     assert stranger.tick() == []
-    stranger.session.deadlines.reading_resumed(hall.now)
-    hall.now += 0.5
+    stranger.session.deadlines.reading_resumed(room.now)
+    room.now += 0.5
     assert stranger.tick() == []
-    hall.now += 0.5
+    room.now += 0.5
 
     assert [type(event) for event in stranger.tick()] == [Error]
 
 
 def test_a_stranger_that_takes_no_replies_gains_no_time_by_it() -> None:
-    hall = Hall(login_timeout=5)
-    stranger = hall.sit()
+    room = BareRoom(login_timeout=5)
+    stranger = room.enter()
     stranger.say(*[Ping(seq=1)] * 200)
     stranger.work()
     assert not stranger.session.reading
 
-    stranger.session.reading_paused(hall.now)
-    hall.now += 5
+    stranger.session.reading_paused(room.now)
+    room.now += 5
 
     assert [type(event) for event in stranger.tick()][-1] is Error
     assert stranger.session.state == State.DISMISSED
 
 
 def test_who_waits_for_its_turn_to_log_in_is_not_read_and_gets_in() -> None:
-    hall = Hall(login_timeout=5, login_at=lambda now: max(now, 1_060.0))
-    stranger = hall.sit()
+    room = BareRoom(login_timeout=5, login_at=lambda now: max(now, 1_060.0))
+    stranger = room.enter()
 
     assert stranger.ask(Login(user="ann", seq=1)) == []
     assert not stranger.session.reading
-    stranger.session.reading_paused(hall.now)
-    hall.now = 1_060.0
+    stranger.session.reading_paused(room.now)
+    room.now = 1_060.0
 
     assert [type(event) for event in stranger.tick()] == [Welcome]
     assert stranger.session.reading
@@ -59,9 +59,9 @@ def test_who_waits_for_its_turn_to_log_in_is_not_read_and_gets_in() -> None:
 
 @pytest.mark.proves("EP-9.1-6", "EP-10.3-3")
 def test_what_came_before_the_end_of_a_stream_is_answered_however_long_it_takes() -> None:
-    hall = Hall(rate=1, heartbeat=20)
-    ann, bob = hall.sit("ann"), hall.sit("bob")
-    hall.now += 10
+    room = BareRoom(rate=1, heartbeat=20)
+    ann, bob = room.enter("ann"), room.enter("bob")
+    room.now += 10
     ann.hear()
     ann.say(b"".join(encode(Message(content="x", seq=n)) for n in range(2, 102)))
     ann.session.receive_eof()
@@ -69,7 +69,7 @@ def test_what_came_before_the_end_of_a_stream_is_answered_however_long_it_takes(
 
     answers = ann.hear()
     for _ in range(110):
-        hall.now += 1
+        room.now += 1
         answers += ann.tick()
 
     assert [event.seq for event in answers if isinstance(event, Ack)] == [*range(2, 102)]
@@ -84,7 +84,7 @@ async def test_a_limit_of_descriptors_that_is_too_low_is_said_at_the_start(
     noted: list[dict[str, Any]] = []
     monkeypatch.setattr(resource, "getrlimit", lambda which: (limit, limit))
     monkeypatch.setattr(
-        "refserver.server.server.note",
+        "refserver.server.server.log_event",
         lambda kind, **fields: noted.append(fields) if kind == "descriptors" else None,
     )
 

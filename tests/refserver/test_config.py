@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from eventcodec.limits import MAX_FRAME_BEFORE_WELCOME
-from refserver.server.config import Config, Unusable, is_loopback
+from refserver.server.config import Config, ConfigError, is_loopback
 from refserver.server.server import RESERVED_DESCRIPTORS
 
 FIELDS = dataclasses.fields(Config)
@@ -106,13 +106,13 @@ def test_what_is_no_address_is_not_loopback(address: str) -> None:
 def test_nobody_listens_beyond_loopback_with_an_open_door(
     settings: dict[str, Any], address: str
 ) -> None:
-    with pytest.raises(Unusable, match="anybody could come in"):
+    with pytest.raises(ConfigError, match="anybody could come in"):
         Config(**settings).check_exposure([*LOOPBACK, address])
 
 
 @pytest.mark.parametrize("address", BEYOND)
 def test_nobody_listens_beyond_loopback_in_the_clear_unless_told_to(address: str) -> None:
-    with pytest.raises(Unusable, match="in the clear"):
+    with pytest.raises(ConfigError, match="in the clear"):
         Config(**TOKENS).check_exposure([address])
     Config(**TOKENS, allow_plaintext=True).check_exposure([address])
 
@@ -121,13 +121,13 @@ def test_nobody_listens_beyond_loopback_in_the_clear_unless_told_to(address: str
 def test_an_open_room_beyond_loopback_needs_the_option_of_its_name(address: str) -> None:
     Config(open_to_anybody=True, **TLS).check_exposure([address])
     Config(open_to_anybody=True, allow_plaintext=True).check_exposure([address])
-    with pytest.raises(Unusable, match="in the clear"):
+    with pytest.raises(ConfigError, match="in the clear"):
         Config(open_to_anybody=True).check_exposure([address])
 
 
 @pytest.mark.parametrize("settings", [TOKENS, CERTIFICATES])
 def test_a_room_that_asks_who_is_not_open_to_anybody(settings: dict[str, Any]) -> None:
-    with pytest.raises(Unusable, match="--open-to-anybody contradicts"):
+    with pytest.raises(ConfigError, match="--open-to-anybody contradicts"):
         Config(open_to_anybody=True, **settings)
 
 
@@ -141,5 +141,5 @@ def test_beyond_loopback_locks_and_tls_are_enough(settings: dict[str, Any], addr
 def test_parts_of_tls_want_the_certificate(name: str) -> None:
     settings: dict[str, Any] = {name: "file.pem"}
 
-    with pytest.raises(Unusable, match=f"--{name.replace('_', '-')} needs --tls-cert"):
+    with pytest.raises(ConfigError, match=f"--{name.replace('_', '-')} needs --tls-cert"):
         Config(**settings)

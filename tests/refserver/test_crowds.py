@@ -15,6 +15,7 @@ from statistics import median
 from typing import NamedTuple
 
 import pytest
+from tests.refserver.bare_room import BareRoom, code_of
 from tests.refserver.crowd import GO, crowd, drip, keep_quiet, talk
 from tests.refserver.raw import (
     ACK,
@@ -35,7 +36,6 @@ from tests.refserver.raw import (
     said,
     short,
 )
-from tests.refserver.seats import Hall, code_of
 from tests.refserver.stopped import hosting
 from tests.support.server import Running, running
 
@@ -60,25 +60,25 @@ def room_for(count: int) -> tuple[str, ...]:
 
 @pytest.mark.proves("EP-9.2-1")
 def test_dripping_bytes_does_not_hold_the_time_to_log_in() -> None:
-    hall = Hall(login_timeout=5)
-    stranger = hall.sit()
+    room = BareRoom(login_timeout=5)
+    stranger = room.enter()
 
     for byte in LOGIN[:49]:
         assert stranger.ask(bytes([byte])) == []
-        hall.now += 0.1
+        room.now += 0.1
         assert stranger.tick() == []
-    hall.now += 0.1
+    room.now += 0.1
 
     assert [code_of(event) for event in stranger.tick()] == [(0, ErrorCode.TIMEOUT)]
 
 
 async def test_all_who_drip_are_gone_at_the_deadline_and_not_before() -> None:
     async with hosting(login_timeout=5, newcomers=100, closing=100) as host:
-        guests = [await host.guest() for _ in range(50)]
+        clients = [await host.client() for _ in range(50)]
         await host.pass_time()
         for byte in LOGIN[:4]:
-            for guest in guests:
-                await guest.send(bytes([byte]))
+            for client in clients:
+                await client.send(bytes([byte]))
             await host.pass_time(1.2)
         ann = await host.member("ann")
         connections = host.server.figures()["connections"]
@@ -87,7 +87,7 @@ async def test_all_who_drip_are_gone_at_the_deadline_and_not_before() -> None:
 
         await host.pass_time(0.2)
 
-        assert [await guest.last() for guest in guests] == [Failed(0, TIMEOUT)] * 50
+        assert [await client.last() for client in clients] == [Failed(0, TIMEOUT)] * 50
         assert await ann.heard() == []
 
 
@@ -211,10 +211,10 @@ async def test_whoever_asks_waits_for_one_round_however_much_there_is_to_say(
     says = 4 * FRAMES
     monkeypatch.setattr(scheduler, "DELIVERIES", 2 * FRAMES)
     async with hosting(presence=False) as host:
-        bob, *guests = [await host.member() for _ in range(9)]
+        bob, *clients = [await host.member() for _ in range(9)]
         turns = count_turns(monkeypatch)
-        for guest in guests[:talkers]:
-            await guest.send(*(message(b"x", seq) for seq in range(1, says + 1)))
+        for client in clients[:talkers]:
+            await client.send(*(message(b"x", seq) for seq in range(1, says + 1)))
         await bob.send(ping(2))
 
         before = await bob.heard_until(PONG)
@@ -224,8 +224,8 @@ async def test_whoever_asks_waits_for_one_round_however_much_there_is_to_say(
         assert max(turns) <= FRAMES
         facts = [*before[:-1], *rest]
         assert [fact.seq for fact in facts] == list(range(1, talkers * says + 1))
-        for number, guest in enumerate(guests):
-            heard = await guest.frames(talkers * says)
+        for number, client in enumerate(clients):
+            heard = await client.frames(talkers * says)
             assert [position_of(each) for each in heard] == [fact.seq for fact in facts]
             assert [each.seq for each in heard if each.type == ACK] == list(
                 range(1, says + 1 if number < talkers else 1)

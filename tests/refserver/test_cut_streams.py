@@ -167,7 +167,7 @@ async def test_a_pause_at_any_byte_changes_nothing() -> None:
     async with hosting(login_timeout=5.0, frame_timeout=5.0, heartbeat=0) as host:
         bob = await host.member("bob")
         for cut in range(len(STREAM) + 1):
-            ann = await host.guest()
+            ann = await host.client()
             await ann.send(STREAM[:cut])
             await host.pass_time()  # what came is read before the pause
             await host.pass_time(4.9)
@@ -194,25 +194,25 @@ def kept(server: Server) -> dict[str, object]:
 async def test_no_table_keeps_a_trace_of_those_who_were_reset_in_a_broadcast() -> None:
     async with hosting(login_timeout=5.0) as host:
         ann = await host.member("ann")
-        crowd = [await host.guest() for _ in range(100)]
-        await asyncio.gather(*(guest.send(login()) for guest in crowd))
-        for guest in crowd:
-            await guest.frame()
+        crowd = [await host.client() for _ in range(100)]
+        await asyncio.gather(*(client.send(login()) for client in crowd))
+        for client in crowd:
+            await client.frame()
 
         await ann.send(*(message(bytes(1_000), seq) for seq in range(2, 102)))
-        strangers = [await host.guest() for _ in range(50)]
-        for guest in crowd[:50] + strangers:
-            guest.reset()
-        for guest in crowd[50:]:
-            facts = await guest.heard_until(MESSAGE)
+        strangers = [await host.client() for _ in range(50)]
+        for client in crowd[:50] + strangers:
+            client.reset()
+        for client in crowd[50:]:
+            facts = await client.heard_until(MESSAGE)
             while len([fact for fact in facts if fact.type == MESSAGE]) < 100:
-                facts += await guest.heard_until(MESSAGE)
-            guest.reset()
+                facts += await client.heard_until(MESSAGE)
+            client.reset()
         await ann.heard()
         ann.reset()
         await host.pass_time(5.0)  # until the last deadline of anybody
 
-        assert (host.server.tally.accepted, host.server.tally.sessions.logins) == (151, 101)
+        assert (host.server.counters.accepted, host.server.counters.sessions.logins) == (151, 101)
         assert kept(host.server) == {}
         assert host.server.admission.held == 0
 

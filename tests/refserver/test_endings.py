@@ -13,7 +13,7 @@ import pytest
 from tests.refserver.conftest import Authority
 from tests.refserver.raw import Frame, Frames, failed, login, logout, message, ping, said
 from tests.refserver.running import PATIENCE, Client, client, member
-from tests.refserver.stopped import Guest, Host, hosting
+from tests.refserver.stopped import Host, HostedClient, hosting
 from tests.support.server import running
 
 from eventcodec import ErrorCode, Joined, Left, Login, Message, PeerError
@@ -21,7 +21,7 @@ from eventcodec import ErrorCode, Joined, Left, Login, Message, PeerError
 CONTENT = "x" * 4000
 
 
-async def say(ann: Guest, count: int, first: int = 2) -> None:
+async def say(ann: HostedClient, count: int, first: int = 2) -> None:
     """Messages, each acknowledged before the next is said."""
     for number in range(first, first + count):
         await ann.send(message(CONTENT, number))
@@ -31,7 +31,7 @@ async def say(ann: Guest, count: int, first: int = 2) -> None:
 # ---------------------------------------------------------------- slow, and not stalled
 
 
-async def stuck_behind(host: Host, slow: Guest) -> None:
+async def stuck_behind(host: Host, slow: HostedClient) -> None:
     """Say so much that the kernel takes no more for this guest, which reads nothing."""
     ann = await host.member("ann")
     await slow.heard()
@@ -109,16 +109,16 @@ async def test_a_client_that_sends_on_is_cut_off_at_its_measure() -> None:
 async def test_at_shutdown_nobody_is_cut_off_because_there_are_many() -> None:
     async with hosting(closing=1) as host:
         ann = await host.member("ann")
-        guests = [await host.member(f"user {number}", receive_buffer=4096) for number in range(8)]
+        clients = [await host.member(f"user {number}", receive_buffer=4096) for number in range(8)]
         await ann.heard()
         await say(ann, 50)
 
         host.server.stop()
         await host.pass_time()
-        for guest in guests:
-            await guest.send(ping(7))  # unread, it would make a closed socket reset
-        for guest in guests:
-            *_, last_message, last = await guest.rest()
+        for client in clients:
+            await client.send(ping(7))  # unread, it would make a closed socket reset
+        for client in clients:
+            *_, last_message, last = await client.rest()
             assert said(last_message) == ("ann", CONTENT.encode())
             assert failed(last) == (0, ErrorCode.SHUTTING_DOWN)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.refserver.raw import PING, Frame, failed, message, ping, said
-from tests.refserver.stopped import Guest, Host, hosting
+from tests.refserver.stopped import Host, HostedClient, hosting
 
 from eventcodec import ErrorCode
 from refserver.server.connection import Connection
@@ -65,7 +65,7 @@ def broken_due(original: property) -> Callable[[Session], float]:
     return due
 
 
-async def others_go_on(host: Host, ann: Guest, bob: Guest) -> None:
+async def others_go_on(host: Host, ann: HostedClient, bob: HostedClient) -> None:
     await ann.heard()
     await bob.heard()
     await ann.send(message("still there?", 900))

@@ -136,7 +136,7 @@ def test_a_client_that_has_gone_by_then_is_no_reason_to_wait(accepting: Acceptin
 def test_a_wait_is_logged(accepting: Accepting, monkeypatch: pytest.MonkeyPatch) -> None:
     noted: list[tuple[str, object]] = []
     monkeypatch.setattr(
-        "refserver.server.listener.note",
+        "refserver.server.listener.log_event",
         lambda kind, **fields: noted.append((kind, fields["error"])),
     )
 

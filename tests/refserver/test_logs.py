@@ -24,7 +24,7 @@ from refserver.server.logs import (
     OneLine,
     RateLimitFilter,
     failure,
-    note,
+    log_event,
     to_stderr,
 )
 
@@ -77,7 +77,7 @@ def log(request: pytest.FixtureRequest) -> Iterator[Log]:
 
 
 def test_a_record_is_its_time_level_kind_and_fields(log: Log) -> None:
-    note("login", user="ann", position=3)
+    log_event("login", user="ann", position=3)
 
     assert LINE.fullmatch(log.lines[0])
     assert log.lines[0].endswith(' INFO login user="ann" position=3')
@@ -87,7 +87,7 @@ def test_a_record_is_its_time_level_kind_and_fields(log: Log) -> None:
 @pytest.mark.parametrize("name", NASTY)
 @pytest.mark.parametrize("log", [OneLine, AsJson], indirect=True)
 def test_whatever_a_peer_writes_stays_in_one_line_of_ascii(log: Log, name: str) -> None:
-    note("login", user=name)
+    log_event("login", user=name)
 
     (line,) = log.lines
     assert re.fullmatch(r"[\x20-\x7e]+", line)
@@ -105,7 +105,7 @@ def test_a_value_can_be_read_back_from_its_line(name: str) -> None:
 
 @pytest.mark.parametrize("log", [AsJson], indirect=True)
 def test_as_json_a_record_is_one_object(log: Log) -> None:
-    note("login", user="\u202eann", position=3)
+    log_event("login", user="\u202eann", position=3)
 
     (line,) = log.lines
     record = json.loads(line)
@@ -142,8 +142,8 @@ def test_what_asyncio_has_to_say_is_one_line_too(log: Log) -> None:
 
 def test_of_one_kind_there_are_so_many_in_a_second(log: Log) -> None:
     for _ in range(10 * LINES):
-        note("login")
-    note("left")
+        log_event("login")
+    log_event("left")
 
     assert sum(" login" in line for line in log.lines) == LINES
     assert log.lines[-1].endswith(" INFO left")
@@ -151,28 +151,28 @@ def test_of_one_kind_there_are_so_many_in_a_second(log: Log) -> None:
 
 def test_the_next_second_tells_how_many_were_left_out(log: Log) -> None:
     for _ in range(LINES + 7):
-        note("login", user="ann")
+        log_event("login", user="ann")
     log.now += 1
-    note("login", user="bob")
-    note("login", user="cy")
+    log_event("login", user="bob")
+    log_event("login", user="cy")
 
     assert log.lines[-2].endswith(' login user="bob" suppressed=7')
     assert log.lines[-1].endswith(' login user="cy"')
 
 
 def test_what_was_not_left_out_is_not_told(log: Log) -> None:
-    note("login")
+    log_event("login")
     log.now += 1
-    note("login")
+    log_event("login")
 
     assert not any("suppressed" in line for line in log.lines)
 
 
 def test_that_nobody_can_be_accepted_is_said_once_a_second(log: Log) -> None:
     for _ in range(5):
-        note("accept", level=logging.WARNING, error="no")
+        log_event("accept", level=logging.WARNING, error="no")
     log.now += 1
-    note("accept", level=logging.WARNING, error="no")
+    log_event("accept", level=logging.WARNING, error="no")
 
     assert [" suppressed=4" in line for line in log.lines] == [False, True]
 
@@ -185,8 +185,8 @@ def test_stderr_gets_what_is_asked_for(
     log: Log, capfd: pytest.CaptureFixture[str], level: int, lines: int
 ) -> None:
     to_stderr(level)
-    note("login")
-    note("accept", level=logging.WARNING)
+    log_event("login")
+    log_event("accept", level=logging.WARNING)
 
     assert len(capfd.readouterr().err.splitlines()) == lines
 

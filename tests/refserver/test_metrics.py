@@ -21,9 +21,9 @@ from eventcodec import Error, Logout, Message, Ping
 from refserver.cli import main
 from refserver.client.status import fetch
 from refserver.server import process as service
-from refserver.server.config import Unusable
+from refserver.server.config import ConfigError
 from refserver.server.metrics import FIGURES, PREFIX
-from refserver.server.metrics_http import ASKERS, REQUEST, Exposition
+from refserver.server.metrics_http import ASKERS, REQUEST, MetricsServer
 
 
 def metrics_of(server: Running) -> int:
@@ -39,14 +39,14 @@ async def test_the_figures_are_what_has_happened() -> None:
     async with hosting(connections=3) as host:
         ann = await host.member("ann")
         bob = await host.member("bob")
-        stranger = await host.guest()
+        stranger = await host.client()
         await stranger.send(login("ann"))
         await stranger.frame()
         await ann.send(message("hi", 2), ping(3))
         await ann.heard()
         await bob.heard()
         for _ in range(2):  # one newcomer takes the place of another
-            await host.guest()
+            await host.client()
             await host.pass_time()
 
         figures = host.server.figures()
@@ -125,10 +125,10 @@ async def test_the_lag_of_the_loop_is_the_worst_of_the_last_seconds() -> None:
 
 async def test_the_lag_is_measured_from_when_the_figures_are_served() -> None:
     async with hosting() as host:
-        exposition = service.expose(host.server, 0)
+        metrics_server = service.expose(host.server, 0)
         await host.pass_time(0.75)
         await host.stand_still(0.5)
-        exposition.close()
+        metrics_server.close()
 
         assert host.server.figures()["loop_lag_seconds"] == 0.25
 
@@ -175,7 +175,7 @@ def values() -> dict[str, Any]:
 
 def test_the_page_is_what_prometheus_reads() -> None:
     head, _, body = (
-        Exposition(values).answer(b"GET /metrics HTTP/1.0\r\n\r\n").partition(b"\r\n\r\n")
+        MetricsServer(values).answer(b"GET /metrics HTTP/1.0\r\n\r\n").partition(b"\r\n\r\n")
     )
 
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
@@ -210,17 +210,17 @@ HOST = b"Host: localhost:9100"
     ],
 )
 def test_anything_else_is_refused(head: list[bytes], status: bytes) -> None:
-    answer = Exposition(values).answer(b"\r\n".join([*head, b"", b""]))
+    answer = MetricsServer(values).answer(b"\r\n".join([*head, b"", b""]))
 
     assert answer.split(b" ")[1] == status
 
 
 @pytest.mark.parametrize("path", [b"/metrics", b"/healthz", b"/nothing"])
 def test_a_head_is_what_a_get_would_begin_with(path: bytes) -> None:
-    exposition = Exposition(values)
+    metrics_server = MetricsServer(values)
 
-    whole = exposition.answer(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    head = exposition.answer(b"HEAD " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    whole = metrics_server.answer(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    head = metrics_server.answer(b"HEAD " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
     assert head.endswith(b"\r\n\r\n")
     assert whole.startswith(head) and len(whole) > len(head)
@@ -228,7 +228,7 @@ def test_a_head_is_what_a_get_would_begin_with(path: bytes) -> None:
 
 @pytest.mark.parametrize(("is_draining", "status"), [(False, b"200"), (True, b"503")])
 def test_the_health_of_a_server_that_drains_is_503(is_draining: bool, status: bytes) -> None:
-    answer = Exposition(values, lambda: is_draining).answer(b"GET /healthz HTTP/1.0\r\n\r\n")
+    answer = MetricsServer(values, lambda: is_draining).answer(b"GET /healthz HTTP/1.0\r\n\r\n")
 
     assert answer.split(b" ")[1] == status
 
@@ -241,9 +241,9 @@ def test_the_figures_are_read_once_however_many_ask_in_a_moment() -> None:
         reads.append(now)
         return values()
 
-    exposition = Exposition(read, now=lambda: now)
+    metrics_server = MetricsServer(read, now=lambda: now)
     for now in (100.0, 100.1, 100.2, 100.25, 100.3, 101.0):  # noqa: B007
-        exposition.answer(b"GET /metrics HTTP/1.0\r\n\r\n")
+        metrics_server.answer(b"GET /metrics HTTP/1.0\r\n\r\n")
 
     assert reads == [100.0, 100.25, 101.0]
 
@@ -333,7 +333,7 @@ async def test_without_the_extra_the_option_says_what_to_install(
     without_prometheus_client(monkeypatch)
 
     async with hosting() as host:
-        with pytest.raises(Unusable, match=r"refserver\[metrics\]"):
+        with pytest.raises(ConfigError, match=r"refserver\[metrics\]"):
             service.expose(host.server, 0)
 
 

@@ -18,7 +18,7 @@ from tests.refserver.stopped import hosting
 from tests.support.server import running
 
 from eventcodec import Login, Welcome
-from refserver.server.config import Config, Unusable
+from refserver.server.config import Config, ConfigError
 from refserver.server.proxy_protocol import MOST_BINARY, MOST_LINE, Header, Malformed, parse
 
 TCP, UDP = 1, 2
@@ -157,7 +157,7 @@ def test_a_length_that_is_too_great_is_refused_before_its_bytes_come() -> None:
     "listed", ["proxy.example.org", "127.0.0.1/8", "127.0.0.1,,::1", "::1%lo/64"]
 )
 def test_what_is_no_list_of_addresses_is_refused(listed: str) -> None:
-    with pytest.raises(Unusable, match=r"^--proxy-protocol: "):
+    with pytest.raises(ConfigError, match=r"^--proxy-protocol: "):
         Config(proxy_protocol=listed)
 
 
@@ -170,12 +170,12 @@ FROM_PROXY = {"proxy_protocol": "127.0.0.2,[::1]"}
 async def test_an_address_behind_the_proxy_has_its_own_share(header: bytes) -> None:
     async with hosting(connections=8, address_share=0.25, **FROM_PROXY) as host:
         for _ in range(2):
-            guest = await host.guest(address="127.0.0.2")
-            await guest.send(header, login())
-            await guest.frame()
-        third = await host.guest(address="127.0.0.2")
+            client = await host.client(address="127.0.0.2")
+            await client.send(header, login())
+            await client.frame()
+        third = await host.client(address="127.0.0.2")
         await third.send(header)
-        other = await host.guest(address="127.0.0.2")
+        other = await host.client(address="127.0.0.2")
         await other.send(inet("198.51.100.8"))
 
         assert (await third.last()).code == SERVER_FULL
@@ -185,45 +185,45 @@ async def test_an_address_behind_the_proxy_has_its_own_share(header: bytes) -> N
 @pytest.mark.parametrize("size", [1, 7])
 async def test_a_header_in_pieces_is_read_and_not_a_byte_beyond(size: int) -> None:
     async with hosting(**FROM_PROXY) as host:
-        guest = await host.guest(address="127.0.0.2")
+        client = await host.client(address="127.0.0.2")
         data = inet6("2001:db8::1") + login("ann")
         for start in range(0, len(data), size):
-            await guest.send(data[start : start + size])
+            await client.send(data[start : start + size])
             await host.pass_time()
 
-        assert (await guest.frame()).type
+        assert (await client.frame()).type
 
 
 @pytest.mark.parametrize("data", [b"", b"PROXY TCP4 192.0.2.1", inet("192.0.2.1")[:20]])
 async def test_who_does_not_send_the_whole_header_in_time_is_closed(data: bytes) -> None:
     async with hosting(login_timeout=5.0, **FROM_PROXY) as host:
-        guest = await host.guest(address="127.0.0.2")
-        await guest.send(data)
+        client = await host.client(address="127.0.0.2")
+        await client.send(data)
         await host.pass_time(4.9)
         assert host.server._headers._waiting
 
         await host.pass_time(0.2)
 
-        assert await guest.rest() == []
+        assert await client.rest() == []
         assert host.server.figures()["connections_accepted"] == 0
 
 
 @pytest.mark.parametrize("data", [login("ann"), b"PROXY TCP4 x\r\n", b"\x16\x03\x01\x02\x00"])
 async def test_a_proxy_without_a_header_is_never_taken_for_its_client(data: bytes) -> None:
     async with hosting(**FROM_PROXY) as host:
-        guest = await host.guest(address="127.0.0.2")
-        await guest.send(data)
+        client = await host.client(address="127.0.0.2")
+        await client.send(data)
 
         with pytest.raises((EOFError, ConnectionResetError)):
-            await guest.frame()
+            await client.frame()
         assert host.server.figures()["connections_accepted"] == 0
 
 
 async def test_who_is_no_listed_proxy_speaks_for_itself_and_cannot_send_a_header() -> None:
     async with hosting(**FROM_PROXY) as host:
-        ann = await host.guest(address="127.0.0.3")
+        ann = await host.client(address="127.0.0.3")
         assert await ann.join("ann")
-        eve = await host.guest(address="127.0.0.3")
+        eve = await host.client(address="127.0.0.3")
         await eve.send(line("198.51.100.7"))
 
         assert failed((await eve.rest())[-1])
@@ -231,7 +231,7 @@ async def test_who_is_no_listed_proxy_speaks_for_itself_and_cannot_send_a_header
 
 async def test_the_one_that_waits_longest_for_its_header_goes_first() -> None:
     async with hosting(newcomers=2, **FROM_PROXY) as host:
-        waiting = [await host.guest(address="127.0.0.2") for _ in range(3)]
+        waiting = [await host.client(address="127.0.0.2") for _ in range(3)]
         await host.pass_time()
 
         assert await waiting[0].rest() == []
@@ -242,11 +242,11 @@ async def test_the_one_that_waits_longest_for_its_header_goes_first() -> None:
 
 async def test_a_server_that_stops_ends_those_that_wait() -> None:
     async with hosting(**FROM_PROXY) as host:
-        guest = await host.guest(address="127.0.0.2")
+        client = await host.client(address="127.0.0.2")
         await host.pass_time()
         host.server.stop()
 
-        assert await guest.rest() == []
+        assert await client.rest() == []
 
 
 def test_the_log_has_the_clients_address(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def lines(prefix: str, count: int) -> str:
 async def turns_until_let_in(host: Host, credential: bytes) -> int:
     """Turns of the loop until the token is good."""
     turns = 0
-    while host.server.auth.judge("", credential, "") is None:
+    while host.server.auth.authenticate("", credential, "") is None:
         await asyncio.sleep(0)
         turns += 1
     return turns
@@ -34,14 +34,14 @@ async def test_fifty_thousand_tokens_are_read_between_turns_and_others_are_serve
     path = tmp_path / "tokens.txt"
     path.write_text(lines("old", 1))
     async with hosting(Tokens(path)) as host:
-        ann = await host.guest()
+        ann = await host.client()
         await ann.join(credential=b"old 0")
         path.write_text(lines("new", LARGE))
 
         host.server.reload()
         await ann.heard()
 
-        assert host.server.auth.judge("", b"old 0", "") is not None
+        assert host.server.auth.authenticate("", b"old 0", "") is not None
         assert await turns_until_let_in(host, b"new 49999") > LARGE / SLICE / 2
 
 
@@ -58,8 +58,8 @@ async def test_a_second_reload_during_the_first_reads_the_newest_file(tmp_path: 
         await turns_until_let_in(host, b"second 0")
         await host.pass_time()
 
-        assert host.server.auth.judge("", b"first 0", "") is None
-        assert host.server.auth.judge("", b"second 0", "") is not None
+        assert host.server.auth.authenticate("", b"first 0", "") is None
+        assert host.server.auth.authenticate("", b"second 0", "") is not None
 
 
 async def test_a_server_that_stops_during_a_reload_is_not_held_up(tmp_path: Path) -> None:

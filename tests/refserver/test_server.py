@@ -29,7 +29,7 @@ from tests.refserver.raw import (
     said,
     short,
 )
-from tests.refserver.stopped import Guest, Host, hosting
+from tests.refserver.stopped import Host, HostedClient, hosting
 
 from refserver.server.connection import Connection
 from refserver.server.scheduler import FRAMES, IN_SECONDS
@@ -41,11 +41,11 @@ SMALL = 4_096
 """A receive buffer that is soon full."""
 
 
-async def is_cut_off(guest: Guest, host: Host) -> bool:
+async def is_cut_off(client: HostedClient, host: Host) -> bool:
     """Whether the server has closed the socket, not only its own side of the stream."""
     try:
         for _ in range(2):
-            await guest.send(ping(9))
+            await client.send(ping(9))
             await host.pass_time()
     except (ConnectionResetError, BrokenPipeError):
         return True
@@ -58,12 +58,12 @@ async def is_cut_off(guest: Guest, host: Host) -> bool:
 @pytest.mark.proves("EP-9.2-1")
 async def test_a_guest_that_does_not_log_in_in_time_goes() -> None:
     async with hosting(login_timeout=5) as host:
-        guest = await host.guest()
-        assert await guest.heard() == []
+        client = await host.client()
+        assert await client.heard() == []
 
         await host.pass_time(5)
 
-        assert await guest.last() == Failed(0, TIMEOUT)
+        assert await client.last() == Failed(0, TIMEOUT)
 
 
 @pytest.mark.proves("EP-9.1-1", "EP-9.1-2", "EP-9.1-3")
@@ -109,27 +109,27 @@ async def test_a_last_frame_arrives_though_the_client_goes_on_sending() -> None:
 @pytest.mark.proves("EP-10.4-1")
 async def test_a_client_that_does_not_close_is_waited_for_and_then_cut_off() -> None:
     async with hosting(close_timeout=2) as host:
-        guest = await host.guest()
-        await guest.send(HTTP)
-        assert await guest.last() == Failed(0, FRAME_TOO_LARGE)
+        client = await host.client()
+        await client.send(HTTP)
+        assert await client.last() == Failed(0, FRAME_TOO_LARGE)
 
         await host.pass_time(1.9)
-        assert not await is_cut_off(guest, host)
+        assert not await is_cut_off(client, host)
         await host.pass_time(0.1)
 
-        assert await is_cut_off(guest, host)
+        assert await is_cut_off(client, host)
 
 
 @pytest.mark.proves("EP-10.4-1", "EP-7.2-2")
 async def test_a_client_that_goes_on_sending_for_ever_is_cut_off() -> None:
     async with hosting(close_bytes=10_000) as host:
-        guest = await host.guest()
-        await guest.send(HTTP)
+        client = await host.client()
+        await client.send(HTTP)
         await host.pass_time()
 
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
             for _ in range(100):
-                await guest.send(bytes(1_000))
+                await client.send(bytes(1_000))
                 await host.pass_time()
 
 
@@ -219,14 +219,14 @@ async def test_a_turn_ends_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch
         return work(each, connection, now, frames)
 
     async with hosting(presence=False) as host:
-        guests = [await host.member() for _ in range(9)]
+        clients = [await host.member() for _ in range(9)]
         monkeypatch.setattr(Turns, "run", running)
         monkeypatch.setattr(Turns, "work", working)
 
-        for guest in guests:
-            guest.sock.send(ping(2))
+        for client in clients:
+            client.sock.send(ping(2))
 
-        assert [await guest.frame() for guest in guests] == [Frame(PONG, 2)] * 9
+        assert [await client.frame() for client in clients] == [Frame(PONG, 2)] * 9
         assert max(turns) == 3
 
 
@@ -238,7 +238,7 @@ async def test_a_failure_costs_the_one_that_met_it_and_nobody_else(
 ) -> None:
     async with hosting() as host:
         ann, bob = await host.member("ann"), await host.member("bob")
-        stranger = await host.guest()
+        stranger = await host.client()
 
         def fail(*_: object, **__: object) -> None:
             raise ZeroDivisionError
@@ -256,12 +256,12 @@ async def test_writing_to_one_that_is_gone_makes_no_noise(
 ) -> None:
     async with hosting(presence=False) as host:
         ann = await host.member("ann")
-        bob = await host.guest()
+        bob = await host.client()
         ticket = (await bob.join("bob")).ticket
         for seq in range(2, 22):
             await ann.send(message(bytes(60_000), seq))
             await ann.heard_until(ACK)
-        again = await host.guest()
+        again = await host.client()
         await again.heard()
 
         with caplog.at_level(logging.WARNING, "asyncio"):
@@ -312,14 +312,14 @@ async def test_nothing_is_left_of_those_who_have_gone() -> None:
     async with hosting(login_timeout=5) as host:
         bob = await host.member("bob")
         for n in range(40):
-            guest = await host.guest()
-            await guest.send(login(f"ann{n}"), message("hi", 2))
+            client = await host.client()
+            await client.send(login(f"ann{n}"), message("hi", 2))
             if n % 2:
-                guest.reset()
+                client.reset()
             else:
-                guest.close()
+                client.close()
         server = host.server
-        while server.tally.accepted <= 40 or server.handshakes or len(server.connections) > 1:
+        while server.counters.accepted <= 40 or server.handshakes or len(server.connections) > 1:
             await bob.heard()
         await host.pass_time(5)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from tests.refserver.seats import FIRST_TICKET, Hall, Seat, code_of, in_short, resume
+from tests.refserver.bare_room import FIRST_TICKET, BareRoom, Client, code_of, in_short, resume
 
 from eventcodec import (
     Ack,
@@ -149,12 +149,12 @@ PIECES = {"whole": 1 << 20, "byte by byte": 1, "in sevens": 7}
 in_pieces = pytest.mark.parametrize("size", PIECES.values(), ids=PIECES)
 
 
-def told(seat: Seat, talk: Talk, size: int) -> list[object]:
+def told(client: Client, talk: Talk, size: int) -> list[object]:
     """What is answered when it comes in pieces of this size."""
     data = b"".join(map(encode, talk.said))
     answers: list[Event] = []
     for at in range(0, len(data), size):
-        answers += seat.ask(data[at : at + size])
+        answers += client.ask(data[at : at + size])
     return [in_short(answer) for answer in answers]
 
 
@@ -166,7 +166,7 @@ def told(seat: Seat, talk: Talk, size: int) -> list[object]:
 @in_pieces
 @each(BEFORE_LOGIN)
 def test_a_stranger_is_answered(talk: Talk, size: int) -> None:
-    assert told(Hall().sit(), talk, size) == talk.answered
+    assert told(BareRoom().enter(), talk, size) == talk.answered
 
 
 @pytest.mark.proves("EP-4.2-1", "EP-4.2-2", "EP-4.2-3", "EP-4.2-7", "EP-4.2-10", "EP-3.7-6")
@@ -174,15 +174,15 @@ def test_a_stranger_is_answered(talk: Talk, size: int) -> None:
 @in_pieces
 @each(LOGGED_IN)
 def test_a_member_is_answered(talk: Talk, size: int) -> None:
-    assert told(Hall().sit("ann"), talk, size) == talk.answered
+    assert told(BareRoom().enter("ann"), talk, size) == talk.answered
 
 
 @pytest.mark.proves("EP-4.2-8", "EP-4.2-9", "EP-5.4-8")
 @each(BEFORE_LOGIN)
 def test_what_a_stranger_says_has_no_effect_unless_it_logs_in(talk: Talk) -> None:
-    hall = Hall()
-    bob = hall.sit("bob")
-    stranger = hall.sit()
+    room = BareRoom()
+    bob = room.enter("bob")
+    stranger = room.enter()
 
     stranger.ask(*talk.said)
     stranger.session.lost()
@@ -211,8 +211,8 @@ def test_what_a_stranger_says_has_no_effect_unless_it_logs_in(talk: Talk) -> Non
 def test_what_a_member_says_is_relayed_unchanged_under_its_name(
     said: Message | ApplicationEvent, behind_a_pong: bool
 ) -> None:
-    hall = Hall()
-    bob, ann = hall.sit("bob"), hall.sit("änn")
+    room = BareRoom()
+    bob, ann = room.enter("bob"), room.enter("änn")
     bob.hear()
 
     ann.ask(*([Pong(seq=1)] if behind_a_pong else []), said)
@@ -228,8 +228,8 @@ def test_what_a_member_says_is_relayed_unchanged_under_its_name(
 
 @pytest.mark.proves("EP-5.2-1", "EP-5.2-2", "EP-5.2-4", "EP-5.3-4", "EP-4.2-7")
 def test_replies_stand_behind_all_that_was_in_the_log_when_their_request_was_handled() -> None:
-    hall = Hall(presence=False)
-    ann, bob = hall.sit("ann"), hall.sit("bob")
+    room = BareRoom(presence=False)
+    ann, bob = room.enter("ann"), room.enter("bob")
     bob.say(Message(content="1", seq=2))
     ann.say(Ping(seq=2), Message(content="2", seq=3), UNKNOWN.with_seq(4))
 
@@ -248,11 +248,11 @@ def test_replies_stand_behind_all_that_was_in_the_log_when_their_request_was_han
 
 @pytest.mark.proves("EP-5.3-1", "EP-5.3-2")
 def test_whoever_is_present_when_an_entry_is_made_reads_it() -> None:
-    hall = Hall(presence=False)
-    ann, bob = hall.sit("ann"), hall.sit("bob")
+    room = BareRoom(presence=False)
+    ann, bob = room.enter("ann"), room.enter("bob")
 
     assert ann.ask(Message(content="hi", seq=2)) == [Ack(position=1, seq=2)]
-    late = hall.sit("eve")
+    late = room.enter("eve")
 
     assert bob.hear() == [Message(sender="ann", content="hi", seq=1)]
     assert late.heard() == []
@@ -260,8 +260,8 @@ def test_whoever_is_present_when_an_entry_is_made_reads_it() -> None:
 
 @pytest.mark.proves("EP-7.1-4")
 def test_long_entries_are_given_piece_by_piece_and_whole() -> None:
-    hall = Hall(max_frame=MAX_FRAME_CEILING, presence=False)
-    ann, bob = hall.sit("ann"), hall.sit("bob")
+    room = BareRoom(max_frame=MAX_FRAME_CEILING, presence=False)
+    ann, bob = room.enter("ann"), room.enter("bob")
     contents = ["x" * (3 * SEGMENT + 1), "y", "z" * SEGMENT]
     ann.ask(*(Message(content=content, seq=2) for content in contents))
 
@@ -275,24 +275,24 @@ def test_long_entries_are_given_piece_by_piece_and_whole() -> None:
     assert max(map(len, pieces)) == SEGMENT
 
 
-def say_something(seat: Seat) -> None:
-    seat.say(Ping(seq=2))
-    seat.work()
+def say_something(client: Client) -> None:
+    client.say(Ping(seq=2))
+    client.work()
 
 
 @pytest.mark.parametrize(
     "prepare",
     [
         say_something,
-        lambda seat: seat.session.receive_eof() or seat.ask(),
-        lambda seat: seat.session.lost(),
-        lambda seat: seat.session.goodbye(ErrorCode.TIMEOUT) or seat.hear(),
-        lambda seat: seat.ask(Logout(seq=2)),
+        lambda client: client.session.receive_eof() or client.ask(),
+        lambda client: client.session.lost(),
+        lambda client: client.session.goodbye(ErrorCode.TIMEOUT) or client.hear(),
+        lambda client: client.ask(Logout(seq=2)),
     ],
     ids=["has a reply to read", "is at its end", "is lost", "is told to go", "has logged out"],
 )
-def test_whoever_does_not_only_follow_the_log(prepare: Callable[[Seat], object]) -> None:
-    bob = Hall().sit("bob")
+def test_whoever_does_not_only_follow_the_log(prepare: Callable[[Client], object]) -> None:
+    bob = BareRoom().enter("bob")
     assert bob.session.outbox.follows
 
     prepare(bob)
@@ -301,15 +301,15 @@ def test_whoever_does_not_only_follow_the_log(prepare: Callable[[Seat], object])
 
 
 def test_a_stranger_does_not_follow_the_log() -> None:
-    stranger = Hall().sit()
+    stranger = BareRoom().enter()
     stranger.ask(Ping(seq=1))
 
     assert not stranger.session.outbox.follows
 
 
 def test_whoever_has_begun_a_long_piece_does_not_follow_the_log_until_its_end() -> None:
-    hall = Hall(max_frame=MAX_FRAME_CEILING, presence=False)
-    ann, bob = hall.sit("ann"), hall.sit("bob")
+    room = BareRoom(max_frame=MAX_FRAME_CEILING, presence=False)
+    ann, bob = room.enter("ann"), room.enter("bob")
     ann.ask(Message(content="x" * (2 * SEGMENT), seq=2))
 
     follows = []
@@ -320,11 +320,11 @@ def test_whoever_has_begun_a_long_piece_does_not_follow_the_log_until_its_end() 
 
 
 def test_whoever_follows_the_log_may_be_put_behind_a_segment_of_it() -> None:
-    hall = Hall(presence=False)
-    ann, bob = hall.sit("ann"), hall.sit("bob")
+    room = BareRoom(presence=False)
+    ann, bob = room.enter("ann"), room.enter("bob")
     ann.ask(Message(content="a", seq=2))
 
-    _, bob.session.outbox.cursor = hall.room.log.segment(bob.session.outbox.cursor)
+    _, bob.session.outbox.cursor = room.shared.log.segment(bob.session.outbox.cursor)
 
     ann.ask(Message(content="b", seq=3))
     assert bob.hear() == [Message(sender="ann", content="b", seq=2)]
@@ -335,8 +335,8 @@ def test_whoever_follows_the_log_may_be_put_behind_a_segment_of_it() -> None:
 
 @pytest.mark.proves("EP-5.2-8", "EP-8.2-4")
 def test_whoever_falls_behind_reads_up_to_a_place_and_then_that_it_was_slow() -> None:
-    hall = Hall(capacity=300_000, presence=False)
-    ann, bob = hall.sit("ann"), hall.sit("bob")
+    room = BareRoom(capacity=300_000, presence=False)
+    ann, bob = room.enter("ann"), room.enter("bob")
     for n in range(4):
         bob.ask(Message(content=str(n) * 60_000, seq=2))
 
@@ -350,8 +350,8 @@ def test_whoever_falls_behind_reads_up_to_a_place_and_then_that_it_was_slow() ->
 
 
 def test_it_is_known_who_is_behind() -> None:
-    hall = Hall(capacity=1_000, presence=False)
-    ann, bob, stranger = hall.sit("ann"), hall.sit("bob"), hall.sit()
+    room = BareRoom(capacity=1_000, presence=False)
+    ann, bob, stranger = room.enter("ann"), room.enter("bob"), room.enter()
     assert not ann.session.outbox.is_behind
 
     bob.ask(Message(content="a", seq=2))
@@ -365,8 +365,8 @@ def test_it_is_known_who_is_behind() -> None:
 
 
 def test_whoever_left_and_then_fell_behind_is_told_so() -> None:
-    hall = Hall(capacity=2_000)
-    ann, bob = hall.sit("ann"), hall.sit("bob")
+    room = BareRoom(capacity=2_000)
+    ann, bob = room.enter("ann"), room.enter("bob")
     bob.ask(Message(content="x", seq=2))
 
     ann.say(Logout(seq=2))
@@ -378,9 +378,9 @@ def test_whoever_left_and_then_fell_behind_is_told_so() -> None:
 
 
 def test_a_resume_that_is_too_slow_for_its_replay_is_told_so() -> None:
-    hall = Hall(capacity=2_000)
-    hall.sit("ann").session.lost()
-    bob, again = hall.sit("bob"), hall.sit()
+    room = BareRoom(capacity=2_000)
+    room.enter("ann").session.lost()
+    bob, again = room.enter("bob"), room.enter()
 
     again.say(resume(FIRST_TICKET, 1))
     again.work()
@@ -402,26 +402,26 @@ def test_a_resume_that_is_too_slow_for_its_replay_is_told_so() -> None:
 def test_whoever_does_not_read_replies_is_judged_and_read_no_further(
     user: str | None, most: int, charge: int
 ) -> None:
-    seat = Hall().sit(user)
+    client = BareRoom().enter(user)
     pings = [Ping(seq=seq) for seq in range(1, 10_000)]
 
-    seat.say(*pings)
-    seat.work()
+    client.say(*pings)
+    client.work()
 
-    assert not seat.session.reading
-    answered = decoded(seat.session.outbox.next_chunk())
+    assert not client.session.reading
+    answered = decoded(client.session.outbox.next_chunk())
     assert most <= len(answered) * (16 + charge) <= most + 256 * (16 + charge)
-    while seat.session.has_work:
-        seat.work()
-        answered += seat.hear()
+    while client.session.has_work:
+        client.work()
+        answered += client.hear()
     assert answered == [Pong(seq=seq) for seq in range(1, 10_000)]
-    assert seat.session.reading
+    assert client.session.reading
 
 
 @pytest.mark.proves("EP-7.2-2")
 def test_a_client_is_not_read_while_it_is_not_judged() -> None:
-    hall = Hall(rate=1)
-    ann = hall.sit("ann")
+    room = BareRoom(rate=1)
+    ann = room.enter("ann")
 
     ann.ask(encode(Ping(seq=1)) * (HELD // 16 + 10))
 
@@ -431,8 +431,8 @@ def test_a_client_is_not_read_while_it_is_not_judged() -> None:
 @pytest.mark.proves("EP-7.1-3")
 @pytest.mark.parametrize("max_frame", [HELD, 10 * HELD])
 def test_the_longest_frame_is_read_to_its_end(max_frame: int) -> None:
-    hall = Hall(max_frame=max_frame)
-    ann = hall.sit("ann")
+    room = BareRoom(max_frame=max_frame)
+    ann = room.enter("ann")
     longest = encode(Message(content="x" * (max_frame - 13), seq=2))
 
     for at in range(0, len(longest) - 1, HELD):

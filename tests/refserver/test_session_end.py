@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.refserver.seats import Hall, Seat, code_of, in_short, resume, welcome_of
+from tests.refserver.bare_room import BareRoom, Client, code_of, in_short, resume, welcome_of
 
 from eventcodec import (
     Ack,
@@ -22,50 +22,50 @@ from eventcodec import (
 )
 
 
-def log_out(seat: Seat) -> None:
-    seat.say(Logout(seq=2), Ping(seq=3))
-    seat.work()
+def log_out(client: Client) -> None:
+    client.say(Logout(seq=2), Ping(seq=3))
+    client.work()
 
 
-def end_input(seat: Seat) -> None:
-    seat.session.receive_eof()
-    seat.work()
+def end_input(client: Client) -> None:
+    client.session.receive_eof()
+    client.work()
 
 
-def vanish(seat: Seat) -> None:
-    seat.session.lost()
+def vanish(client: Client) -> None:
+    client.session.lost()
 
 
-def break_a_rule(seat: Seat) -> None:
-    seat.say(b"GET / HTTP/1.1\r\n\r\n", Ping(seq=3))
-    seat.work()
+def break_a_rule(client: Client) -> None:
+    client.say(b"GET / HTTP/1.1\r\n\r\n", Ping(seq=3))
+    client.work()
 
 
-def be_silent(seat: Seat) -> None:
+def be_silent(client: Client) -> None:
     for _ in range(2):
-        seat.hall.now += seat.hall.config.heartbeat
-        seat.tick()
+        client.room.now += client.room.config.heartbeat
+        client.tick()
 
 
-def take_no_byte(seat: Seat) -> None:
-    seat.session.deadlines.write_blocked(seat.hall.now)
-    seat.hall.now += seat.hall.config.write_timeout
-    seat.session.tick(seat.hall.now)
+def take_no_byte(client: Client) -> None:
+    client.session.deadlines.write_blocked(client.room.now)
+    client.room.now += client.room.config.write_timeout
+    client.session.tick(client.room.now)
 
 
-def fall_behind(seat: Seat) -> None:
-    watcher, loud = seat.hall.seats[0], seat.hall.sit("loud")
+def fall_behind(client: Client) -> None:
+    watcher, loud = client.room.clients[0], client.room.enter("loud")
     for _ in range(80):
         loud.ask(Message(content="x" * 60_000, seq=2))
         watcher.hear()
 
 
-def be_replaced(seat: Seat) -> None:
-    assert seat.session.member is not None
-    seat.hall.sit().ask(resume(seat.session.member.ticket, 2))
+def be_replaced(client: Client) -> None:
+    assert client.session.member is not None
+    client.room.enter().ask(resume(client.session.member.ticket, 2))
 
 
-WAYS: dict[str, tuple[Callable[[Seat], None], LeftReason, object]] = {
+WAYS: dict[str, tuple[Callable[[Client], None], LeftReason, object]] = {
     "Logout": (log_out, LeftReason.LEFT, None),
     "end of stream": (end_input, LeftReason.LOST, None),
     "reset": (vanish, LeftReason.LOST, None),
@@ -75,7 +75,7 @@ WAYS: dict[str, tuple[Callable[[Seat], None], LeftReason, object]] = {
     "stall": (take_no_byte, LeftReason.EVICTED, ErrorCode.SLOW_CONSUMER),
     "falling behind": (fall_behind, LeftReason.EVICTED, ErrorCode.SLOW_CONSUMER),
     "failure": (
-        lambda seat: seat.session.goodbye(ErrorCode.INTERNAL),
+        lambda client: client.session.goodbye(ErrorCode.INTERNAL),
         LeftReason.LOST,
         ErrorCode.INTERNAL,
     ),
@@ -86,10 +86,10 @@ each_way = pytest.mark.parametrize(("leave", "reason", "last"), WAYS.values(), i
 @pytest.mark.proves("EP-5.4-2", "EP-5.4-4", "EP-10.2-1", "EP-10.3-4")
 @each_way
 def test_whoever_leaves_has_left_once_for_a_reason(
-    leave: Callable[[Seat], None], reason: LeftReason, last: ErrorCode | None
+    leave: Callable[[Client], None], reason: LeftReason, last: ErrorCode | None
 ) -> None:
-    hall = Hall(log_bytes=1 << 20)
-    watcher, ann = hall.sit("watcher"), hall.sit("ann")
+    room = BareRoom(log_bytes=1 << 20)
+    watcher, ann = room.enter("watcher"), room.enter("ann")
 
     leave(ann)
 
@@ -106,17 +106,17 @@ def test_whoever_leaves_has_left_once_for_a_reason(
 @pytest.mark.proves("EP-5.4-5")
 @each_way
 def test_a_name_is_free_as_soon_as_its_member_leaves(
-    leave: Callable[[Seat], None], reason: LeftReason, last: ErrorCode | None
+    leave: Callable[[Client], None], reason: LeftReason, last: ErrorCode | None
 ) -> None:
     if leave is be_replaced:
         return  # it is the same member, on another connection
-    hall = Hall(log_bytes=1 << 20)
-    hall.sit("watcher")
+    room = BareRoom(log_bytes=1 << 20)
+    room.enter("watcher")
 
-    leave(hall.sit("ann"))
-    hall.seats[1].hear()
+    leave(room.enter("ann"))
+    room.clients[1].hear()
 
-    assert welcome_of(hall.sit().ask(Login(user="ann", seq=1))[0]).user == "ann"
+    assert welcome_of(room.enter().ask(Login(user="ann", seq=1))[0]).user == "ann"
 
 
 @pytest.mark.proves("EP-5.2-7", "EP-8.2-3", "EP-8.2-5", "EP-10.1-1", "EP-10.3-5")
@@ -131,10 +131,10 @@ def test_a_name_is_free_as_soon_as_its_member_leaves(
     ids=["Logout", "end of stream", "fault", "takeover"],
 )
 def test_the_last_frame_stands_behind_everything_before_and_nothing_follows(
-    leave: Callable[[Seat], None], last: object
+    leave: Callable[[Client], None], last: object
 ) -> None:
-    hall = Hall()
-    bob, ann = hall.sit("bob"), hall.sit("ann")
+    room = BareRoom()
+    bob, ann = room.enter("bob"), room.enter("ann")
     ann.say(Ping(seq=7), Message(content="mine", seq=8))
     ann.work()
     bob.ask(Message(content="his", seq=2))
@@ -155,8 +155,8 @@ def test_the_last_frame_stands_behind_everything_before_and_nothing_follows(
 
 @pytest.mark.proves("EP-10.3-3", "EP-2.1-6", "EP-4.2-13")
 def test_the_frames_before_the_end_of_a_stream_are_answered_and_a_cut_one_has_no_effect() -> None:
-    hall = Hall()
-    bob, ann = hall.sit("bob"), hall.sit("ann")
+    room = BareRoom()
+    bob, ann = room.enter("bob"), room.enter("ann")
     bob.hear()
     cut = encode(Message(content="cut", seq=4))[:-1]
 
@@ -173,8 +173,8 @@ def test_the_frames_before_the_end_of_a_stream_are_answered_and_a_cut_one_has_no
 
 @pytest.mark.proves("EP-4.2-13", "EP-8.3-5", "EP-4.3-6")
 def test_the_frames_before_a_faulty_one_have_their_effect_and_those_behind_it_none() -> None:
-    hall = Hall()
-    bob, ann = hall.sit("bob"), hall.sit("ann")
+    room = BareRoom()
+    bob, ann = room.enter("bob"), room.enter("ann")
     bob.hear()
     fault = b"\0\0\0\x0c\2" + bytes(11)
 
@@ -189,25 +189,25 @@ def test_the_frames_before_a_faulty_one_have_their_effect_and_those_behind_it_no
 
 @pytest.mark.proves("EP-5.4-8")
 @pytest.mark.parametrize("leave", [log_out, end_input, vanish, break_a_rule, take_no_byte])
-def test_a_stranger_that_goes_makes_no_entry(leave: Callable[[Seat], None]) -> None:
-    hall = Hall()
-    bob = hall.sit("bob")
+def test_a_stranger_that_goes_makes_no_entry(leave: Callable[[Client], None]) -> None:
+    room = BareRoom()
+    bob = room.enter("bob")
 
-    leave(hall.sit())
+    leave(room.enter())
 
     assert bob.heard() == []
 
 
 @pytest.mark.proves("EP-5.4-6", "EP-10.2-2", "EP-8.2-5")
 def test_a_shutdown_stands_behind_all_entries_and_enters_nobody() -> None:
-    hall = Hall()
-    ann, bob, stranger = hall.sit("ann"), hall.sit("bob"), hall.sit()
+    room = BareRoom()
+    ann, bob, stranger = room.enter("ann"), room.enter("bob"), room.enter()
     ann.ask(Message(content="last", seq=2))
     bob.say(Message(content="not read any more", seq=2))
 
-    hall.room.shut()
-    for seat in hall.seats:
-        seat.session.goodbye(ErrorCode.SHUTTING_DOWN)
+    room.shared.shut()
+    for client in room.clients:
+        client.session.goodbye(ErrorCode.SHUTTING_DOWN)
 
     assert [in_short(event) for event in bob.hear()] == [
         Message(sender="ann", content="last", seq=3),
@@ -216,11 +216,11 @@ def test_a_shutdown_stands_behind_all_entries_and_enters_nobody() -> None:
     assert [code_of(event) for event in ann.hear() + stranger.hear()] == [
         (0, ErrorCode.SHUTTING_DOWN)
     ] * 2
-    assert hall.room.log.end == 3
+    assert room.shared.log.end == 3
 
 
 def test_a_goodbye_is_said_once() -> None:
-    ann = Hall().sit("ann")
+    ann = BareRoom().enter("ann")
 
     ann.session.goodbye(ErrorCode.TIMEOUT)
     ann.session.goodbye(ErrorCode.SHUTTING_DOWN)

@@ -21,7 +21,7 @@ from tests.refserver.raw import (
     message,
     ping,
 )
-from tests.refserver.stopped import Guest, Host, hosting
+from tests.refserver.stopped import Host, HostedClient, hosting
 from tests.support.server import running as process
 
 from refserver.server.clock import BEAT, LATE, ClientClock
@@ -29,34 +29,34 @@ from refserver.server.clock import BEAT, LATE, ClientClock
 PAUSE = 60.0
 
 
-async def silent_member(host: Host) -> tuple[Guest, Frame]:
+async def silent_member(host: Host) -> tuple[HostedClient, Frame]:
     """It was to be asked soon whether it is there."""
-    guest = await host.member("ann")
+    client = await host.member("ann")
     await host.pass_time(18.0)
-    return guest, Frame(PONG, 7)
+    return client, Frame(PONG, 7)
 
 
-async def begun_frame(host: Host) -> tuple[Guest, Frame]:
+async def begun_frame(host: Host) -> tuple[HostedClient, Frame]:
     """It has sent a part of a Ping, whose rest arrives in the pause."""
-    guest = await host.member("ann")
-    await guest.send(ping(7)[:5])
+    client = await host.member("ann")
+    await client.send(ping(7)[:5])
     await host.pass_time(25.0)
-    return guest, Frame(PONG, 7)
+    return client, Frame(PONG, 7)
 
 
 @pytest.mark.proves("EP-9.1-6", "EP-9.1-2", "EP-9.2-2")
 @pytest.mark.parametrize("prepare", [silent_member, begun_frame])
 async def test_what_arrived_in_the_pause_is_read_and_nobody_is_ended(
-    prepare: Callable[[Host], Awaitable[tuple[Guest, Frame]]],
+    prepare: Callable[[Host], Awaitable[tuple[HostedClient, Frame]]],
 ) -> None:
     async with hosting(heartbeat=20, frame_timeout=30.0) as host:
-        guest, answer = await prepare(host)
+        client, answer = await prepare(host)
         rest = ping(7) if prepare is silent_member else ping(7)[5:]
-        guest.sock.send(rest)
+        client.sock.send(rest)
 
         await host.stand_still(PAUSE)
 
-        frames = await guest.heard_until(PONG)
+        frames = await client.heard_until(PONG)
         assert frames[-1] == answer
         assert host.server.room.members
 
@@ -64,13 +64,13 @@ async def test_what_arrived_in_the_pause_is_read_and_nobody_is_ended(
 @pytest.mark.proves("EP-9.2-1")
 async def test_a_login_that_arrived_in_the_pause_is_granted() -> None:
     async with hosting(login_timeout=5.0) as host:
-        guest = await host.guest()
+        client = await host.client()
         await host.pass_time(4.0)
-        guest.sock.send(login("ann"))
+        client.sock.send(login("ann"))
 
         await host.stand_still(PAUSE)
 
-        assert (await guest.frame()).seq == 1
+        assert (await client.frame()).seq == 1
         assert "ann" in host.server.room.members
 
 
@@ -105,16 +105,16 @@ async def test_a_member_whose_socket_was_full_has_the_rest_of_its_time() -> None
 
 async def test_who_does_not_close_has_the_rest_of_its_time() -> None:
     async with hosting(close_timeout=2.0, login_timeout=1.0) as host:
-        guest = await host.guest()
+        client = await host.client()
         await host.pass_time(1.0 + BEAT)
-        await guest.rest()
+        await client.rest()
 
         await host.stand_still(PAUSE)
 
         assert len(host.server.connections) == 1
         await host.pass_time(2.0 + BEAT + LATE)
         assert not host.server.connections
-        guest.close()
+        client.close()
 
 
 def test_a_pause_is_noticed_but_for_less_than_a_beat() -> None:
@@ -156,11 +156,11 @@ def test_a_process_that_was_stopped_ends_nobody(tmp_path: Path) -> None:
 
 async def test_the_time_of_a_drain_is_the_operators_and_counts() -> None:
     async with hosting(drain=10.0, close_timeout=60.0) as host:
-        guest = await host.member("ann")
+        client = await host.member("ann")
         host.server.stop()
         await asyncio.sleep(0)
 
         await host.stand_still(PAUSE)
 
         assert host.server.ended.is_set()
-        assert await guest.last() == Failed(0, SHUTTING_DOWN)
+        assert await client.last() == Failed(0, SHUTTING_DOWN)

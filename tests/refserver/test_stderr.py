@@ -21,7 +21,7 @@ from tests.refserver.running import PATIENCE, REFSERVER, member
 
 from eventcodec import Ping, Pong
 from refserver.server import stderr
-from refserver.server.logs import LOG, OneLine, ToWriter, note
+from refserver.server.logs import LOG, OneLine, ToWriter, log_event
 from refserver.server.stderr import LineWriter
 
 Pair = tuple[int, int]  # to read from, to write to
@@ -191,7 +191,7 @@ def logging_to(descriptor: int) -> Iterator[None]:
 async def test_once_the_reader_reads_on_the_log_says_how_many_were_dropped() -> None:
     with opened(a_pipe) as (reader, descriptor), logging_to(descriptor):
         for number in range(2_000):
-            note("login", user="x" * 200, position=number)
+            log_event("login", user="x" * 200, position=number)
         said = read_what_is_there(reader)
 
         while b" log dropped=" not in said:  # nothing more is logged
@@ -206,9 +206,9 @@ async def test_once_the_reader_reads_on_the_log_says_how_many_were_dropped() -> 
 def test_without_a_loop_the_next_record_says_how_many_were_dropped() -> None:
     with opened(a_pipe) as (reader, descriptor), logging_to(descriptor):
         for _ in range(2_000):
-            note("login", user="x" * 200)
+            log_event("login", user="x" * 200)
         said = read_what_is_there(reader)
-        note("left")
+        log_event("left")
         said += read_what_is_there(reader)
 
     assert b" WARNING log dropped=" in said.splitlines()[-2]

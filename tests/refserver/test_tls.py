@@ -14,7 +14,7 @@ from tests.refserver.running import client, member
 from tests.support.server import Running, running
 
 from eventcodec import ConnectionLostError, Error, ErrorCode, Login, PeerError, Ping, Pong
-from refserver.server.config import Config, Unusable
+from refserver.server.config import Config, ConfigError
 from refserver.server.tls import Tls, common_name
 
 # What a client sees depends on when it looks: TLS 1.3 tells it after its own handshake is done.
@@ -42,7 +42,7 @@ def failed_handshake(server: Running) -> str:
 
 
 def unusable(cert: Path, key: Path | str = "", ca: Path | str = "") -> str:
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(ConfigError) as caught:
         Tls(Config(tls_cert=str(cert), tls_key=str(key), tls_ca=str(ca)))
     return str(caught.value)
 

@@ -30,7 +30,7 @@ from .client import commands as client_commands
 from .client.client import CommandError
 from .exit_codes import SERVE, Exit, in_one_line
 from .server import auth, logs
-from .server.config import Config, Unusable
+from .server.config import Config, ConfigError
 from .server.metrics import why_not
 from .version import VERSION
 
@@ -108,7 +108,7 @@ class DefaultsToServe(click.Group):
             fail(f"{reason}{'' if reason.endswith('?') else '.'} Try {command} --help.")
         except click.ClickException as error:
             fail(error.format_message())
-        except (Unusable, LocalProtocolError) as error:
+        except (ConfigError, LocalProtocolError) as error:
             fail(escape(str(error)))
         except CommandError as error:
             fail(str(error), error.code)
@@ -296,7 +296,7 @@ def _check_environment(root: click.Command) -> None:
         return
     known |= {client_commands.CREDENTIAL, *_variables(root)}
     for name in sorted(others - known):
-        raise Unusable(f"{name} in the environment is no setting{near(name, known)}")
+        raise ConfigError(f"{name} in the environment is no setting{near(name, known)}")
 
 
 def _variables(command: click.Command) -> Iterator[str]:
@@ -366,13 +366,13 @@ def _kept(secret: str, path: Path) -> Iterator[None]:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
-        raise Unusable(f"cannot write {path}: {error.strerror}") from None
+        raise ConfigError(f"cannot write {path}: {error.strerror}") from None
     try:
         try:
             with open(descriptor, "w") as file:
                 file.write(secret + "\n")
         except OSError as error:
-            raise Unusable(f"cannot write {path}: {error.strerror}") from None
+            raise ConfigError(f"cannot write {path}: {error.strerror}") from None
         yield
     except BaseException:
         path.unlink(missing_ok=True)
@@ -395,7 +395,7 @@ def status(port: int) -> None:
     try:
         from .client.status import fetch, rows, table
     except ImportError as error:
-        raise Unusable(f"status {why_not(error)}") from None
+        raise ConfigError(f"status {why_not(error)}") from None
     from .output import Console
 
     figures = fetch(port)

@@ -25,10 +25,10 @@ Ask = Callable[[str, bytes], Any]
 def lets_in(name: str, wrong: str, also: Callable[[Ask, Login], Proof | None]) -> None:
     """A mutant that accepts what is right, and what `also` accepts."""
 
-    def judge(ask: Ask, login: Login) -> Proof | None:
+    def authenticate(ask: Ask, login: Login) -> Proof | None:
         return ask(login.user, login.credential) or also(ask, login)
 
-    mutant(name, wrong, needs=GUARDED)(lambda patch: points.on_judge(patch, judge))
+    mutant(name, wrong, needs=GUARDED)(lambda patch: points.on_authenticate(patch, authenticate))
 
 
 def first(found: Any) -> Proof | None:
@@ -103,11 +103,11 @@ lets_in(
 
 @mutant("proven-name-not-given", "an empty user is a guest, whatever it proves", needs=GUARDED)
 def _(patch: Patch) -> None:
-    def judge(ask: Ask, login: Login) -> Proof | None:
+    def authenticate(ask: Ask, login: Login) -> Proof | None:
         proof: Proof | None = ask(login.user, login.credential)
         return Proof() if proof and not login.user and not login.ticket else proof
 
-    points.on_judge(patch, judge)
+    points.on_authenticate(patch, authenticate)
 
 
 @mutant(
@@ -116,20 +116,20 @@ def _(patch: Patch) -> None:
     needs=GUARDED,
 )
 def _(patch: Patch) -> None:
-    def judge(ask: Ask, login: Login) -> Proof | None:
+    def authenticate(ask: Ask, login: Login) -> Proof | None:
         proof: Proof | None = ask(login.user, login.credential)
         return Proof() if proof and not login.user and login.ticket else proof
 
-    points.on_judge(patch, judge)
+    points.on_authenticate(patch, authenticate)
 
 
 @mutant("empty-user-resumes-nothing", "a resume has to name its user", needs=GUARDED)
 def _(patch: Patch) -> None:
-    def judge(ask: Ask, login: Login) -> Proof | None:
+    def authenticate(ask: Ask, login: Login) -> Proof | None:
         proof: Proof | None = ask(login.user, login.credential)
         return None if not login.user and login.ticket else proof
 
-    points.on_judge(patch, judge)
+    points.on_authenticate(patch, authenticate)
 
 
 @mutant("taken-before-credential", "a name in use is told before the credential", needs=GUARDED)

@@ -108,16 +108,16 @@ def on_publish(patch: Patch, publish: Callable[[Any, Any, Any], None]) -> None:
 # ------------------------------------------------------------- logging in
 
 
-def on_judge(
-    patch: Patch, judge: Callable[[Callable[[str, bytes], Any], Login], Proof | None]
+def on_authenticate(
+    patch: Patch, proved: Callable[[Callable[[str, bytes], Any], Login], Proof | None]
 ) -> None:
-    """What a credential proves; `judge` gets what would judge it, and the Login."""
+    """What a credential proves; `proved` gets what would authenticate it, and the Login."""
 
     def authenticate(original: Any, self: Any, login: Login) -> Proof | None:
         def ask(user: str, credential: bytes) -> Any:
             return original(self, replace(login, user=user, credential=credential))
 
-        return judge(ask, login)
+        return proved(ask, login)
 
     patch.around(Session, "authenticate", authenticate)
 

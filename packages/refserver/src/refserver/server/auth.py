@@ -22,10 +22,19 @@ from typing import Protocol
 from ..session import names
 from ..session.context import Authenticator, Proof
 from . import files
-from .config import Config, Unusable
-from .logs import note
+from .config import Config, ConfigError
+from .logs import log_event
 
-__all__ = ["Auth", "Certificates", "Every", "OpenDoor", "Proof", "Tokens", "door", "new_token"]
+__all__ = [
+    "AllOf",
+    "AllowAll",
+    "Auth",
+    "Certificates",
+    "Proof",
+    "Tokens",
+    "authenticator_of",
+    "new_token",
+]
 
 
 class Auth(Authenticator, Protocol):
@@ -39,10 +48,10 @@ class Auth(Authenticator, Protocol):
         ...
 
 
-class OpenDoor:
+class AllowAll:
     """Everybody may have any name; no credential is looked at, so a name proves nothing."""
 
-    def judge(self, user: str, credential: bytes, certified: str) -> Proof | None:
+    def authenticate(self, user: str, credential: bytes, certified: str) -> Proof | None:
         """Always accepted."""
         return Proof()
 
@@ -54,7 +63,7 @@ class OpenDoor:
 class Certificates:
     """The common name in the client's certificate is its name, and no other."""
 
-    def judge(self, user: str, credential: bytes, certified: str) -> Proof | None:
+    def authenticate(self, user: str, credential: bytes, certified: str) -> Proof | None:
         """Accepted where the certificate names somebody, and nobody else was asked for."""
         return Proof(certified) if certified and user in ("", certified) else None
 
@@ -104,25 +113,25 @@ class Tokens:
         self._users = users
         if not users:
             none = "holds no token: nobody can log in"
-            note("tokens", level=logging.WARNING, file=str(self._path), error=none)
+            log_event("tokens", level=logging.WARNING, file=str(self._path), error=none)
 
-    def judge(self, user: str, credential: bytes, certified: str) -> Proof | None:
+    def authenticate(self, user: str, credential: bytes, certified: str) -> Proof | None:
         """Accepted where the token is somebody's, and nobody else was asked for."""
         # Found by a digest: how long that takes says nothing about a token.
         owner = self._users.get(hashlib.sha256(credential).digest())
         return Proof(owner) if owner is not None and user in ("", owner) else None
 
 
-class Every:
+class AllOf:
     """Several locks on one door: a credential for each, and all for the same name."""
 
     def __init__(self, locks: Sequence[Auth]) -> None:
         self._locks = locks
 
-    def judge(self, user: str, credential: bytes, certified: str) -> Proof | None:
+    def authenticate(self, user: str, credential: bytes, certified: str) -> Proof | None:
         """Accepted where each accepts, the next for the name that the last one proved."""
         for lock in self._locks:
-            proof = lock.judge(user, credential, certified)
+            proof = lock.authenticate(user, credential, certified)
             if proof is None:
                 return None
             user = proof.user
@@ -134,14 +143,14 @@ class Every:
             yield from lock.reload()
 
 
-def door(config: Config) -> Auth:
+def authenticator_of(config: Config) -> Auth:
     """What the settings ask for: each lock lets fewer in. Raises Unusable."""
     locks: list[Auth] = []
     if config.tls_ca:
         locks.append(Certificates())
     if config.tokens:
         locks.append(Tokens(config.tokens))
-    return Every(locks) if locks else OpenDoor()
+    return AllOf(locks) if locks else AllowAll()
 
 
 LINE = re.compile(r"([0-9a-fA-F]{64})[ \t]+(.+)")
@@ -161,31 +170,33 @@ def tokens_in(data: bytes, source: str) -> Iterator[Token | None]:
         if token is not None:
             first = digests.setdefault(token.digest, number)
             if first != number:
-                raise Unusable(f"{where}: the same token as in line {first}")
+                raise ConfigError(f"{where}: the same token as in line {first}")
             spelling, first = users.setdefault(names.key_of(token.user), (token.user, number))
             if spelling != token.user:
-                raise Unusable(f"{where}: the same name as in line {first}, spelled otherwise")
+                raise ConfigError(f"{where}: the same name as in line {first}, spelled otherwise")
         yield token
 
 
 def _token_in(line: bytes, where: str) -> Token | None:
     if not line.endswith(b"\n"):  # cut inside the name, it would be somebody else's
-        raise Unusable(f"{where}: has no line end; the file may be written only in part")
+        raise ConfigError(f"{where}: has no line end; the file may be written only in part")
     try:
         text = line.decode().strip()
     except UnicodeDecodeError:
-        raise Unusable(f"{where}: is not UTF-8") from None
+        raise ConfigError(f"{where}: is not UTF-8") from None
     if not text or text.startswith("#"):
         return None
     found = LINE.fullmatch(text)
     if found is None:
-        raise Unusable(f"{where}: is not 64 hex digits, a space and a user")
+        raise ConfigError(f"{where}: is not 64 hex digits, a space and a user")
     fault = _fault_of(found[2])
     if fault is not None:
-        raise Unusable(f"{where}: the name {fault}")
+        raise ConfigError(f"{where}: the name {fault}")
     token = Token(bytes.fromhex(found[1]), found[2])
     if token.digest == NOTHING:
-        raise Unusable(f"{where}: the digest of no token at all; whoever sent none would come in")
+        raise ConfigError(
+            f"{where}: the digest of no token at all; whoever sent none would come in"
+        )
     return token
 
 
@@ -203,6 +214,6 @@ def new_token(user: str) -> tuple[str, str]:
     """
     fault = _fault_of(user) if user else "is empty"
     if fault is not None:
-        raise Unusable(f"the name {fault}")
+        raise ConfigError(f"the name {fault}")
     token = secrets.token_urlsafe(32)
     return token, f"{hashlib.sha256(token.encode()).hexdigest()}  {user}"

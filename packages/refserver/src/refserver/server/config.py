@@ -19,7 +19,7 @@ from eventcodec.limits import MAX_FRAME, MAX_FRAME_BEFORE_WELCOME, MAX_FRAME_CEI
 
 from ..session import names
 
-__all__ = ["Config", "Network", "Unusable", "is_loopback", "networks", "option"]
+__all__ = ["Config", "ConfigError", "Network", "is_loopback", "networks", "option"]
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -38,7 +38,7 @@ WATCHING = "Watching it"
 LOG_FORMATS = ("text", "json")
 
 
-class Unusable(Exception):
+class ConfigError(Exception):
     """A setting that a server cannot run with; the text says which and why, in one line."""
 
 
@@ -310,11 +310,11 @@ class Config:
     def __post_init__(self) -> None:
         for needs in ("tls_key", "tls_ca"):
             if getattr(self, needs) and not self.tls_cert:
-                raise Unusable(f"--{needs.replace('_', '-')} needs --tls-cert")
+                raise ConfigError(f"--{needs.replace('_', '-')} needs --tls-cert")
         if self.open_to_anybody and self.asks_who:
-            raise Unusable("--open-to-anybody contradicts --tokens and --tls-ca")
+            raise ConfigError("--open-to-anybody contradicts --tokens and --tls-ca")
         if self.metrics and self.metrics == self.port:
-            raise Unusable(f"--metrics and --port are both {self.port}")
+            raise ConfigError(f"--metrics and --port are both {self.port}")
         networks(self.proxy_protocol)
         self._check_numbers()
         self._check_name()
@@ -323,7 +323,7 @@ class Config:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if isinstance(value, float) and not math.isfinite(value):
-                raise Unusable(
+                raise ConfigError(
                     f"--{field.name.replace('_', '-')}: {value} is no number to count to"
                 )
 
@@ -331,7 +331,7 @@ class Config:
         """It is shown to people as a member's name is, and a Welcome must carry it."""
         fault = names.fault_of(self.server_name) if self.server_name else "is empty"
         if fault is not None:
-            raise Unusable(f"--server-name {fault}")
+            raise ConfigError(f"--server-name {fault}")
 
     @property
     def asks_who(self) -> bool:
@@ -344,12 +344,12 @@ class Config:
         if not beyond:
             return
         if not (self.asks_who or self.open_to_anybody):
-            raise Unusable(
+            raise ConfigError(
                 f"{beyond[0]} is beyond loopback, and anybody could come in: give --tokens "
                 "FILE, or --tls-cert and --tls-ca, or --open-to-anybody if that is the purpose"
             )
         if not (self.tls_cert or self.allow_plaintext):
-            raise Unusable(
+            raise ConfigError(
                 f"{beyond[0]} is beyond loopback, and tokens and messages would be sent in "
                 "the clear: give --tls-cert FILE, or --allow-plaintext if TLS is done elsewhere"
             )
@@ -365,7 +365,7 @@ def networks(listed: str) -> list[Network]:
     try:
         return [ipaddress.ip_network(one) for one in each]
     except ValueError as error:
-        raise Unusable(f"--proxy-protocol: {error}") from None
+        raise ConfigError(f"--proxy-protocol: {error}") from None
 
 
 def is_loopback(address: str) -> bool:

@@ -26,7 +26,7 @@ from ..session.state import State
 from .clock import ClientClock
 from .config import Config
 from .logs import failure
-from .metrics import Tally
+from .metrics import ServerCounters
 from .timers import NEVER, Timer
 
 __all__ = ["BUFFER", "BUFFER_BEFORE_LOGIN", "Connection", "Owner", "fan_out"]
@@ -40,7 +40,7 @@ class Owner(Protocol):
 
     config: Config
     clock: ClientClock
-    tally: Tally
+    counters: ServerCounters
     read_size: int
     """Bytes that one connection is read at a time."""
 
@@ -148,7 +148,7 @@ class Connection(asyncio.BufferedProtocol):
     def received(self, data: bytes) -> None:
         """Pass on what came; what comes behind the last frame is counted and dropped."""
         owner, session = self.owner, self.session
-        owner.tally.bytes_in += len(data)
+        owner.counters.bytes_in += len(data)
         if self.close_by != NEVER:
             self._discarded += len(data)
             if self._discarded > owner.config.close_bytes:
@@ -220,7 +220,7 @@ class Connection(asyncio.BufferedProtocol):
         `writable`.
         """
         size = len(data)
-        self.owner.tally.bytes_out += size
+        self.owner.counters.bytes_out += size
         try:
             taken = os.write(self.descriptor, data)
         except OSError:  # over TLS always: there is no such descriptor
@@ -376,7 +376,7 @@ def fan_out(connections: Iterable[Connection], log: Log, start: int) -> list[Con
         elif outbox.cursor < oldest and outbox.is_behind:
             connection.session.evict()
     if alike:  # so the loop has run
-        connection.owner.tally.bytes_out += size * alike  # pyright: ignore
+        connection.owner.counters.bytes_out += size * alike  # pyright: ignore
         if behind != log.end:
             return fan_out(connections, log, behind)
     return others

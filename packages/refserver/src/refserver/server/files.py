@@ -12,7 +12,7 @@ import os
 import stat
 from pathlib import Path
 
-from .config import Unusable
+from .config import ConfigError
 
 __all__ = ["check_regular", "read"]
 
@@ -26,9 +26,9 @@ def read(path: str | Path, most: int) -> bytes:
             _check_mode(os.fstat(descriptor).st_mode, path)
             data = file.read(most + 1)
     except OSError as error:
-        raise Unusable(f"cannot read {path}: {error.strerror}") from None
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
     if len(data) > most:
-        raise Unusable(f"cannot read {path}: it is larger than {most:,} bytes")
+        raise ConfigError(f"cannot read {path}: it is larger than {most:,} bytes")
     return data
 
 
@@ -46,6 +46,6 @@ def check_regular(path: str | Path) -> None:
 
 def _check_mode(mode: int, path: str | Path) -> None:
     if stat.S_ISDIR(mode):
-        raise Unusable(f"cannot read {path}: Is a directory")
+        raise ConfigError(f"cannot read {path}: Is a directory")
     if not stat.S_ISREG(mode):
-        raise Unusable(f"cannot read {path}: it is not a regular file")
+        raise ConfigError(f"cannot read {path}: it is not a regular file")

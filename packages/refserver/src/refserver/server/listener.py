@@ -15,8 +15,8 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
-from .config import Unusable
-from .logs import note
+from .config import ConfigError
+from .logs import log_event
 
 __all__ = ["Listeners", "resolve"]
 
@@ -74,7 +74,7 @@ class Listeners:
             self._accepted(sock, str(address[0]))
 
     def _accept_later(self, listener: socket.socket, error: OSError) -> None:
-        note("accept", level=logging.WARNING, error=error.strerror, retry=self._retry)
+        log_event("accept", level=logging.WARNING, error=error.strerror, retry=self._retry)
         self._loop.remove_reader(listener)
         self._loop.call_later(self._retry, self._accept_again, listener)
         self._retry = min(RETRY_MOST, self._retry * 2)
@@ -95,7 +95,7 @@ def resolve(host: str) -> list[str]:
                 host or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )
         except UnicodeError:  # a part of it is empty, too long, or has no form in DNS
-            raise Unusable("--host: no machine can have such a name") from None
+            raise ConfigError("--host: no machine can have such a name") from None
         return list(dict.fromkeys(str(info[4][0]) for info in infos))
     return [address for address in LOOPBACK if is_there(address)] or [LOOPBACK[0]]
 

@@ -28,7 +28,7 @@ __all__ = [
     "RateLimitFilter",
     "ToWriter",
     "failure",
-    "note",
+    "log_event",
     "to_stderr",
 ]
 
@@ -40,7 +40,7 @@ LINES = 20
 LINES_OF = {"accept": 1}
 
 
-def note(kind: str, *, level: int = logging.INFO, **fields: object) -> None:
+def log_event(kind: str, *, level: int = logging.INFO, **fields: object) -> None:
     """Write a record of this kind; the fields follow as `name=value`, in order."""
     if LOG.isEnabledFor(level):
         LOG.log(level, kind, extra={"fields": fields})
@@ -60,7 +60,7 @@ def places(trace: TracebackType | None) -> str:
 
 
 def fields_of(record: logging.LogRecord) -> Mapping[str, object]:
-    """The fields of a record; of one that is not of `note`, what it says."""
+    """The fields of a record; of one that is not of `log_event`, what it says."""
     fields: Mapping[str, object] | None = getattr(record, "fields", None)
     if fields is not None:
         return fields
@@ -72,7 +72,7 @@ def fields_of(record: logging.LogRecord) -> Mapping[str, object]:
 
 
 def kind_of(record: logging.LogRecord) -> str:
-    """The kind that a record is of; all that others than `note` say is of one kind each."""
+    """The kind that a record is of; all that others than `log_event` say is of one kind each."""
     return str(record.msg) if hasattr(record, "fields") else record.name
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from ..session.context import Counters
 
-__all__ = ["FIGURES", "PREFIX", "Figure", "Tally", "Values", "why_not"]
+__all__ = ["FIGURES", "PREFIX", "Metric", "ServerCounters", "Values", "why_not"]
 
 PREFIX = "refserver_"
 """Begins the name of every figure, where Prometheus reads it."""
@@ -24,7 +24,7 @@ Values = Mapping[str, float | Mapping[str, float]]
 
 
 @dataclass(slots=True)
-class Tally:
+class ServerCounters:
     """What has happened since the start. Whoever makes it happen counts it here."""
 
     accepted: int = 0
@@ -37,7 +37,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class Metric:
     """One row of the table of figures. `kind` is `counter` or `gauge`."""
 
     name: str
@@ -47,26 +47,26 @@ class Figure:
 
 
 FIGURES = (
-    Figure(
+    Metric(
         "connections",
         "gauge",
         "connections there are now; new: not logged in, closing: until the client ends too",
         "state",
     ),
-    Figure("connections_accepted", "counter", "connections that were accepted"),
-    Figure("connections_turned_away", "counter", "of these, those that found no room"),
-    Figure("logins", "counter", "logins and resumes that were granted"),
-    Figure("events_received", "counter", "requests that were judged"),
-    Figure("events_sent", "counter", "facts, replies and pings that were given to sockets"),
-    Figure("bytes_received", "counter", "bytes that came from clients, without TLS's own"),
-    Figure("bytes_sent", "counter", "bytes that were given to sockets, without TLS's own"),
-    Figure("errors", "counter", "Errors sent to clients", "code"),
-    Figure("evictions", "counter", "members that did not keep up, by what ran out", "reason"),
-    Figure("log_entries", "gauge", "entries that the log holds"),
-    Figure("log_bytes", "gauge", "bytes that the log is charged with"),
-    Figure("backlog_entries", "gauge", "entries still to be given, over all members"),
-    Figure("backlog_most", "gauge", "the same, of the member that is furthest behind"),
-    Figure("loop_lag_seconds", "gauge", "worst delay of the event loop in the last 15 seconds"),
+    Metric("connections_accepted", "counter", "connections that were accepted"),
+    Metric("connections_turned_away", "counter", "of these, those that found no room"),
+    Metric("logins", "counter", "logins and resumes that were granted"),
+    Metric("events_received", "counter", "requests that were judged"),
+    Metric("events_sent", "counter", "facts, replies and pings that were given to sockets"),
+    Metric("bytes_received", "counter", "bytes that came from clients, without TLS's own"),
+    Metric("bytes_sent", "counter", "bytes that were given to sockets, without TLS's own"),
+    Metric("errors", "counter", "Errors sent to clients", "code"),
+    Metric("evictions", "counter", "members that did not keep up, by what ran out", "reason"),
+    Metric("log_entries", "gauge", "entries that the log holds"),
+    Metric("log_bytes", "gauge", "bytes that the log is charged with"),
+    Metric("backlog_entries", "gauge", "entries still to be given, over all members"),
+    Metric("backlog_most", "gauge", "the same, of the member that is furthest behind"),
+    Metric("loop_lag_seconds", "gauge", "worst delay of the event loop in the last 15 seconds"),
 )
 
 

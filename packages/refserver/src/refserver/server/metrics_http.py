@@ -16,13 +16,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import Metric as Family
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from .listener import Listeners
-from .metrics import FIGURES, PREFIX, Figure, Values
+from .metrics import FIGURES, PREFIX, Metric, Values
 
-__all__ = ["Exposition"]
+__all__ = ["MetricsServer"]
 
 HOST = "127.0.0.1"
 ASKERS = 32
@@ -38,7 +39,7 @@ OURS = re.compile(rb"(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?", re.IGN
 """What a Host header may say. A page of another site that has its name point here says another."""
 
 
-class Exposition:
+class MetricsServer:
     """Answers `/metrics` with what `read` gives, and `/healthz` with whether the server drains.
 
     `now` gives seconds, for how long a page is fresh.
@@ -152,14 +153,14 @@ class Collector:
     def __init__(self, read: Callable[[], Values]) -> None:
         self._read = read
 
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> Iterator[Family]:
         """Each figure with its values."""
         values = self._read()
         for figure in FIGURES:
             yield family(figure, values[figure.name])
 
 
-def family(figure: Figure, value: float | Mapping[str, float]) -> Metric:
+def family(figure: Metric, value: float | Mapping[str, float]) -> Family:
     """One figure; one with a label has a sample for each of its values."""
     kind = CounterMetricFamily if figure.kind == "counter" else GaugeMetricFamily
     labels = [figure.label] if figure.label else []

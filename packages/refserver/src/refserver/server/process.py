@@ -20,9 +20,9 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from ..arguments import spelled
-from .auth import door
-from .config import Config, Unusable
-from .logs import failure, note
+from .auth import authenticator_of
+from .config import Config, ConfigError
+from .logs import failure, log_event
 from .metrics import why_not
 from .server import Server
 from .stderr import without_blocking
@@ -30,7 +30,7 @@ from .systemd import tell
 from .tls import Tls
 
 if TYPE_CHECKING:
-    from .metrics_http import Exposition
+    from .metrics_http import MetricsServer
 
 __all__ = ["run"]
 
@@ -48,8 +48,8 @@ async def serve(config: Config) -> None:
     """Serve until SIGINT or SIGTERM: the first two drain, the third ends at once."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(on_unhandled)
-    server = Server(config, door(config), Tls(config) if config.tls_cert else None)
-    exposition = None if config.metrics is None else expose(server, config.metrics)
+    server = Server(config, authenticator_of(config), Tls(config) if config.tls_cert else None)
+    metrics_server = None if config.metrics is None else expose(server, config.metrics)
     with listening(spelled(config.host, config.port)):
         port = server.start()
     signals = count(1)
@@ -68,9 +68,9 @@ async def serve(config: Config) -> None:
         tell("READY=1")
         gc.freeze()  # what was loaded stays: a full collection that walked it would cost 30 ms
         await server.ended.wait()
-    if exposition is not None:
-        exposition.close()
-    note("stopped")
+    if metrics_server is not None:
+        metrics_server.close()
+    log_event("stopped")
     # From here on a signal would end us by itself, as if something had gone wrong.
     signal.pthread_sigmask(signal.SIG_BLOCK, (*STOPPING, signal.SIGHUP))
 
@@ -105,18 +105,18 @@ def said(line: str) -> Iterator[None]:
         close()
 
 
-def expose(server: Server, port: int) -> Exposition:
+def expose(server: Server, port: int) -> MetricsServer:
     """Give the server's figures on this port. Raises Unusable."""
     try:
-        from .metrics_http import Exposition
+        from .metrics_http import MetricsServer
     except ImportError as error:
-        raise Unusable(f"--metrics {why_not(error)}") from None
-    exposition = Exposition(server.figures, lambda: server.stopping)
+        raise ConfigError(f"--metrics {why_not(error)}") from None
+    metrics_server = MetricsServer(server.figures, lambda: server.stopping)
     with listening(f"{spelled('127.0.0.1', port)} for --metrics"):
-        chosen = exposition.open(port)
-    note("metrics", url=f"http://127.0.0.1:{chosen}/metrics")
+        chosen = metrics_server.open(port)
+    log_event("metrics", url=f"http://127.0.0.1:{chosen}/metrics")
     server.probe(server.loop.time())
-    return exposition
+    return metrics_server
 
 
 @contextmanager
@@ -126,7 +126,7 @@ def listening(place: str) -> Iterator[None]:
         yield
     except OSError as error:
         reason = REASONS.get(error.errno or 0, error.strerror or str(error))
-        raise Unusable(f"cannot listen on {place}: {reason}") from None
+        raise ConfigError(f"cannot listen on {place}: {reason}") from None
 
 
 def on_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -135,7 +135,7 @@ def on_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> No
     if isinstance(error, BaseException):
         failure(error)
     else:
-        note("internal", level=logging.ERROR, error=context.get("message"))
+        log_event("internal", level=logging.ERROR, error=context.get("message"))
 
 
 def run(config: Config) -> None:

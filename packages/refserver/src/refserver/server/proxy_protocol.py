@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .config import Network
-from .logs import note
+from .logs import log_event
 
 __all__ = ["Header", "Headers", "Malformed", "parse"]
 
@@ -203,7 +203,7 @@ class Headers:
     def _refuse(self, sock: socket.socket, reason: str) -> None:
         waiting = self._forget(sock)
         sock.close()
-        note("proxy", level=logging.WARNING, peer=waiting.proxy, error=f"no header: {reason}")
+        log_event("proxy", level=logging.WARNING, peer=waiting.proxy, error=f"no header: {reason}")
 
     def _forget(self, sock: socket.socket) -> Waiting:
         waiting = self._waiting.pop(sock)

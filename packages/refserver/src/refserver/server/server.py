@@ -20,13 +20,13 @@ from ..session.context import Context, Peer
 from ..session.room import Room
 from ..session.session import Session
 from .admission import Admission
-from .auth import Auth, OpenDoor
+from .auth import AllowAll, Auth
 from .clock import BEAT, ClientClock
-from .config import Config, Unusable, networks
+from .config import Config, ConfigError, networks
 from .connection import BUFFER, BUFFER_BEFORE_LOGIN, Connection
 from .listener import Listeners, resolve
-from .logs import note
-from .metrics import Tally, Values
+from .logs import log_event
+from .metrics import ServerCounters, Values
 from .proxy_protocol import Headers
 from .scheduler import FEWEST_FRAMES
 from .timers import NEVER, Timers
@@ -61,26 +61,28 @@ class Server:
 
     def __init__(self, config: Config, auth: Auth | None = None, tls: Tls | None = None) -> None:
         self.config = config
-        self.auth = auth or OpenDoor()
+        self.auth = auth or AllowAll()
         self.tls = tls
         self.room: Room[Session] = Room(capacity=config.log_bytes, presence=config.presence)
         self.loop = asyncio.get_running_loop()
         self.clock = ClientClock(self.loop.time)
         self.ended = asyncio.Event()
         self.stopping = False
-        self.tally = Tally()
+        self.counters = ServerCounters()
         self.connections: dict[Connection, None] = {}  # those with a session
         self.handshakes: dict[Connection, Handshake] = {}
         self.admission: Admission[Connection] = Admission(
             config, lambda: self.most, lambda: self.most_lingering
         )
-        self.turns = Turns(self.loop, self.clock, self.room, self.connections, self.tally.sessions)
+        self.turns = Turns(
+            self.loop, self.clock, self.room, self.connections, self.counters.sessions
+        )
         self._context = Context(
             settings=config,
             authenticator=self.auth,
             quotas=self.admission,
-            log_event=note,
-            counters=self.tally.sessions,
+            log_event=log_event,
+            counters=self.counters.sessions,
         )
         self.read_size = BUFFER
         self._buffer = memoryview(bytearray(BUFFER))
@@ -112,18 +114,18 @@ class Server:
         self.config.check_exposure(addresses)
         port = self.listeners.open(addresses, self.config.port)
         if self.most < self.config.connections:
-            note("descriptors", limit=descriptors(), connections=self.most)
+            log_event("descriptors", limit=descriptors(), connections=self.most)
         return port
 
     def accept(self, sock: socket.socket, address: str) -> None:
         """Give a connection its place and begin it, or reject it. Nobody waits for a handshake."""
         connection = Connection(self, address, self._buffer[:BUFFER_BEFORE_LOGIN])
-        self.tally.accepted += 1
+        self.counters.accepted += 1
         arrival = self.admission.arrive(connection, address)
         for displaced in arrival.displaced:
             self._displace(displaced)
         if not arrival.admitted:
-            self.tally.turned_away += 1
+            self.counters.turned_away += 1
             connection.is_admitted = False
             if not self.linger(connection):
                 sock.close()
@@ -153,7 +155,7 @@ class Server:
         error = None if handshake.cancelled() else handshake.exception()
         if error is not None:
             reason = getattr(error, "reason", None) or type(error).__name__
-            note("handshake", peer=connection.address, reason=reason)
+            log_event("handshake", peer=connection.address, reason=reason)
         if connection not in self.connections:
             sock.close()
             self.lost(connection)
@@ -261,7 +263,7 @@ class Server:
             self._share_reading()
             session = connection.session
             user = session.member.user if session.member else None
-            self.tally.carried += session.outbox.sent_entries
+            self.counters.carried += session.outbox.sent_entries
         self.admission.gone(connection, user)
         self._timers.remove(connection.timer)
         self.turns.scheduler.forget_output(connection)
@@ -312,7 +314,7 @@ class Server:
         if self.tls is None:  # it is accepted in the next rounds of the loop
             self._set_timer(connection, now + BEAT)
             return
-        note("handshake", peer=connection.address, reason="TimeoutError")
+        log_event("handshake", peer=connection.address, reason="TimeoutError")
         self._end(connection)
 
     def _keep_beat(self) -> None:
@@ -331,11 +333,11 @@ class Server:
 
     def figures(self) -> Values:
         """Each of `metrics.FIGURES`, as it stands now."""
-        tally, log = self.tally, self.room.log
+        counters, log = self.counters, self.room.log
         outboxes = [connection.session.outbox for connection in self.connections]
         backlogs = [outbox.backlog for outbox in outboxes]
         handshakes = sum(not connection.is_open for connection in self.handshakes)
-        carried = tally.carried + sum(outbox.sent_entries for outbox in outboxes)
+        carried = counters.carried + sum(outbox.sent_entries for outbox in outboxes)
         return {
             "connections": {
                 "handshake": handshakes,
@@ -343,26 +345,26 @@ class Server:
                 "member": len(self.room.members),
                 "closing": len(self.admission.lingering),
             },
-            "connections_accepted": tally.accepted,
-            "connections_turned_away": tally.turned_away,
-            "logins": tally.sessions.logins,
-            "events_received": tally.sessions.requests,
-            "events_sent": carried + tally.sessions.replies,
-            "bytes_received": tally.bytes_in,
-            "bytes_sent": tally.bytes_out,
-            "errors": tally.sessions.errors,
-            "evictions": tally.sessions.evictions,
+            "connections_accepted": counters.accepted,
+            "connections_turned_away": counters.turned_away,
+            "logins": counters.sessions.logins,
+            "events_received": counters.sessions.requests,
+            "events_sent": carried + counters.sessions.replies,
+            "bytes_received": counters.bytes_in,
+            "bytes_sent": counters.bytes_out,
+            "errors": counters.sessions.errors,
+            "evictions": counters.sessions.evictions,
             "log_entries": log.end + 1 - log.first,
             "log_bytes": log.size,
             "backlog_entries": sum(backlogs),
             "backlog_most": max(backlogs, default=0),
-            "loop_lag_seconds": max(tally.lags),
+            "loop_lag_seconds": max(counters.lags),
         }
 
     def probe(self, expected: float) -> None:
         """Note how late the loop is, and do so again in a second."""
         now = self.loop.time()
-        self.tally.lags.append(max(0.0, now - expected))
+        self.counters.lags.append(max(0.0, now - expected))
         self.loop.call_at(now + 1.0, self.probe, now + 1.0)
 
     # ------------------------------------------------------------- the end
@@ -383,16 +385,16 @@ class Server:
             try:
                 for _ in source.reload() if source else ():
                     await asyncio.sleep(0)
-            except Unusable as error:
+            except ConfigError as error:
                 failures.append(str(error))
-        note("reload", level=logging.ERROR if failures else logging.INFO, failures=failures)
+        log_event("reload", level=logging.ERROR if failures else logging.INFO, failures=failures)
 
     def stop(self) -> None:
         """Take nobody in any more, bring everybody to the end of the log, say goodbye."""
         if self.stopping:
             return
         self.stopping = True
-        note("stopping", connections=len(self.connections))
+        log_event("stopping", connections=len(self.connections))
         self.listeners.close()
         self._headers.close()
         self.room.shut()

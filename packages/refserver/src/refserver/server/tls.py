@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .config import Config, Unusable
+from .config import Config, ConfigError
 from .files import check_regular
 
 __all__ = ["Tls", "common_name"]
@@ -64,9 +64,9 @@ def reading(*paths: str) -> Iterator[None]:
         yield
     except ssl.SSLError as error:
         reason = REASONS.get(error.reason or "", error.reason) or lacking(paths)
-        raise Unusable(f"{names}: {reason}") from None
+        raise ConfigError(f"{names}: {reason}") from None
     except OSError as error:
-        raise Unusable(f"cannot read {names}: {error.strerror}") from None
+        raise ConfigError(f"cannot read {names}: {error.strerror}") from None
 
 
 def lacking(paths: Iterable[str]) -> str:
@@ -81,7 +81,7 @@ def lacking(paths: Iterable[str]) -> str:
 
 def no_password() -> bytes:
     """Asked for where a key is encrypted; without it OpenSSL would ask the terminal."""
-    raise Unusable("the private key is encrypted; a server has nobody to ask for its password")
+    raise ConfigError("the private key is encrypted; a server has nobody to ask for its password")
 
 
 def common_name(certificate: Mapping[str, Any] | None) -> str:

@@ -56,7 +56,7 @@ class Proof:
 class Authenticator(Protocol):
     """Validates credentials."""
 
-    def judge(self, user: str, credential: bytes, certified: str) -> Proof | None:
+    def authenticate(self, user: str, credential: bytes, certified: str) -> Proof | None:
         """What the credential proves about `user`, the name asked for, or None.
 
         `certified` is the name in the client's certificate, empty without one.

@@ -278,7 +278,7 @@ class Session:
     def authenticate(self, login: Login) -> Proof | None:
         """What the credential proves, or None."""
         certified = self.peer.certified
-        return self._context.authenticator.judge(login.user, login.credential, certified)
+        return self._context.authenticator.authenticate(login.user, login.credential, certified)
 
     def _delay(self, login: Login, until: float) -> None:
         """Try this login again then; nothing is read before."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from eventcodec import Decoder, Error, ErrorCode, Event, Login, Ping, Pong, Welcome, encode
 from eventcodec.limits import MAX_FRAME_CEILING, SENDER_ALLOWANCE
-from refserver.server.auth import Auth, OpenDoor
+from refserver.server.auth import AllowAll, Auth
 from refserver.server.config import Config
 from refserver.session.context import Context, Peer
 from refserver.session.outbox import EntriesGone
@@ -25,7 +25,7 @@ BARRIER = 999_999_999
 """Number of the Ping that asks for everything before it."""
 
 
-class Hall:
+class BareRoom:
     """A room, its clock, and who sits in it."""
 
     def __init__(
@@ -38,12 +38,12 @@ class Hall:
         **settings: Any,
     ) -> None:
         self.config = Config(**settings)
-        self.auth = auth or OpenDoor()
+        self.auth = auth or AllowAll()
         self.address_may_log_in = login_at
         self.user_may_replay = replay_at
         self.now = 1_000.0
-        self.seats: list[Seat] = []
-        self.room: Room[Session] = Room(
+        self.clients: list[Client] = []
+        self.shared: Room[Session] = Room(
             capacity=capacity or self.config.log_bytes,
             presence=self.config.presence,
             new_ticket=count(FIRST_TICKET).__next__,
@@ -63,21 +63,21 @@ class Hall:
         """When a user may be replayed so many bytes, as the test says."""
         return self.user_may_replay(now)
 
-    def sit(self, user: str | None = None, *, certified: str = "") -> Seat:
+    def enter(self, user: str | None = None, *, certified: str = "") -> Client:
         """A new connection; with `user`, logged in."""
-        session = Session(self.room, self.context, Peer(ADDRESS, certified), self.now)
-        seat = Seat(self, session)
-        self.seats.append(seat)
+        session = Session(self.shared, self.context, Peer(ADDRESS, certified), self.now)
+        client = Client(self, session)
+        self.clients.append(client)
         if user is not None:
-            seat.ask(Login(user=user, seq=1))
-        return seat
+            client.ask(Login(user=user, seq=1))
+        return client
 
 
-class Seat:
+class Client:
     """One connection: its session, and what its client has read."""
 
-    def __init__(self, hall: Hall, session: Session) -> None:
-        self.hall = hall
+    def __init__(self, room: BareRoom, session: Session) -> None:
+        self.room = room
         self.session = session
         self.heard_so_far: list[Event] = []
         self._decoder = Decoder(max_frame=MAX_FRAME_CEILING + SENDER_ALLOWANCE)
@@ -86,12 +86,12 @@ class Seat:
         """Send; nothing is judged yet."""
         data = b"".join(each if isinstance(each, bytes) else encode(each) for each in said)
         if data:
-            self.session.receive(data, self.hall.now)
+            self.session.receive(data, self.room.now)
 
     def work(self) -> None:
         """Let the server judge all that it has."""
         while self.session.has_work:
-            self.session.work(self.hall.now, 256)
+            self.session.work(self.room.now, 256)
 
     def take(self) -> bytes:
         """The next bytes. As a server, evict a client that the log has left behind."""
@@ -126,8 +126,8 @@ class Seat:
 
     def tick(self) -> list[Event]:
         """Do what is due by now, and read."""
-        if self.session.due <= self.hall.now:
-            self.session.tick(self.hall.now)
+        if self.session.due <= self.room.now:
+            self.session.tick(self.room.now)
         self.work()
         return self.hear()
 
