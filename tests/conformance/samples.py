@@ -35,7 +35,13 @@ def a_case(id: str = "FRAME-01", **more: object) -> Case:
 
 
 def a_result(verdict: Verdict = Verdict.PASSED, case: str = "FRAME-01") -> Result:
-    bad = verdict in (Verdict.FAILED, Verdict.UNSTABLE, Verdict.ERROR, Verdict.EXPECTED_FAILURE)
+    bad = verdict in {
+        Verdict.FAILED,
+        Verdict.UNSTABLE,
+        Verdict.ERROR,
+        Verdict.EXPECTED_FAILURE,
+        Verdict.KNOWN_FLAKY,
+    }
     return Result(
         case=case,
         segmentation=Segmentation.WHOLE,

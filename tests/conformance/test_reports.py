@@ -15,7 +15,7 @@ from rich.console import Console
 from tests.conformance.samples import a_report, a_result
 
 from refserver.conformance.model import Report, Verdict
-from refserver.conformance.reports import console, html, junit, markdown
+from refserver.conformance.reports import badge, console, html, junit, markdown
 from refserver.conformance.segmentation import Segmentation
 
 EVERYTHING = a_report(*map(a_result, Verdict))
@@ -179,3 +179,36 @@ def test_markdown_holds_whatever_a_peer_sent() -> None:
     (line,) = [line for line in text.splitlines() if line.startswith("| FRAME-01")]
     assert "<b>" not in text.replace("\\<b\\>", "")
     assert len(re.findall(r"(?<!\\)\|", line)) == 6
+
+
+@pytest.mark.parametrize(
+    ("results", "text", "colour"),
+    [
+        (
+            [(Verdict.PASSED, "FRAME-01"), (Verdict.UNSUPPORTED, "FRAME-02")],
+            "1 case passed",
+            "#2e7d32",
+        ),
+        (
+            [(Verdict.PASSED, "FRAME-01"), (Verdict.EXPECTED_FAILURE, "FRAME-02")],
+            "1 of 2 cases passed",
+            "#b7791f",
+        ),
+        (
+            [(Verdict.PASSED, "FRAME-01"), (Verdict.FAILED, "FRAME-01")],
+            "0 of 1 case passed",
+            "#c62828",
+        ),
+        ([(Verdict.UNSUPPORTED, "FRAME-01")], "not tested", "#616161"),
+        ([(Verdict.ERROR, "FRAME-01")], "not tested", "#616161"),
+    ],
+)
+def test_a_badge_says_what_the_report_says(
+    results: list[tuple[Verdict, str]], text: str, colour: str
+) -> None:
+    report = a_report(*(a_result(verdict, case) for verdict, case in results))
+
+    root = ET.fromstring(badge.rendered(report))
+
+    assert root.attrib["aria-label"] == f"Event Protocol 1: {text}"
+    assert badge.said(report) == (text, colour)

@@ -15,7 +15,7 @@ from refserver.conformance.suite import (
     Plan,
     UsageError,
     exit_code,
-    expected_ids,
+    listed_cases,
     run_suite,
     select,
     worst,
@@ -27,12 +27,17 @@ ONE, TWO, THREE = (a_case(f"FRAME-0{n}") for n in (1, 2, 3))
 
 
 def run(
-    driver: Scripted, *cases: Case, expected: Iterable[str] = (), can: Iterable[str] = ()
+    driver: Scripted,
+    *cases: Case,
+    expected: Iterable[str] = (),
+    flaky: Iterable[str] = (),
+    can: Iterable[str] = (),
 ) -> list[Result]:
     plan = Plan(
         cases=cases,
         segmentations=[Segmentation.WHOLE],
         expected=frozenset(expected),
+        flaky=frozenset(flaky),
         capabilities=frozenset(can),
     )
     return run_suite(plan, driver)
@@ -197,10 +202,39 @@ def test_asking_for_what_does_not_exist_is_an_error() -> None:
         select([ONE], sections=["farming"])
 
 
-def test_a_list_of_expected_failures_has_comments_and_no_typing_errors() -> None:
-    text = "# known\nFRAME-01  # since long\n\nFRAME-02/bytewise\n"
+def test_a_list_of_cases_has_comments_patterns_and_no_typing_errors() -> None:
+    text = "# known\nFRAME-01  # since long\n\nFRAME-02/bytewise\nframe-*/whole\n*\n"
 
-    assert expected_ids(text, [ONE, TWO]) == {"FRAME-01", "FRAME-02/bytewise"}
-    for wrong in ("FRAME-99", "FRAME-01/slowly"):
-        with pytest.raises(UsageError):
-            expected_ids(wrong, [ONE, TWO])
+    assert listed_cases("known", text, [ONE, TWO]) == {
+        "FRAME-01",
+        "FRAME-02/bytewise",
+        "frame-*/whole",
+        "*",
+    }
+    for wrong in ("FRAME-99", "FRAME-01/slowly", "LOGIN-*", "FRAME-*/slow*"):
+        with pytest.raises(UsageError, match="known: "):
+            listed_cases("known", wrong, [ONE, TWO])
+
+
+@pytest.mark.parametrize("entry", ["FRAME-*", "frame-*/who*", "*"])
+def test_a_pattern_is_stale_when_all_that_it_names_passes(entry: str) -> None:
+    one_fails = run(Scripted(FRAME_01=[FAULT, FAULT]), ONE, TWO, expected=[entry])
+    none_fails = run(Scripted(), ONE, TWO, expected=[entry])
+
+    assert verdicts(one_fails) == [Verdict.EXPECTED_FAILURE, Verdict.PASSED]
+    assert verdicts(none_fails) == [Verdict.STALE] * 2
+
+
+def test_a_known_flaky_case_may_fail_once_twice_or_not_at_all() -> None:
+    outcomes: dict[str, list[Exception | None]] = {
+        "FRAME_01": [FAULT, FAULT],
+        "FRAME_02": [FAULT, None],
+    }
+    builds_upon = a_case("FRAME-04", needs=("FRAME-01",))
+
+    results = run(Scripted(**outcomes), ONE, TWO, THREE, builds_upon, flaky=["FRAME-*"])
+
+    flaky = Verdict.KNOWN_FLAKY
+    assert verdicts(results) == [flaky, flaky, Verdict.PASSED, Verdict.PASSED]
+    assert exit_code(results) is Exit.DONE
+    assert exit_code(run(Scripted(**outcomes), ONE, TWO)) is Exit.FAILED

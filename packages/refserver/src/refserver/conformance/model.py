@@ -38,6 +38,8 @@ class Verdict(StrEnum):
     """Not run: it needs a capability that was not declared."""
     EXPECTED_FAILURE = "expected-failure"
     """Failed, and the list of expected failures says so: what builds upon it is run."""
+    KNOWN_FLAKY = "known-flaky"
+    """Failed once or twice, and the list of known flaky cases says that it may."""
     INCONCLUSIVE = "inconclusive"
     """Not run: a case that it builds upon failed, or nobody answers any more."""
     UNSTABLE = "unstable"

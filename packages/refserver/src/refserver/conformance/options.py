@@ -24,10 +24,10 @@ from ..exit_codes import TEST_COMMANDS, Exit, in_one_line
 from ..output import Console
 from .interrupts import held, interruptible
 from .model import Case, Level, Report, Result
+from .reports import badge, html, junit, machine, markdown
 from .reports import console as on_console
-from .reports import html, junit, machine, markdown
 from .segmentation import Segmentation
-from .suite import INTERRUPTED, NotReached, Plan, UsageError, exit_code, expected_ids, select
+from .suite import INTERRUPTED, NotReached, Plan, UsageError, exit_code, listed_cases, select
 
 __all__ = [
     "EXISTING",
@@ -109,13 +109,20 @@ def report_options(command: Command) -> Command:
         ("html", "Write one self-contained page."),
         ("junit", "Write JUnit XML."),
         ("json", "Write everything, to be kept and merged."),
+        ("badge", "Write a badge for a README, as SVG."),
     ):
         command = aside(f"--{name}", f"{name}_file", type=FILE, metavar="FILE", help=text)(command)
     return command
 
 
 def write_reports(report: Report, **files: Path | None) -> None:
-    writers = {"json": machine, "junit": junit, "html": html, "markdown": markdown}
+    writers = {
+        "json": machine,
+        "junit": junit,
+        "html": html,
+        "markdown": markdown,
+        "badge": badge,
+    }
     for name, writer in writers.items():
         path = files[f"{name}_file"]
         if path is not None:
@@ -137,12 +144,14 @@ class Asked:
     listing: bool
     timeout: float
     expected_failures: Path | None
+    known_flaky: Path | None
     name: str | None
     verbose: bool
     json_file: Path | None
     junit_file: Path | None
     html_file: Path | None
     markdown_file: Path | None
+    badge_file: Path | None
     again: tuple[str, ...]
     """The words that a command line must repeat to run a case again."""
 
@@ -157,14 +166,24 @@ class Asked:
 
     def plan(self, ids: Sequence[str], capabilities: frozenset[str]) -> Plan:
         """What is to be run. Raises UsageError."""
-        path = self.expected_failures
-        known = "" if path is None else path.read_text("utf-8")
         return Plan(
             cases=self.chosen(ids),
             segmentations=list(Segmentation) if self.cuts == "all" else [Segmentation(self.cuts)],
             capabilities=capabilities,
-            expected=expected_ids(known, self.catalogue),
+            expected=self._listed("expected failures", self.expected_failures),
+            flaky=self._listed("known flaky", self.known_flaky),
         )
+
+    def _listed(self, what: str, path: Path | None) -> frozenset[str]:
+        """The entries of a file that lists cases. Raises UsageError."""
+        if path is None:
+            return frozenset()
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", "is not UTF-8")
+            raise UsageError(f"{what}: cannot read {path}: {reason}") from None
+        return listed_cases(what, text, self.catalogue)
 
     def run(
         self,
@@ -184,6 +203,7 @@ class Asked:
                 junit_file=self.junit_file,
                 html_file=self.html_file,
                 markdown_file=self.markdown_file,
+                badge_file=self.badge_file,
             )
         on_console.show(console, report, verbose=self.verbose)
         if said := advice(report):
@@ -244,7 +264,14 @@ def _with_options(catalogue: Sequence[Case], command: Command) -> Command:
             "--expected-failures",
             type=EXISTING,
             metavar="FILE",
-            help="Ids, one a line, that are known to fail; who passes must be taken off.",
+            help="Ids, one a line, that are known to fail; who passes must be taken off. "
+            "* stands for anything: FRAME-*, */bytewise.",
+        ),
+        click.option(
+            "--known-flaky",
+            type=EXISTING,
+            metavar="FILE",
+            help="Ids, one a line, that may fail or pass.",
         ),
         aside("--name", help="What the report calls the implementation."),
         report_options,

@@ -34,7 +34,7 @@ __all__ = [
     "Untestable",
     "UsageError",
     "exit_code",
-    "expected_ids",
+    "listed_cases",
     "report_of",
     "run_suite",
     "select",
@@ -102,7 +102,9 @@ class Plan:
     segmentations: Sequence[Segmentation]
     capabilities: frozenset[str] = frozenset()
     expected: frozenset[str] = frozenset()
-    """Ids, or id/segmentation, of what is known to fail."""
+    """What is known to fail: patterns of ids, or of id/segmentation."""
+    flaky: frozenset[str] = frozenset()
+    """What may fail or pass, in the same form."""
     give_up: str = ""
     """Why nothing is run after the first failure, empty where everything is."""
 
@@ -159,22 +161,26 @@ def _matches(asked: str, id: str) -> bool:
     return re.fullmatch(pattern, id) is not None
 
 
-def expected_ids(text: str, cases: Sequence[Case]) -> frozenset[str]:
-    """The entries of a list of expected failures: an id or id/segmentation a line, `#` comments.
+def listed_cases(what: str, text: str, cases: Sequence[Case]) -> frozenset[str]:
+    """The entries of a list of cases: an id or id/segmentation a line, `#` comments.
 
-    Raises UsageError for what names no case.
+    Each part may have `*`, for anything. Raises UsageError for what names no case.
     """
-    known = {case.id for case in cases}
     found = set()
     for line in text.splitlines():
         entry = line.partition("#")[0].strip()
         if not entry:
             continue
-        id, slash, segmentation = entry.partition("/")
-        if id not in known or (slash and segmentation not in list(Segmentation)):
-            raise UsageError(f"expected failures: {entry!r} names no case")
+        if not any(_names(entry, case.id, each) for case in cases for each in Segmentation):
+            raise UsageError(f"{what}: {entry!r} names no case")
         found.add(entry)
     return frozenset(found)
+
+
+def _names(entry: str, id: str, segmentation: Segmentation) -> bool:
+    """Whether an entry of a list means this case in this segmentation."""
+    asked, slash, cut = entry.partition("/")
+    return _matches(asked, id) and (not slash or _matches(cut, segmentation.upper()))
 
 
 def run_suite(
@@ -218,7 +224,7 @@ def _one(
         gone = f"not reached any more since {case.id}"
         failure = CaseFailed(("the implementation can be reached",), str(error))
         result = _result(case, segmentation, driver, Outcome(failure=failure), 0.0)
-    return _as_expected(result, plan.expected), gone
+    return _as_listed(result, plan), gone
 
 
 def report_of(
@@ -315,13 +321,15 @@ def _result(
     )
 
 
-def _listed(result: Result, expected: frozenset[str]) -> set[str]:
-    return {result.case, f"{result.case}/{result.segmentation}"} & expected
+def _listed(result: Result, entries: frozenset[str]) -> set[str]:
+    return {entry for entry in entries if _names(entry, result.case, result.segmentation)}
 
 
-def _as_expected(result: Result, expected: frozenset[str]) -> Result:
-    if result.verdict is Verdict.FAILED and _listed(result, expected):
+def _as_listed(result: Result, plan: Plan) -> Result:
+    if result.verdict is Verdict.FAILED and _listed(result, plan.expected):
         return dataclasses.replace(result, verdict=Verdict.EXPECTED_FAILURE)
+    if result.verdict in (Verdict.FAILED, Verdict.UNSTABLE) and _listed(result, plan.flaky):
+        return dataclasses.replace(result, verdict=Verdict.KNOWN_FLAKY)
     return result
 
 

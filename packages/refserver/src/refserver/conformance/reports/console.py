@@ -27,6 +27,7 @@ COLOURS = {
     Verdict.PASSED: "green",
     Verdict.UNSUPPORTED: "bright_black",
     Verdict.EXPECTED_FAILURE: "yellow",
+    Verdict.KNOWN_FLAKY: "yellow",
     Verdict.INCONCLUSIVE: "magenta",
     Verdict.UNSTABLE: "red",
     Verdict.STALE: "red",

@@ -20,7 +20,7 @@ from .phrases import DIFFERS, differing, outcome, step_said
 __all__ = ["rendered", "write"]
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_SKIPPED = (Verdict.UNSUPPORTED, Verdict.EXPECTED_FAILURE)
+_SKIPPED = (Verdict.UNSUPPORTED, Verdict.EXPECTED_FAILURE, Verdict.KNOWN_FLAKY)
 
 
 def write(report: Report, path: Path) -> None:
