@@ -1,8 +1,8 @@
-"""No event is lost and none comes twice: every end, every way of taking events, every cut.
+"""No event is lost and none is returned twice: every end, every way of taking events, every cut.
 
-Rule: a receiver, the end of its stream and a way to take events are three tables; every
-combination is tried with the stream cut at each of its bytes. After each event the place that
-the receiver tells is the one behind this event and no other.
+Rule: receivers, ends of their streams and ways of taking events are three tables. Every combination
+is tried with the stream cut at each of its bytes. After each event the position of the receiver is
+the one of this event.
 """
 
 from __future__ import annotations
@@ -18,16 +18,24 @@ from tests.eventcodec.streams import END_OF_STREAM, Fault, Receiver, fault, feed
 from eventcodec import (
     Ack,
     ClientConnection,
+    ClientSession,
+    Closed,
     ConnectionEnded,
     ConnectionLostError,
     Decoder,
     Error,
     ErrorCode,
     Event,
+    Fate,
+    InvalidRequest,
     Joined,
     Login,
     Logout,
     Message,
+    Offline,
+    Online,
+    Outcome,
+    Paused,
     PeerError,
     Ping,
     Pong,
@@ -35,8 +43,10 @@ from eventcodec import (
     Reply,
     ServerConnection,
     Unknown,
+    decode,
     encode,
 )
+from eventcodec.limits import MAX_POSITION
 
 MALFORMED: dict[str, tuple[str, ErrorCode, str | None]] = {
     "a length below 12": ("0000000b", ErrorCode.MALFORMED, "length"),
@@ -55,29 +65,44 @@ MALFORMED: dict[str, tuple[str, ErrorCode, str | None]] = {
 BEHIND = encode(Unknown(type=0x20, seq=9))
 
 
+@pytest.fixture(autouse=True)
+def no_more_unsent_pongs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client holds one unsent Pong here, so that a second Ping is a fault."""
+    monkeypatch.setattr("eventcodec.connection.MAX_UNSENT_PONGS", 1)
+
+
 @dataclass
 class Setting:
-    """A receiver, what comes to it, and what it has to give."""
+    """A receiver, its stream, and the events that it returns for this stream."""
 
     make: Callable[[], Receiver]
     stream: bytes
     events: list[object]
     positions: list[int] = field(default_factory=list)
-    """The client's place behind each of these events."""
+    """The client's position after each of these events."""
 
 
 @dataclass
 class Ending:
-    """What comes behind the good events, and what it is told as."""
+    """The bytes after the good events, and the error of the end."""
 
     data: bytes
-    told: Fault | None
+    error: Fault | None
     more: list[object] = field(default_factory=list)
-    """Events that the end has in front of it."""
+    """Events that are returned before the end."""
+
+
+def newcomer() -> ClientConnection:
+    """A client whose first request was a Ping; its Login has no reply."""
+    conn = ClientConnection()
+    for request in (Ping(), Login()):
+        conn.send(request)
+    conn.data_to_send()
+    return conn
 
 
 def client() -> ClientConnection:
-    """A member at position 1 that has asked for something, and wants to leave."""
+    """A member at position 1 with three requests that have no reply: the last is a Logout."""
     conn = settled()
     for request in (Message(content="hi"), Ping(), Logout()):
         conn.send(request)
@@ -89,6 +114,7 @@ def facts(*positions: int) -> list[Event]:
     return [Joined(user="bob", seq=position) for position in positions]
 
 
+ANSWERED: list[Event] = [Pong(seq=1), Unknown(type=0x20, seq=1), Ping(seq=1)]
 SAID: list[Event] = [
     *facts(2, 3),
     Ping(seq=1),
@@ -97,7 +123,22 @@ SAID: list[Event] = [
     *facts(5, 6, 7),
     Pong(seq=3),
 ]
-ASKED: list[Event] = [Ping(seq=1), Pong(seq=1), Login(seq=2), *[Message(content="x", seq=3)] * 3]
+EARLY, ODD = Logout(seq=1), Unknown(type=0x20, seq=6)
+ASKED: list[Event] = [
+    EARLY,
+    Ping(seq=1),
+    Pong(seq=1),
+    Login(seq=2),
+    *[Message(content="x", seq=3)] * 3,
+    ODD,
+    *[Pong(seq=2)] * 2,
+    Message(content="y", seq=7),
+]
+SAME_CONTENT = {event.content: event for event in ASKED if isinstance(event, Message)}
+
+
+def invalid(event: Event, code: ErrorCode) -> InvalidRequest:
+    return InvalidRequest(event.seq, Error(code=code, text=code.meaning))
 
 
 def received(event: Event) -> object:
@@ -107,6 +148,12 @@ def received(event: Event) -> object:
 
 SETTINGS = {
     "decoder": Setting(Decoder, b"".join(map(encode, SAID)), [*SAID]),
+    "newcomer": Setting(
+        newcomer,
+        b"".join(map(encode, ANSWERED)),
+        [Reply(Ping(seq=1), Pong(seq=1)), Unknown(type=0x20, seq=1)],
+        [0, 0],
+    ),
     "client": Setting(
         client,
         b"".join(map(encode, SAID)),
@@ -116,7 +163,12 @@ SETTINGS = {
     "server": Setting(
         ServerConnection,
         b"".join(map(encode, ASKED)),
-        [event for event in ASKED if not isinstance(event, Pong)],
+        [
+            invalid(EARLY, ErrorCode.LOGIN_REQUIRED),
+            *[event for event in ASKED if not isinstance(event, Pong | Unknown | Logout)][:-1],
+            invalid(ODD, ErrorCode.UNKNOWN_TYPE),
+            ASKED[-1],
+        ],
     ),
 }
 
@@ -129,31 +181,55 @@ LOST = {
     "the stream ends in a frame": Ending(BEHIND[:15], Fault(ConnectionLostError)),
 }
 BYE = Error(code=ErrorCode.SHUTTING_DOWN)
-WRONG = Fault(RemoteProtocolError, ErrorCode.UNEXPECTED_EVENT, "seq")
+
+
+def wrong(event: Event, field: str | None) -> Ending:
+    """An event that a server must not send here."""
+    told = Fault(RemoteProtocolError, ErrorCode.UNEXPECTED_EVENT, field)
+    return Ending(encode(event) + BEHIND, told)
+
+
 LEAVE = Reply(Logout(seq=4), Ack(seq=4, position=8))
+LAST_PING = Ping(seq=8)  # the server replies to it with a goodbye
 ENDINGS: dict[str, dict[str, Ending]] = {
     "decoder": BROKEN
     | {
         "the stream ends": Ending(b"", None),
         "the stream ends in a frame": LOST["the stream ends in a frame"],
     },
+    "newcomer": BROKEN
+    | LOST
+    | {
+        "the last Error": Ending(encode(BYE) + BEHIND, Fault(PeerError, BYE.code)),
+        "a fact before the Welcome": wrong(facts(1)[0], None),
+        "a Welcome at no position": wrong(welcome(seq=2, position=MAX_POSITION + 1), "position"),
+        "an Ack of the Login": wrong(Ack(seq=2, position=1), None),
+    },
     "client": BROKEN
     | LOST
     | {
         "the last Error": Ending(encode(BYE) + BEHIND, Fault(PeerError, BYE.code)),
-        "a fact left out": Ending(encode(facts(9)[0]) + BEHIND, WRONG),
-        "a fact twice": Ending(encode(facts(7)[0]) + BEHIND, WRONG),
-        "a reply to nothing": Ending(encode(Pong(seq=99)) + BEHIND, WRONG),
+        "a fact left out": wrong(facts(9)[0], "seq"),
+        "a fact twice": wrong(facts(7)[0], "seq"),
+        "a reply to nothing": wrong(Pong(seq=99), "seq"),
+        "a reply of another kind": wrong(Pong(seq=4), None),
+        "an Ack with a position left out": wrong(Ack(seq=4, position=9), "position"),
+        "a second Welcome": wrong(welcome(seq=4), None),
+        "a request": wrong(Login(seq=1), None),
+        "a Pong too many to hold": wrong(Ping(seq=2), None),
         "the Ack of a Logout": Ending(encode(LEAVE.event) + BEHIND, None, [LEAVE]),
     },
     "server": BROKEN
     | LOST
-    | {"a Logout": Ending(encode(Logout(seq=6)) + BEHIND, None, [Logout(seq=6)])},
+    | {
+        "a Logout": Ending(encode(Logout(seq=8)) + BEHIND, None, [Logout(seq=8)]),
+        "a goodbye": Ending(encode(LAST_PING) + BEHIND, None, [LAST_PING]),
+    },
 }
 
 
 class Taker:
-    """Takes events, replies where it is a server's, and looks at the place each time."""
+    """Takes events, replies as a server, and checks the client's position each time."""
 
     def __init__(self, receiver: Receiver, positions: Iterable[int]) -> None:
         self.receiver = receiver
@@ -161,7 +237,7 @@ class Taker:
         self._positions = [*positions]
 
     def take(self, event: Any) -> None:
-        """Keep an event, in the moment in which it was given."""
+        """Keep an event at the moment at which it is returned."""
         self.taken.append(event)
         conn = self.receiver
         if isinstance(conn, ClientConnection):
@@ -171,8 +247,12 @@ class Taker:
             match event:
                 case Login():
                     conn.reply(event, welcome())
+                case Ping() if event == LAST_PING:
+                    conn.goodbye(ErrorCode.SHUTTING_DOWN)
                 case Ping():
                     conn.reply(event, Pong())
+                case InvalidRequest():
+                    conn.reply(event, event.error)
                 case _:
                     conn.reply(event, Ack())
 
@@ -184,8 +264,8 @@ class Oops(Exception):
 def as_a_list(taker: Taker) -> None:
     events = []
     while some := [*taker.receiver.events()]:
-        # A server gives the next only when it has the reply.
-        if isinstance(taker.receiver, ClientConnection):
+        # A server returns the next request only after the reply.
+        if not isinstance(taker.receiver, ServerConnection):
             events += some
         else:
             for event in some:
@@ -237,7 +317,33 @@ def by_two_loops_in_turns(taker: Taker) -> None:
             loops.append(loop)
 
 
-WAYS = (as_a_list, in_a_loop, one_by_one, with_a_break, with_an_exception, by_two_loops_in_turns)
+def by_relay(taker: Taker) -> None:
+    """A server takes runs of messages as bytes, and Pongs by number; the rest is events."""
+    conn = taker.receiver
+    if not isinstance(conn, ServerConnection):
+        one_by_one(taker)
+        return
+    while True:
+        conn.take_pongs(1)
+        for frame in conn.relay(100, 2):
+            fact = decode(frame)
+            assert isinstance(fact, Message)
+            taker.taken.append(SAME_CONTENT[fact.content])
+        event = conn.next_event()
+        if event is None:
+            return
+        taker.take(event)
+
+
+WAYS = (
+    as_a_list,
+    in_a_loop,
+    one_by_one,
+    with_a_break,
+    with_an_exception,
+    by_two_loops_in_turns,
+    by_relay,
+)
 EACH = pytest.mark.parametrize(
     ("name", "end"), [(name, end) for name, ends in ENDINGS.items() for end in ends]
 )
@@ -256,12 +362,12 @@ def check(taken: list[object], setting: Setting, ending: Ending) -> None:
     *events, end = taken
     assert events == setting.events + ending.more
     assert isinstance(end, ConnectionEnded)
-    if ending.told is None:
+    if ending.error is None:
         assert end.error is None
     else:
         assert end.error is not None
-        assert fault(end.error)[:3] == ending.told[:3]
-    if ending.told is not None and ending.told.kind is RemoteProtocolError:
+        assert fault(end.error)[:3] == ending.error[:3]
+    if ending.error is not None and ending.error.kind is RemoteProtocolError:
         error = end.error
         assert isinstance(error, RemoteProtocolError)
 
@@ -275,7 +381,7 @@ def taking(setting: Setting, ending: Ending) -> Taker:
 @EACH
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.proves("EP-2.1-5", "EP-4.2-12", "EP-4.2-13")
-def test_each_event_is_given_once_however_it_is_taken(
+def test_each_event_is_returned_once_however_it_is_taken(
     name: str, end: str, way: Callable[[Taker], None]
 ) -> None:
     setting, ending = SETTINGS[name], ENDINGS[name][end]
@@ -307,13 +413,64 @@ def test_what_came_while_nobody_looked_is_given_later(
         check(taker.taken, setting, ending)
 
 
+# ---------------------------------------------------------------- sessions
+
+
+def said_to_a_session() -> ClientSession:
+    """A session at position 1 with a Message, a Ping and a Logout on their way."""
+    session = ClientSession(heartbeat=0)
+    session.connected(0.0)
+    session.receive_data(encode(welcome(seq=1)), 0.0)
+    assert [type(event) for event in session.events()] == [Online]
+    session.say(Message(content="hi"))
+    session.data_to_send()
+    session.ping()
+    session.logout()
+    session.data_to_send()
+    return session
+
+
+def read_session(chunks: Iterable[bytes], way: Callable[[Any], None]) -> list[object]:
+    session = said_to_a_session()
+    taker = Taker(session, [])  # type: ignore[arg-type]
+    for chunk in chunks:
+        session.receive_data(chunk, 0.0)
+        way(taker)
+    session.receive_eof(0.0)
+    way(taker)
+    return taker.taken
+
+
+@pytest.mark.parametrize("end", ENDINGS["client"])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_session_returns_each_event_once_and_then_its_end(
+    end: str, way: Callable[[Any], None]
+) -> None:
+    stream = SETTINGS["client"].stream + ENDINGS["client"][end].data
+    said = Outcome(1, Message(content="hi"), Fate.ACKNOWLEDGED, 4)
+    expected: list[object] = [
+        said if isinstance(event, Reply) and event.request.seq == 2 else event
+        for event in SETTINGS["client"].events
+    ]
+
+    for chunks in cuts(stream, 11):
+        *events, last = read_session(chunks, way)
+
+        assert events == expected
+        assert isinstance(last, Closed | Offline | Paused)
+
+
+# ---------------------------------------------------------------- tasks
+
+
 @coroutine
 def pause() -> Generator[None, None, None]:
     yield
 
 
 async def handle_all(taker: Taker) -> None:
-    """A task that waits before and after each event; meanwhile others go on."""
+    """A task that waits before and after each event. Meanwhile other tasks continue."""
+    await pause()
     for event in taker.receiver.events():
         taker.take(event)
         await pause()
