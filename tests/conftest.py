@@ -43,4 +43,6 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_I
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """How many processes `-n auto` starts."""
     single_tests = bool(config.args) and all("::" in argument for argument in config.args)
-    return 0 if single_tests else 2 * len(os.sched_getaffinity(0))
+    affinity = getattr(os, "sched_getaffinity", None)  # which macOS and Windows lack
+    processors = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return 0 if single_tests else 2 * processors

@@ -1,27 +1,34 @@
 """Something expensive that tests share, made once for each run of pytest.
 
+Windows has no fcntl; there, each process makes its own.
+
 Rule: nothing here imports the packages, so that the codec's tests run where the
 server is absent.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]
+
 
 def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
     """The file `name`, which `make` has written; the first process that asks makes it."""
     folder = factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
+    if "PYTEST_XDIST_WORKER" in os.environ and fcntl is not None:
         folder = folder.parent  # which all processes of this run share
     path = folder / name
     with open(folder / f"{name}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        if fcntl is not None:
+            fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
             make(path)
     return path

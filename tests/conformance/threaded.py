@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
 from refserver.conformance.peer.process import Program
+from refserver.readiness import source
 
 Play = Callable[[str, int, str, BinaryIO, Callable[[socket.socket], bool]], None]
 
@@ -31,7 +32,7 @@ class InThread(Program):
 
     def __init__(self, play: Play, words: Sequence[str]) -> None:
         out, self._in = os.pipe()
-        super().__init__(out)
+        super().__init__(source(os.fdopen(out, "rb", buffering=0)))
         self._status = 0
         self._heard, self._silence = os.pipe()
         self._waits_at: int | None = None
@@ -87,7 +88,8 @@ class InThread(Program):
     def end(self) -> None:
         # Its connections are closed: a client that reads finds the end.
         self._thread.join(PATIENCE)
-        for fd in (self._out, self._heard, self._silence):
+        self._out.close()
+        for fd in (self._heard, self._silence):
             os.close(fd)
 
 

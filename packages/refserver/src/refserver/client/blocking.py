@@ -8,7 +8,6 @@ Layer: above `room`; knows eventcodec and the network alone.
 
 from __future__ import annotations
 
-import select
 import socket
 import ssl
 import time
@@ -18,6 +17,7 @@ from typing import Any, Self
 
 from eventcodec import ClientSession, Codec, Event, Outcome, SessionFullError
 
+from ..readiness import READ, WRITE, ready
 from .exceptions import check_credential
 from .room import CLOSE_TIMEOUT, CONNECT_TIMEOUT, BaseRoom, Sayable, Status, as_event, position_of
 
@@ -179,27 +179,27 @@ class Room(BaseRoom):
         outcomes.
         """
         by = time.monotonic() + seconds if seconds is not None else None
-        ready: set[int] = set()
+        came: set[int] = set()
         if self._sock is None:
-            ready = self._wait_to_connect(by, also)
+            came = self._wait_to_connect(by, also)
         if self._sock is not None:
             self._write()
-            ready = self._read(by, also) if self._sock is not None else set()
+            came = self._read(by, also) if self._sock is not None else set()
         self._take()
-        return ready
+        return came
 
     def _wait_to_connect(self, by: float | None, also: Collection[int]) -> set[int]:
         due = self._session.connect_at
-        ready: set[int] = set()
+        came: set[int] = set()
         if due is None and by is None and not also:
-            return ready  # paused or closed: no event will come
+            return came  # paused or closed: no event will come
         if due is None or due > time.monotonic():
             until = min((when for when in (due, by) if when is not None), default=None)
             left = None if until is None else max(0.0, until - time.monotonic())
-            ready = set(select.select([*also], [], [], left)[0])
+            came = ready(dict.fromkeys(also, READ), left)
         if due is not None and due <= time.monotonic():
             self._connect()
-        return ready
+        return came
 
     def _connect(self) -> None:
         credential = self._credential() if callable(self._credential) else self._credential
@@ -244,8 +244,8 @@ class Room(BaseRoom):
         left = None if until is None else max(0.0, until - time.monotonic())
         if isinstance(sock, ssl.SSLSocket) and sock.pending():
             left = 0.0
-        writers = [sock] if self._wants_to_write else []
-        readable = select.select([sock.fileno(), *also], writers, [], left)[0]
+        ours = READ | WRITE if self._wants_to_write else READ
+        came = ready({**dict.fromkeys(also, READ), sock.fileno(): ours}, left)
         try:
             while True:
                 data = sock.recv(CHUNK)
@@ -260,7 +260,7 @@ class Room(BaseRoom):
         except OSError as error:
             self._session.connection_lost(time.monotonic(), error)
         self._session.handle_timer(time.monotonic())
-        return {*readable} & {*also}
+        return came & {*also}
 
     def _take(self) -> None:
         """Take the events, and close a connection that the session no longer uses."""

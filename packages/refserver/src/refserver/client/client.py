@@ -9,7 +9,6 @@ Layer: below `commands`; knows eventcodec and the network alone.
 from __future__ import annotations
 
 import ipaddress
-import select
 import socket
 import ssl
 import time
@@ -37,6 +36,7 @@ from eventcodec import (
 from ..arguments import spelled
 from ..characters import escape
 from ..exit_codes import Exit
+from ..readiness import READ, ready
 
 __all__ = ["CHUNK", "Client", "CommandError", "Fact", "connect", "trusting", "why"]
 
@@ -109,7 +109,7 @@ class Client:
         if self._early or (isinstance(self._sock, ssl.SSLSocket) and self._sock.pending()):
             return {self.fd}
         seconds = None if seconds is None else max(0.0, seconds)
-        return set(select.select([self.fd, *others], [], [], seconds)[0])
+        return ready(dict.fromkeys((self.fd, *others), READ), seconds)
 
     def wait_until(self, deadline: float, *others: int) -> set[int]:
         """Which can be read before the deadline; behind it none, whatever comes."""

@@ -45,6 +45,7 @@ from eventcodec.limits import MAX_FRAME_CEILING, SENDER_ALLOWANCE
 from ..arguments import Number, Whole, an_address
 from ..characters import escape
 from ..exit_codes import CLIENT_COMMANDS, in_one_line
+from ..readiness import source
 from .client import CHUNK, Client, CommandError, Fact, connect, why
 
 __all__ = ["register"]
@@ -130,7 +131,7 @@ def _connecting(command: Command) -> Command:
 
 def _login(user: str | None, credential_file: Path | None) -> Login:
     """Who logs in, and with what. Raises LocalProtocolError for what no Login can carry."""
-    credential = os.environb.get(CREDENTIAL.encode(), b"")
+    credential = os.fsencode(os.environ.get(CREDENTIAL, ""))
     if credential_file is not None:
         credential = credential_file.read_bytes().removesuffix(b"\n").removesuffix(b"\r")
         if not credential:
@@ -152,13 +153,14 @@ class Lines:
     """Lines of a file or a pipe, as far as they are there."""
 
     def __init__(self, file: Any) -> None:
-        self.fd: int = file.fileno()
+        self._source = source(file)
+        self.fd = self._source.fd
         self.over = False
         self._held = b""
 
     def read(self) -> list[bytes]:
         """Whole lines that have come, and the last one also without an end; then `over` is set."""
-        chunk = os.read(self.fd, CHUNK)
+        chunk = self._source.read(CHUNK)
         self.over = not chunk
         if self.over:
             return [self._held] if self._held else []

@@ -9,7 +9,6 @@ Layer: above `expect` and `suite`, below the cases.
 
 from __future__ import annotations
 
-import select
 import socket
 import ssl
 import struct
@@ -22,6 +21,7 @@ from typing import Any, TypeVar
 
 from eventcodec.dissect import dissect
 
+from ..readiness import READ, WRITE, ready
 from . import expect as e
 from . import raw
 from .annotate import NOTHING, Begun, summaries, summary
@@ -307,7 +307,7 @@ class Connection:
         left = self.write_some(data, self.attempt.timeout)
         # The peer may have closed meanwhile, and what it said before is still to be read.
         now = time.monotonic()
-        while left and not self.ended and self._wait(now, select.POLLIN) and self._read(now):
+        while left and not self.ended and self._wait(now, READ) and self._read(now):
             pass
         if left and not self.ended:
             raise self.attempt.fail("what is sent is taken", f"{left} bytes not taken")
@@ -321,7 +321,7 @@ class Connection:
             try:
                 sent = self._sock.send(view)
             except NOT_NOW:
-                if not self._wait(deadline, select.POLLOUT | (select.POLLIN if reading else 0)):
+                if not self._wait(deadline, WRITE | (READ if reading else 0)):
                     break
                 if reading and not self._read(deadline):
                     break
@@ -358,7 +358,7 @@ class Connection:
 
     def close(self, deadline: float) -> None:
         """Read to the end or the deadline, and close."""
-        while not self.ended and self._wait(deadline, select.POLLIN) and self._read(deadline):
+        while not self.ended and self._wait(deadline, READ) and self._read(deadline):
             pass
         self._sock.close()
 
@@ -477,7 +477,7 @@ class Connection:
         """The next frame, whatever it is; None at the end or the deadline. Raises CaseFailed."""
         self.attempt.go_on()
         while not self._frames and not self.ended and not self.failure:
-            if not self._wait(deadline, select.POLLIN) or not self._read(deadline):
+            if not self._wait(deadline, READ) or not self._read(deadline):
                 break
         if not self._frames:
             self.validate_stream()
@@ -522,16 +522,10 @@ class Connection:
             self.send_piece(raw.pong(ping.seq))
 
     def _wait(self, deadline: float, events: int) -> bool:
-        if (
-            isinstance(self._sock, ssl.SSLSocket)
-            and events & select.POLLIN
-            and self._sock.pending()
-        ):
+        if isinstance(self._sock, ssl.SSLSocket) and events & READ and self._sock.pending():
             return True  # it has been read, and only not been given
-        poll = select.poll()
-        poll.register(self._sock, events)
         left = max(0.0, deadline - time.monotonic())
-        return bool(poll.poll(left * 1000))
+        return bool(ready({self._sock.fileno(): events}, left))
 
     def _read(self, deadline: float) -> bool:
         """Take what has come; False where that was more than the last look at a deadline."""

@@ -208,6 +208,8 @@ def stopping(pid: int | None, command: str | None) -> Callable[[], str] | None:
     if pid is not None and command is not None:
         raise UsageError("--pid or --stop-command, one of them")
     if pid is not None:
+        if sys.platform == "win32":  # where every signal ends a process at once
+            raise UsageError("--pid: Windows has no SIGTERM; give --stop-command")
         if failure := signalled(pid, 0):
             raise UsageError(f"--pid: {failure}")
         return partial(signalled, pid, signal.SIGTERM)

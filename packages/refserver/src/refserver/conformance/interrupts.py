@@ -16,7 +16,9 @@ from types import FrameType
 
 __all__ = ["held", "interruptible"]
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
 
 
 class _Interrupts:

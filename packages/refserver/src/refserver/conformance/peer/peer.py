@@ -8,10 +8,10 @@ Layer: above `script`, `process` and `lines`, below the cases.
 
 from __future__ import annotations
 
-import select
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from ...readiness import READ
 from .. import raw
 from ..attempt import Setting
 from ..interrupts import held
@@ -183,7 +183,7 @@ class Peer(Script):
         deadline = self.deadline()
         came: bool | None = False
         while self.process.talking and came is False:
-            came = self.process.wait(deadline, self.listener.fileno(), select.POLLIN)
+            came = self.process.wait(deadline, self.listener.fileno(), READ)
         return bool(came)
 
     def tells_end(self, *how: str, code: int = 0) -> None:

@@ -10,7 +10,6 @@ Layer: the ground of `peer`.
 from __future__ import annotations
 
 import os
-import select
 import signal
 import subprocess
 import time
@@ -18,6 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 
+from ...readiness import READ, Source, ready, source
 from ..deadlines import LastLook
 from ..suite import CaseFailed, NotReached
 
@@ -34,9 +34,9 @@ AFTER_DEADLINE = 4 << 20
 class Program(ABC):
     """A running client, as far as its output tells."""
 
-    def __init__(self, out: int, err: int | None = None) -> None:
+    def __init__(self, out: Source, err: Source | None = None) -> None:
         self._out, self._err = out, err
-        self._open = {out} if err is None else {out, err}
+        self._open = {each.fd: each for each in (out, err) if each is not None}
         self._last_look = LastLook(AFTER_DEADLINE)
         self._taken = self._searched = 0
         self.errors = b""
@@ -46,7 +46,7 @@ class Program(ABC):
     @property
     def talking(self) -> bool:
         """Whether its stdout is open still."""
-        return self._out in self._open
+        return self._out.fd in self._open
 
     def next_line(self) -> bytes | None:
         """The next line of stdout that nobody took; None where it is not whole yet."""
@@ -65,22 +65,20 @@ class Program(ABC):
 
         What the program wrote is taken on the way. Raises CaseFailed where that is too much.
         """
-        poll = select.poll()
-        for each in self._open:
-            poll.register(each, select.POLLIN)
+        wanted = dict.fromkeys(self._open, READ)
         if fd >= 0:
-            poll.register(fd, events)
-        ready = dict(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
-        size = sum([self._read(each) for each in self._open & set(ready)])
-        if fd in ready:
+            wanted[fd] = events
+        came = ready(wanted, max(0.0, deadline - time.monotonic()))
+        size = sum([self._read(self._open[each]) for each in came & set(self._open)])
+        if fd in came:
             return True
-        return None if not ready or self._last_look.is_over(deadline, size) else False
+        return None if not came or self._last_look.is_over(deadline, size) else False
 
-    def _read(self, fd: int) -> int:
-        data = os.read(fd, 1 << 16)
+    def _read(self, stream: Source) -> int:
+        data = stream.read(1 << 16)
         if not data:
-            self._open.discard(fd)
-        if fd == self._err:
+            del self._open[stream.fd]
+        if stream is self._err:
             self.errors = (self.errors + data)[-ERRORS_KEPT:]
         elif len(self.said) + len(data) > OUTPUT:
             raise CaseFailed((f"at most {OUTPUT >> 20} MiB on stdout in one case",), "more")
@@ -118,7 +116,7 @@ class Process(Program):
         except OSError as error:
             raise NotReached(f"cannot start {words[0]}: {error.strerror}") from error
         assert self._popen.stdout is not None and self._popen.stderr is not None
-        super().__init__(self._popen.stdout.fileno(), self._popen.stderr.fileno())
+        super().__init__(source(self._popen.stdout), source(self._popen.stderr))
 
     def _ended(self, deadline: float) -> int | None:
         with suppress(subprocess.TimeoutExpired):
@@ -127,9 +125,11 @@ class Process(Program):
 
     def end(self) -> None:
         """End it, and whatever it started."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._popen.pid, signal.SIGKILL)
+        if hasattr(os, "killpg"):
+            with suppress(ProcessLookupError):
+                os.killpg(self._popen.pid, signal.SIGKILL)
+        self._popen.kill()
         self._popen.wait()
-        for stream in (self._popen.stdout, self._popen.stderr):
+        for stream in (self._out, self._err):
             assert stream is not None
             stream.close()

@@ -8,11 +8,11 @@ Layer: above `attempt`, below `peer`.
 
 from __future__ import annotations
 
-import select
 import socket
 import time
 from random import Random
 
+from ...readiness import READ, ready
 from .. import raw
 from ..annotate import named, summary
 from ..attempt import Attempt, Connection, Setting
@@ -77,9 +77,7 @@ class Script(Attempt):
 
     def wait(self, deadline: float, fd: int, events: int) -> bool:
         """Wait until `fd` is ready; False at the deadline."""
-        poll = select.poll()
-        poll.register(fd, events)
-        return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+        return bool(ready({fd: events}, max(0.0, deadline - time.monotonic())))
 
     def why_not(self, otherwise: str) -> str:
         """What is known of a client that does not do what it is to do."""
@@ -98,7 +96,7 @@ class Script(Attempt):
     def accept(self) -> None:
         """Await a connection; from now on it is the one that is spoken on."""
         timeout = self.timeout if self._connections else max(START, self.timeout)
-        if not self.wait(time.monotonic() + timeout, self.listener.fileno(), select.POLLIN):
+        if not self.wait(time.monotonic() + timeout, self.listener.fileno(), READ):
             raise self.fail("the client connects", self.why_not("nobody came in time"))
         self._take_in()
 
@@ -106,7 +104,7 @@ class Script(Attempt):
         """Close on whoever connects, for so long or so often; gives how often that was."""
         deadline = time.monotonic() + seconds
         count = 0
-        while count < most and self.wait(deadline, self.listener.fileno(), select.POLLIN):
+        while count < most and self.wait(deadline, self.listener.fileno(), READ):
             if time.monotonic() > deadline:
                 break
             self._take_in()
