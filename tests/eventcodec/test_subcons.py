@@ -485,3 +485,47 @@ def test_a_subclass_of_text_or_bytes_becomes_what_it_stands_for() -> None:
     assert again == event
     assert type(event.text) is str and type(event.data_) is bytes
     assert decode(encode(event)).data == event.data  # type: ignore[attr-defined]
+
+
+EMPTY = [
+    c.Struct("n" / c.Int32ub, "of" / c.Array(c.this.n, c.Pass)),
+    c.Struct("n" / c.Int32ub, "of" / c.Array(c.this.n, c.Array(c.this.zero, c.Byte), discard=True)),
+    c.Struct("n" / c.Int32ub, "of" / c.LazyArray(c.this.n, c.Computed(7))),
+    c.Struct("n" / c.Int32ub, "of" / c.Optional(c.Array(c.this.n, c.Struct()))),
+    c.PrefixedArray(c.Int32ub, c.Optional(c.Int64ub)),
+    c.Struct("n" / c.Int32ub, "of" / c.GreedyRange(c.Pass)),
+    c.Struct("n" / c.Int32ub, "of" / c.RepeatUntil(c.obj_ == 1, c.Peek(c.Byte))),
+    c.Struct("n" / c.Int32ub, "of" / c.LazyBound(lambda: c.Array(c.this.n, c.Pass))),
+    c.Struct("n" / c.Int32ub, "of" / c.Switch(c.this.n, {}, default=c.Array(c.this.n, c.Pass))),
+]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("subcon", EMPTY, ids=repr)
+@pytest.mark.proves("EP-2.4-1")
+def test_elements_without_bytes_are_bounded_by_the_frame(subcon: Any) -> None:
+    kind = declared(c.Struct("zero" / c.Computed(0), "in" / subcon))
+    frame = encode(ApplicationEvent(type=0x90, data=b"\x01\xff\xff\xff\xff", seq=1))
+
+    event = Codec([kind]).decode(frame)
+
+    assert isinstance(event, ApplicationEvent) and event.decode_error is not None
+    assert encode(event) == frame
+
+
+def test_a_bound_on_elements_changes_no_declaration_of_the_application() -> None:
+    inner = c.Array(c.this.n, c.Byte)
+    subcon = c.Struct("n" / c.Byte, "of" / inner)
+
+    kind: Any = declared(subcon)
+
+    assert kind(value={"n": 2, "of": [1, 2]}, seq=1).value.of == (1, 2)
+    assert inner.subcon is c.Byte
+
+
+def test_as_many_elements_as_a_frame_has_bits_are_read() -> None:
+    kind: Any = declared(c.Bitwise(c.GreedyRange(c.Bit)))
+
+    event = kind(value=[1] * 8 * 60_000, seq=1)
+
+    assert Codec([kind]).decode(encode(event)) == event

@@ -20,6 +20,7 @@ from .compiler import Compiled
 from .errors import LocalProtocolError, RemoteProtocolError
 from .limits import HEADER_SIZE
 from .reference import Part
+from .repetition import bounded
 from .wire import U8, U16, U32, U64, Bytes16, Rest, ShortText, Text, Wire, plain
 
 __all__ = [
@@ -140,7 +141,8 @@ def _refuse(event: Event, name: str, value: object = None) -> None:
 def _part(each: dataclasses.Field[Any]) -> Part:
     if "wire" not in each.metadata:
         raise LocalProtocolError("say what it is made of, with field()", field=each.name)
-    return Part(each.name, each.metadata["wire"])
+    subcon = each.metadata["wire"]
+    return Part(each.name, subcon if isinstance(subcon, reference.KNOWN) else bounded(subcon))
 
 
 def _check_type(type: object, allowed: Container[object], reason: str) -> None:

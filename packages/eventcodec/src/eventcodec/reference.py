@@ -3,8 +3,8 @@
 Rule: construct alone says what a declaration means. What it returns is made immutable; what
 it is given is a copy, and its stream begins where an application's own fields do.
 
-Layer: above `framing` and `record`, below `compiler`. With `wire`, the only module that
-imports construct.
+Layer: above `framing`, `record` and `repetition`, below `compiler`. With `repetition` and
+`wire`, the only module that imports construct.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import construct
 from . import wire
 from .errors import ErrorCode, LocalProtocolError, RemoteProtocolError
 from .record import Record
+from .repetition import Budget
 
 __all__ = ["KNOWN", "Part", "Step", "check", "explain", "reference", "settle", "walk"]
 
@@ -126,6 +127,7 @@ def walk(parts: Sequence[Part], body: bytes) -> Iterator[Step]:
     """
     base, stream = 0, io.BytesIO(body)
     context = _context(parts, stream, building=False)
+    context._params._budget = Budget(len(body))
     for part in parts:
         start = base + stream.tell()
         try:

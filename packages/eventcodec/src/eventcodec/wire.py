@@ -5,8 +5,8 @@ exactly the bytes that are the encoding of a value. Where construct is more
 lenient than that (True for an int, any non-zero flag, unread bytes inside a
 prefix), the guard is here and nowhere else.
 
-Layer: above `errors`, below `framing`. With `reference`, the only module that
-imports construct; no construct type stands in a public signature.
+Layer: above `errors`, below `framing`. With `reference` and `repetition`, the only module
+that imports construct; no construct type stands in a public signature.
 """
 
 from __future__ import annotations
