@@ -16,12 +16,14 @@ from typing import Any
 
 from tests.conformance.serving import DECLARED
 
-from refserver.conformance.attempt import Connection, Identity, Setting
+from refserver.conformance.attempt import Setting
 from refserver.conformance.cases import SERVER_CASES
 from refserver.conformance.check import ServerDriver
 from refserver.conformance.model import Verdict
+from refserver.conformance.names import Identity
 from refserver.conformance.segmentation import Segmentation
 from refserver.conformance.suite import Plan, run_suite, select
+from refserver.conformance.wire import Wire
 from refserver.mutants import MUTANTS, Mutant, Patch
 from refserver.server.auth import AllowAll, Proof
 from refserver.server.config import Config
@@ -82,14 +84,14 @@ class Here:
             while self.loop.is_running() and not been_there.wait(GLANCE):
                 assert time.monotonic() < hangs
 
-    def waited(self, original: Any, conn: Connection, deadline: float, events: int) -> bool:
+    def waited(self, original: Any, wire: Wire, deadline: float, events: int) -> bool:
         """As the kit waits, but for a server that is only slow."""
         is_glance = deadline <= time.monotonic()
-        ready: bool = original(conn, deadline, events)
+        ready: bool = original(wire, deadline, events)
         if ready or is_glance:
             return ready
         self.come_round()
-        ready = original(conn, 0.0, events)
+        ready = original(wire, 0.0, events)
         return ready
 
 
@@ -139,7 +141,7 @@ def broken(mutant: Mutant) -> Iterator[Here]:
     try:
         mutant.install(put)
         with serving_here(config, auth) as here:
-            Patch(put).around(Connection, "_wait", here.waited)
+            Patch(put).around(Wire, "wait", here.waited)
             yield here
     finally:
         for owner, name, value in reversed(replaced):

@@ -11,10 +11,10 @@ from random import Random
 
 import pytest
 
-from refserver.conformance import attempt as module
 from refserver.conformance import expect as e
-from refserver.conformance import raw
-from refserver.conformance.attempt import Attempt, Connection, Setting
+from refserver.conformance import raw, wire
+from refserver.conformance.attempt import Attempt, Setting
+from refserver.conformance.connection import Connection
 from refserver.conformance.model import Direction
 from refserver.conformance.segmentation import Segmentation
 from refserver.conformance.suite import CaseFailed
@@ -163,7 +163,7 @@ def test_no_flood_keeps_the_kit(
     way: Callable[[Connection], object],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "MOST_FRAMES", 20_000)
+    monkeypatch.setattr(wire, "MOST_FRAMES", 20_000)
     attempt = attempt_at(listener, timeout=0.05)
     conn = attempt.connect()
     server, _ = listener.accept()

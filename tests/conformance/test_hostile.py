@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from tests.conformance.hostile import hostile_client, hostile_server
 from tests.conformance.threaded import InThread
 
-from refserver.conformance.attempt import Identity, Setting
+from refserver.conformance.attempt import Setting
 from refserver.conformance.cases import SERVER_CASES
 from refserver.conformance.check import CAPABILITIES, ServerDriver, probe
 from refserver.conformance.model import Case
+from refserver.conformance.names import Identity
 from refserver.conformance.peer.cases import CLIENT_CASES
 from refserver.conformance.peer.run import LOOPBACK, ClientDriver
 from refserver.conformance.segmentation import Segmentation

@@ -28,11 +28,12 @@ from ..client.client import trusting
 from ..exit_codes import Exit
 from ..output import Console
 from . import raw
-from .attempt import Identity, Setting
+from .attempt import Setting
 from .cases import SERVER_CASES
 from .check import CAPABILITIES, Greeting, ServerDriver, check, probe, resolve
 from .explain import explain, explained
 from .model import Report, Run
+from .names import Identity
 from .options import (
     EXISTING,
     EXIT_CODES,

@@ -12,8 +12,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from .attempt import HALF_CLOSED, RESET
 from .model import Direction, Step
+from .wire import HALF_CLOSED, RESET
 
 __all__ = ["NOTED", "example"]
 

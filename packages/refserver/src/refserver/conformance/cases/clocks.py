@@ -12,8 +12,9 @@ import time
 
 from .. import expect as e
 from .. import raw
-from ..attempt import Attempt, Connection
+from ..attempt import Attempt
 from ..catalogue import ONCE, Section
+from ..connection import Connection
 from ..model import Level
 from .keepalive import HEARTBEAT, SLACK, awaited, member_since
 from .order import gapless

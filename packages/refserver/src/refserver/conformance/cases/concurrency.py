@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 from .. import expect as e
 from .. import raw
-from ..attempt import Attempt, Connection, entries
+from ..attempt import Attempt
 from ..catalogue import ONCE, Section
+from ..connection import Connection, entries
 from ..raw import Frame
 from .order import gapless
 from .resume import lost

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
-from ..attempt import Attempt, Connection
+from ..attempt import Attempt
 from ..catalogue import ONCE, Section
+from ..connection import Connection
 from .resume import lost
 
 section = Section("identity", "IDENT")
@@ -23,7 +24,7 @@ def unauthorized(
 ) -> Connection:
     """A Login that gets UNAUTHORIZED, and the end."""
     if credential:
-        t.secrets.add(credential)  # it is near enough to the right one to be kept out of reports
+        t.hide(credential)  # it is near enough to the right one to be kept out of reports
     conn = t.connect("guesser")
     conn.send(raw.login(1, name, credential, ticket, position))
     conn.ends(raw.UNAUTHORIZED)

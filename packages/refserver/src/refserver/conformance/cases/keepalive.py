@@ -6,8 +6,9 @@ import time
 
 from .. import expect as e
 from .. import raw
-from ..attempt import Attempt, Connection
+from ..attempt import Attempt
 from ..catalogue import ONCE, Section
+from ..connection import Connection
 from ..model import Level
 
 section = Section("keepalive", "ALIVE")
@@ -25,8 +26,8 @@ def member_since(t: Attempt) -> tuple[Connection, float]:
 
 def awaited(conn: Connection, expectation: e.Expectation, seconds: float) -> float:
     """Await what must come within so many seconds more than the timeout; gives when it came."""
-    conn.expect_by(expectation, time.monotonic() + seconds + conn.attempt.timeout)
-    return conn.attempt.now
+    conn.expect_by(expectation, time.monotonic() + seconds + conn.timeout)
+    return conn.transcript.now
 
 
 @section.case(

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
-from ..attempt import Attempt, entries
+from ..attempt import Attempt
 from ..catalogue import ONCE, Section
+from ..connection import entries
 
 section = Section("numbers", "NUM", needs=("HEAD-09",))
 SEQS = (

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
-from ..attempt import Attempt, Connection
+from ..attempt import Attempt
 from ..catalogue import Section
+from ..connection import Connection
 
 section = Section("ack and replies", "REPLY")
 

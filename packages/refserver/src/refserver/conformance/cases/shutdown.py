@@ -11,8 +11,9 @@ from itertools import takewhile
 from .. import expect as e
 from .. import raw
 from ..annotate import summary
-from ..attempt import Attempt, Connection, entries
+from ..attempt import Attempt
 from ..catalogue import ONCE, Section
+from ..connection import Connection, entries
 from ..raw import Frame
 from ..suite import NotReached, Untestable
 from .slow import MIB, SMALL_BUFFER, flood

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
-from ..attempt import Attempt, Connection, entries
+from ..attempt import Attempt
 from ..catalogue import ONCE, Section
+from ..connection import Connection, entries
 
 section = Section("slow consumers", "SLOW", needs=("LOGIN-01", "MSG-02"))
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
-from ..attempt import Attempt, Connection, entries
+from ..attempt import Attempt
 from ..catalogue import Section
+from ..connection import Connection, entries
 from .order import gapless
 from .resume import lost, resumed
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
-from ..attempt import Attempt, Connection, entries
+from ..attempt import Attempt
 from ..catalogue import Section
+from ..connection import Connection, entries
 from .resume import lost, refused, resumed
 
 section = Section("tickets", "TICKET", needs=("RESUME-01",))
@@ -21,7 +22,7 @@ def all_refused(t: Attempt, who: str, *places: tuple[int, int]) -> Connection:
     """Logins with these tickets and positions, sent at once, that all get HISTORY_GONE."""
     conn = t.connect(who)
     identity = t.identity(who)
-    t.secrets.update(ticket.to_bytes(8, "big") for ticket, _ in places if ticket)
+    t.hide(*(ticket.to_bytes(8, "big") for ticket, _ in places if ticket))
     conn.send(
         *(
             raw.login(n, identity.name, identity.credential, ticket, position)

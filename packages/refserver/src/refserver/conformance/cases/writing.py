@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from .. import expect as e
 from .. import raw
-from ..attempt import Attempt, Connection
+from ..attempt import Attempt
 from ..catalogue import Section
+from ..connection import Connection
 from ..raw import Frame
 from .resume import lost
 

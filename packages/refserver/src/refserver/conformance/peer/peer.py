@@ -102,7 +102,7 @@ class Peer(Script):
         """Await the next line; what a client need not tell is passed over."""
         deadline = self.deadline()
         while True:
-            self.go_on()
+            self.check_time()
             while (data := self.process.next_line()) is None:
                 if not self.process.talking or self.process.wait(deadline) is None:
                     raise self.fail("a line on stdout", self.why_not("nothing came in time"))

@@ -15,10 +15,12 @@ from random import Random
 from ...readiness import READ, ready
 from .. import raw
 from ..annotate import named, summary
-from ..attempt import Attempt, Connection, Setting
+from ..attempt import Attempt, Setting
+from ..connection import Connection
 from ..model import Direction
 from ..raw import Frame
 from ..segmentation import Segmentation
+from ..streams import Stream
 
 __all__ = ["HIGH_TICKET", "OTHER_TICKET", "PLACE", "TICKET", "Accepted", "Script"]
 
@@ -39,15 +41,18 @@ class Accepted(Connection):
     """The server's end of the client's connection."""
 
     def __init__(self, script: Script, who: str, sock: socket.socket) -> None:
-        super().__init__(script, who, sock)
+        super().__init__(
+            who,
+            Stream(sock),
+            transcript=script,
+            names=script.names,
+            cut=script.cut,
+            timeout=script.timeout,
+        )
         self._script = script
 
-    def _wait(self, deadline: float, events: int) -> bool:
-        return self._script.wait(deadline, self._sock.fileno(), events)
-
-    def drop(self) -> None:
-        """Close at once."""
-        self._sock.close()
+    def wait(self, deadline: float, events: int) -> bool:
+        return self._script.wait(deadline, self.stream.fileno(), events)
 
 
 class Script(Attempt):
@@ -57,22 +62,22 @@ class Script(Attempt):
         self, setting: Setting, segmentation: Segmentation = Segmentation.WHOLE, seed: str = ""
     ) -> None:
         super().__init__(setting, segmentation, Random(seed), "")
-        self.secrets |= {each.to_bytes(8, "big") for each in TICKETS}
+        self.hide(*(each.to_bytes(8, "big") for each in TICKETS))
         self.listener = socket.create_server(setting.address)
         self.address: tuple[str, int] = self.listener.getsockname()[:2]
         self.place = PLACE
         """The last position that was given."""
-        self._connections: list[Accepted] = []
+        self._accepted: list[Accepted] = []
 
     @property
     def connection(self) -> Accepted:
         """The client's newest connection."""
-        return self._connections[-1]
+        return self._accepted[-1]
 
     def close(self) -> None:
         """End everything at once."""
-        for connection in self._connections:
-            connection.drop()
+        for connection in self._accepted:
+            connection.stream.close()
         self.listener.close()
 
     def wait(self, deadline: float, fd: int, events: int) -> bool:
@@ -95,7 +100,7 @@ class Script(Attempt):
 
     def accept(self) -> None:
         """Await a connection; from now on it is the one that is spoken on."""
-        timeout = self.timeout if self._connections else max(START, self.timeout)
+        timeout = self.timeout if self._accepted else max(START, self.timeout)
         if not self.wait(time.monotonic() + timeout, self.listener.fileno(), READ):
             raise self.fail("the client connects", self.why_not("nobody came in time"))
         self._take_in()
@@ -108,18 +113,14 @@ class Script(Attempt):
             if time.monotonic() > deadline:
                 break
             self._take_in()
-            self.connection.drop()
+            self.connection.stream.close()
             count += 1
         return count
 
     def _take_in(self) -> None:
         sock, _ = self.listener.accept()
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        number = len(self._connections) + 1
-        self._connections.append(
-            Accepted(self, "client" if number == 1 else f"client {number}", sock)
-        )
+        number = len(self._accepted) + 1
+        self._accepted.append(Accepted(self, "client" if number == 1 else f"client {number}", sock))
         self.step(self.connection.who, Direction.NOTE, note="connected")
 
     def login(self) -> Frame:
