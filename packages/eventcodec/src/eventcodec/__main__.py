@@ -1,6 +1,6 @@
 """`python -m eventcodec`.
 
-Rule: nothing but the call; what there is to do stands in `commands`.
+Rule: it only calls `commands`.
 
 Layer: the top, above `commands`.
 """

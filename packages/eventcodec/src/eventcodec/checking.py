@@ -1,7 +1,7 @@
 """Asks a program the questions of the vectors, and reports its answers.
 
-Rule: the case has the right answer. A program that fails, or gives too few or too many answers, has
-not passed, even if all other answers are right. Its output is escaped before it is shown.
+Rule: the case has the right answer. A program that fails, or returns too few or too many answers,
+does not pass, even if all other answers are right. Its output is escaped before it is shown.
 
 Layer: above `selftest`, below `commands`. The only module that runs a process.
 """
@@ -28,8 +28,8 @@ __all__ = ["INTERRUPTED", "Outcome", "Report", "check", "printable", "table"]
 GLANCE = 0.1
 """Seconds between two looks at how much a program has said."""
 MOST_OUTPUT = 16 << 20
-"""Bytes that a program may say; all answers to all questions are not a tenth of it. What it has
-said beyond them at the next look is dropped, so that the speed of a flood decides nothing."""
+"""The most bytes of output that are read from a program. All answers together need less than a
+tenth of it. More output is dropped, so that the result does not depend on the speed of a flood."""
 INTERRUPTED = "interrupted"
 """The end of a program that a signal to us has ended."""
 SIGNALS = [
@@ -68,7 +68,7 @@ def table(rows: Sequence[Sequence[object]]) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a program answered to a case; `wrong` is None where it was right."""
+    """The answer of a program to a case; `wrong` is None if it is right."""
 
     case: Case
     answer: str
@@ -77,7 +77,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a program did. `end` says what was wrong with it as a whole, or is None."""
+    """How a program did. `end` is the fault of the whole run, or None."""
 
     program: tuple[str, ...]
     outcomes: tuple[Outcome, ...]
@@ -179,7 +179,7 @@ def _short(text: str) -> str:
 
 
 def check(cases: Sequence[Case], program: Sequence[str], *, timeout: float) -> Report:
-    """Ask `program` all cases. Raises OSError where it cannot be run.
+    """Ask `program` all cases. Raises OSError if it cannot be run.
 
     It has `timeout` seconds for everything; what it said by then counts.
     """
@@ -199,7 +199,7 @@ def _ask(
 ) -> tuple[list[bytes], str | None]:
     """The lines that it answers with, and how it ended, unless that was well."""
     questions = b"".join(json.dumps(case.question).encode() + b"\n" for case in cases)
-    # A session of its own, so that all that it starts can be ended with it.
+    # It runs in a new process session, so that all of its children can be ended with it.
     with (
         _interruptible() as interrupts,
         _file_of(questions) as file,
@@ -236,7 +236,7 @@ def _file_of(data: bytes) -> Iterator[IO[bytes]]:
 
 
 def _said(process: subprocess.Popen[bytes], timeout: float) -> bytes:
-    """All that it says. Raises TimeoutExpired, early where it has said too much."""
+    """All of its output. Raises TimeoutExpired, and does so early if it has written too much."""
     waited = 0.0
     while True:
         slice = min(GLANCE, timeout - waited)

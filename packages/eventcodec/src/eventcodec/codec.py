@@ -37,11 +37,11 @@ DecodeMany = Callable[[bytes, int, int, int, int, int, int], tuple[list[Event], 
 
 
 class Codec:
-    """The standard events, and the application events that are given.
+    """The standard events, and the application events that you declare.
 
-    An application event whose class was not given decodes to the general
-    `ApplicationEvent`, and so does one whose bytes do not fit their class. Raises
-    LocalProtocolError where two of the classes have one type.
+    An application event without a declared class decodes to the general `ApplicationEvent`. So does
+    one with bytes that do not fit its class. Raises LocalProtocolError where two of the classes
+    have one type.
 
     >>> Codec().decode(bytes.fromhex("0000000c 0106 0000 0000000000000007"))
     Ping(seq=7)
@@ -65,7 +65,7 @@ class Codec:
 
     @cached_property
     def many_by_word(self) -> dict[int, DecodeMany]:
-        """The function for many frames of one kind, where there is one."""
+        """The function for many frames of one kind, or None."""
         generals = {word_of(type): _general_many(type) for type in APPLICATION_TYPES}
         events = self.events.items()
         return generals | {word_of(type): event.compiled.decode_many for type, event in events}
@@ -97,7 +97,7 @@ class Codec:
         return self.decode_at(frame, 0, len(frame))
 
     def decode_at(self, data: bytes, start: int, stop: int) -> Event:
-        """The event in `data[start:stop]`, a whole frame whose length was validated."""
+        """The event in `data[start:stop]`, a whole frame with a validated length."""
         _, word, seq = HEADER.unpack_from(data, start)
         validate_header(word, seq, start, unnumbered=LAST_ERROR)
         return self.by_word[word](data, start + HEADER_SIZE, stop, seq)
@@ -139,7 +139,8 @@ def _general_many(type: int) -> DecodeMany:
 
 
 def _declared(type: int, event: type[Event]) -> Decode:
-    """The declared class; what does not fit it comes as the general event, with its error.
+    """The event of the declared class. Bytes that do not fit it become the general event with its
+    error.
 
     The error's offset counts from the start of the frame: the event must not depend on what
     stood before it. It is a copy, since a traceback would hold all the bytes around.
@@ -168,11 +169,11 @@ STANDARD = Codec()
 
 
 def decode(frame: bytes) -> Event:
-    """The standard event that one whole frame holds; application events come as the general one.
+    """Returns the standard event in one whole frame. Application events become the general one.
 
-    `encode(decode(frame)) == frame` for every frame that is accepted. `frame` begins
-    with its four bytes of length and ends with its body. Raises RemoteProtocolError, whose
-    `offset` counts from the frame's first byte. EP-8.3-4.
+    `encode(decode(frame)) == frame` for every frame that is accepted. `frame` begins with its four
+    bytes of length and ends with its body. Raises RemoteProtocolError if the frame is not valid;
+    its `offset` counts from the first byte of the frame. EP-8.3-4.
 
     >>> decode(bytes.fromhex("00000012 0102 0000 0000000000000007 00 68656c6c6f"))
     Message(seq=7, sender='', content='hello')
@@ -181,11 +182,11 @@ def decode(frame: bytes) -> Event:
 
 
 def encode(event: Event) -> bytes:
-    """The event's frame, from the length to the end of the body.
+    """Returns the frame of an event, from the length to the end of the body.
 
-    `decode(encode(event)) == event`. Raises LocalProtocolError for an event without a number
-    (only an `Error` that ends the connection has seq 0), for one that would be longer
-    than a length can say, and for what is an event of no kind. EP-2.1-1, EP-2.2-7.
+    `decode(encode(event)) == event`. Raises LocalProtocolError if the event has no number, if the
+    frame is longer than 2^32 - 1 bytes, or if the argument is not an event of the wire. Only an
+    `Error` that ends the connection has seq 0. EP-2.1-1, EP-2.2-7.
 
     >>> encode(Message(content="hi", seq=7)).hex()
     '0000000f010200000000000000000007006869'
@@ -218,7 +219,7 @@ _RELAYED_KINDS = bytes(
     0 if type not in _RELAYED else 1 if _RELAYED[type].parts[1].subcon.text else 2
     for type in range(0x100)
 )
-"""What the native module is told of each type: not relayed, with a text, with bytes."""
+"""For the native module, a number for each type: 0 is not relayed, 1 has a text, 2 has bytes."""
 
 
 def relay_pure(
@@ -226,14 +227,13 @@ def relay_pure(
 ) -> tuple[list[bytes], bytes, int]:
     """Turn the run of good messages that begins at `data[at]` into facts and Acks.
 
-    The fast path of a relaying server: each request is validated as `decode` would, and
-    becomes the fact that `encode` would make of it for `sender`, a short text as it
-    stands on the wire, without an event in between. Facts are numbered from `position`;
-    at most `count` are taken. The run ends, without an error, before the first frame
-    that is not whole, above `limit`, not a message, or not good: the slow path takes
-    that one.
+    This is the fast path of a relaying server. It validates each request as `decode` does, and
+    makes the same fact as `encode`, without an event in between. `sender` is a short text in its
+    wire form. Facts are numbered from `position`; at most `count` are taken. The run ends, without
+    an error, before the first frame that is not whole, above `limit`, not a message, or not good:
+    the slow path takes that one.
 
-    Returns the facts, a frame each; their Acks, one behind the other; and the place behind
+    Returns the facts as frames, their Acks as one piece of bytes, and the index of the byte after
     the run.
     """
     facts: list[bytes] = []

@@ -1,8 +1,8 @@
 """The command line: `python -m eventcodec COMMAND`.
 
-Rule: arguments, files and exit codes are handled here, and nothing else is. What goes
-to the terminal is escaped; exit codes cannot lie: 0 as it should be, 1 it is not,
-2 usage, 3 no case ran, 5 the suite itself failed or its output cannot be written.
+Rule: only arguments, files and exit codes are handled here. Text for the terminal is escaped. The
+exit codes are 0 for success, 1 for a failure, 2 for wrong usage, 3 if no case ran, and 5 if the
+suite itself failed or cannot write its output.
 
 Layer: above `checking`, below `__main__`.
 """
@@ -99,7 +99,7 @@ exit codes: 0 all right, 1 something wrong, 2 usage, 3 no case ran, 5 the suite 
 
 
 class Unusable(Exception):
-    """What was asked for cannot even be begun; its text is one line."""
+    """The command cannot start. The text is one line."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -111,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader has seen enough
         _give_up_output()
         return READER_LEFT
-    except OSError as error:  # a full disk, for example: it says nothing about the input
+    except OSError as error:  # for example a full disk: it is no fault of the input
         _give_up_output()
         _complain(f"reading or writing failed: {error.strerror}")
         return SUITE
@@ -120,14 +120,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USAGE
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception:  # or Python would exit with 1, which says that the input is at fault
+    except Exception:  # else Python exits with 1, the code for a fault of the input
         traceback.print_exc()
         return SUITE
     return code
 
 
 def _give_up_output() -> None:
-    """Write no more: Python would try once more at its exit, and complain in its own way."""
+    """Stop writing: Python would try once more at its exit, and complain in its own way."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -187,7 +187,7 @@ def _failed(why: str) -> int:
 
 
 def _opened(args: argparse.Namespace) -> AbstractContextManager[BufferedIOBase]:
-    """What there is to read: the bytes of --hex, a file, or the standard input."""
+    """The input: the bytes of --hex, a file, or the standard input."""
     if getattr(args, "hex", None) is not None:
         return BytesIO(args.hex)
     if args.file == "-":

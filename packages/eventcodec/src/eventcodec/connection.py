@@ -1,7 +1,7 @@
 """Both sides of a connection, without any I/O: data in, events out; events in, data out.
 
-Rule: these classes know the order of events (which reply belongs to which request, which position
-is next) and nothing else. The decoder reads the bytes; the caller has the socket and the clock.
+Rule: these classes know only the order of events: which reply belongs to which request, and which
+position is next. The decoder reads the bytes; the caller has the socket and the clock.
 
 Layer: above `states`; clients and servers are written on it.
 """
@@ -66,17 +66,17 @@ class InvalidRequest(NamedTuple):
 
 
 Received = Message | Joined | Left | ApplicationEvent | Unknown | Reply
-"""What a client is given, but for the end."""
+"""The events that a client gets, except the end."""
 Request = Login | Message | Logout | Ping | ApplicationEvent | InvalidRequest
-"""What a server is given, but for the end."""
+"""The events that a server gets, except the end."""
 
 
 class ClientConnection(Receiver[Received]):
-    """The client's end: what to send, and what the bytes that came mean.
+    """The client's side of one connection: requests in, bytes out; bytes in, events out.
 
-    `codec` knows the application's own events; `max_frame` is the greatest `length` in
-    bytes that is read, however much more the server announces. Raises LocalProtocolError for
-    a `max_frame` that no frame can have.
+    `codec` has the events of the application. `max_frame` is the greatest `length` in bytes that
+    the client reads, even if the server announces more. Raises LocalProtocolError if no frame can
+    have this `max_frame`.
 
     >>> conn = ClientConnection()
     >>> conn.send(Login(user="ann"))
@@ -213,7 +213,7 @@ class ClientConnection(Receiver[Received]):
             yield end
 
     def _other(self, event: Event) -> Received | None:
-        """Whatever is not the next fact; where it ends the connection, None."""
+        """Handle every event that is not the next fact. None if it ends the connection."""
         try:
             return self._received(event)
         except EventCodecError as error:
@@ -280,7 +280,7 @@ class ClientConnection(Receiver[Received]):
         self._stream.max_frame = min(self._cap, announced)
 
     def _sending(self) -> State:
-        """What one's own requests on their way have made of the state."""
+        """The state after the requests that are on their way."""
         if self.state is State.ENDED:
             return State.ENDED
         if Logout in self._turns:
@@ -338,12 +338,12 @@ class ServerConnection(Receiver[Request]):
 
     @property
     def held(self) -> int:
-        """The number of received bytes whose events were not returned yet."""
+        """The number of received bytes of events that were not returned yet."""
         return self._stream.held
 
     @property
     def offset(self) -> int:
-        """The number of bytes of the stream whose events were returned, Pongs included."""
+        """The number of bytes of the stream up to the last returned event, Pongs included."""
         return self._stream.offset
 
     def next_event(self) -> Request | ConnectionEnded | None:
@@ -351,8 +351,8 @@ class ServerConnection(Receiver[Request]):
 
         A Pong is not returned. A request that the protocol does not allow is an `InvalidRequest`.
         The error of `ConnectionEnded` is None after the last frame (the Ack of a Logout, or a
-        `goodbye`). Otherwise it is a `RemoteProtocolError`, whose code is the argument for
-        `goodbye`, or a `ConnectionLostError`.
+        `goodbye`). Otherwise it is a `RemoteProtocolError` or a `ConnectionLostError`. Pass the
+        code of a `RemoteProtocolError` to `goodbye`.
 
         * While a request has no reply (`open_request`), returns None.
         * If a whole frame is there, returns its request, or the end with an error.
@@ -394,13 +394,13 @@ class ServerConnection(Receiver[Request]):
         return taken
 
     def relay(self, position: int, count: int) -> list[bytes]:
-        """Take the run of messages that is next, as the facts that they become.
+        """Takes a run of messages and returns the facts that they become.
 
-        The fast path for what is only relayed: the same as `next_event`, a fact made of each
-        `Message` and application event, and an `Ack` in reply, without their events. Facts
-        are frames, numbered from `position`; at most `count` are taken. Their Acks are in
-        `data_to_send`. Returns nothing where something else is next, or not all of a message
-        is there, or a request is open.
+        This is the fast path for messages that are only relayed. It does the same as `next_event`,
+        a fact for each `Message` and application event, and a `reply` with its `Ack`, but makes no
+        event objects. Facts are frames with numbers from `position`; at most `count` are taken.
+        Their Acks are in `data_to_send`. Returns an empty list if another event is next, if the
+        message is not complete, or if a request has no reply yet.
         """
         if self._state is not State.MEMBER or self._open is not None:
             return []
@@ -410,13 +410,14 @@ class ServerConnection(Receiver[Request]):
         return facts
 
     def reply(self, request: Request, event: Event) -> None:
-        """Put the frame that answers `request`, under its number, among the data to send.
+        """Replies to the open request: adds the frame, with the number of the request, to the data
+        to send.
 
-        `Welcome` makes the client a member and sets what it may send to its `max_frame`; the
-        `Ack` of a Logout is the last frame. Raises LocalProtocolError where `request` is not the
-        open one, where `event` is no answer to it, and for an Error whose code ends
-        connections: that is a `goodbye`. A position is below 2^63.
-        EP-4.2-2, EP-4.2-10, EP-5.1-2, EP-7.1-3, EP-10.1-1.
+        A `Welcome` makes the client a member, and its `max_frame` becomes the limit for the
+        client's frames. The `Ack` of a Logout is the last frame. Raises LocalProtocolError if
+        `request` is not the open one, if `event` is no reply to it, if a position is not below
+        2^63, and for an Error with a code that ends connections; use `goodbye` for it. EP-4.2-2,
+        EP-4.2-10, EP-5.1-2, EP-7.1-3, EP-10.1-1.
         """
         if request is not self._open:
             raise LocalProtocolError("this request is not the open one")
@@ -439,11 +440,11 @@ class ServerConnection(Receiver[Request]):
             self._leave()
 
     def goodbye(self, code: ErrorCode, text: str | None = None) -> None:
-        """Put the last frame among the data to send: an `Error` with seq 0.
+        """Ends the connection: adds the last frame, an `Error` with seq 0, to the data to send.
 
-        What comes after it is dropped. Without `text` it says what the code means. Raises
-        LocalProtocolError after the last frame, and for a code that ends no connection: the
-        fatal ones do, and at a takeover USER_TAKEN. EP-8.1-1, EP-8.2-1 to EP-8.2-3.
+        Data that arrives later is dropped. The default of `text` is the meaning of the code. Raises
+        LocalProtocolError after the last frame, and for a code that ends no connection. Fatal codes
+        end it, and USER_TAKEN at a takeover. EP-8.1-1, EP-8.2-1 to EP-8.2-3.
         """
         if self._state is State.ENDED:
             raise LocalProtocolError("the last frame was made already")
@@ -453,7 +454,7 @@ class ServerConnection(Receiver[Request]):
         self._leave()
 
     def data_to_send(self) -> bytes:
-        """Take what is to be written to the client now; the next call returns what is new."""
+        """Returns the new bytes to write to the client. Each byte is returned once."""
         data = b"".join(self._out)
         self._out.clear()
         return data

@@ -25,7 +25,7 @@ from .limits import DEFAULT_MAX_FRAME, HEADER_SIZE, LENGTH_SIZE, MIN_LENGTH, fra
 __all__ = ["Buffer", "ConnectionEnded", "Decoder", "Receiver", "Stream"]
 
 Buffer = bytes | bytearray | memoryview
-"""What data may come in."""
+"""The types that received bytes can have."""
 
 AT_ONCE = 64
 """Events of one kind that are decoded in one go. Measured with 1,000 messages: one by one
@@ -38,22 +38,22 @@ E = TypeVar("E")
 
 @dataclass(frozen=True, slots=True)
 class ConnectionEnded:
-    """The last event: no other comes behind it.
+    """The last event; no other event follows it.
 
-    `error` is None for a clean end. Otherwise it says whose fault the end is by its class:
-    `RemoteProtocolError`, `PeerError` or `ConnectionLostError`. It was never raised; raise it
-    to treat the end as an exception.
+    `error` is None for a clean end. Otherwise its class says which side caused the end:
+    `RemoteProtocolError`, `PeerError` or `ConnectionLostError`. The package does not raise it; you
+    can raise it to treat the end as an exception.
     """
 
     error: EventCodecError | None = None
-    """What ended the connection, or None."""
+    """The cause of the end, or None."""
 
 
 class Receiver(ABC, Generic[E]):
     """Data in, events out: what a `Decoder` and both ends of a connection have in common.
 
-    Data goes in by `receive_data` and `receive_eof`. Events come out by `next_event`, or by
-    `events`. Each event is given once and in order, and `ConnectionEnded` is the last.
+    `receive_data` and `receive_eof` take data. `next_event` and `events` return the events. Each
+    event is returned once and in order, and `ConnectionEnded` is the last.
     """
 
     _stream: Stream
@@ -61,21 +61,21 @@ class Receiver(ABC, Generic[E]):
 
     @property
     def ended(self) -> bool:
-        """True when `ConnectionEnded` was given: no event comes any more."""
+        """True when `ConnectionEnded` was returned. No other event follows."""
         return self._ended
 
     def receive_data(self, data: Buffer) -> None:
-        """Keep what came; `next_event` and `events` give its events.
+        """Takes received bytes; `next_event` and `events` return their events.
 
-        A `bytearray` or `memoryview` is copied, so that it may be filled again. Data behind
-        the end that the protocol has, or behind an error, is dropped. Raises
-        LocalProtocolError where there is no byte (the end of the stream is `receive_eof`) and
-        for data behind `receive_eof`, and TypeError for what is no bytes, text for example.
+        A `bytearray` or `memoryview` is copied, so you can fill it again. Data after the last frame
+        or after an error is dropped. Raises LocalProtocolError if `data` is empty (call
+        `receive_eof` at the end of the stream), and for data after `receive_eof`. Raises TypeError
+        if `data` is not bytes, for example text.
         """
         self._stream.feed(data)
 
     def receive_eof(self) -> None:
-        """The stream has ended. The events before its end are still given, then that end."""
+        """Ends the stream. The events before the end are still returned, then the end."""
         self._stream.eof = True
 
     @abstractmethod
@@ -92,7 +92,7 @@ class Receiver(ABC, Generic[E]):
             yield event
 
     def _end(self) -> ConnectionEnded | None:
-        """The end, where it is reached; given once."""
+        """The end if it is reached; returned once."""
         end = self._stream.end
         if end is None or self._ended:
             return None
@@ -101,12 +101,12 @@ class Receiver(ABC, Generic[E]):
 
 
 class Decoder(Receiver[Event]):
-    """Cut a byte stream into events, whatever the chunks.
+    """Reads events from a byte stream that arrives in chunks of any size.
 
-    `codec` knows the application's own events; `max_frame` is the greatest `length` accepted,
-    in bytes. It keeps no order and answers nothing: that is what connections do. A stream that
-    ends between two frames ends clean. Raises LocalProtocolError for a `max_frame` that no
-    frame can have.
+    `codec` has the events of the application. `max_frame` is the greatest `length` in bytes that is
+    accepted. A decoder does not check the order of events and sends no replies; connections do. A
+    stream that ends between two frames has a clean end. Raises LocalProtocolError if no frame can
+    have this `max_frame`.
 
     >>> decoder = Decoder()
     >>> decoder.receive_data(bytes.fromhex("0000000c01060000"))
@@ -132,10 +132,10 @@ class Decoder(Receiver[Event]):
         return self._stream.offset
 
     def next_event(self) -> Event | ConnectionEnded | None:
-        """The next event. None where more data is needed, and behind `ConnectionEnded`.
+        """Returns the next event. Returns None if more data is needed, and after `ConnectionEnded`.
 
-        That has a `RemoteProtocolError` for bytes that are no frame, and a
-        `ConnectionLostError` for a stream that ended inside a frame.
+        The error of `ConnectionEnded` is a `RemoteProtocolError` for bytes that are no valid frame,
+        and a `ConnectionLostError` for a stream that ended inside a frame.
         """
         return next(self.events(), None)
 
@@ -155,9 +155,9 @@ class Decoder(Receiver[Event]):
 class Stream:
     """The bytes of one direction, and the events in them.
 
-    `run` iterates over events that are decoded and not given yet; `decode_run` fills it.
-    `unnumbered` is the header's word that may have seq 0, or None. `lost` says what it means
-    where the stream ends between two frames; None: that is a clean end.
+    `run` iterates over events that are decoded and not returned yet; `decode_run` fills it.
+    `unnumbered` is the header's word that may have seq 0, or None. `lost` is the error text if the
+    stream ends between two frames; None means that this is a clean end.
     """
 
     def __init__(
@@ -179,7 +179,8 @@ class Stream:
         self._run_at = self._run_size = 0  # where the run begins in _data, and its events
 
     def feed(self, data: Buffer) -> None:
-        """Keep these bytes; copied once, unless they are bytes that come alone."""
+        """Keep these bytes. They are copied once, or not at all if they are `bytes` and no others
+        wait."""
         if data.__class__ is not bytes:
             view = memoryview(data)
             data = view if view.c_contiguous else bytes(view)
@@ -202,7 +203,7 @@ class Stream:
             self._data, self._at = bytes(data), 0
 
     def _join(self, data: Buffer) -> None:
-        """Put what came later behind the piece of a frame that waits for it."""
+        """Append the later bytes to the part of a frame that waits for them."""
         self._before += self._at
         self._data, self._at = b"".join((self._data[self._at :], data)), 0
         self._need = LENGTH_SIZE
@@ -219,24 +220,24 @@ class Stream:
 
     @property
     def start_of_last(self) -> int:
-        """Where in the stream the event begins that was given last."""
+        """The position in the stream of the first byte of the last returned event."""
         return self._before + self._place(self._run_size - length_hint(self.run) - 1)
 
     @property
     def _given(self) -> int:
-        """The place in `_data` behind the last event that was given."""
+        """The index in `_data` after the last returned event."""
         left = length_hint(self.run)
         return self._place(self._run_size - left) if left else self._at
 
     def _place(self, count: int) -> int:
-        """The place in `_data` behind so many events of the run."""
+        """The index in `_data` after so many events of the run."""
         at = self._run_at
         for _ in range(count):
             at += LENGTH_SIZE + LENGTH.unpack_from(self._data, at)[0]
         return at
 
     def decode_run(self) -> bool:
-        """Decode the events of one kind that are next into `run`; False where there is none.
+        """Decode the events of one kind that are next into `run`; False if there is none.
 
         The run before must have been taken to its end.
         """
@@ -260,7 +261,7 @@ class Stream:
         return True
 
     def next_word(self) -> int | None:
-        """Version, type and reserved of the next frame; None where there is no whole one."""
+        """Version, type and reserved of the next frame; None if none is whole."""
         frame = self._frame()
         return None if frame is None else frame[2]
 
@@ -323,7 +324,8 @@ class Stream:
         return None
 
     def _wait(self, rest: int) -> None:
-        """Hold only the piece of a frame that is not whole, or end where no more comes."""
+        """Keep only the part of a frame that is not whole; end the stream if no more bytes can
+        arrive."""
         if self.eof:
             inside = rest or self._later
             lost = "the stream ended inside a frame" if inside else self._lost
@@ -333,12 +335,12 @@ class Stream:
             self._data, self._at = self._data[self._at :], 0
 
     def _fail(self, error: RemoteProtocolError) -> None:
-        """End with this error, whose place is in `_data`."""
+        """End with this error; its position is in `_data`."""
         error.offset += self._before
         self.finish(error)
 
     def finish(self, error: EventCodecError | None) -> None:
-        """Give no event but the end from now on, and hold nothing.
+        """From now on return only the end, and keep no data.
 
         The error is copied: with its traceback it would hold every frame that it passed, and
         the bytes in them.
@@ -346,7 +348,7 @@ class Stream:
         if self.end is not None:
             return
         self._before = self.offset
-        deque(self.run, maxlen=0)  # a loop that is in the middle of them gets no more either
+        deque(self.run, maxlen=0)  # a loop that is still iterating over them also stops
         self.end = ConnectionEnded(copy(error))
         self._data, self._at = b"", 0
         self._later = bytearray()

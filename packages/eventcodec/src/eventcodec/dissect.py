@@ -1,8 +1,8 @@
 """Shows bytes with the names of their fields, up to the first error.
 
-Rule: `framing` and `codec` decide what is an error, and the declarations say which field is
-where; this module only shows it. The output is printable ASCII. Of secrets, and of bytes that
-cannot be read and so may be secret, it has the size only.
+Rule: `framing` and `codec` decide what is an error, and the declarations name the fields. This
+module only shows them. The output is printable ASCII. It shows only the size of secrets, and of
+bytes that cannot be read and so can be secret.
 
 Layer: above `hints`, below `vectors`.
 """
@@ -176,7 +176,7 @@ class _Reader:
         return Frame(self.at, sum(row.size for row in rows), name, tuple(rows))
 
     def _header(self) -> Iterator[Row]:
-        """Behind a length that is wrong no other field is sure to be one."""
+        """After a wrong length, no other field is certain."""
         for step in walk(HEADER_PARTS, self.data[self.at : self.at + HEADER_SIZE]):
             name = "" if step.part is None else step.part.name
             row = self._row(step, self.at, self._meaning(None, name), frozenset())
@@ -203,7 +203,7 @@ class _Reader:
         return _MEANINGS.get((kind, name))
 
     def _kinds(self) -> tuple[type[Event], type[Event]]:
-        """The class that is declared for the type, and the one whose fields the body has."""
+        """The class that is declared for the type, and the class that describes the body."""
         declared = _kind(self.codec, self.data[self.at + TYPE_AT])
         return declared, declared if isinstance(self.found, FrameError) else type(self.found)
 
@@ -224,7 +224,7 @@ class _Reader:
         part, offset, size = step.part, base + step.start, step.stop - step.start
         error = self.found if isinstance(self.found, FrameError) else None
         faulty = error is not None and error.code is not None and error.offset == offset
-        # What cannot be read may reach into the secret behind it.
+        # Bytes that cannot be read can include the secret after them.
         conceal = bool(hidden) if part is None or step.error else part.name in hidden
         value, about = f"{size} bytes", "cut"
         if part is not None and step.error is None:
@@ -271,7 +271,7 @@ _MEANINGS: dict[tuple[type[Event] | None, str], Callable[[Any], str]] = {
     (Error, "code"): _code,
     (Left, "reason"): _reason,
 }
-"""What a number says, where it says more than its layout; None stands for the header."""
+"""The meaning of a number, if it has one beyond its layout; None stands for the header."""
 
 
 def _cause(
@@ -295,7 +295,7 @@ def _remark(data: bytes, at: int, before: int | None, error: FrameError) -> str 
 
 
 def _text_at(data: bytes, at: int, offset: int, codec: Codec) -> tuple[bytes, bytes]:
-    """The bytes of the text with the error, and the bytes behind them."""
+    """The bytes of the text with the error, and the bytes after them."""
     (length,) = LENGTH.unpack_from(data, at)
     body = data[at + HEADER_SIZE : at + LENGTH_SIZE + length]
     start = offset - at - HEADER_SIZE
@@ -332,7 +332,7 @@ def _row_lines(row: Row) -> Iterator[str]:
     value = row.value if len(row.value) <= MOST_CHARACTERS else row.value[:MOST_CHARACTERS] + "..."
     first = pieces[0] if pieces else "--" if row.data is None else ""
     mark = "!" if row.faulty else " "
-    meaning = "" if row.faulty else f"  ({row.meaning})"  # the last lines say what is wrong
+    meaning = "" if row.faulty else f"  ({row.meaning})"  # the last lines show the error
     yield f"{mark}{row.offset:>7}  {first:<23}  {row.name:<10}  {value}{meaning}"
     for index, piece in enumerate(pieces[1:], 1):
         yield f" {row.offset + index * PER_LINE:>7}  {piece}"

@@ -87,13 +87,13 @@ _ABOUT = {
 
 
 class EventCodecError(Exception):
-    """Whatever this package raises. Catch it to catch everything."""
+    """The base class of all exceptions of this package."""
 
 
 class LocalProtocolError(EventCodecError):
-    """The caller asked for what cannot be done; nothing was sent, nothing changed.
+    """The caller made an error. Nothing was sent and no state has changed.
 
-    `field` names the field at fault, or is None; `reason` says what is wrong with it.
+    `reason` describes the error. `field` is the name of the wrong field, or None.
     """
 
     def __init__(self, reason: str, *, field: str | None = None) -> None:
@@ -108,11 +108,10 @@ class LocalProtocolError(EventCodecError):
 class RemoteProtocolError(EventCodecError):
     """The peer broke a rule of the protocol.
 
-    `code` is what to tell the peer; `seq` the number of its frame, 0 where the
-    connection cannot go on; `field` the field at fault, or None; `reason` what is
-    wrong with it; `offset` where, in bytes from the start of what was given: of the
-    stream for a decoder or a connection, of the frame for `decode` and in the `decode_error` of an
-    application event.
+    `code` is the code to send to the peer. `reason` describes the error. `seq` is the number of the
+    wrong frame, or 0 if the connection cannot continue. `field` is the name of the wrong field, or
+    None. `offset` is the position of the error in bytes: in the stream for a decoder or a
+    connection, in the frame for `decode` and for the `decode_error` of an application event.
     """
 
     def __init__(
@@ -141,8 +140,8 @@ class RemoteProtocolError(EventCodecError):
 class PeerError(EventCodecError):
     """The peer ended the connection with an `Error` of seq 0.
 
-    `code` is its number (an `ErrorCode` where it is a known one), `text` its
-    explanation: for people, from the peer, so escape it before you print it.
+    `code` is its number, as an `ErrorCode` if it is known. `text` is its explanation for people; it
+    comes from the peer, so escape it before you print it.
     """
 
     def __init__(self, code: int, text: str) -> None:

@@ -57,10 +57,10 @@ def field(subcon: Wire[T], *, default: T, repr: bool = True) -> T: ...
 @overload
 def field(subcon: Wire[T], *, repr: bool = True) -> T: ...
 def field(subcon: Any, *, default: Any = dataclasses.MISSING, repr: bool = True) -> Any:
-    """Declare a field of an event: what it is made of on the wire, and its default.
+    """Declares a field of an event: its form on the wire, and its default.
 
-    `subcon` is a word of `eventcodec.wire`, or any subcon of construct's own. With
-    `repr` false the value never shows in a `repr`, also not in that of a misfit.
+    `subcon` is a word of `eventcodec.wire`, or any subcon of construct. With `repr=False` no `repr`
+    shows the value, also not the `repr` of an event that does not fit its class.
 
     >>> from eventcodec import ApplicationEvent, application_event, field, wire
     >>> @application_event(0x80)
@@ -88,10 +88,9 @@ def _check_seq(seq: object) -> None:
 
 
 class _OnFirstUse:
-    """`EventClass.compiled`: made when the first frame of its class is, and not at import.
+    """`EventClass.compiled`: made for the first frame of the class, not at import.
 
-    Always for the class that was declared: who derives from it without declaring anything,
-    for a method say, has its functions.
+    It belongs to the declared class. A class that derives from it without new fields shares it.
     """
 
     def __init__(self, declared: type[Event], number: int | None, unnumbered: bool) -> None:
@@ -225,7 +224,7 @@ _PLAIN = frozenset({int, str, bytes, bool})
 def _keep_body(event: Any) -> None:
     """Let the events of this class keep their body: construct writes it, at their birth.
 
-    Two of them are equal where their bodies are, whatever their values make of equality.
+    Two of them are equal if their bodies are equal.
     """
     event.__post_init__ = _settle
     event.__eq__ = _has_the_same_body
@@ -258,7 +257,7 @@ def _state(event: Event) -> dict[str, object]:
 
 @cache
 def _slots(kind: Any) -> tuple[str, ...]:
-    """The names under which instances of a class keep something."""
+    """The names of the slots of a class."""
     names = (name for each in kind.__mro__ for name in getattr(each, "__slots__", ()))
     return tuple(name for name in names if isinstance(getattr(kind, name), MemberDescriptorType))
 
@@ -292,8 +291,9 @@ class Fact(Event):
 class Login(Event):
     """The request to log in. The reply is a `Welcome` or an `Error`.
 
-    With ticket 0 and position 0 the login is fresh. With the ticket and the position of an earlier
-    session it resumes this session. `repr` shows neither credential nor ticket. EP-6.1-2, EP-6.4-2.
+    With ticket 0 and position 0 it starts a new session. With the ticket and the position of an
+    earlier session it resumes this session. `repr` does not show the credential and the ticket.
+    EP-6.1-2, EP-6.4-2.
 
     >>> Login(user="ann", credential=b"secret")
     Login(seq=0, user='ann', position=0)
@@ -304,9 +304,9 @@ class Login(Event):
     credential: bytes = field(Bytes16, default=b"", repr=False)
     """The proof for the name; at most 65,535 bytes."""
     ticket: int = field(U64, default=0, repr=False)
-    """`Welcome.ticket` of the session to resume; 0 for a fresh login."""
+    """`Welcome.ticket` of the session to resume; 0 for a new session."""
     position: int = field(U64, default=0)
-    """The last position that was read in that session; 0 for a fresh login."""
+    """The last position that was read in that session; 0 for a new session."""
 
 
 @_declare(0x02)
@@ -330,10 +330,10 @@ class Logout(Event):
 
 @_declare(0x04)
 class Ack(Event):
-    """Done: the reply to a request that was carried out."""
+    """The reply to a request that the server accepted."""
 
     position: int = field(U64, default=0)
-    """The number of the entry that the request made in the log, 0 if it made none."""
+    """The position of the entry that the request made in the log, or 0 if it made none."""
 
 
 @_declare(0x05, unnumbered=True)
@@ -353,42 +353,42 @@ class Error(Event):
 
 @_declare(0x06)
 class Ping(Event):
-    """Are you there? Answered by `Pong`, in either direction."""
+    """The request for a `Pong`. Both sides can send it."""
 
 
 @_declare(0x07)
 class Pong(Event):
-    """Yes: the reply to `Ping`, under its number. Nobody answers it."""
+    """The reply to a `Ping`, with its number. It has no reply."""
 
 
 @_declare(0x08)
 class Welcome(Event):
-    """You are in: the reply to `Login`. `repr` does not show the ticket."""
+    """The reply to an accepted `Login`. `repr` does not show the ticket."""
 
     user: str = field(ShortText)
-    """The name that one has now."""
+    """The name of this member."""
     ticket: int = field(U64, repr=False)
     """Names the session for a resume; random, never 0. Keep it like a password."""
     position: int = field(U64)
-    """One's place in the log: the next entry has this number plus one."""
+    """The position of this member in the log. The next entry has this number plus one."""
     max_frame: int = field(U32)
     """The greatest `length` that the server reads from now on, in bytes."""
     heartbeat: int = field(U16)
-    """Seconds of silence after which the server pings; 0: never."""
+    """Seconds of silence after which the server sends a Ping; 0 means never."""
     server: str = field(ShortText, default="")
-    """What the server calls itself, for people only."""
+    """The name of the server, for people only."""
 
 
 @_declare(0x09)
 class Joined(Fact):
-    """Somebody came in."""
+    """A member has entered the room."""
 
     user: str = field(ShortText)
     """Who."""
 
 
 class LeftReason(IntEnum):
-    """How a member left."""
+    """The reason why a member left."""
 
     LEFT = 0
     """It logged out."""
@@ -400,7 +400,7 @@ class LeftReason(IntEnum):
 
 @_declare(0x0A)
 class Left(Fact):
-    """Somebody left; from this entry on the name is free.
+    """A member has left the room. From this entry on, the name is free.
 
     >>> Left(user="ann", reason=77).why
     <LeftReason.LOST: 1>
@@ -409,7 +409,7 @@ class Left(Fact):
     user: str = field(ShortText)
     """Who."""
     reason: int = field(U8, default=0)
-    """The number of the reason as it was sent."""
+    """The number of the reason, as the server sent it."""
 
     @property
     def why(self) -> LeftReason:
@@ -421,7 +421,7 @@ class Left(Fact):
 
 
 class _Numbered(Event):
-    """An event whose type is its own and not its class's."""
+    """An event with a type of its own: the class has none."""
 
     __slots__ = ("_number",)
 
@@ -430,13 +430,13 @@ class _Numbered(Event):
 class Unknown(_Numbered):
     """A frame of a type that this version does not know; encodes to the same bytes.
 
-    Types 0x00 and 0x0B to 0x7F. It has no position: a newer protocol gave it its meaning.
-    EP-3.12-2 to EP-3.12-4.
-    `dataclasses.replace` must be given the `type` again, which is not a field of the class.
+    Types 0x00 and 0x0B to 0x7F. It has no position, because only a newer protocol knows its
+    meaning. EP-3.12-2 to EP-3.12-4. Pass `type` again to `dataclasses.replace`: it is not a field
+    of the class.
     """
 
     body: bytes = field(Rest)
-    """Everything behind the header."""
+    """All bytes after the header."""
 
     def __init__(self, *, type: int, body: bytes = b"", seq: int = 0) -> None:
         _check_type(type, _FREE_TYPES, "not 0x00 and not in 0x0B … 0x7F")
@@ -450,7 +450,8 @@ class _Application(Fact, _Numbered):
     decode_error: RemoteProtocolError | None
 
     def _told(self) -> tuple[str, ...]:
-        """A misfit tells its error in place of its data: those may hold what its class hides."""
+        """The names in the `repr`. An event that does not fit its class shows its error and hides
+        its data."""
         if self.decode_error is None:
             return self._names
         return tuple("decode_error" if name == "data" else name for name in self._names)
@@ -458,15 +459,16 @@ class _Application(Fact, _Numbered):
 
 @_declare()
 class ApplicationEvent(_Application):
-    """An event of an application's own, in the types 0x80 to 0xFF; relayed like a Message.
+    """An event that an application defines, with a type from 0x80 to 0xFF. The server relays it
+    like a Message.
 
-    Itself it is the general one: a `type`, who sent it, and `data`, the application's
-    bytes. Derive from it, under `application_event`, to give the bytes names and types.
-    What arrives and does not fit its declared class comes as the general one, with the
-    misfit in `decode_error`, and never ends a connection. EP-3.11-5.
+    This class is the general one: `type`, `sender`, and `data`, the bytes of the application.
+    Derive from it, with the decorator `application_event`, to declare fields for the bytes. Bytes
+    that do not fit their declared class become a general event with the error in `decode_error`;
+    they do not end the connection. EP-3.11-5.
 
-    `dataclasses.replace` knows what is declared with `field`, and so neither `type` nor
-    `data` of the general one; they are given again. Classes derived from it need not.
+    `type` and `data` of the general class are not fields: pass them again to `dataclasses.replace`.
+    With a derived class this is not necessary.
 
     >>> up = ApplicationEvent(type=0x80, data=b"up")
     >>> up
@@ -504,11 +506,11 @@ Unknown._names = ("seq", "type", "body")
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
 def application_event(number: int) -> Callable[[type[A]], type[A]]:
-    """Declare an application's own event: its type `number`, 0x80 to 0xFF, and its fields.
+    """Declares an event of an application: its type `number`, 0x80 to 0xFF, and its fields.
 
-    The class has `sender` in front of its own fields, and `data`, its own part of the
-    body as bytes. Give it to a `Codec` to have it decoded. Raises LocalProtocolError for a
-    number or a field name that is not free, and for a class that is no ApplicationEvent.
+    The class has `sender` before its own fields, and `data`, the bytes of its own fields. Pass the
+    class to a `Codec` to decode it. Raises LocalProtocolError if the number or a field name is not
+    free, and if the class does not derive from ApplicationEvent.
 
     >>> from eventcodec import ApplicationEvent, application_event, field, wire
     >>> @application_event(0x80)

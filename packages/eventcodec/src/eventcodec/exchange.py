@@ -1,14 +1,14 @@
 """The vectors as questions and answers, a JSON line each: what `vectors check` speaks.
 
-Rule: a question is put in the same words to every codec, this package's own included,
-and its answer is compared with what the vectors say, never with another codec's.
+Rule: every codec gets the same question, also the codec of this package. Its answer is compared
+with the vectors, never with the answer of another codec.
 
 Layer: above `vectors`, below `selftest`.
 
-A question to a reader is `{"id", "bytes", "receiver", "state", "limit"}`: what do these
-bytes, as hex, say to this receiver? The answer is the event in its JSON form, or
-`{"error": code}`, or `{"incomplete": true}`. A question to a writer is `{"id", "event"}`,
-and the answer `{"bytes"}`. An answer may repeat the `id`.
+A question to a reader is `{"id", "bytes", "receiver", "state", "limit"}`: what do these bytes, as
+hex, mean for this receiver? The answer is the event in its JSON form, or `{"error": code}`, or
+`{"incomplete": true}`. A question to a writer is `{"id", "event"}`, and the answer `{"bytes"}`. An
+answer may repeat the `id`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["RECEIVERS", "Case", "answer", "cases", "complaint"]
 
 RECEIVERS = ("codec", "server", "client")
 JUDGED_BY_A_ROOM = ("BAD_USER", "HISTORY_GONE")
-"""Faults that show only where somebody keeps names and sessions: no codec finds them."""
+"""Faults that only a server with names and sessions can find, not a codec."""
 
 Object = Mapping[str, Any]
 
@@ -53,8 +53,8 @@ def cases(
 ) -> Iterator[Case]:
     """All questions to these receivers; with `encoding`, to a writer too.
 
-    A fault that is due before the frame is whole is asked for once more at its earliest
-    byte, as the id with `#` and the number of bytes.
+    If an error is due before the frame is whole, a second question has only the bytes up to there.
+    Its id ends with `#` and the number of bytes.
     """
     for valid in vectors.valid:
         about = (valid.description, valid.proves)
@@ -96,7 +96,7 @@ def _reading(
 
 
 def complaint(case: Case, line: bytes) -> str | None:
-    """What is wrong with a line that answers the case, or None."""
+    """The error in a line that answers the case, or None."""
     try:
         given = json.loads(line)
     except (ValueError, RecursionError):

@@ -1,8 +1,7 @@
 """The frame: four bytes of length, twelve of header, a body.
 
-Rule: a frame is validated in the order length, version, reserved, seq, each as soon
-as its bytes are in: the length at 4 bytes, the rest at 16. Nothing here knows an
-event or looks inside a body.
+Rule: a frame is validated in the order length, version, reserved, seq, as early as possible: the
+length after 4 bytes, the others after 16. Nothing here knows an event or looks inside a body.
 
 Layer: above `limits` and `errors`, below `compiler`.
 """

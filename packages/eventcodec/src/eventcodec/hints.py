@@ -42,7 +42,7 @@ FOREIGN: tuple[tuple[str, bytes], ...] = (
     ("plain text: frames are binary", rb"[\t\r\n -~]{4}"),
     ("only zeros: memory that was never filled in", rb"\0{4}\0*\Z"),
 )
-"""What is there in place of frames, by its first bytes."""
+"""What the data is instead of frames, by its first bytes."""
 
 
 def foreign(data: bytes) -> str | None:
@@ -55,7 +55,8 @@ def foreign(data: bytes) -> str | None:
 
 
 Repair = Callable[[bytes], tuple[bytes, int] | None]
-"""From what stands there: all that belongs behind the length, and the size it was given in."""
+"""From the value of the length: the size of everything after the length, and the size that was
+counted."""
 
 
 def _number(data: bytes) -> int:
@@ -139,14 +140,13 @@ EDITS: tuple[tuple[str, Repair], ...] = (
     ("there is a line end behind the last field", _without(b"\r\n")),
     ("there is a line end behind the last field", _without(b"\n")),
 )
-"""Frames with something missing, something swapped, or something more."""
+"""Frames with a missing, a swapped, or an additional part."""
 
 
 def guess(data: bytes, frame: int, before: int | None, codec: Codec, limit: int) -> str | None:
-    """What explains that `data` has no good frame at `frame`.
+    """The reason why `data` has no valid frame at `frame`.
 
-    `before` is where the frame before it began, if there is one: its length may be what
-    is wrong.
+    `before` is the start of the frame before it, or None: its length can be the error.
     """
     suspects = [(what, repair, frame) for what, repair in LENGTHS]
     if before is not None:
@@ -159,7 +159,7 @@ def guess(data: bytes, frame: int, before: int | None, codec: Codec, limit: int)
 
 
 def _explains(repair: Repair, data: bytes, codec: Codec, limit: int) -> bool:
-    """Whether a good frame comes out, and the same repair seems right for what follows."""
+    """Whether the result is a valid frame, and the same repair fits the bytes after it."""
     mended = repair(data)
     if mended is None:
         return False
@@ -177,12 +177,12 @@ def _explains(repair: Repair, data: bytes, codec: Codec, limit: int) -> bool:
 
 
 def looks_good(rest: bytes) -> bool:
-    """Whether what is behind a length begins as the rest of a header does."""
+    """Whether the bytes after a length look like the rest of a header."""
     return rest[:1] == bytes([VERSION]) and rest[2:4] == bytes(2)
 
 
 def of_text(raw: bytes, behind: bytes) -> str | None:
-    """What these bytes are, if they were meant as text; `behind` is what follows them.
+    """What these bytes are, if they were meant as text; `behind` is the bytes after them.
 
     >>> of_text("zoë".encode("latin-1"), b"")
     'the text seems to be Latin-1, and it must be UTF-8'

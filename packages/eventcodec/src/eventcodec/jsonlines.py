@@ -1,8 +1,7 @@
 """Events as JSON, one object a line: for people, for scripts, for codecs in other languages.
 
-Rule: an event has one form, with every field of its declaration in it and nothing
-else, and what it says can be read back without loss. Numbers of eight bytes are
-decimal strings (EP-2.3-7), bytes are lowercase hex.
+Rule: an event has one form, with exactly the fields of its declaration. The form can be read back
+without loss. Numbers of eight bytes are decimal strings (EP-2.3-7), bytes are lowercase hex.
 
 Layer: above `connection`, below `dissect`.
 """
@@ -31,10 +30,10 @@ _HEX = re.compile(r"(?:[0-9a-f]{2})*")
 
 
 def to_object(event: Event, *, secrets: bool = True) -> dict[str, Any]:
-    """The event as an object that `json` can write.
+    """Returns the event as an object for `json`.
 
-    An application event stands as the general one, declared or not. Without `secrets`
-    only the size of credentials and tickets is told, and the form cannot be read back.
+    An application event has the form of the general class, declared or not. With `secrets=False` it
+    has only the size of credentials and tickets, and cannot be read back.
 
     >>> from eventcodec import Message
     >>> to_object(Message(seq=7, sender="ann", content="hello"))
@@ -53,7 +52,7 @@ def to_object(event: Event, *, secrets: bool = True) -> dict[str, Any]:
 
 
 def from_object(form: object) -> Event:
-    """The event that an object stands for. Raises LocalProtocolError where it stands for none.
+    """Returns the event of an object. Raises LocalProtocolError if it is not the form of an event.
 
     >>> from_object({"event": "Ack", "seq": "7", "position": "42"})
     Ack(seq=7, position=42)
@@ -100,12 +99,12 @@ def loads(line: str | bytes) -> Event:
 
 
 def secrets_of(kind: type[Event]) -> frozenset[str]:
-    """The fields of an event that nobody is to see: those that its `repr` leaves out."""
+    """The secret fields of an event: those that its `repr` does not show."""
     return frozenset(each.name for each in dataclasses.fields(kind) if not each.repr)
 
 
 def size_of(part: Part, value: Any) -> str:
-    """What may be told of a secret: how long it is."""
+    """What is shown of a secret: its size."""
     return f"{part.subcon.size if isinstance(part.subcon, Integer) else len(value)} bytes"
 
 
@@ -121,7 +120,7 @@ def _write(part: Part, value: Any) -> Any:
 
 
 def _read(part: Part, value: object) -> object:
-    """The value of a field; what is wrong with its size or range its event says."""
+    """The value of a field. The event checks its size and range."""
     subcon = part.subcon
     if isinstance(subcon, Integer) and subcon.size == 8:
         if not isinstance(value, str) or not _DECIMAL.fullmatch(value):

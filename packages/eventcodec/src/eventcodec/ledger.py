@@ -1,7 +1,7 @@
-"""What became of each request, over connections that break.
+"""The outcome of each request, over several connections.
 
-Rule: section 6.5 of the specification, and nothing else. What the server accepted is a prefix of
-what is in doubt; a replay shows how long the prefix is, and the rest is sent again.
+Rule: it follows section 6.5 of the specification. The server has accepted the first of the requests
+in doubt, and not the others. A replay shows how many it accepted; the others are sent again.
 
 Layer: above `codec`, below `session`; knows no connection, no bytes of a stream and no clock.
 """
@@ -22,28 +22,29 @@ __all__ = ["Fate", "Ledger", "Outcome", "Request"]
 
 
 class Fate(Enum):
-    """What became of a request."""
+    """The result of a request."""
 
     ACKNOWLEDGED = "acknowledged"
     """The server accepted it; the outcome has its position."""
     REFUSED = "refused"
     """The server refused it; the outcome has the `Error`."""
     NOT_ACCEPTED = "not accepted"
-    """It was sent and the server did not accept it."""
+    """It was sent, and the server did not accept it."""
     TOO_LONG = "not accepted (too long)"
-    """The server did not accept it, and now takes no frame as long as this."""
+    """The server did not accept it, and now does not accept a frame of this length."""
     NEVER_SENT = "never sent"
-    """Its last byte was never handed out."""
+    """It was not sent."""
     UNKNOWN = "unknown"
-    """It was sent, and nobody can tell whether the server accepted it."""
+    """It was sent. Whether the server accepted it cannot be found out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one request: the last word, unless it is UNKNOWN and sent again.
+    """The final result of one request. Only an UNKNOWN request can be sent again, and then has
+    another outcome.
 
-    `number` is the one under which the request was added. `position` is not 0 only for
-    ACKNOWLEDGED, `error` is there only for REFUSED.
+    `number` is the number that `say` returned. `position` is 0 unless the request was ACKNOWLEDGED.
+    `error` is None unless it was REFUSED.
     """
 
     number: int
@@ -55,7 +56,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request under its number; `said` is its type and the bytes of its body behind `sender`."""
+    """A request with its number. `said` is its type and the bytes of its body after `sender`."""
 
     number: int
     event: Event
@@ -63,20 +64,21 @@ class Request:
 
     @classmethod
     def of(cls, number: int, event: Event) -> Request:
-        """The request that says `event`."""
+        """The request for `event`."""
         return cls(number, event, _said(event))
 
     @property
     def length(self) -> int:
-        """What its frame's `length` is, in bytes; EP-7.1-2 limits it."""
+        """The `length` of its frame, in bytes; EP-7.1-2 limits it."""
         return HEADER_SIZE - LENGTH_SIZE + 1 + len(self.said[1])
 
 
 class Ledger:
     """The requests of one session that have no outcome yet, oldest first.
 
-    The first of them are in doubt, those behind were sent and not accepted, the last were
-    never sent. The caller reports what it hands out and what arrives; the ledger returns outcomes.
+    The first of them are in doubt: they were sent, and the server may have accepted them. The next
+    ones were sent and not accepted. The last ones were never sent. The caller reports what it hands
+    out and what arrives; the ledger returns outcomes.
 
     >>> ledger = Ledger()
     >>> ledger.add(Request.of(1, Message(content="hello")))
@@ -132,25 +134,26 @@ class Ledger:
         return self._is_member and not self._is_replaying
 
     def restore(self, *, in_doubt: int, tried: int) -> None:
-        """Take up what a ledger that is gone knew of the requests that were added since."""
+        """Restore the numbers of a stored ledger, after its requests were added."""
         for _ in range(in_doubt):
             self.handed_out()
         self._tried = tried
 
     @property
     def next(self) -> Event | None:
-        """The request to hand out next: first what was not accepted, in order. EP-6.5-16."""
+        """The request to send next: first the requests that were not accepted, in order.
+        EP-6.5-16."""
         if self._in_doubt == len(self._requests):
             return None
         return self._requests[self._in_doubt].event
 
     def add(self, request: Request) -> None:
-        """Take a new request, to be sent behind all others."""
+        """Add a new request after all others."""
         self._requests.append(request)
         self._bytes += request.length
 
     def again(self, requests: Iterable[Request]) -> None:
-        """Take requests whose fate is unknown, to be sent again before all others, in order."""
+        """Add UNKNOWN requests before all others, in order, to send them again."""
         for request in reversed(sorted(requests, key=lambda each: each.number)):
             self._requests.appendleft(request)
             self._bytes += request.length
@@ -163,10 +166,8 @@ class Ledger:
         self._tried = max(self._tried, self._in_doubt)
 
     def too_long(self, max_frame: int) -> list[Outcome]:
-        """Take out what is longer than the server takes now. EP-6.5-17.
-
-        To be asked when nothing is in doubt.
-        """
+        """Take out the requests that are too long for the server now. Nothing may be in doubt.
+        EP-6.5-17."""
         kept: deque[Request] = deque()
         outcomes = []
         tried = self._tried
@@ -180,14 +181,14 @@ class Ledger:
         self._requests = kept
         return outcomes
 
-    # ------------------------------------------------------------ what comes on a connection
+    # ------------------------------------------------------------ events of a connection
 
     def connected(self) -> None:
         """A new connection begins."""
         self._is_member = self._is_replaying = False
 
     def welcomed(self, user: str, *, resumed: bool) -> None:
-        """A Login was accepted; of a resume the replay begins."""
+        """A Login was accepted. After a resume, the replay begins."""
         self._user = user
         self._is_member = True
         self._is_replaying = resumed
@@ -205,7 +206,7 @@ class Ledger:
         return None
 
     def marker(self) -> None:
-        """The Pong of the marker came, behind an accepted resume or not. EP-6.5-11."""
+        """The Pong of the marker arrived, after an accepted or a refused resume. EP-6.5-11."""
         if self._is_member:
             self._is_replaying = False
             self.settle()
@@ -221,7 +222,7 @@ class Ledger:
         return Outcome(request.number, request.event, Fate.REFUSED, error=error)
 
     def ended(self, code: int | None = None) -> None:
-        """The connection is over, by an Error with seq 0 and this code, or else lost.
+        """The connection has ended, with an Error of seq 0 and this code, or without one.
 
         EP-6.5-12, EP-6.5-13.
         """
@@ -232,16 +233,18 @@ class Ledger:
     # ------------------------------------------------------------ what follows from it
 
     def settle(self) -> None:
-        """Nothing in doubt was accepted; no later fact is taken for it. EP-6.5-14."""
+        """None of the requests in doubt was accepted. No later fact can be one of them.
+        EP-6.5-14."""
         self._in_doubt = self._bytes_in_doubt = 0
 
     def history_gone(self) -> list[Outcome]:
-        """Nobody can tell any more what became of those in doubt. EP-6.5-15."""
+        """The requests in doubt become UNKNOWN: the replay that could show their fate is gone.
+        EP-6.5-15."""
         lost = [self._pop() for _ in range(self._in_doubt)]
         return [Outcome(request.number, request.event, Fate.UNKNOWN) for request in lost]
 
     def give_up(self) -> list[Outcome]:
-        """Nothing more will be sent: the outcome of every request that has none yet."""
+        """Nothing more is sent. Returns an outcome for every request without one."""
         outcomes = list(self._at_the_end())
         self._requests.clear()
         self._in_doubt = self._tried = self._bytes = self._bytes_in_doubt = 0
@@ -263,6 +266,6 @@ class Ledger:
 
 
 def _said(event: Event) -> tuple[int, bytes]:
-    """The type, and the bytes of the body behind `sender`."""
+    """The type, and the bytes of the body after `sender`."""
     frame = encode(event if event.seq else event.with_seq(1))
     return event.type, frame[HEADER_SIZE + 1 + frame[HEADER_SIZE] :]

@@ -1,7 +1,7 @@
-"""The states of a client's session, and what each end of a connection means for it: two tables.
+"""The states of a client's session, and the reaction to each end of a connection: two tables.
 
-Rule: whether a session goes on by itself is read from a table here and decided nowhere else. The
-documentation is drawn from the tables.
+Rule: these tables alone decide whether a session tries again or pauses. The documentation is
+generated from them.
 
 Layer: above `ledger`, below `session`.
 """
@@ -32,26 +32,26 @@ __all__ = [
 
 
 class SessionState(Enum):
-    """Where a session is."""
+    """The state of a session."""
 
     WAITING = "waiting"
-    """It wants a connection, at the time `connect_at`."""
+    """It needs a connection at the time `connect_at`."""
     LOGIN = "login"
-    """The Login is on its way."""
+    """It has sent the Login."""
     REPLAY = "replay"
-    """A resume was accepted; what was missed comes, up to the marker's Pong."""
+    """The resume was accepted. The missed entries arrive, up to the Pong of the marker."""
     ONLINE = "online"
-    """Requests go out."""
+    """It sends requests."""
     LEAVING = "leaving"
-    """A Logout is on its way."""
+    """It has sent the Logout."""
     PAUSED = "paused"
-    """It does nothing until the user decides."""
+    """It does nothing until the caller decides."""
     CLOSED = "closed"
-    """It is over, and every request has its outcome."""
+    """It has ended, and every request has its outcome."""
 
 
 class Step(Enum):
-    """What moves a session from one state to another."""
+    """A step from one state of a session to another."""
 
     CONNECT = "connected"
     ENTER = "Welcome to a fresh Login"
@@ -81,15 +81,15 @@ TRANSITIONS: Mapping[tuple[SessionState, Step], SessionState] = {
     **{(state, Step.PAUSE): _.PAUSED for state in _CONNECTED},
     **{(state, Step.CLOSE): _.CLOSED for state in (_.WAITING, *_CONNECTED, _.PAUSED)},
 }
-"""The state behind each step; what is not here cannot happen."""
+"""The state after each step. A pair that is not here cannot occur."""
 del _
 
 
 class Pause(Enum):
-    """Why a session waits for its user. It keeps its ticket and its requests."""
+    """The reason why a session waits for its caller. It keeps its ticket and its requests."""
 
     GAP = "history gone"
-    """The session cannot be resumed. `go_on` begins a fresh one."""
+    """The session cannot be resumed. `go_on` starts a new one."""
     TAKEN_OVER = "taken over"
     """Another connection has resumed the session. `go_on` takes it back. EP-9.3-3."""
     UNAUTHORIZED = "unauthorized"
@@ -97,15 +97,16 @@ class Pause(Enum):
     BAD_USER = "bad user"
     """The server does not allow the name."""
     USER_TAKEN = "user taken"
-    """Somebody else has the name."""
+    """Another session has the name."""
     REFUSED = "refused"
     """The server refused the Login, or the marker, for a reason that this version does not know."""
     SERVER_FAULT = "server's fault"
     """The server broke the protocol. EP-9.3-4."""
     CLIENT_FAULT = "client's fault"
-    """The server says that this client broke the protocol, or speaks another one. EP-9.3-4."""
+    """The server reports that this client broke the protocol, or uses another version. EP-9.3-4."""
     FAILING_REQUEST = "failing request"
-    """The server failed (INTERNAL) again and again with the same request the first in line."""
+    """The server failed (INTERNAL) several times while the same request was the first without a
+    reply."""
 
 
 LAST_ERRORS: Mapping[int, Pause] = {
@@ -115,55 +116,55 @@ LAST_ERRORS: Mapping[int, Pause] = {
     ErrorCode.FRAME_TOO_LARGE: Pause.CLIENT_FAULT,
     ErrorCode.UNSUPPORTED_VERSION: Pause.CLIENT_FAULT,
 }
-"""The codes of an Error with seq 0 that pause a session. After every other it tries again."""
+"""The codes of an Error with seq 0 that pause a session. After every other code it tries again."""
 
 REFUSED_LOGINS: Mapping[int, Pause] = {
     ErrorCode.HISTORY_GONE: Pause.GAP,
     ErrorCode.BAD_USER: Pause.BAD_USER,
     ErrorCode.USER_TAKEN: Pause.USER_TAKEN,
 }
-"""Why an Error in reply to a Login pauses a session; REFUSED for every other code. After
-USER_TAKEN it tries again where the name may still be its own: at a resume, and where an earlier
-Login got no reply."""
+"""The pause after an Error in reply to a Login; REFUSED for every other code. After USER_TAKEN the
+session tries again if the name can still be its own: at a resume, and after a Login without a
+reply."""
 
 
 @dataclass(frozen=True, slots=True)
 class Online:
-    """The server has let the session in, on a new connection."""
+    """The server accepted the Login on a new connection."""
 
     welcome: Welcome
-    """The server's words: the name, the limits."""
+    """The Welcome of the server, with the name and the limits."""
     is_resumed: bool
-    """True: what was missed comes now, then `CaughtUp`. False: the session is a fresh one."""
+    """True after a resume: the missed entries follow, then `CaughtUp`. False for a new session."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaughtUp:
-    """A resumed session has what was missed, and requests go out again."""
+    """A resumed session has read the missed entries, and sends requests again."""
 
     position: int
-    """The place in the log that is reached."""
+    """The position in the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offline:
-    """The connection is gone, or could not be made. The session tries again by itself."""
+    """The connection was lost, or could not be made. The session tries again."""
 
     error: Exception | None
-    """Why, or None where the caller did not say."""
+    """The cause, or None if it is not known."""
     retry_at: float
-    """When, on the caller's clock."""
+    """The time of the next attempt, on the clock of the caller."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """The server no longer has what came behind `position`: it is lost to this session.
+    """The server no longer has the entries after `position`. This session cannot read them.
 
-    The requests in doubt are unknown for ever; their outcomes come next, then `Paused`.
+    The requests in doubt are UNKNOWN. Their outcomes follow, then `Paused`.
     """
 
     position: int
-    """The last place that was reached."""
+    """The last position that was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +173,12 @@ class Paused:
 
     reason: Pause
     error: EventCodecError | None = None
-    """What ended the connection, where something did."""
+    """The error that ended the connection, or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The session is over. No event follows."""
+    """The session has ended. No event follows."""
 
     is_clean: bool
-    """Whether the Ack of the Logout came."""
+    """Whether the Ack of the Logout arrived."""

@@ -40,7 +40,7 @@ SENDER_ALLOWANCE = MAX_SHORT_TEXT
 MAX_FRAME_BEFORE_WELCOME = 4_096
 MAX_FRAME = 65_536
 DEFAULT_MAX_FRAME = MAX_FRAME + SENDER_ALLOWANCE
-"""What a decoder reads: all that a server with default settings writes."""
+"""The default limit of a decoder: the longest frame of a server with default settings."""
 MAX_FRAME_CEILING = 16 * 1024 * 1024
 MAX_POSITION = 2**63 - 1
 MAX_UNSENT_PONGS = 10_000

@@ -14,7 +14,7 @@ __all__ = ["Record"]
 
 
 class Record(Mapping[str, Any]):
-    """Named values: an immutable mapping whose items are attributes, too.
+    """Named values: an immutable mapping with its items as attributes.
 
     >>> point = Record({"x": 1, "y": 2})
     >>> point.x, point["y"], point == {"x": 1, "y": 2}

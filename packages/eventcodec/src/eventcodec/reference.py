@@ -1,10 +1,10 @@
 """A declaration as construct reads and writes it: the reference, and the slow path.
 
-Rule: construct alone says what a declaration means. What it returns is made immutable; what
-it is given is a copy, and its stream begins where an application's own fields do.
+Rule: construct defines the meaning of a declaration. Its results are made immutable. It gets a
+copy, and its stream begins at the first field of the application.
 
-Layer: above `framing`, `record` and `repetition`, below `compiler`. With `repetition` and
-`wire`, the only module that imports construct.
+Layer: above `framing`, `record` and `repetition`, below `compiler`. Only this module, `repetition`
+and `wire` import construct.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from .repetition import Budget
 __all__ = ["KNOWN", "Part", "Step", "check", "explain", "reference", "settle", "walk"]
 
 KNOWN = (wire.Integer, wire.Boolean, wire.Octets)
-"""What the compiler knows. All other subcons are construct's own, or an application's."""
+"""The subcons that the compiler knows. All other subcons are construct's own, or an
+application's."""
 CUT = "the frame ends inside it"
 MISFIT = "does not fit its declaration"
 NOT_CANONICAL = "not the one encoding of what it says"
@@ -36,7 +37,7 @@ _UNSAFE: tuple[tuple[type, str], ...] = (
     (construct.Rebuffered, "would wait for ever where a frame is too short"),
 )
 _HIDDEN = frozenset({"_io", "_flagsenum"})
-"""What construct leaves among the items of a container for itself."""
+"""The items of a container that construct uses internally."""
 _PLAIN = frozenset({int, bool, float, str, bytes, type(None)})
 
 
@@ -60,7 +61,7 @@ _SENDER = Part("sender", wire.ShortText)
 class Step(NamedTuple):
     """One field as it stands in a body: `start` and `stop` in bytes from the body's start.
 
-    `error` says why it cannot be read; then `value` is None and this is the last step.
+    `error` is the reason why it cannot be read; then `value` is None and this is the last step.
     """
 
     part: Part | None
@@ -73,8 +74,8 @@ class Step(NamedTuple):
 def reference(event: Any) -> Any:
     """The construct parser for an event's body: the oracle of the tests.
 
-    Takes an event class. What it returns is construct's own `Struct`, complete: bytes
-    left over are an error.
+    Takes an event class. Returns a `Struct` of construct that reads the whole body: bytes left over
+    are an error.
     """
     parts: Sequence[Part] = event.parts
     return construct.Struct(*(part.name / part.subcon for part in parts), construct.Terminated)
@@ -84,7 +85,7 @@ def reference(event: Any) -> Any:
 
 
 def check(parts: Sequence[Part]) -> None:
-    """Raise LocalProtocolError for a field that cannot be, or may not be.
+    """Raise LocalProtocolError for a field that is not possible or not allowed.
 
     That is one of no subcon, one of a subcon that no reader may trust, and one that takes all
     that is left and is not the last.
@@ -153,7 +154,7 @@ def walk(parts: Sequence[Part], body: bytes) -> Iterator[Step]:
 
 
 def _context(parts: Iterable[Part], stream: io.BytesIO, *, building: bool) -> Any:
-    """What construct's own Struct hands down to its subcons."""
+    """The context that a Struct of construct passes to its subcons."""
     outer: Any = construct.Container(_parsing=not building, _building=building, _sizing=False)
     outer._params = outer
     subcons = construct.Container((part.name, part.subcon) for part in parts)
@@ -185,8 +186,8 @@ def read(
 ) -> tuple[bytes, dict[str, object]]:
     """A body and the values in it. Raises RemoteProtocolError for what is not its one encoding.
 
-    What is read is written again and compared: construct accepts several encodings of one
-    value where the subcon does, and an event has exactly one.
+    The value is written again and compared: some subcons accept several encodings of one value, and
+    an event has exactly one.
     """
     body = data[start:stop]
     values: dict[str, object] = {}
@@ -205,9 +206,9 @@ def read(
 def settle(parts: Sequence[Part], given: Mapping[str, object]) -> tuple[bytes, dict[str, object]]:
     """The body for these values, and the values as every reader finds them in it.
 
-    What construct fills in by itself (a `Computed`, a `Default` given None) or rounds (a
-    float) is stored as it goes over the wire. Raises LocalProtocolError, with the field, for a
-    value that cannot be written, or that would be read as another.
+    A value that construct fills in (a `Computed`, or None for a `Default`) or rounds (a float) is
+    stored as it is on the wire. Raises LocalProtocolError, with the field, for a value that cannot
+    be written, or that would be read as another.
     """
     given = {name: freeze(value) for name, value in given.items()}
     body = _build(parts, given)
@@ -272,7 +273,7 @@ def _agrees(given: Any, read: Any) -> bool:
 def freeze(value: Any) -> Any:
     """The value, immutable: lists become tuples, mappings `Record`s, buffers bytes.
 
-    What is of none of these kinds is copied.
+    A value of any other kind is copied.
     """
     if type(value) in _PLAIN:
         return value

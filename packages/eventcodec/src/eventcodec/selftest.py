@@ -1,7 +1,7 @@
-"""What an installation of this package can find out about itself.
+"""A test of the installed package, without pytest.
 
-Rule: the same work each time from the same seed, reported and never raised; a check
-that ran no case has failed. No assert: what is found out must hold under -O too.
+Rule: the same work each time from the same seed, reported and never raised; a check that ran no
+case has failed. It uses no assert: it must work with -O too.
 
 Layer: above `exchange`, below `commands`.
 """
@@ -44,7 +44,7 @@ class Result:
 
 
 def run(seed: int = 1) -> Iterator[Result]:
-    """Every check, one after the other. What is random comes from `seed`."""
+    """Every check, one after the other. Random values depend on `seed`."""
     for name, check in CHECKS:
         outcomes = list(check(Random(seed)))
         yield Result(name, len(outcomes), tuple(filter(None, outcomes)))
@@ -100,7 +100,7 @@ def _vectors(_: Random) -> Iterator[str | None]:
 
 
 def _agreement(random: Random) -> Iterator[str | None]:
-    """Bodies with something changed: the compiled functions and construct say the same."""
+    """Changed bodies: the compiled functions and construct agree."""
     references = {kind: reference(kind) for kind in (*CODEC.events.values(), *GENERAL)}
     for frame in _mutants(random):
         event = _decoded(frame)
@@ -143,7 +143,7 @@ def _frames() -> list[bytes]:
 
 
 def _mutants(random: Random) -> Iterator[bytes]:
-    """Frames whose header is right and whose body is not what it was."""
+    """Frames with a valid header and a changed body."""
     frames = _frames()
     for _ in range(MUTANTS):
         frame, other = random.choices(frames, k=2)
@@ -158,7 +158,7 @@ def _mutants(random: Random) -> Iterator[bytes]:
 
 
 def _chunkings(random: Random) -> Iterator[str | None]:
-    """Streams, good and broken: cut into any chunks, the same comes out."""
+    """Valid and broken streams: any chunks have the same result."""
     frames = _frames()
     mutants = _mutants(random)
     for _ in range(STREAMS):

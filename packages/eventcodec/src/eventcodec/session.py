@@ -75,7 +75,7 @@ WINDOW = 65_536
 """Bytes of requests without a reply after which a session waits before it hands out more."""
 
 REQUEST_CHARGE = 100
-"""What a request costs beside its bytes, in bytes: its objects."""
+"""The memory of a request in addition to its bytes, in bytes."""
 
 MOST_FAILURES = 3
 """Connections that may end with INTERNAL while the same request is the first without a reply."""
@@ -485,7 +485,7 @@ class ClientSession:
     # ------------------------------------------------------------ the end of a connection
 
     def _ended(self, error: EventCodecError | None, *, is_lost: bool = False) -> None:
-        """The connection has ended; with `is_lost` what `error` says is no more than a loss."""
+        """The connection has ended. With `is_lost`, `error` counts as a lost connection."""
         if error is None:
             self._close(is_clean=True)
             return
@@ -506,7 +506,7 @@ class ClientSession:
             self._retry(error)
 
     def _fails_again(self) -> bool:
-        """Whether too many connections have ended so with the same request first in line."""
+        """Whether too many connections have ended this way while the same request was the first."""
         if not (self._ledger.may_send and self._ledger.in_doubt):
             return False
         number, count = self._failing
@@ -541,7 +541,7 @@ class ClientSession:
 
     @property
     def _max_frame(self) -> int | None:
-        """What the server takes, where it has said so on this connection."""
+        """The `max_frame` of the server, or None before its Welcome."""
         welcome = None if self._conn is None else self._conn.welcome
         return None if welcome is None else welcome.max_frame
 
@@ -552,16 +552,15 @@ class ClientSession:
         welcome = None if self._conn is None else self._conn.welcome
         return (welcome.heartbeat if welcome is not None else 0) or HEARTBEAT
 
-    # ------------------------------------------------------------ beyond the program's end
+    # ------------------------------------------------------------ snapshots
 
     def snapshot(self) -> dict[str, Any]:
-        """All that `restore` needs, as values that JSON can carry.
+        """Returns everything that `restore` needs, as values for JSON.
 
-        It holds the ticket, which is a secret (EP-12-1). The position, and what is known of
-        requests, are of the last event that was given: take it when that event is dealt with, and
-        again before bytes that hold requests are written (`data_to_send`). Raises
-        LocalProtocolError where `next_event` has more to give that no data is needed for.
-        Closed, there is nothing to go on with. EP-6.5-18.
+        It contains the ticket, which is a secret (EP-12-1). Its state is the one after the last
+        returned event. Take it after you have handled this event, and again before you write the
+        bytes of `data_to_send`. Raises LocalProtocolError if events are ready that you have not
+        taken, and after the end of the session. EP-6.5-18.
         """
         if self._ready:
             raise LocalProtocolError("take the events that are ready first")
@@ -587,9 +586,9 @@ class ClientSession:
 
     @classmethod
     def restore(cls, snapshot: Mapping[str, Any], **settings: Any) -> ClientSession:
-        """The session of which `snapshot` was taken, as after a loss; it wants a connection.
+        """Returns the session of a snapshot. It is in the state after a lost connection.
 
-        `settings` are those of `ClientSession`, but for the user. Raises LocalProtocolError for a
+        `settings` are the keyword arguments of `ClientSession`. Raises LocalProtocolError for a
         snapshot of another format.
         """
         if snapshot.get("format") != FORMAT:

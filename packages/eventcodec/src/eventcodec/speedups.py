@@ -1,7 +1,7 @@
-"""The native module, where it was built and is wanted.
+"""The native module, if it was built and is not turned off.
 
-Rule: this is the only module that imports `_speedups`. With EVENTCODEC_PURE=1 in the environment
-there is none, and none on a free-threaded Python: it shares nothing between threads, but was never
+Rule: this is the only module that imports `_speedups`. EVENTCODEC_PURE=1 in the environment turns
+it off. It is also off on a free-threaded Python: it shares nothing between threads, but it is not
 tested there.
 
 Layer: the ground, beside `errors`.
@@ -28,4 +28,4 @@ def _load() -> ModuleType | None:
 
 native = _load()
 IMPLEMENTATION = "pure" if native is None else "native"
-"""What encodes and decodes: "native", the C module, or "pure", Python. Both do the same."""
+"""The implementation in use: "native" (C) or "pure" (Python). Both have the same results."""

@@ -51,13 +51,13 @@ class State(Enum):
     """How far a connection is."""
 
     NEW = "new"
-    """Nobody is logged in."""
+    """Before the login."""
     MEMBER = "member"
     """Logged in; for what a client may send, also while its Login is on its way."""
     LEAVING = "leaving"
     """Client only: a Logout is on its way."""
     ENDED = "ended"
-    """Nothing more comes or goes."""
+    """No more events in either direction."""
 
 
 APPLICATION = APPLICATION_TYPES.start
@@ -127,7 +127,7 @@ RULES: dict[tuple[Role, State], _Row] = {
     (Role.CLIENT, State.LEAVING): _to_client(_TO_MEMBERS, _TO_STRANGERS),
     (Role.CLIENT, State.ENDED): _NOTHING,
 }
-"""What may be received: by role and state, for each kind, None or the error that it is."""
+"""For each role, state and kind of event: None if the event is allowed, else the error code."""
 
 SENDABLE: dict[State, frozenset[int]] = {
     State.NEW: frozenset({Login.type, Ping.type}),
@@ -135,7 +135,8 @@ SENDABLE: dict[State, frozenset[int]] = {
     State.LEAVING: frozenset(),
     State.ENDED: frozenset(),
 }
-"""What a client may ask for in each state. A Login need not be answered before one goes on."""
+"""The requests that a client can send in each state. After a Login it need not wait for the
+reply."""
 
 REPLIES: dict[int, int] = {
     Login.type: Welcome.type,
@@ -144,13 +145,13 @@ REPLIES: dict[int, int] = {
     Ping.type: Pong.type,
     APPLICATION: Ack.type,
 }
-"""What answers a request that was carried out; an Error answers any that was not."""
+"""The type of the reply to each accepted request. The reply to any other request is an Error."""
 
 
 def validate(role: Role, state: State, type: int) -> ErrorCode | None:
-    """None where an event of this type may come now, else what is wrong with it.
+    """Returns None if an event of this type is allowed now, else the error code.
 
-    Raises LocalProtocolError for a state that this role has not: a server knows no LEAVING.
+    Raises LocalProtocolError for a state that the role does not have: LEAVING for a server.
 
     >>> validate(Role.SERVER, State.NEW, Message.type)
     <ErrorCode.LOGIN_REQUIRED: 10>

@@ -1,7 +1,7 @@
 """Hypothesis strategies: events, frames, streams of frames, and the chunks of a stream.
 
 Rule: a strategy reads the declaration of an event, so that a new event or a new field needs no
-change here. Only the words of `eventcodec.wire` are known.
+change here. They know only the words of `eventcodec.wire`.
 
 Layer: the top, beside the commands. Public; the only module that imports Hypothesis, which is
 optional.
@@ -92,7 +92,7 @@ def events(
     Each event can be encoded as it is: its `seq` is not 0, except in an `Error`. The frames are
     short, at most 1 KiB each for standard events. `words` has a strategy for each word of a field;
     pass `{**WORDS, word: strategy}` for a field of construct's own. Raises InvalidArgument for a
-    field whose word is not in `words`.
+    field with a word that is not in `words`.
 
     `st.from_type(Message)` is `events(Message)`; this works for every standard class, for
     `ApplicationEvent`, `Unknown`, `Event` and `Fact`.
@@ -146,7 +146,7 @@ def _cut(stream: bytes, places: list[int]) -> list[bytes]:
 
 
 def register() -> None:
-    """Tell Hypothesis how events are made; it calls this itself, through its entry point."""
+    """Register the strategies for events. Hypothesis calls it through its entry point."""
     for kind in (*STANDARD_EVENTS, ApplicationEvent, Unknown):
         st.register_type_strategy(kind, events(kind))
     facts = [each for each in STANDARD_EVENTS if issubclass(each, Fact)]

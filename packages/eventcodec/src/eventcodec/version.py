@@ -1,4 +1,4 @@
-"""The version of eventcodec, in the one place where it stands.
+"""The version of eventcodec; its only source.
 
 Rule: a constant, which survives copying: a zipapp or a frozen program has no metadata.
 

@@ -1,12 +1,11 @@
 """The construct vocabulary: what a field of an event may be made of.
 
-Rule: every word here accepts exactly the values that have one encoding, and
-exactly the bytes that are the encoding of a value. Where construct is more
-lenient than that (True for an int, any non-zero flag, unread bytes inside a
-prefix), the guard is here and nowhere else.
+Rule: every word here accepts exactly the values that have one encoding, and exactly the bytes that
+are the encoding of a value. Construct is more lenient (True for an int, any non-zero flag, unread
+bytes inside a prefix); the checks against this are here.
 
-Layer: above `errors`, below `framing`. With `reference` and `repetition`, the only module
-that imports construct; no construct type stands in a public signature.
+Layer: above `errors`, below `framing`. Only this module, `reference` and `repetition` import
+construct. No public signature has a construct type.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ class Wire(Protocol[T]):
 class Integer(_Adapter):
     """A big-endian integer; `code` is its letter in `struct`.
 
-    `kind` and `size` of each word are what the native module and descriptions are told.
+    The native module and the descriptions use `kind` and `size` of each word.
     """
 
     def __init__(self, code: str) -> None:
@@ -71,7 +70,7 @@ class Integer(_Adapter):
         self.layout = f"{'i' if signed else 'u'}{bits}"
 
     def validate(self, value: object) -> str | None:
-        """What keeps `value` off the wire, or None."""
+        """The reason why `value` cannot be encoded, or None."""
         if not isinstance(value, int) or isinstance(value, bool):
             return "not an int"
         if not self.least <= value <= self.most:
@@ -99,7 +98,7 @@ class Boolean(_Adapter):
         super().__init__(construct.FormatField(">", "B"))
 
     def validate(self, value: object) -> str | None:
-        """What keeps `value` off the wire, or None."""
+        """The reason why `value` cannot be encoded, or None."""
         return None if type(value) is bool else "not a bool"
 
     def _decode(self, obj: Any, context: Any, path: Any) -> Any:
@@ -112,10 +111,10 @@ class Boolean(_Adapter):
 
 
 class Octets(_Adapter):
-    """Bytes, or text in strict UTF-8: behind a length of their own, or to the end.
+    """Bytes, or text in strict UTF-8: after a length, or up to the end of the frame.
 
-    `count` is the integer that holds the length in bytes; None means that everything
-    up to the end of the frame belongs to the field, which so can only be the last.
+    `count` is the integer that holds the length in bytes; None means that the field extends to the
+    end of the frame, so it can only be the last.
     """
 
     complaint = "not UTF-8"
@@ -132,7 +131,7 @@ class Octets(_Adapter):
         self.layout = f"{what} to the end" if count is None else f"{count.layout} length + {what}"
 
     def validate(self, value: object) -> str | None:
-        """What keeps `value` off the wire, or None."""
+        """The reason why `value` cannot be encoded, or None."""
         if not isinstance(value, str if self.text else bytes):
             return "not a str" if self.text else "not bytes"
         size = len(value)
@@ -159,7 +158,7 @@ class Octets(_Adapter):
 
 
 def plain(value: object) -> object:
-    """Text and bytes without what a subclass adds: that could say one thing and write another."""
+    """Plain text and bytes: a subclass could show one value and write another."""
     if isinstance(value, str):
         return str.__str__(value)
     return memoryview(value).tobytes() if isinstance(value, bytes) else value
@@ -191,11 +190,11 @@ I64: Wire[int] = Integer("q")
 Flag: Wire[bool] = Boolean()
 """True or False in 1 byte, 1 or 0."""
 ShortText: Wire[str] = Octets(_U8, text=True)
-"""Text of at most 255 bytes of UTF-8, behind a length of 1 byte."""
+"""Text of at most 255 bytes of UTF-8, after a length of 1 byte."""
 ShortBytes: Wire[bytes] = Octets(_U8, text=False)
-"""At most 255 bytes, behind a length of 1 byte."""
+"""At most 255 bytes, after a length of 1 byte."""
 Bytes16: Wire[bytes] = Octets(_U16, text=False)
-"""At most 65,535 bytes, behind a length of 2 bytes."""
+"""At most 65,535 bytes, after a length of 2 bytes."""
 Text: Wire[str] = Octets(None, text=True)
 """Text to the end of the frame; only as the last field."""
 Rest: Wire[bytes] = Octets(None, text=False)
