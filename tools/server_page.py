@@ -1,7 +1,7 @@
 """Draw the tables of docs/server.md from the code.
 
-Rule: an option's default and reason, and what a figure means, are written where the
-code has them and nowhere else.
+Rule: an option's default and reason, a user's limits, and the meaning of a metric stand in the
+code and nowhere else.
 
 Layer: outside the packages, above `refserver`.
 """
@@ -15,8 +15,9 @@ from typing import Any
 from tools.pages import ROOT, Blocks, redrawn, table
 
 from refserver.cli import option_names
+from refserver.server.admission import USER_LIMITS
 from refserver.server.config import Config
-from refserver.server.metrics import FIGURES
+from refserver.server.metrics import METRICS
 
 PAGE = ROOT / "docs/server.md"
 
@@ -53,15 +54,21 @@ def options(body: str) -> str:
     return "".join(f"\n### {group}\n{table(head, rows)}" for group, rows in groups.items())
 
 
-def figures(body: str) -> str:
-    """The table of what can be watched."""
+def metrics(body: str) -> str:
+    """The table of the metrics."""
     rows = [
-        (f"`{figure.name}`", figure.kind, figure.label or "–", figure.meaning) for figure in FIGURES
+        (f"`{metric.name}`", metric.kind, metric.label or "–", metric.meaning) for metric in METRICS
     ]
-    return table(("figure", "kind", "label", "what"), rows)
+    return table(("metric", "kind", "label", "meaning"), rows)
 
 
-BLOCKS: Blocks = {"figures": figures, "options": options}
+def user_limits(body: str) -> str:
+    """The table of what one user may hold or cost."""
+    rows = [(limit.what, limit.most, limit.beyond) for limit in USER_LIMITS]
+    return table(("one user has", "at most", "more than that"), rows)
+
+
+BLOCKS: Blocks = {"metrics": metrics, "options": options, "user-limits": user_limits}
 
 
 def generate(text: str) -> str:

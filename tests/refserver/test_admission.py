@@ -68,7 +68,7 @@ def test_strangers_do_not_keep_a_member_out(tmp_path: Path) -> None:
 
 def test_of_too_many_strangers_the_oldest_goes(tmp_path: Path) -> None:
     with (
-        running(tmp_path, "--newcomers", "2") as server,
+        running(tmp_path, "--unauthenticated", "2") as server,
         member(server.port, "ann") as ann,
         strangers(server, 3) as (first, second, third),
     ):
@@ -78,7 +78,7 @@ def test_of_too_many_strangers_the_oldest_goes(tmp_path: Path) -> None:
 
 
 def test_one_that_has_logged_in_is_no_stranger(tmp_path: Path) -> None:
-    with running(tmp_path, "--newcomers", "1") as server, ExitStack() as stack:
+    with running(tmp_path, "--unauthenticated", "1") as server, ExitStack() as stack:
         members = [stack.enter_context(member(server.port, f"user {n}")) for n in range(8)]
 
         for one in members:
@@ -113,7 +113,12 @@ def is_cut_off(sock: socket.socket) -> bool:
 
 
 @pytest.mark.parametrize(
-    "limit", [["--newcomers", "4"], ["--connections", "4"], ["--newcomers", "4", "--closing", "0"]]
+    "limit",
+    [
+        ["--unauthenticated", "4"],
+        ["--connections", "4"],
+        ["--unauthenticated", "4", "--closing", "0"],
+    ],
 )
 def test_peers_that_are_silent_in_the_handshake_count_as_strangers(
     authority: Authority, tmp_path: Path, limit: list[str]

@@ -227,7 +227,7 @@ async def test_of_who_is_gone_nothing_is_held() -> None:
 @pytest.mark.proves("EP-7.2-2")
 async def test_of_a_stranger_one_frame_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     """It was 64 KiB, as of a member: one turn answers fewer Pings than one read brings."""
-    async with hosting(newcomers=100) as host:
+    async with hosting(unauthenticated=100) as host:
         clients = [await host.client() for _ in range(12)]
         await host.pass_time()
         monkeypatch.setattr(scheduler, "IN_SECONDS", -1.0)  # one client a turn

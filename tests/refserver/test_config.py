@@ -35,7 +35,7 @@ DEFAULTS = {
     "max_frame": 64 * KIB,
     "rate": 0.0,
     "connections": 1024,
-    "newcomers": 256,
+    "unauthenticated": 256,
     "address_share": 0.25,
     "logins": 20.0,
     "closing": 64,

@@ -52,7 +52,7 @@ LOGIN = login("x" * 200)[:-1]
 def room_for(count: int) -> tuple[str, ...]:
     """Options of a server that lets so many in at once, and some more."""
     most = str(count + 10)
-    return "--connections", most, "--newcomers", most, "--closing", most
+    return "--connections", most, "--unauthenticated", most, "--closing", most
 
 
 # ---------------------------------------------------------------- those who drip
@@ -73,7 +73,7 @@ def test_dripping_bytes_does_not_hold_the_time_to_log_in() -> None:
 
 
 async def test_all_who_drip_are_gone_at_the_deadline_and_not_before() -> None:
-    async with hosting(login_timeout=5, newcomers=100, closing=100) as host:
+    async with hosting(login_timeout=5, unauthenticated=100, closing=100) as host:
         clients = [await host.client() for _ in range(50)]
         await host.pass_time()
         for byte in LOGIN[:4]:
@@ -81,7 +81,7 @@ async def test_all_who_drip_are_gone_at_the_deadline_and_not_before() -> None:
                 await client.send(bytes([byte]))
             await host.pass_time(1.2)
         ann = await host.member("ann")
-        connections = host.server.figures()["connections"]
+        connections = host.server.metrics()["connections"]
         assert isinstance(connections, Mapping)
         assert connections["new"] == 50
 

@@ -225,7 +225,7 @@ async def test_no_table_keeps_a_trace_of_those_who_were_reset_in_a_broadcast() -
 def test_all_who_log_in_at_once_are_served_though_half_of_them_reset(
     tmp_path: Path, count: int
 ) -> None:
-    limits = ("--connections", "4000", "--newcomers", "4000", "--login-timeout", "600")
+    limits = ("--connections", "4000", "--unauthenticated", "4000", "--login-timeout", "600")
     options = (*limits, "--write-timeout", "600", "--heartbeat", "0", "--metrics", "0")
     with running(tmp_path, *options, dev=True) as server:
         [metrics] = re.findall(r"http://127\.0\.0\.1:(\d+)/metrics", "\n".join(server.records))

@@ -22,7 +22,7 @@ from refserver.cli import main
 from refserver.client.status import fetch
 from refserver.server import process as service
 from refserver.server.config import ConfigError
-from refserver.server.metrics import FIGURES, PREFIX
+from refserver.server.metrics import METRICS, PREFIX
 from refserver.server.metrics_http import ASKERS, REQUEST, MetricsServer
 
 
@@ -49,7 +49,7 @@ async def test_the_figures_are_what_has_happened() -> None:
             await host.client()
             await host.pass_time()
 
-        figures = host.server.figures()
+        figures = host.server.metrics()
 
         assert figures["connections"] == {"handshake": 0, "new": 1, "member": 2, "closing": 2}
         assert figures["connections_accepted"] == 5
@@ -104,23 +104,23 @@ async def test_an_eviction_is_counted_by_what_ran_out(log_bytes: int, ran_out: s
             await ann.heard()
         await host.pass_time(10.0)
 
-        assert host.server.figures()["evictions"] == {ran_out: 2}
-        assert host.server.figures()["errors"] == {"SLOW_CONSUMER": 2}
+        assert host.server.metrics()["evictions"] == {ran_out: 2}
+        assert host.server.metrics()["errors"] == {"SLOW_CONSUMER": 2}
 
 
 async def test_the_lag_of_the_loop_is_the_worst_of_the_last_seconds() -> None:
     async with hosting() as host:
         host.server.probe(host.loop.now)
         await host.pass_time(1.0)
-        assert host.server.figures()["loop_lag_seconds"] == 0.0
+        assert host.server.metrics()["loop_lag_seconds"] == 0.0
 
         await host.pass_time(0.75)
         await host.stand_still(0.5)
-        assert host.server.figures()["loop_lag_seconds"] == 0.25
+        assert host.server.metrics()["loop_lag_seconds"] == 0.25
 
         for _ in range(15):
             await host.pass_time(1.0)
-        assert host.server.figures()["loop_lag_seconds"] == 0.0
+        assert host.server.metrics()["loop_lag_seconds"] == 0.0
 
 
 async def test_the_lag_is_measured_from_when_the_figures_are_served() -> None:
@@ -130,7 +130,7 @@ async def test_the_lag_is_measured_from_when_the_figures_are_served() -> None:
         await host.stand_still(0.5)
         metrics_server.close()
 
-        assert host.server.figures()["loop_lag_seconds"] == 0.25
+        assert host.server.metrics()["loop_lag_seconds"] == 0.25
 
 
 def test_who_asks_nothing_is_no_error_when_the_server_stops(tmp_path: Path) -> None:
@@ -158,11 +158,11 @@ def test_who_is_silent_in_a_handshake_is_counted_as_such(
 
 async def test_the_server_knows_every_figure_and_no_other() -> None:
     async with hosting() as host:
-        values = host.server.figures()
+        values = host.server.metrics()
 
-    assert set(values) == {figure.name for figure in FIGURES}
+    assert set(values) == {figure.name for figure in METRICS}
     assert {name for name, value in values.items() if not isinstance(value, (int, float))} == {
-        figure.name for figure in FIGURES if figure.label
+        figure.name for figure in METRICS if figure.label
     }
 
 
@@ -170,7 +170,7 @@ async def test_the_server_knows_every_figure_and_no_other() -> None:
 
 
 def values() -> dict[str, Any]:
-    return {f.name: {"a": 1.0} if f.label else 2.0 for f in FIGURES}
+    return {f.name: {"a": 1.0} if f.label else 2.0 for f in METRICS}
 
 
 def test_the_page_is_what_prometheus_reads() -> None:
@@ -181,7 +181,7 @@ def test_the_page_is_what_prometheus_reads() -> None:
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
     assert f"Content-Length: {len(body)}".encode() in head
     families = {f.name: f for f in text_string_to_metric_families(body.decode())}
-    for figure in FIGURES:
+    for figure in METRICS:
         family = families[PREFIX + figure.name]
         assert (family.type, family.documentation) == (figure.kind, figure.meaning)
         (sample,) = family.samples
@@ -345,7 +345,7 @@ def status(*arguments: str, **environment: str) -> Any:
 
 
 @pytest.mark.parametrize("way", ["argument", "environment"])
-def test_status_shows_the_main_figures(tmp_path: Path, way: str) -> None:
+def test_status_shows_the_main_metrics(tmp_path: Path, way: str) -> None:
     with running(tmp_path, "--metrics", "0") as server, member(server.port, "ann"):
         port = str(metrics_of(server))
         done = status(port) if way == "argument" else status(REFSERVER_METRICS=port)
@@ -353,7 +353,7 @@ def test_status_shows_the_main_figures(tmp_path: Path, way: str) -> None:
     assert done.exit_code == 0
     rows = [line.split("\t") for line in done.output.splitlines()]
     assert ["connections member", "1"] in [row[:2] for row in rows]
-    assert ["logins", "1", "logins and resumes that were granted"] in rows
+    assert ["logins", "1", "successful logins and resumes"] in rows
 
 
 def test_status_without_a_server_is_one_line(tmp_path: Path) -> None:

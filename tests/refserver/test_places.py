@@ -64,7 +64,7 @@ def test_the_oldest_without_a_login_goes_for_a_new_connection() -> None:
 
 
 def test_who_waits_for_what_its_user_has_used_up_goes_before_the_others() -> None:
-    admission = admission_of(newcomers=2)
+    admission = admission_of(unauthenticated=2)
     admission.arrive(1, SOMEWHERE)
     admission.arrive(2, SOMEWHERE)
 

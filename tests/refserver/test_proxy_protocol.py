@@ -205,7 +205,7 @@ async def test_who_does_not_send_the_whole_header_in_time_is_closed(data: bytes)
         await host.pass_time(0.2)
 
         assert await client.rest() == []
-        assert host.server.figures()["connections_accepted"] == 0
+        assert host.server.metrics()["connections_accepted"] == 0
 
 
 @pytest.mark.parametrize("data", [login("ann"), b"PROXY TCP4 x\r\n", b"\x16\x03\x01\x02\x00"])
@@ -216,7 +216,7 @@ async def test_a_proxy_without_a_header_is_never_taken_for_its_client(data: byte
 
         with pytest.raises((EOFError, ConnectionResetError)):
             await client.frame()
-        assert host.server.figures()["connections_accepted"] == 0
+        assert host.server.metrics()["connections_accepted"] == 0
 
 
 async def test_who_is_no_listed_proxy_speaks_for_itself_and_cannot_send_a_header() -> None:
@@ -230,7 +230,7 @@ async def test_who_is_no_listed_proxy_speaks_for_itself_and_cannot_send_a_header
 
 
 async def test_the_one_that_waits_longest_for_its_header_goes_first() -> None:
-    async with hosting(newcomers=2, **FROM_PROXY) as host:
+    async with hosting(unauthenticated=2, **FROM_PROXY) as host:
         waiting = [await host.client(address="127.0.0.2") for _ in range(3)]
         await host.pass_time()
 

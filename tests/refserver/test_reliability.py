@@ -268,7 +268,7 @@ def kinds(records: list[str]) -> list[str]:
 def test_all_are_served_that_come_at_once_and_nothing_is_left_when_they_reset(
     tmp_path: Path, count: int
 ) -> None:
-    limits = ("--connections", "4000", "--newcomers", "4000")
+    limits = ("--connections", "4000", "--unauthenticated", "4000")
     with running(tmp_path, *limits, dev=True) as server, Bystander(server.port, "bob") as bob:
         idle = server.descriptors
         crowd = [Client(server.port) for _ in range(count)]

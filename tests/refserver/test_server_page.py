@@ -67,7 +67,7 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("table", ["figures", "options"])
+@pytest.mark.parametrize("table", ["metrics", "options", "user-limits"])
 def test_a_table_that_differs_is_found(table: str) -> None:
     marker = f"<!-- generated: {table} -->\n"
     assert PAGE.count(marker) == 1

@@ -361,7 +361,7 @@ def token(user: str, token_file: Path | None) -> None:
 def _kept(secret: str, path: Path) -> Iterator[None]:
     """Write a file that nobody else can read, over no other; it goes if the block fails.
 
-    Raises Unusable where it cannot be written.
+    Raises ConfigError where it cannot be written.
     """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -382,7 +382,7 @@ def _kept(secret: str, path: Path) -> Iterator[None]:
 @main.command()
 @click.argument("port", type=Whole(1, 65_535), envvar="REFSERVER_METRICS")
 def status(port: int) -> None:
-    """Print the main figures of the server that serves metrics on PORT.
+    """Print the main metrics of the server that serves metrics on PORT.
 
     PORT may stand in REFSERVER_METRICS, as for the server. In a pipe the columns are set
     apart by tabs. Exit code 1 where there is no such server.
@@ -398,12 +398,12 @@ def status(port: int) -> None:
         raise ConfigError(f"status {why_not(error)}") from None
     from .output import Console
 
-    figures = fetch(port)
+    metrics = fetch(port)
     console = Console()
     if console.is_terminal:
-        console.print(table(figures))
+        console.print(table(metrics))
     else:
-        click.echo("\n".join(map("\t".join, rows(figures))))
+        click.echo("\n".join(map("\t".join, rows(metrics))))
 
 
 def fail(reason: str, code: int = Exit.USAGE) -> NoReturn:

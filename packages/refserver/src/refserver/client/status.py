@@ -1,4 +1,4 @@
-"""The main figures of a running server, for people.
+"""The main metrics of a running server, for people.
 
 Rule: it asks as Prometheus does and knows nothing that is not said there.
 
@@ -13,7 +13,7 @@ from http.client import HTTPConnection, HTTPException
 from prometheus_client.parser import text_string_to_metric_families
 from rich.table import Table
 
-from ..server.metrics import FIGURES, PREFIX
+from ..server.metrics import METRICS, PREFIX
 from .client import CommandError
 
 __all__ = ["fetch", "rows", "table"]
@@ -24,8 +24,8 @@ Samples = Mapping[str, Mapping[str, float]]
 
 
 def fetch(port: int) -> Samples:
-    """The values of each figure by their labels, '' without one. Raises CommandError."""
-    where = f"no figures from 127.0.0.1:{port}"
+    """The values of each metric by their labels, '' without one. Raises CommandError."""
+    where = f"no metrics from 127.0.0.1:{port}"
     try:
         return samples(get(port))
     except OSError as error:
@@ -48,30 +48,30 @@ def get(port: int) -> str:
 
 
 def samples(text: str) -> Samples:
-    """What stands in a page of figures, of those that are refserver's."""
+    """The metrics of refserver that a page has."""
     found: dict[str, dict[str, float]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             name = sample.name.removeprefix(PREFIX).removesuffix("_total")
             label = next(iter(sample.labels.values()), "")
             found.setdefault(name, {})[label] = sample.value
-    if not all(figure.name in found for figure in FIGURES if not figure.label):
+    if not all(metric.name in found for metric in METRICS if not metric.label):
         raise ValueError(sorted(found))
     return found
 
 
-def rows(figures: Samples) -> Iterator[tuple[str, str, str]]:
+def rows(metrics: Samples) -> Iterator[tuple[str, str, str]]:
     """Name, value and meaning; of the errors and evictions, for those that there were."""
-    for figure in FIGURES:
-        for label, value in figures.get(figure.name, {}).items():
-            name = " ".join([*figure.name.split("_"), label]).strip()
-            yield name, f"{value:,.0f}" if value.is_integer() else f"{value:.6f}", figure.meaning
+    for metric in METRICS:
+        for label, value in metrics.get(metric.name, {}).items():
+            name = " ".join([*metric.name.split("_"), label]).strip()
+            yield name, f"{value:,.0f}" if value.is_integer() else f"{value:.6f}", metric.meaning
 
 
-def table(figures: Samples) -> Table:
+def table(metrics: Samples) -> Table:
     """The rows, for a terminal."""
-    drawn = Table("figure", "value", "meaning", box=None, pad_edge=False)
+    drawn = Table("metric", "value", "meaning", box=None, pad_edge=False)
     drawn.columns[1].justify = "right"
-    for row in rows(figures):
+    for row in rows(metrics):
         drawn.add_row(*row)
     return drawn

@@ -1,1 +1,1 @@
-"""What `refserver serve` runs: sockets, clocks, credentials, figures and logs."""
+"""What `refserver serve` runs: sockets, clocks, credentials, metrics and logs."""

@@ -45,22 +45,22 @@ class UserLimit:
 
 
 USER_LIMITS = (
-    UserLimit("members", "1", "a login gets USER_TAKEN; a resume takes the session over"),
+    UserLimit("members", "1", "a login gets USER_TAKEN; a resume takes over the session"),
     UserLimit(
-        "connections that were taken over and are not closed yet",
+        "connections that a resume took over and that are not closed yet",
         f"{SUPERSEDED}, each for `--write-timeout` at most",
         "the oldest is closed at once",
     ),
     UserLimit(
-        "sessions without a connection that can be resumed",
+        "sessions without a connection that the server keeps for a resume",
         f"{KEPT_BY_USER} ({KEPT_BY_GUESTS:,} for all assigned names together), of {KEPT:,}",
-        "the oldest of the same user is forgotten: HISTORY_GONE",
+        "the oldest of the same user is forgotten; its resume gets HISTORY_GONE",
     ),
     UserLimit(
-        "history replayed by resumes",
+        "bytes of history that resumes replay",
         f"{REPLAY_BURST // MIB} MiB at once, then {REPLAY_RATE // MIB} MiB a second; "
         f"a resume counts {REPLAY_LEAST // 1024} KiB at least",
-        "the Login waits for its reply",
+        "the `Login` waits for its `Welcome`",
     ),
 )
 """What one user may hold or cost. docs/server.md has this table."""
@@ -123,7 +123,7 @@ class Admission(Generic[C]):
         self._places[connection] = origin(address)
         self._held_by[origin(address)] += 1
         self.unauthenticated[connection] = None
-        if len(self.unauthenticated) > self._config.newcomers:
+        if len(self.unauthenticated) > self._config.unauthenticated:
             displaced.append(self._displace())
         return Arrival(True, tuple(displaced))
 

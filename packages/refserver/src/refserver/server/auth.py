@@ -1,4 +1,4 @@
-"""Who may come in.
+"""Authenticators: who can log in, under which name.
 
 Rule: a credential is judged before anything else of a Login, and says which name
 its bearer has. Nothing here knows rooms or connections.
@@ -43,7 +43,7 @@ class Auth(Authenticator, Protocol):
     def reload(self) -> Iterable[None]:
         """Look again at what it judges by, in slices: it is done when the iterable ends.
 
-        Raises Unusable, and then nothing has changed.
+        Raises ConfigError, and then nothing has changed.
         """
         ...
 
@@ -93,7 +93,7 @@ class Tokens:
 
     A line is the SHA-256 of a token in hex, spaces, a user and a line end; a user may have
     several lines, so that an old token and a new one are good at the same time. Empty lines
-    and those that begin with `#` say nothing. Raises Unusable for a file that is not so.
+    and those that begin with `#` say nothing. Raises ConfigError for a file that is not so.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -144,7 +144,7 @@ class AllOf:
 
 
 def authenticator_of(config: Config) -> Auth:
-    """What the settings ask for: each lock lets fewer in. Raises Unusable."""
+    """What the settings ask for: each lock lets fewer in. Raises ConfigError."""
     locks: list[Auth] = []
     if config.tls_ca:
         locks.append(Certificates())
@@ -160,7 +160,7 @@ COMMENT = re.compile(r"\s#")
 def tokens_in(data: bytes, source: str) -> Iterator[Token | None]:
     """The token in each line of a file, None for a line without one.
 
-    `source` is the file's name in messages. Raises Unusable, with the number of the line.
+    `source` is the file's name in messages. Raises ConfigError, with the number of the line.
     """
     digests: dict[bytes, int] = {}
     users: dict[str, tuple[str, int]] = {}
@@ -208,7 +208,7 @@ def _fault_of(user: str) -> str | None:
 
 
 def new_token(user: str) -> tuple[str, str]:
-    """A new token for this user, and the line that makes it good. Raises Unusable.
+    """A new token for this user, and the line that makes it good. Raises ConfigError.
 
     Its 256 random bits are why a plain digest keeps it: there is nothing to guess.
     """

@@ -1,6 +1,6 @@
-"""What can be set about a server: each option once, with its default and its reason.
+"""The options of a server, each with its default and its reason.
 
-Rule: an option exists here and nowhere else. The command line, `--help` and the
+Rule: an option is declared here and nowhere else. The command line, `--help` and the
 documentation are made from these fields.
 
 Layer: the ground of refserver, above `names`.
@@ -27,26 +27,26 @@ KIB = 1024
 MIB = 1024 * KIB
 A_DAY = 86_400
 
-WHERE = "Where it listens"
-WHO = "Who may come in"
+WHERE = "Listening"
+WHO = "Authentication"
 ROOM = "The room"
-SIZES = "Sizes"
+SIZES = "Requests"
 CONNECTIONS = "Connections"
-TIME = "Time"
-WATCHING = "Watching it"
+TIME = "Times"
+WATCHING = "Metrics and logs"
 
 LOG_FORMATS = ("text", "json")
 
 
 class ConfigError(Exception):
-    """A setting that a server cannot run with; the text says which and why, in one line."""
+    """A setting that a server cannot run with. The text says in one line which one and why."""
 
 
 def option(default: Any, help: str, *, group: str, reason: str, unit: str = "", **more: Any) -> Any:
-    """A field of `Config`: what it does, its unit, and why its default is what it is.
+    """A field of `Config`: what it does, its unit, and the reason for its default.
 
-    `least` and `most` bound a number. `path` says that a text names a file, `host` that it
-    names an address to listen on, `choices` that it is one of these.
+    `least` and `most` bound a number. With `path` the text is the name of a file, with `host`
+    an address to listen on, with `choices` one of these.
     """
     about = {"help": help, "group": group, "unit": unit, "reason": reason, **more}
     return dataclasses.field(default=default, metadata=about)
@@ -56,15 +56,15 @@ def option(default: Any, help: str, *, group: str, reason: str, unit: str = "", 
 class Config:
     """The settings of one server; times in seconds, sizes in bytes.
 
-    Raises Unusable for settings that contradict each other.
+    Raises ConfigError if settings contradict each other.
     """
 
     host: str = option(
         "localhost",
-        "address to listen on; localhost is 127.0.0.1 and, where there is one, ::1",
+        "address to listen on; localhost is 127.0.0.1, and ::1 if the machine has it",
         group=WHERE,
         unit="HOST",
-        reason="nobody but this machine, until somebody decides otherwise",
+        reason="only this machine can connect, until you decide otherwise",
         host=True,
     )
     port: int = option(
@@ -72,28 +72,28 @@ class Config:
         "port to listen on; 0 takes a free one",
         group=WHERE,
         unit="PORT",
-        reason="the protocol's own",
+        reason="the port of the protocol",
         least=0,
         most=65_535,
     )
 
     proxy_protocol: str = option(
         "",
-        "addresses and networks of proxies, with commas between; each of their connections must "
-        "begin with a header of the PROXY protocol, version 1 or 2, and counts as the client's "
-        "that stands there",
+        "addresses and networks of proxies, separated by commas; each connection from them must "
+        "begin with a header of the PROXY protocol, version 1 or 2, and has the client's address "
+        "in this header",
         group=WHERE,
         unit="ADDRESSES",
-        reason="whoever is believed can give any address",
+        reason="a trusted proxy can give any address",
     )
 
     tokens: str = option(
         "",
-        "file of users and digests of their tokens, made with `refserver token`; without, a "
-        "name proves nothing",
+        "file of users and digests of their tokens, made with `refserver token`; without it, "
+        "a name proves nothing",
         group=WHO,
         unit="FILE",
-        reason="open on loopback, where everybody is the same person",
+        reason="on loopback all clients belong to one person",
         path=True,
     )
     tls_cert: str = option(
@@ -101,12 +101,12 @@ class Config:
         "serve TLS with this certificate chain, in PEM form",
         group=WHO,
         unit="FILE",
-        reason="a certificate is one's own to get",
+        reason="only you can get a certificate for your host",
         path=True,
     )
     tls_key: str = option(
         "",
-        "the certificate's private key, where it is in a file of its own",
+        "the private key of the certificate, if it is in another file",
         group=WHO,
         unit="FILE",
         reason="many tools write both into one file",
@@ -114,18 +114,18 @@ class Config:
     )
     tls_ca: str = option(
         "",
-        "ask every client for a certificate by one of these authorities; its common name is "
-        "the user; with --tokens a login needs both, for the same user",
+        "require a client certificate of one of these authorities; its common name is the user; "
+        "with --tokens a login needs both, for the same user",
         group=WHO,
         unit="FILE",
-        reason="each option of this group lets fewer in",
+        reason="each option of this group admits fewer clients",
         path=True,
     )
     allow_plaintext: bool = option(
         False,
-        "listen beyond loopback without TLS: everybody on the way reads all, tokens too",
+        "listen beyond loopback without TLS; the network can read everything, tokens included",
         group=WHO,
-        reason="only where something in front does TLS, and somebody said so",
+        reason="for a proxy in front that does TLS, or for a trusted network",
     )
     open_to_anybody: bool = option(
         False,
@@ -137,174 +137,175 @@ class Config:
 
     presence: bool = option(
         True,
-        "enter who comes and goes into the log",
+        "write a `Joined` and a `Left` into the log when a member comes and goes",
         group=ROOM,
-        reason="people want to know who is there",
+        reason="people want to know who is in the room",
     )
     log_bytes: int = option(
         16 * MIB,
-        "history kept: what a slow member may lag behind, and what a resume replays",
+        "size of the history: how far a slow member can lag, and what a resume can replay",
         group=ROOM,
         unit="BYTES",
-        reason="a hundred thousand short messages; the memory is shared by all members",
+        reason="a hundred thousand short messages; all members share the memory",
         least=64 * KIB,
     )
     server_name: str = option(
         "refserver",
-        "what Welcome calls this server",
+        "name of the server in `Welcome`",
         group=ROOM,
         unit="NAME",
-        reason="for people only; no version, which helps attackers first",
+        reason="for people only; it has no version, because a version helps attackers",
     )
 
     max_frame: int = option(
         MAX_FRAME,
-        f"greatest length of a member's frame; before login it is {MAX_FRAME_BEFORE_WELCOME}",
+        f"maximum length of a member's frame; before login it is {MAX_FRAME_BEFORE_WELCOME}",
         group=SIZES,
         unit="BYTES",
-        reason="a long message fits, and a thousand half-read frames fit into memory",
+        reason="a long message fits, and memory holds a thousand incomplete frames",
         least=MAX_FRAME_BEFORE_WELCOME,
         most=MAX_FRAME_CEILING,
     )
     rate: float = option(
         0.0,
-        "most requests a second of one member, slowed above it, none dropped while it is "
-        "connected; 0: no limit",
+        "maximum requests a second of one member; above it the member is slowed, and no request "
+        "is dropped while it is connected; 0: no limit",
         group=SIZES,
         unit="N",
-        reason="people test with this server, and a limit would be a surprise",
+        reason="people test with this server, and do not expect a limit",
         least=0,
     )
 
     connections: int = option(
         1024,
-        "most connections at a time; never above the limit of descriptors - 64",
+        "maximum open connections; never above the limit of descriptors - 64",
         group=CONNECTIONS,
         unit="N",
-        reason="what the usual limit of descriptors allows",
+        reason="the usual limit of descriptors allows so many",
         least=1,
     )
-    newcomers: int = option(
+    unauthenticated: int = option(
         256,
-        "most connections that are not logged in; at it the oldest of them goes",
+        "maximum connections that are not logged in; above it the oldest of them is closed",
         group=CONNECTIONS,
         unit="N",
-        reason="strangers cannot keep members out, nor each other",
+        reason="clients that do not log in cannot keep other clients out",
         least=1,
     )
     address_share: float = option(
         0.25,
-        "most of all connections that one address may hold (an IPv6 /64 is one; loopback all)",
+        "maximum share of --connections for one address (an IPv6 /64 is one address; loopback is "
+        "exempt)",
         group=CONNECTIONS,
         unit="SHARE",
-        reason="no single machine fills the room, and an office behind one address fits",
+        reason="one machine cannot fill the room, and an office behind one address fits in",
         least=0.0,
         most=1.0,
     )
     logins: float = option(
         20.0,
-        "logins a second of one address, slowed above it (loopback exempt); 0: no limit",
+        "maximum logins a second of one address, slowed above it (loopback is exempt); 0: no limit",
         group=CONNECTIONS,
         unit="N",
-        reason="nobody types faster, and guessing becomes hopeless",
+        reason="no person types faster, and guessing tokens takes too long",
         least=0,
     )
     closing: int = option(
         64,
-        "most connections that wait for their client's end of stream, of what the limit of "
-        "descriptors leaves; beyond, closed at once",
+        "maximum connections that wait for the client's end of stream, if the limit of "
+        "descriptors allows them; more are closed at once",
         group=CONNECTIONS,
         unit="N",
-        reason="a courtesy that may not cost many descriptors",
+        reason="waiting is polite, but must not cost many descriptors",
         least=0,
     )
 
     login_timeout: float = option(
         5.0,
-        "time to log in, and with TLS the time for the handshake before it",
+        "time to log in; with TLS also the time for the handshake before it",
         group=TIME,
         unit="SECONDS",
-        reason="a login is one round trip; a silent stranger costs a descriptor",
+        reason="a login is one round trip; a silent client costs a descriptor",
         least=0.01,
         most=A_DAY,
     )
     heartbeat: int = option(
         20,
-        "silence after which a member is pinged, gone at twice that; 0: never",
+        "silence after which a member gets a `Ping`; after twice this time it is ended; 0: never",
         group=TIME,
         unit="SECONDS",
-        reason="address translators forget idle connections after 30 s and more",
+        reason="address translators forget idle connections after 30 s or more",
         least=0,
         most=65_535,
     )
     frame_timeout: float = option(
         30.0,
-        "a begun frame must be complete after so long",
+        "maximum time from the first to the last byte of a frame",
         group=TIME,
         unit="SECONDS",
-        reason="64 KiB over the slowest link that anybody uses",
+        reason="enough for 64 KiB over a very slow link",
         least=0.01,
         most=A_DAY,
     )
     write_timeout: float = option(
         10.0,
-        "a member that takes no byte for so long is evicted",
+        "a member that takes no byte for this time is ended with SLOW_CONSUMER",
         group=TIME,
         unit="SECONDS",
-        reason="longer than a lost packet's retransmission, shorter than a person's patience",
+        reason="longer than the retransmission of a lost packet, shorter than a person waits",
         least=0.01,
         most=A_DAY,
     )
     close_timeout: float = option(
         2.0,
-        "most time to wait for a client's end of stream after the last frame was taken",
+        "maximum wait for the client's end of stream after it took the last frame",
         group=TIME,
         unit="SECONDS",
-        reason="a round trip to the other side of the world and a retransmission",
+        reason="a round trip around the world and a retransmission",
         least=0.01,
         most=A_DAY,
     )
     close_bytes: int = option(
         256 * KIB,
-        "most bytes to discard while waiting for it",
+        "maximum bytes to discard during this wait",
         group=TIME,
         unit="BYTES",
-        reason="more than is on the way at any time; beyond, the client does not listen",
+        reason="more bytes than the network holds; a client that sends more does not read",
         least=0,
     )
     drain: float = option(
         10.0,
-        "most time to bring every member to the end at shutdown",
+        "maximum time for a shutdown",
         group=TIME,
         unit="SECONDS",
-        reason="as long as a stalled member is borne",
+        reason="the same as --write-timeout",
         least=0,
         most=A_DAY,
     )
 
     metrics: int | None = option(
         None,
-        "serve figures for Prometheus on this port of loopback; 0 takes a free one; "
+        "serve metrics for Prometheus on this port of loopback; 0 takes a free one; "
         "needs refserver[metrics]",
         group=WATCHING,
         unit="PORT",
-        reason="most runs need none",
+        reason="most servers need no metrics",
         least=0,
         most=65_535,
     )
     log_format: str = option(
         "text",
-        "how the lines on stderr are written: text or json, a JSON object a line",
+        "format of the lines on stderr: text, or json for one JSON object in each line",
         group=WATCHING,
         unit="FORM",
-        reason="people read it first",
+        reason="the first reader is a person",
         choices=LOG_FORMATS,
     )
     quiet: bool = option(
         False,
         "log warnings and errors only",
         group=WATCHING,
-        reason="who comes and goes is what one wants to see first",
+        reason="at first you want to see who comes and goes",
     )
 
     def __post_init__(self) -> None:
@@ -328,7 +329,7 @@ class Config:
                 )
 
     def _check_name(self) -> None:
-        """It is shown to people as a member's name is, and a Welcome must carry it."""
+        """People see it as they see a member's name, and it must fit into a Welcome."""
         fault = names.fault_of(self.server_name) if self.server_name else "is empty"
         if fault is not None:
             raise ConfigError(f"--server-name {fault}")
@@ -339,7 +340,7 @@ class Config:
         return bool(self.tokens or self.tls_ca)
 
     def check_exposure(self, addresses: Iterable[str]) -> None:
-        """Raise Unusable where strangers could come in, or listen in, at these addresses."""
+        """Raise ConfigError if these addresses are open to all, or not encrypted."""
         beyond = [address for address in addresses if not is_loopback(address)]
         if not beyond:
             return
@@ -356,7 +357,7 @@ class Config:
 
 
 def networks(listed: str) -> list[Network]:
-    """The addresses and networks in a value of --proxy-protocol. Raises Unusable.
+    """The addresses and networks in a value of --proxy-protocol. Raises ConfigError.
 
     >>> networks("192.0.2.7, 2001:db8::/64")
     [IPv4Network('192.0.2.7/32'), IPv6Network('2001:db8::/64')]
@@ -369,7 +370,7 @@ def networks(listed: str) -> list[Network]:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only this machine can be at the other end.
+    """Whether a peer with this address is this machine.
 
     >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("0.0.0.0")
     (True, True, False)

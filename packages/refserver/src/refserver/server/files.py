@@ -18,7 +18,7 @@ __all__ = ["check_regular", "read"]
 
 
 def read(path: str | Path, most: int) -> bytes:
-    """Returns what the file holds. Raises Unusable, also for more than `most` bytes."""
+    """Returns what the file holds. Raises ConfigError, also for more than `most` bytes."""
     try:
         # Without O_NONBLOCK, open() itself waits for a FIFO's other end.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -33,7 +33,7 @@ def read(path: str | Path, most: int) -> bytes:
 
 
 def check_regular(path: str | Path) -> None:
-    """Raises Unusable if the path names something else than a regular file.
+    """Raises ConfigError if the path names something else than a regular file.
 
     For a library that opens the file itself. A missing file is the library's to report.
     """

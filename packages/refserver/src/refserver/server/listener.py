@@ -87,7 +87,7 @@ class Listeners:
 def resolve(host: str) -> list[str]:
     """The addresses to listen on: of `localhost` 127.0.0.1 and ::1, those that there are.
 
-    Raises OSError, or Unusable for what is no name of a host.
+    Raises OSError, or ConfigError for what is no name of a host.
     """
     if host != "localhost":
         try:

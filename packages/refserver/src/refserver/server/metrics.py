@@ -1,7 +1,7 @@
-"""What a server counts, and what each figure means.
+"""What a server counts, and what each metric means.
 
-Rule: a figure that can be read off the state is read when somebody looks; only what
-leaves no trace is counted, and that once a run of requests, a write or a connection.
+Rule: a metric that the state shows is read from the state when somebody asks. Only what leaves
+no trace is counted, once for each run of requests, each write and each connection.
 
 Layer: the ground of refserver, beside `config`.
 """
@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 
 from ..session.context import Counters
 
-__all__ = ["FIGURES", "PREFIX", "Metric", "ServerCounters", "Values", "why_not"]
+__all__ = ["METRICS", "PREFIX", "Metric", "ServerCounters", "Values", "why_not"]
 
 PREFIX = "refserver_"
-"""Begins the name of every figure, where Prometheus reads it."""
+"""The beginning of the name of each metric on the page for Prometheus."""
 
 Values = Mapping[str, float | Mapping[str, float]]
-"""The figures by their names; one with a label has a value for each of the label's."""
+"""The metrics by their names. A metric with a label has a value for each value of the label."""
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class ServerCounters:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One row of the table of figures. `kind` is `counter` or `gauge`."""
+    """One row of the table of metrics. `kind` is `counter` or `gauge`."""
 
     name: str
     kind: str
@@ -46,27 +46,38 @@ class Metric:
     label: str = ""
 
 
-FIGURES = (
+METRICS = (
     Metric(
         "connections",
         "gauge",
-        "connections there are now; new: not logged in, closing: until the client ends too",
+        "open connections; new: not logged in; closing: the server waits for the client's end",
         "state",
     ),
-    Metric("connections_accepted", "counter", "connections that were accepted"),
-    Metric("connections_turned_away", "counter", "of these, those that found no room"),
-    Metric("logins", "counter", "logins and resumes that were granted"),
-    Metric("events_received", "counter", "requests that were judged"),
-    Metric("events_sent", "counter", "facts, replies and pings that were given to sockets"),
-    Metric("bytes_received", "counter", "bytes that came from clients, without TLS's own"),
-    Metric("bytes_sent", "counter", "bytes that were given to sockets, without TLS's own"),
+    Metric("connections_accepted", "counter", "accepted connections"),
+    Metric(
+        "connections_turned_away",
+        "counter",
+        "accepted connections that were refused because the server was full",
+    ),
+    Metric("logins", "counter", "successful logins and resumes"),
+    Metric("events_received", "counter", "validated frames of clients"),
+    Metric("events_sent", "counter", "facts, replies and pings written to sockets"),
+    Metric("bytes_received", "counter", "bytes received from clients, without the overhead of TLS"),
+    Metric("bytes_sent", "counter", "bytes written to sockets, without the overhead of TLS"),
     Metric("errors", "counter", "Errors sent to clients", "code"),
-    Metric("evictions", "counter", "members that did not keep up, by what ran out", "reason"),
-    Metric("log_entries", "gauge", "entries that the log holds"),
-    Metric("log_bytes", "gauge", "bytes that the log is charged with"),
-    Metric("backlog_entries", "gauge", "entries still to be given, over all members"),
-    Metric("backlog_most", "gauge", "the same, of the member that is furthest behind"),
-    Metric("loop_lag_seconds", "gauge", "worst delay of the event loop in the last 15 seconds"),
+    Metric(
+        "evictions",
+        "counter",
+        "members ended with SLOW_CONSUMER; log: their next entry is gone; time: no byte taken",
+        "reason",
+    ),
+    Metric("log_entries", "gauge", "entries in the log"),
+    Metric("log_bytes", "gauge", "size of the log, with 100 bytes for each entry"),
+    Metric("backlog_entries", "gauge", "entries not yet written, the sum over all members"),
+    Metric(
+        "backlog_most", "gauge", "entries not yet written to the member that is furthest behind"
+    ),
+    Metric("loop_lag_seconds", "gauge", "longest delay of the event loop in the last 15 seconds"),
 )
 
 

@@ -1,4 +1,4 @@
-"""The figures for Prometheus, over HTTP on loopback, in the server's own loop.
+"""The metrics for Prometheus, over HTTP on loopback, in the server's own loop.
 
 Rule: one small request, one answer, and the connection ends. Whoever asks, however
 slowly or often, costs the members of the room next to nothing, and keeps nobody else
@@ -21,7 +21,7 @@ from prometheus_client.core import Metric as Family
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from .listener import Listeners
-from .metrics import FIGURES, PREFIX, Metric, Values
+from .metrics import METRICS, PREFIX, Metric, Values
 
 __all__ = ["MetricsServer"]
 
@@ -31,7 +31,7 @@ ASKERS = 32
 ACCEPTS = 4
 """Connections accepted in one turn of the loop; the others wait, and the members do not."""
 FRESH = 0.25
-"""Seconds for which a page is given again: whoever asks more often costs no more figures."""
+"""Seconds for which a page is sent again. A scraper that asks more often costs no more metrics."""
 PATIENCE = 5.0
 REQUEST = 8192
 GONE = (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
@@ -148,24 +148,24 @@ def response(status: str, body: bytes, *more: str, form: str = "text/plain") -> 
 
 
 class Collector:
-    """The figures, in the form that prometheus-client asks for."""
+    """The metrics, in the form that prometheus-client asks for."""
 
     def __init__(self, read: Callable[[], Values]) -> None:
         self._read = read
 
     def collect(self) -> Iterator[Family]:
-        """Each figure with its values."""
+        """Each metric with its values."""
         values = self._read()
-        for figure in FIGURES:
-            yield family(figure, values[figure.name])
+        for metric in METRICS:
+            yield family(metric, values[metric.name])
 
 
-def family(figure: Metric, value: float | Mapping[str, float]) -> Family:
-    """One figure; one with a label has a sample for each of its values."""
-    kind = CounterMetricFamily if figure.kind == "counter" else GaugeMetricFamily
-    labels = [figure.label] if figure.label else []
-    found = kind(PREFIX + figure.name, figure.meaning, labels=labels)
+def family(metric: Metric, value: float | Mapping[str, float]) -> Family:
+    """One metric; one with a label has a sample for each of its values."""
+    kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+    labels = [metric.label] if metric.label else []
+    found = kind(PREFIX + metric.name, metric.meaning, labels=labels)
     samples = value.items() if isinstance(value, Mapping) else [("", value)]
     for label, number in samples:
-        found.add_metric([label] if figure.label else [], number)
+        found.add_metric([label] if metric.label else [], number)
     return found

@@ -1,4 +1,4 @@
-"""The process that serves: its signals, its first line, its figures, its exit code.
+"""The process that serves: its signals, its first line, its metrics, its exit code.
 
 Rule: whatever belongs to a process and not to a room is here, so that `Server` can
 be run by anybody who has a loop.
@@ -106,12 +106,12 @@ def said(line: str) -> Iterator[None]:
 
 
 def expose(server: Server, port: int) -> MetricsServer:
-    """Give the server's figures on this port. Raises Unusable."""
+    """Serve the server's metrics on this port. Raises ConfigError."""
     try:
         from .metrics_http import MetricsServer
     except ImportError as error:
         raise ConfigError(f"--metrics {why_not(error)}") from None
-    metrics_server = MetricsServer(server.figures, lambda: server.stopping)
+    metrics_server = MetricsServer(server.metrics, lambda: server.stopping)
     with listening(f"{spelled('127.0.0.1', port)} for --metrics"):
         chosen = metrics_server.open(port)
     log_event("metrics", url=f"http://127.0.0.1:{chosen}/metrics")
@@ -121,7 +121,7 @@ def expose(server: Server, port: int) -> MetricsServer:
 
 @contextmanager
 def listening(place: str) -> Iterator[None]:
-    """Turn what keeps us from listening at this place into Unusable."""
+    """Turn what keeps us from listening at this place into ConfigError."""
     try:
         yield
     except OSError as error:
@@ -139,5 +139,5 @@ def on_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> No
 
 
 def run(config: Config) -> None:
-    """Serve in this thread. Raises Unusable where it cannot begin."""
+    """Serve in this thread. Raises ConfigError where it cannot begin."""
     asyncio.run(serve(config))

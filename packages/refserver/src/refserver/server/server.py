@@ -1,4 +1,4 @@
-"""One room on the network: composed of its parts, started, stopped, reloaded, counted.
+"""One room on the network: composed of its parts, started, stopped, reloaded, measured.
 
 Rule: the parts decide, and the server does what they say: it lets in, opens, ends.
 
@@ -87,7 +87,10 @@ class Server:
         self.read_size = BUFFER
         self._buffer = memoryview(bytearray(BUFFER))
         self._headers = Headers(
-            networks(config.proxy_protocol), config.login_timeout, config.newcomers, self.accept
+            networks(config.proxy_protocol),
+            config.login_timeout,
+            config.unauthenticated,
+            self.accept,
         )
         self.listeners = Listeners(self.loop, self._headers.accepted)
         self._timers: Timers[Connection] = Timers()
@@ -109,7 +112,7 @@ class Server:
         return min(self.config.closing, descriptors() - self.most - OTHER_DESCRIPTORS)
 
     def start(self) -> int:
-        """Listen; returns the port. Raises OSError where that is not possible, or Unusable."""
+        """Listen; returns the port. Raises OSError where that is not possible, or ConfigError."""
         addresses = resolve(self.config.host)
         self.config.check_exposure(addresses)
         port = self.listeners.open(addresses, self.config.port)
@@ -329,10 +332,10 @@ class Server:
             self._beat = None
         self.clock.rest()
 
-    # ------------------------------------------------------------- figures
+    # ------------------------------------------------------------- metrics
 
-    def figures(self) -> Values:
-        """Each of `metrics.FIGURES`, as it stands now."""
+    def metrics(self) -> Values:
+        """Each of `metrics.METRICS`, as it stands now."""
         counters, log = self.counters, self.room.log
         outboxes = [connection.session.outbox for connection in self.connections]
         backlogs = [outbox.backlog for outbox in outboxes]

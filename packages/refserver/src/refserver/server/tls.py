@@ -29,7 +29,7 @@ REASONS = {
 
 
 class Tls:
-    """The context for new connections, TLS 1.2 and newer. Raises Unusable."""
+    """The context for new connections, TLS 1.2 and newer. Raises ConfigError."""
 
     context: ssl.SSLContext
 
@@ -38,7 +38,7 @@ class Tls:
         self.reload()
 
     def reload(self) -> Iterable[None]:
-        """Read the files again. Raises Unusable, and then the context is what it was."""
+        """Read the files again. Raises ConfigError, and then the context is what it was."""
         config = self._config
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -56,7 +56,7 @@ class Tls:
 
 @contextmanager
 def reading(*paths: str) -> Iterator[None]:
-    """Turn what goes wrong with these files into Unusable."""
+    """Turn what goes wrong with these files into ConfigError."""
     names = " and ".join(path for path in paths if path)
     for path in filter(None, paths):
         check_regular(path)
