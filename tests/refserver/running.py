@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from eventcodec import ClientConnection, ConnectionEnded, Event, EventCodecError, Login, Reply
@@ -55,6 +55,8 @@ class Client:
                 raise self.end
             if data := self.sock.recv(65_536):
                 self.conn.receive_data(data)
+                with suppress(OSError):  # what ended the connection is read next
+                    self.sock.sendall(self.conn.data_to_send())  # Pongs
             else:
                 self.conn.receive_eof()
             for event in self.conn.events():

@@ -303,11 +303,14 @@ def waits_while(folder: Path, members: int, talkers: int, says: int) -> list[Wai
 def ask_until(client: Client, done: Future[int], server: Running) -> tuple[list[Wait], list[Frame]]:
     """Ping without a pause until that is done: each wait for an answer, and all that came.
 
+    The last Ping is sent after that is done, so that all that was said stands before its answer.
     An answer is searched for and the frames are cut later: what that costs is not the server's.
     """
     stream = bytearray()
     waits: list[Wait] = []
-    while not (waits and done.done()):
+    is_last = False
+    while not is_last:
+        is_last = done.done()
         seq = len(waits) + 2
         answer, seen = frame(PONG, seq), len(stream)
         heard = -seen - len(answer)
