@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.refserver.running import member
-from tests.support.server import running
+from tests.support.server import running, strange
 
 from refserver.server import logs
 from refserver.server.logs import (
@@ -213,7 +213,7 @@ def test_where_json_is_asked_for_every_line_of_a_server_is_an_object(tmp_path: P
 def test_a_quiet_server_writes_what_goes_wrong_and_nothing_else(tmp_path: Path) -> None:
     tokens = tmp_path / "tokens.txt"
     tokens.touch()
-    with running(tmp_path, "--quiet", "--tokens", str(tokens)) as server:
+    with running(tmp_path, "--quiet", "--tokens", str(tokens), failing=["reload"]) as server:
         tokens.unlink()
         server.process.send_signal(signal.SIGHUP)
         while " ERROR reload " not in server.log:
@@ -221,3 +221,31 @@ def test_a_quiet_server_writes_what_goes_wrong_and_nothing_else(tmp_path: Path) 
         server.stop()
 
     assert " INFO " not in server.log  # that it stops is one
+
+
+WHEN = "2026-01-31T12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"{WHEN} ERROR reload failures=[]",
+        f'{WHEN} ERROR internal error="KeyError"',
+        f'{WHEN} INFO login user="zo\u00eb"',
+        f'{{"time": "{WHEN}", "level": "ERROR", "event": "reload"}}',
+        "Traceback (most recent call last):",
+        f'{WHEN} WARNING asyncio message="ResourceWarning: unclosed transport"',
+    ],
+)
+def test_a_test_fails_for_a_line_that_it_did_not_expect(line: str) -> None:
+    assert strange([line]) == [line]
+
+
+def test_a_test_may_expect_the_errors_that_it_causes() -> None:
+    records = [
+        f"{WHEN} ERROR reload failures=[]",
+        f'{{"time": "{WHEN}", "level": "ERROR", "event": "reload"}}',
+        f'{WHEN} INFO login user="ann"',
+    ]
+
+    assert strange(records, failing=["reload"]) == []

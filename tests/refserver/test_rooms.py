@@ -279,6 +279,24 @@ def test_a_credential_that_is_not_accepted_is_told_and_each_attempt_asks_for_one
     assert len(asked) == 3
 
 
+def test_a_credential_that_cannot_be_read_leaves_no_connection_open() -> None:
+    def locked() -> bytes:
+        raise OSError("the keyring is locked")
+
+    async def main(listener: socket.socket) -> bytes:
+        accepting = asyncio.create_task(asyncio.get_running_loop().sock_accept(listener))
+        with pytest.raises(OSError, match="keyring"):
+            async with connect(*listener.getsockname(), user="ann", credential=locked):
+                pass
+        with (await accepting)[0] as peer:
+            async with asyncio.timeout(3):
+                return await asyncio.get_running_loop().sock_recv(peer, 1)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        assert asyncio.run(main(listener)) == b""
+
+
 def test_a_session_that_is_taken_over_waits_and_is_taken_back(server: Running) -> None:
     ann = a_name()
 

@@ -261,6 +261,7 @@ class Room(BaseRoom):
             check_credential(credential, address, is_tls=self._context is not None)
         except (OSError, TimeoutError) as error:
             self._connecting = None
+            connection.close()  # where it was the credential that failed
             if not self._was_connected:
                 self._failure = error
             self._session.connection_lost(loop.time(), error)
@@ -359,5 +360,8 @@ class _Connection(asyncio.Protocol):
             self._room._update()
 
     def close(self) -> None:
-        if self._transport is not None:
+        """End it. What the server does not take is dropped: a transport would wait for ever."""
+        if self._transport is not None and self._transport.get_write_buffer_size():
+            self._transport.abort()
+        elif self._transport is not None:
             self._transport.close()
