@@ -81,7 +81,8 @@ def another(field: dataclasses.Field[Any]) -> Any:
 OTHERS = [
     pytest.param(field, id=field.name)
     for field in FIELDS
-    if field.name not in ("tls_key", "tls_ca")  # these want --tls-cert beside them
+    # These want --tls-cert or --ws beside them.
+    if field.name not in ("tls_key", "tls_ca", "ws_hosts", "ws_origins")
 ]
 
 

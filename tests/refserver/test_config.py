@@ -22,6 +22,9 @@ KIB, MIB = 1024, 1024 * 1024
 DEFAULTS = {
     "host": "localhost",
     "port": 3000,
+    "ws": None,
+    "ws_hosts": "",
+    "ws_origins": "",
     "proxy_protocol": "",
     "tokens": "",
     "tls_cert": "",

@@ -200,7 +200,7 @@ async def test_who_does_not_send_the_whole_header_in_time_is_closed(data: bytes)
         client = await host.client(address="127.0.0.2")
         await client.send(data)
         await host.pass_time(4.9)
-        assert host.server._headers._waiting
+        assert host.server._headers[0]._waiting
 
         await host.pass_time(0.2)
 

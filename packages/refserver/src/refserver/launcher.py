@@ -56,6 +56,8 @@ class LaunchedServer(RunningServer):
     """A server with an empty room, on this machine: a process of ours."""
 
     process: subprocess.Popen[str] = field(repr=False)
+    ws_port: int = 0
+    """The port for WebSocket clients; 0 without `--ws`."""
 
     def stop(self) -> int:
         """Shut it down in good order, as SIGTERM does; its exit code."""
@@ -92,10 +94,13 @@ def launched(
             host, _, port = process.stdout.readline().removeprefix("listening on ").rpartition(":")
             if not port:
                 raise NotStarted(" ".join(command[-4:] + list(options)))
+            ws_port = 0
+            if "--ws" in options:
+                ws_port = int(process.stdout.readline().rpartition(":")[2] or 0)
             host = host.strip("[]")
             if host in HERE:
                 host = HERE[host]
-            yield LaunchedServer(host, int(port), process)
+            yield LaunchedServer(host, int(port), process, ws_port)
         finally:
             process.terminate()
             try:

@@ -77,6 +77,32 @@ class Config:
         most=65_535,
     )
 
+    ws: int | None = option(
+        None,
+        "listen for WebSocket clients on this port too; 0 takes a free one; needs refserver[ws]",
+        group=WHERE,
+        unit="PORT",
+        reason="only browsers need it",
+        least=0,
+        most=65_535,
+    )
+    ws_hosts: str = option(
+        "",
+        "names of this server, separated by commas, that a WebSocket client may give as Host, "
+        "beside localhost, the --host and addresses in figures",
+        group=WHERE,
+        unit="NAMES",
+        reason="a page that makes its own name mean this machine gets nowhere",
+    )
+    ws_origins: str = option(
+        "",
+        "origins of pages that may connect over WebSocket, separated by commas, as "
+        "http://localhost:8000; null is a page from a file",
+        group=WHERE,
+        unit="ORIGINS",
+        reason="a page of anybody's, open in a browser, could use what its user may use",
+    )
+
     proxy_protocol: str = option(
         "",
         "addresses and networks of proxies, separated by commas; each connection from them must "
@@ -316,6 +342,10 @@ class Config:
             raise ConfigError("--open-to-anybody contradicts --tokens and --tls-ca")
         if self.metrics and self.metrics == self.port:
             raise ConfigError(f"--metrics and --port are both {self.port}")
+        if self.ws and self.ws in (self.port, self.metrics):
+            raise ConfigError(f"--ws and another listener are both on port {self.ws}")
+        if (self.ws_hosts or self.ws_origins) and self.ws is None:
+            raise ConfigError("--ws-hosts and --ws-origins need --ws PORT")
         networks(self.proxy_protocol)
         self._check_numbers()
         self._check_name()

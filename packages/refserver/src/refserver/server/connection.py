@@ -99,12 +99,15 @@ class Connection(asyncio.BufferedProtocol):
     transport: asyncio.Transport
     sock: socket.socket
     session: Session
+    has_handshake = False
+    """Whether more than TLS precedes its session."""
 
     def __init__(self, owner: Owner, address: str, buffer: memoryview) -> None:
         self.owner = owner
         self.address = address
         self.is_admitted = True
         self.is_authenticated = False
+        self.began = NEVER  # when it was accepted, where its session counts from then
         # reading
         self.buffer = buffer
         self.eof = False
@@ -123,16 +126,26 @@ class Connection(asyncio.BufferedProtocol):
     # ------------------------------------------------------------- asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.attach(transport)
+        if self.transport.can_write_eof():
+            self.descriptor = self.sock.fileno()
+        self.begin()
+
+    def attach(self, transport: asyncio.BaseTransport) -> None:
+        """The transport is there, over TLS after its handshake."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.sock = transport.get_extra_info("socket")
-        half_closes = transport.can_write_eof()
-        if half_closes:
-            self.descriptor = self.sock.fileno()
+
+    async def ready(self) -> None:
+        """Wait for what precedes the session, behind TLS."""
+
+    def begin(self) -> None:
+        """Begin the session."""
         self.is_open = True
         self.owner.opened(self)
         # asyncio pauses a TLS connection at its limit, a plain one above it.
-        transport.set_write_buffer_limits(high=0 if half_closes else 1)
+        self.transport.set_write_buffer_limits(high=0 if self.transport.can_write_eof() else 1)
 
     @property
     def half_closes(self) -> bool:
@@ -274,15 +287,18 @@ class Connection(asyncio.BufferedProtocol):
             self.close()
             return
         try:
-            # Over TLS the last frame is the end: closing now would not wait for theirs.
-            if self.half_closes:
-                self.transport.write_eof()
+            self.end_output()
         except OSError:
             self.abort()  # the client has reset the connection
             return
         self.made_progress()
         if not self.transport.is_reading():
             self.transport.resume_reading()
+
+    def end_output(self) -> None:
+        """Say that the last byte was sent; over TLS the last frame says so already."""
+        if self.half_closes:
+            self.transport.write_eof()
 
     def limit_close(self) -> None:
         """From now on only the client's end is awaited, and not for ever."""

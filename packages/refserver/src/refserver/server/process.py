@@ -52,6 +52,9 @@ async def serve(config: Config) -> None:
     metrics_server = None if config.metrics is None else expose(server, config.metrics)
     with listening(spelled(config.host, config.port)):
         port = server.start()
+    lines = [f"listening on {spelled(config.host, port)}\n"]
+    if config.ws is not None:
+        lines.append(f"websocket on {spelled(config.host, start_websockets(server, config.ws))}\n")
     signals = count(1)
 
     def on_signal() -> None:
@@ -64,7 +67,7 @@ async def serve(config: Config) -> None:
     for number in STOPPING:
         loop.add_signal_handler(number, on_signal)
     loop.add_signal_handler(signal.SIGHUP, server.reload)
-    with said(f"listening on {spelled(config.host, port)}\n"):
+    with said("".join(lines)):
         tell("READY=1")
         gc.freeze()  # what was loaded stays: a full collection that walked it would cost 30 ms
         await server.ended.wait()
@@ -103,6 +106,17 @@ def said(line: str) -> Iterator[None]:
     finally:
         loop.remove_writer(descriptor)
         close()
+
+
+def start_websockets(server: Server, port: int) -> int:
+    """Listen for WebSocket clients too; returns the port. Raises ConfigError."""
+    try:
+        with listening(f"{spelled(server.config.host, port)} for --ws"):
+            return server.start_websockets(port)
+    except ImportError as error:
+        if error.name == "websockets":
+            raise ConfigError("--ws needs websockets: install refserver[ws]") from None
+        raise ConfigError(f"--ws cannot use the websockets that is installed: {error}") from None
 
 
 def expose(server: Server, port: int) -> MetricsServer:

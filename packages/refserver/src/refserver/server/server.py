@@ -12,7 +12,9 @@ import logging
 import resource
 import socket
 import sys
+from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from eventcodec import ErrorCode
 
@@ -33,6 +35,9 @@ from .timers import NEVER, Timers
 from .tls import Tls, common_name
 from .turn import Turns
 
+if TYPE_CHECKING:
+    from .websocket import WebSockets
+
 __all__ = ["Server"]
 
 RESERVED_DESCRIPTORS = 64
@@ -48,7 +53,7 @@ LEAST_READ = 4_096
 ASYNCIO_TIMEOUT = 86_400.0
 """For asyncio's own clocks of a handshake, which count also while the process is stopped."""
 
-Handshake = asyncio.Task[tuple[asyncio.BaseTransport, asyncio.BaseProtocol]]
+Handshake = asyncio.Task[None]
 
 
 class Server:
@@ -86,13 +91,9 @@ class Server:
         )
         self.read_size = BUFFER
         self._buffer = memoryview(bytearray(BUFFER))
-        self._headers = Headers(
-            networks(config.proxy_protocol),
-            config.login_timeout,
-            config.unauthenticated,
-            self.accept,
-        )
-        self.listeners = Listeners(self.loop, self._headers.accepted)
+        self._headers: list[Headers] = []
+        self._listeners: list[Listeners] = []
+        self._websockets: WebSockets | None = None
         self._timers: Timers[Connection] = Timers()
         self._timer: asyncio.TimerHandle | None = None
         self._beat: asyncio.TimerHandle | None = None
@@ -113,16 +114,59 @@ class Server:
 
     def start(self) -> int:
         """Listen; returns the port. Raises OSError where that is not possible, or ConfigError."""
-        addresses = resolve(self.config.host)
-        self.config.check_exposure(addresses)
-        port = self.listeners.open(addresses, self.config.port)
+        addresses = self._addresses()
+        port = self._listen(addresses, self.config.port, self.accept)
         if self.most < self.config.connections:
             log_event("descriptors", limit=descriptors(), connections=self.most)
         return port
 
+    def start_websockets(self, port: int) -> int:
+        """Listen for WebSocket clients too; returns the port.
+
+        Raises OSError where that is not possible, and ImportError without `websockets`.
+        """
+        from .websocket import WebSockets, names
+
+        hosts = {"localhost", self.config.host, *names(self.config.ws_hosts)}
+        self._websockets = WebSockets(
+            frozenset(host.lower() for host in hosts), frozenset(names(self.config.ws_origins))
+        )
+        return self._listen(self._addresses(), port, self.accept_websocket)
+
+    def _addresses(self) -> list[str]:
+        addresses = resolve(self.config.host)
+        self.config.check_exposure(addresses)
+        return addresses
+
+    def _listen(
+        self, addresses: list[str], port: int, accept: Callable[[socket.socket, str], None]
+    ) -> int:
+        config = self.config
+        headers = Headers(
+            networks(config.proxy_protocol), config.login_timeout, config.unauthenticated, accept
+        )
+        listeners = Listeners(self.loop, headers.accepted)
+        opened = listeners.open(addresses, port)
+        self._headers.append(headers)
+        self._listeners.append(listeners)
+        return opened
+
+    def accept_websocket(self, sock: socket.socket, address: str) -> None:
+        """Accept a connection that begins with the handshake of WebSocket."""
+        from .websocket import WebSocketConnection
+
+        assert self._websockets is not None, "it listens for them"
+        buffer = self._buffer[:BUFFER_BEFORE_LOGIN]
+        now = self.clock.now()
+        self._begin(WebSocketConnection(self, address, buffer, self._websockets, now), sock)
+
     def accept(self, sock: socket.socket, address: str) -> None:
+        """Accept a connection."""
+        self._begin(Connection(self, address, self._buffer[:BUFFER_BEFORE_LOGIN]), sock)
+
+    def _begin(self, connection: Connection, sock: socket.socket) -> None:
         """Give a connection its place and begin it, or reject it. Nobody waits for a handshake."""
-        connection = Connection(self, address, self._buffer[:BUFFER_BEFORE_LOGIN])
+        address = connection.address
         self.counters.accepted += 1
         arrival = self.admission.arrive(connection, address)
         for displaced in arrival.displaced:
@@ -134,21 +178,23 @@ class Server:
                 sock.close()
                 return
         connection.timer = self._timers.add(connection)
-        tls = self.tls.context if self.tls else None
-        handshake = self.loop.create_task(
-            self.loop.connect_accepted_socket(
-                lambda: connection,
-                sock,
-                ssl=tls,
-                ssl_handshake_timeout=ASYNCIO_TIMEOUT if tls else None,
-                ssl_shutdown_timeout=self.config.close_timeout if tls else None,
-            )
-        )
+        handshake = self.loop.create_task(self._handshake(connection, sock))
         self.handshakes[connection] = handshake
         handshake.add_done_callback(lambda task: self._handshake_done(connection, sock, task))
         self._set_timer(connection, self.clock.now() + self.config.login_timeout)
         if self._beat is None:
             self._keep_beat()
+
+    async def _handshake(self, connection: Connection, sock: socket.socket) -> None:
+        tls = self.tls.context if self.tls else None
+        await self.loop.connect_accepted_socket(
+            lambda: connection,
+            sock,
+            ssl=tls,
+            ssl_handshake_timeout=ASYNCIO_TIMEOUT if tls else None,
+            ssl_shutdown_timeout=self.config.close_timeout if tls else None,
+        )
+        await connection.ready()
 
     def _handshake_done(
         self, connection: Connection, sock: socket.socket, handshake: Handshake
@@ -186,7 +232,7 @@ class Server:
             self.room,
             self._context,
             Peer(connection.address, certified),
-            self.clock.now(),
+            min(self.clock.now(), connection.began),
             partial(self.has_output, connection),
         )
         self.connections[connection] = None
@@ -314,7 +360,9 @@ class Server:
         self._arm()
 
     def _handshake_timeout(self, connection: Connection, now: float) -> None:
-        if self.tls is None:  # it is accepted in the next rounds of the loop
+        if (
+            self.tls is None and not connection.has_handshake
+        ):  # it is accepted in the next rounds of the loop
             self._set_timer(connection, now + BEAT)
             return
         log_event("handshake", peer=connection.address, reason="TimeoutError")
@@ -398,8 +446,9 @@ class Server:
             return
         self.stopping = True
         log_event("stopping", connections=len(self.connections))
-        self.listeners.close()
-        self._headers.close()
+        for listeners, headers in zip(self._listeners, self._headers, strict=True):
+            listeners.close()
+            headers.close()
         self.room.shut()
         for connection in list(self.connections):
             connection.session.goodbye(ErrorCode.SHUTTING_DOWN)
