@@ -317,7 +317,7 @@ def test_a_variable_that_nothing_reads_is_an_error(served: list[Config]) -> None
 
     assert (done.exit_code, served) == (2, [])
     assert done.stderr == (
-        "refserver: REFSERVER_TOKEN in the environment is no setting; "
+        "refserver: REFSERVER_TOKEN in the environment is not a setting; "
         "did you mean 'REFSERVER_TOKENS'?\n"
     )
 

@@ -253,7 +253,7 @@ def test_bytes_are_sent_as_they_are_and_every_frame_back_is_told(server: Running
     ("frames", "code", "complaint"),
     [
         (encode(Ping(seq=7)), 0, ""),
-        (encode(Ping(seq=7))[:6], 1, "ended the connection without a word"),
+        (encode(Ping(seq=7))[:6], 1, "ended the connection and sent nothing"),
         (encode(Logout(seq=7)), 1, "refused: "),
     ],
 )
@@ -385,8 +385,11 @@ def test_nobody_there_is_4(command: str) -> None:
     ("words", "complaint"),
     [
         (["send"], "Missing argument"),
-        (["send", "localhost"], "give one of TEXT, --json and --raw"),
-        (["send", "localhost", "hello", "--raw", "00"], "give one of TEXT, --json and --raw"),
+        (["send", "localhost"], "use exactly one of TEXT, --json and --raw"),
+        (
+            ["send", "localhost", "hello", "--raw", "00"],
+            "use exactly one of TEXT, --json and --raw",
+        ),
         (["send", "localhost", "--raw", "0g"], "is not hexadecimal"),
         (["send", "localhost", "--raw", "000"], "has an odd number of digits"),
         (["send", "localhost:70000", "hello"], "a port is 1 to 65535"),
@@ -397,7 +400,10 @@ def test_nobody_there_is_4(command: str) -> None:
         (["send", "localhost", "\udcff"], "content: has a surrogate"),
         (["send", "localhost", "hello", "--ca", __file__], "holds no certificate in PEM form"),
         (["tail", "localhost", "--as", "\udcff"], "user: has a surrogate"),
-        (["tail", "localhost", "--json", "--format", "{event}"], "give one of --json and --format"),
+        (
+            ["tail", "localhost", "--json", "--format", "{event}"],
+            "use only one of --json and --format",
+        ),
         (["tail", "localhost", "--format", "{credential}"], "{credential} is no field"),
         (["tail", "localhost", "--format", "{}"], "{} is no field"),
         (["tail", "localhost", "--format", "{sender"], "expected '}'"),

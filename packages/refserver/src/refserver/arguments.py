@@ -1,6 +1,6 @@
-"""What people write on a command line, and what it means: addresses, numbers, words.
+"""The arguments of a command line: addresses, numbers, words.
 
-Rule: every command reads the same form in the same way, and a mistake in it is named.
+Rule: every command reads the same form in the same way, and reports the same errors.
 
 Layer: the ground of refserver; the kit's commands use it too.
 """
@@ -29,7 +29,7 @@ PORT = 3000
 
 
 def address(text: str) -> tuple[str, int]:
-    """HOST:PORT, of which one may be left out. Raises ValueError, which says what is wrong.
+    """HOST:PORT, of which one may be left out. Raises ValueError with the reason.
 
     >>> address("localhost:4000"), address(":4000"), address("4000")
     (('localhost', 4000), ('localhost', 4000), ('localhost', 4000))
@@ -97,7 +97,7 @@ class Number(click.FloatRange):
 
 
 def near(word: str, known: Iterable[str]) -> str:
-    """`; did you mean X?` where something known is like the word, else what says nothing.
+    """`; did you mean X?` if a known word is similar, else an empty text.
 
     >>> near("FRAME-7", ["FRAME-07", "LOGIN-01"]), near("x", ["FRAME-07"])
     ("; did you mean 'FRAME-07'?", '')
@@ -108,7 +108,7 @@ def near(word: str, known: Iterable[str]) -> str:
 
 
 def completing(known: Callable[[], Iterable[str]]) -> Complete:
-    """What completes a word for a shell that asks, in upper case or lower; only then `known` is.
+    """The completion of a word for a shell, in upper or lower case. `known` is called only then.
 
     >>> completing(lambda: ["FRAME-07", "LOGIN-01"])(None, None, "fr")
     ['FRAME-07']

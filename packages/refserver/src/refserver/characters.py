@@ -1,6 +1,6 @@
 """Which code points can be seen, and how a terminal is shown the others.
 
-Rule: one table says what is invisible, and one function escapes it. Names, logs, the
+Rule: one table lists the invisible code points, and one function escapes them. Names, logs, the
 kit's reports and the client commands all use these two.
 
 Layer: the ground of refserver, beside `arguments`.

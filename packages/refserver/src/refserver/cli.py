@@ -1,7 +1,7 @@
-"""argv and the environment -> config -> run.
+"""The command line: options and the environment become a `Config`, then a command runs.
 
-Rule: options come from `config`, each once; a mistake costs its maker one clear line
-and exit code 2, never a traceback.
+Rule: all options of the server come from `config`. A user's mistake is reported in one line, with
+exit code 2 and no traceback.
 
 Layer: the top.
 """
@@ -40,17 +40,17 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
-"""What a stdout that takes nothing more fails with."""
+"""The error numbers of a stdout that cannot be written any more."""
 OTHERS = "Others"
 
 Command = Callable[..., None]
 
 
 class DefaultsToServe(click.Group):
-    """A group whose first word may be left out: `refserver 4000` is `refserver serve 4000`.
+    """A group with `serve` as the default command: `refserver 4000` is `refserver serve 4000`.
 
-    It imports the kit when one of the kit's commands, or the list of all commands, is asked
-    for: the kit and its libraries take twice as long to import as the server takes to start.
+    It imports the kit only for the commands of the kit and for the list of all commands: the
+    import takes twice as long as the start of the server.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -79,13 +79,13 @@ class DefaultsToServe(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command of the first word; one that is none is told with what was meant."""
+        """The command of the first word. The error for an unknown word suggests a similar one."""
         if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
             ctx.fail(f"No such command {args[0]!r}{meant(args[0], self.list_commands(ctx))}.")
         return super().resolve_command(ctx, args)
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        """Read the command line; `--help` is told in here."""
+        """Read the command line; `--help` is printed here."""
         with reader_may_leave():
             return super().make_context(*args, **extra)
 
@@ -95,7 +95,7 @@ class DefaultsToServe(click.Group):
             return super().invoke(ctx)
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        """Run and exit; a mistake is told in one line."""
+        """Run and exit; an error is printed in one line."""
         standalone = extra.pop("standalone_mode", True)
         run: Callable[[], Any] = partial(super().main, *args, standalone_mode=False, **extra)
         if not standalone:
@@ -120,7 +120,7 @@ class DefaultsToServe(click.Group):
 
 
 def meant(word: str, commands: Iterable[str]) -> str:
-    """What somebody may have meant by a word that is no command; empty where nobody can tell.
+    """A suggestion for an unknown command, or an empty text.
 
     >>> meant("localhost:3022", ["serve"])
     '; to serve there, write refserver --host localhost --port 3022'
@@ -136,7 +136,7 @@ def meant(word: str, commands: Iterable[str]) -> str:
 
 @contextmanager
 def reader_may_leave() -> Iterator[None]:
-    """End quietly where the reader of stdout has left: click and rich would exit with 1."""
+    """End quietly if the reader of stdout has closed it: click and rich would exit with 1."""
     try:
         yield
     except BrokenPipeError:
@@ -145,7 +145,7 @@ def reader_may_leave() -> Iterator[None]:
 
 
 class Grouped(click.Option):
-    """An option with the heading that it stands under in `--help`."""
+    """An option with its heading in `--help`."""
 
     def __init__(self, *args: Any, group: str, **settings: Any) -> None:
         super().__init__(*args, **settings)
@@ -153,10 +153,10 @@ class Grouped(click.Option):
 
 
 class Switch(Grouped):
-    """`--this/--no-this`, of which each has its variable in the environment."""
+    """`--this/--no-this`: both have a variable in the environment."""
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
-        """What the environment says; `..._NO_THIS=1` is `..._THIS=0`."""
+        """The value from the environment; `..._NO_THIS=1` is `..._THIS=0`."""
         off = os.environ.get(variable(self.secondary_opts[0]))
         if not off:
             return super().resolve_envvar_value(ctx)
@@ -164,7 +164,7 @@ class Switch(Grouped):
 
 
 class GroupedCommand(click.Command):
-    """A command whose `--help` shows its options under their headings."""
+    """A command that shows its options under headings in `--help`."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows: dict[str, list[tuple[str, str]]] = {}
@@ -181,7 +181,7 @@ class GroupedCommand(click.Command):
 @click.group(
     cls=DefaultsToServe,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Without a command it serves: `refserver 4000` is `refserver serve 4000`.",
+    epilog="`serve` is the default command: `refserver 4000` is `refserver serve 4000`.",
 )
 @click.version_option(VERSION, package_name="refserver")
 def main() -> None:
@@ -251,18 +251,18 @@ def _options(command: Command) -> Command:
     "--mutant",
     metavar="NAME",
     shell_complete=completing(lambda: _mutants()),
-    help="Be wrong in one way, to try a conformance kit; `list` names all ways.",
+    help="Run with one deliberate fault, to test a conformance kit; `list` prints all of them.",
 )
 @click.pass_context
 def serve(ctx: click.Context, /, at: int | None, mutant: str | None, **settings: Any) -> None:
     """Serve on localhost:3000, or on PORT, until Ctrl-C.
 
-    The first line on stdout says where; what happens goes to stderr. Each option can
-    be set in the environment too: --max-frame is REFSERVER_MAX_FRAME.
+    The first line on stdout is the address. The log goes to stderr. You can also set each
+    option in the environment: --max-frame is REFSERVER_MAX_FRAME.
 
     \b
-    SIGTERM, SIGINT  bring every member to the end, say goodbye, exit 0;
-                     the third ends at once
+    SIGTERM, SIGINT  send every member its last frames, and exit with 0;
+                     the third signal ends at once
     SIGHUP           read the token file and the certificates again
 
     \b
@@ -289,14 +289,14 @@ def serve(ctx: click.Context, /, at: int | None, mutant: str | None, **settings:
 
 
 def _check_environment(root: click.Command) -> None:
-    """Refuse a variable of ours that nothing reads: a misspelt REFSERVER_TOKENS lets all in."""
+    """Refuse an unknown REFSERVER_ variable: a misspelt REFSERVER_TOKENS would admit everybody."""
     known = {variable("--" + field.name) for field in dataclasses.fields(Config)}
     others = {name for name in os.environ if name.startswith("REFSERVER_")} - known
-    if not others:  # as a rule; the other commands are not loaded for nothing
+    if not others:  # the usual case: the other commands need not be loaded
         return
     known |= {client_commands.CREDENTIAL, *_variables(root)}
     for name in sorted(others - known):
-        raise ConfigError(f"{name} in the environment is no setting{near(name, known)}")
+        raise ConfigError(f"{name} in the environment is not a setting{near(name, known)}")
 
 
 def _variables(command: click.Command) -> Iterator[str]:
@@ -313,7 +313,7 @@ def _variables(command: click.Command) -> Iterator[str]:
 
 
 def _broken(name: str) -> Mapping[str, Any]:
-    """Break the server of this process; gives the settings that show it."""
+    """Break the server of this process. Returns the settings that show the fault."""
     mutants = _mutants()
     if name not in mutants:
         known = near(name, mutants) or "; --mutant list names all"
@@ -323,7 +323,7 @@ def _broken(name: str) -> Mapping[str, Any]:
 
 
 def _mutants() -> Mapping[str, Mutant]:
-    from .mutants import MUTANTS  # nothing of them is loaded without the option
+    from .mutants import MUTANTS  # loaded only for this option
 
     return MUTANTS
 
@@ -334,14 +334,14 @@ def _mutants() -> Mapping[str, Mutant]:
     "--token-file",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write the token into this new file, which only you can read, and do not show it.",
+    help="Write the token to this new file, which only you can read, and do not print it.",
 )
 def token(user: str, token_file: Path | None) -> None:
     """Make a token for USER.
 
-    The line for the server's file goes to stdout, the token itself to stderr or into a
-    file of its own, and nowhere else. A user may have several lines: add the new one, hand
-    out the token, take the old one away. SIGHUP makes a running server read them again.
+    The line for the server's file goes to stdout. The token itself goes only to stderr, or to
+    the file of --token-file. To replace a token, add the new line, give the token to the user,
+    and remove the old line. A running server reads its file again after SIGHUP.
 
     \b
     Examples:
@@ -359,9 +359,9 @@ def token(user: str, token_file: Path | None) -> None:
 
 @contextmanager
 def _kept(secret: str, path: Path) -> Iterator[None]:
-    """Write a file that nobody else can read, over no other; it goes if the block fails.
+    """Write a new file that only this user can read; remove it if the block fails.
 
-    Raises ConfigError where it cannot be written.
+    Raises ConfigError if it cannot be written.
     """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -384,8 +384,8 @@ def _kept(secret: str, path: Path) -> Iterator[None]:
 def status(port: int) -> None:
     """Print the main metrics of the server that serves metrics on PORT.
 
-    PORT may stand in REFSERVER_METRICS, as for the server. In a pipe the columns are set
-    apart by tabs. Exit code 1 where there is no such server.
+    The default for PORT is REFSERVER_METRICS. In a pipe, tabs separate the columns. If there
+    is no such server, the exit code is 1.
 
     \b
     Example:
@@ -407,13 +407,13 @@ def status(port: int) -> None:
 
 
 def fail(reason: str, code: int = Exit.USAGE) -> NoReturn:
-    """Say what is wrong, in one line, and leave."""
+    """Print the error in one line, and exit."""
     click.echo(f"refserver: {reason}", err=True)
     sys.exit(code)
 
 
 def fail_to_print(error: OSError) -> NoReturn:
-    """Leave because stdout takes nothing; an error of anything else is a bug, and is raised."""
+    """Exit because stdout cannot be written. Any other error is a bug, and is raised."""
     if error.errno not in FULL:
         raise error
     give_up_stdout()
@@ -421,5 +421,5 @@ def fail_to_print(error: OSError) -> NoReturn:
 
 
 def give_up_stdout() -> None:
-    """Write no more: Python would try once more at its exit, and complain in its own way."""
+    """Stop writing: else Python tries once more at its exit, and prints its own error."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

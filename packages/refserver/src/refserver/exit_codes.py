@@ -66,7 +66,7 @@ TEST_COMMANDS: Mapping[Exit, str] = {
 
 
 def in_one_line(meanings: Mapping[Exit, str]) -> str:
-    """The exit codes of a command, for the end of its help.
+    """The exit codes of a command, for the end of its `--help`.
 
     >>> in_one_line({Exit.DONE: "done", Exit.FAILED: "refused"})
     'Exit codes: 0 done; 1 refused.'

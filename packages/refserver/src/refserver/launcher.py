@@ -1,8 +1,8 @@
 """A server of one's own, for as long as a test needs it.
 
-Rule: it ends when its launcher does, however that ends. It runs what is installed and
-is set up by what it is given: the files in the current folder and the machine's
-REFSERVER_… variables do not count.
+Rule: it ends when its launcher does, however that ends. It runs the installed package with the
+given options. The files in the current folder and the REFSERVER_… variables of the machine have no
+effect.
 
 Layer: beside the command line.
 """
@@ -75,8 +75,9 @@ def launched(
 ) -> Iterator[LaunchedServer]:
     """A server with these options on a free port. Raises NotStarted.
 
-    `python` are options of the interpreter. Its log goes into `log`, or where ours goes.
-    `under` is a command that runs the server, as `nice` does; `environment` is added to ours.
+    `python` are options of the interpreter. Its log goes to `log`, or to the stderr of this
+    process. `under` is a command that runs the server, as `nice` does; `environment` is added to
+    ours.
     """
     command = [sys.executable, "-P", *python, "-m", "refserver.tethered", "serve", "--port", "0"]
     ours = {k: v for k, v in os.environ.items() if not k.startswith("REFSERVER_")}

@@ -1,4 +1,4 @@
-"""A console for stdout that says when its reader has left.
+"""A console for stdout that reports when the reader has closed it.
 
 Rule: nothing here exits; the command line decides what a broken pipe means.
 

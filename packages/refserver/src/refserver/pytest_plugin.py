@@ -1,7 +1,7 @@
 """Fixtures for the tests of a client: the real server, and one that follows a script.
 
-Rule: pytest loads this in every run of an environment that has refserver; what a run
-does not use costs it nothing, so the kit is imported when a fixture asks for it.
+Rule: pytest loads this module in every run of an environment with refserver, so it must cost
+nothing if it is not used. It imports the kit only in a fixture.
 
 Layer: beside the command line; nothing of the package knows it.
 """
@@ -66,9 +66,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def refserver(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
     """A server with an empty room for one test; `@pytest.mark.refserver(...)` sets its options.
 
-    With `--refserver-address` it is that server, whose room all tests share.
+    With `--refserver-address` it is that server, and all tests share its room.
     """
-    # The closest marker comes first; of an option that is given twice the last one holds.
+    # The closest marker is first in the list, and the last value of an option counts.
     markers = list(request.node.iter_markers("refserver"))[::-1]
     words = [word for marker in markers for word in marker.args]
     settings = {name: value for marker in markers for name, value in marker.kwargs.items()}
@@ -106,7 +106,7 @@ def refserver_factory() -> Iterator[Launch]:
 
 
 def running_already(config: pytest.Config) -> RunningServer | None:
-    """The server of `--refserver-address`, if it is given."""
+    """The server of `--refserver-address`, or None."""
     given = config.getoption(ADDRESS)
     if given is None:
         return None
@@ -122,7 +122,7 @@ def started(*options: object, **settings: object) -> Iterator[RunningServer]:
     from .launcher import NotStarted, launched
 
     try:
-        # Its log goes where the test's stderr goes, so that pytest shows it with a failure.
+        # Its log goes to the stderr of the test, so that pytest shows it with a failure.
         with launched(*map(str, options), *options_of(settings)) as server:
             yield server
     except NotStarted as error:
@@ -152,7 +152,7 @@ def options_of(settings: Mapping[str, object]) -> Iterator[str]:
 
 
 class ScriptedPeer:
-    """A server that does what a script says; `server` is what the script gets."""
+    """A server that follows a script; `server` is what the script gets."""
 
     def __init__(self, server: Script) -> None:
         self.server = server
@@ -194,7 +194,7 @@ class ScriptedPeer:
 
 @pytest.fixture
 def scripted_peer() -> Iterator[ScriptedPeer]:
-    """A server that does what the test says: right, wrong, in pieces, or nothing at all."""
+    """A server that follows the test: it can be right or wrong, send pieces, or send nothing."""
     from .conformance.attempt import Setting
     from .conformance.peer.run import LOOPBACK
     from .conformance.peer.script import Script

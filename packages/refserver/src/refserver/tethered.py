@@ -1,7 +1,7 @@
 """`python -P -m refserver.tethered`: the command line on a tether, which is its stdin.
 
-Rule: when stdin ends, because the process that holds its other end has closed it or has
-died in whatever way, the server is told to stop, and ended where it does not.
+Rule: when stdin ends, the server is stopped, and killed if it does not stop. stdin ends when the
+process at its other end closes it or dies.
 
 Layer: above `cli`.
 """

@@ -1,4 +1,4 @@
-"""The version of refserver, in the one place where it stands.
+"""The version of refserver; its only source.
 
 Rule: a constant, which survives copying: a zipapp or a frozen program has no metadata.
 

@@ -1,7 +1,7 @@
-"""A member of a room on a blocking socket: log in, ask, read, log out.
+"""One connection of a client on a blocking socket: log in, send, read, log out.
 
-Rule: whatever goes wrong comes out as `CommandError`, in one line that a terminal may get;
-nothing that a peer said stands in it unescaped (EP-12-6).
+Rule: every failure is a `CommandError` with one line of text. The text is safe for a terminal:
+bytes of the peer are escaped in it (EP-12-6).
 
 Layer: below `commands`; knows eventcodec and the network alone.
 """
@@ -46,7 +46,7 @@ Fact = Message | Joined | Left | ApplicationEvent | Unknown
 
 
 class CommandError(Exception):
-    """What was asked for was not done; the message says why in one line."""
+    """The command failed. The message is the reason, in one line."""
 
     def __init__(self, reason: str, code: Exit = Exit.FAILED) -> None:
         super().__init__(reason)
@@ -54,7 +54,7 @@ class CommandError(Exception):
 
 
 class Client:
-    """A connection to a server: what is asked goes out, what comes is given as events."""
+    """A connection to a server: sends requests and returns events."""
 
     def __init__(self, sock: socket.socket, timeout: float) -> None:
         self.conn = ClientConnection()
@@ -64,7 +64,7 @@ class Client:
         self._heard = False
 
     def log_in(self, login: Login) -> None:
-        """Log in and await the Welcome. Raises CommandError."""
+        """Log in and wait for the Welcome. Raises CommandError."""
         self.conn.send(login)
         self.flush()
         deadline = time.monotonic() + self.timeout
@@ -77,7 +77,7 @@ class Client:
             self._early = came[1:]
 
     def log_out(self) -> None:
-        """Leave, and wait until the server knows. Raises CommandError."""
+        """Log out and wait for the Ack. Raises CommandError."""
         self.conn.send(Logout())
         self.flush()
         deadline = time.monotonic() + self.timeout
@@ -96,7 +96,7 @@ class Client:
 
     @property
     def _hint(self) -> str:
-        """Why there may be a server that says nothing at all."""
+        """A possible reason for a server that sends nothing."""
         is_plain = not isinstance(self._sock, ssl.SSLSocket)
         return "; the port may speak TLS: --tls" if is_plain and not self._heard else ""
 
@@ -105,19 +105,20 @@ class Client:
         return self._sock.fileno()
 
     def wait(self, seconds: float | None, *others: int) -> set[int]:
-        """Which can be read, the connection's descriptor or others; none after so long."""
+        """Wait at most so many seconds. Returns the descriptors that can be read."""
         if self._early or (isinstance(self._sock, ssl.SSLSocket) and self._sock.pending()):
             return {self.fd}
         seconds = None if seconds is None else max(0.0, seconds)
         return ready(dict.fromkeys((self.fd, *others), READ), seconds)
 
     def wait_until(self, deadline: float, *others: int) -> set[int]:
-        """Which can be read before the deadline; behind it none, whatever comes."""
+        """Wait until the deadline. Returns the descriptors that can be read; none after the
+        deadline."""
         left = deadline - time.monotonic()
         return self.wait(left, *others) if left > 0 else set()
 
     def read(self) -> Iterator[Fact | Reply]:
-        """What has come. Raises CommandError for an end that is not clean."""
+        """The received events. Raises CommandError for an end that is not clean."""
         if self._early:
             came, self._early = self._early, []
             yield from came
@@ -161,7 +162,7 @@ def why(error: Error) -> str:
 def connect(
     address: tuple[str, int], timeout: float, credential: bytes, tls: bool, ca: Path | None
 ) -> socket.socket:
-    """A connection to this address, over TLS where it is asked for. Raises CommandError."""
+    """Connect to this address, with TLS if requested. Raises CommandError."""
     host, port = address
     where = spelled(host, port)
     context = trusting(ca) if tls or ca else None
@@ -173,7 +174,7 @@ def connect(
         ) from error
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if context is None:
-        # EP-6.3-1, judged by where the connection really leads.
+        # EP-6.3-1: the address of the connection counts, not the name.
         if credential and not ipaddress.ip_address(sock.getpeername()[0]).is_loopback:
             sock.close()
             raise CommandError(f"a credential goes to {where} over TLS only: add --tls", Exit.USAGE)
@@ -188,7 +189,7 @@ def connect(
 
 
 def trusting(ca: Path | None) -> ssl.SSLContext:
-    """TLS for a client that trusts these certificates, or the system's. Raises CommandError."""
+    """TLS settings that trust these certificates, or those of the system. Raises CommandError."""
     try:
         return ssl.create_default_context(cafile=ca)
     except OSError as error:

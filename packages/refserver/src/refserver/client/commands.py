@@ -1,9 +1,9 @@
-"""`refserver send` and `refserver tail`: a member of a room for one command line.
+"""`refserver send` and `refserver tail`: a client for the shell.
 
-Rule: a result is a line on stdout, all else goes to stderr, and nothing that a peer
-said reaches a terminal unescaped (EP-12-6).
+Rule: results are lines on stdout, everything else is on stderr. Bytes of a peer are escaped before
+they reach a terminal (EP-12-6).
 
-Layer: beside `server`, below `cli`, above `member` and `arguments`.
+Layer: below `cli`, above `client` and `arguments`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ CREDENTIAL = "REFSERVER_CREDENTIAL"
 EXIT_CODES = in_one_line(CLIENT_COMMANDS)
 STDIN = "-"
 IN_FLIGHT = 64
-"""Requests without a reply at a time: neither side then fills up while the other waits."""
+"""The most requests without a reply. With this limit no buffer fills up on either side."""
 FIELDS: tuple[str, ...] = (
     "position",
     "event",
@@ -65,9 +65,9 @@ FIELDS: tuple[str, ...] = (
     "data",
     "reason",
 )
-"""What a template of `tail` may name."""
+"""The fields for a template of `tail`."""
 KINDS = ("Message", "Joined", "Left", "ApplicationEvent", "Unknown")
-"""What `tail` tells."""
+"""The kinds of events that `tail` prints."""
 
 ReadLine = Callable[[bytes, str], Event | None]
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -92,7 +92,7 @@ def _template(ctx: click.Context, param: click.Parameter, value: str | None) -> 
                 known = ", ".join(FIELDS)
                 raise click.BadParameter(f"{{{field}}} is no field; known are {known}.")
             if "{" in (spec or ""):
-                raise click.BadParameter("a field within a field: a peer would set its width.")
+                raise click.BadParameter("a field within a field is not allowed.")
         (value or "").format_map(dict.fromkeys(FIELDS, ""))
     except ValueError as error:  # Python's own words: a brace without its other, for example
         raise click.BadParameter(f"{value!r}: {error}.") from None
@@ -100,18 +100,18 @@ def _template(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 
 
 def _connecting(command: Command) -> Command:
-    """The options that say where to, as whom, and how long to wait."""
+    """The options for the address, the user and the time-out."""
     a_file = click.Path(exists=True, dir_okay=False, path_type=Path)
     seconds = Number(min=0, min_open=True)
     for decorate in reversed(
         (
             click.argument("address", metavar="HOST:PORT", callback=an_address),
-            click.option("--as", "user", metavar="NAME", help="Log in under this name."),
+            click.option("--as", "user", metavar="NAME", help="Log in with this name."),
             click.option(
                 "--credential-file",
                 type=a_file,
-                help=f"The credential; a line end after it is ignored.  [env: {CREDENTIAL}, "
-                "the credential itself]",
+                help="Read the credential from this file, without the line end.  "
+                f"[env: {CREDENTIAL} has the credential itself]",
             ),
             click.option("--tls", is_flag=True, help="Connect over TLS."),
             click.option("--ca", type=a_file, help="Trust these certificates; implies --tls."),
@@ -121,7 +121,7 @@ def _connecting(command: Command) -> Command:
                 default=5.0,
                 show_default=True,
                 metavar="SECONDS",
-                help="How long to wait for a reply.",
+                help="Time to wait for a reply.",
             ),
         )
     ):
@@ -130,7 +130,7 @@ def _connecting(command: Command) -> Command:
 
 
 def _login(user: str | None, credential_file: Path | None) -> Login:
-    """Who logs in, and with what. Raises LocalProtocolError for what no Login can carry."""
+    """The Login with user and credential. Raises LocalProtocolError if a Login cannot have them."""
     credential = os.fsencode(os.environ.get(CREDENTIAL, ""))
     if credential_file is not None:
         credential = credential_file.read_bytes().removesuffix(b"\n").removesuffix(b"\r")
@@ -140,7 +140,7 @@ def _login(user: str | None, credential_file: Path | None) -> Login:
 
 
 def _join(client: Client, login: Login) -> None:
-    """Log in, and say which name the server has chosen where none was asked for."""
+    """Log in. If no name was requested, print the name that the server chose."""
     client.log_in(login)
     if not login.user:
         click.echo(f"refserver: logged in as {escape(client.conn.user)}", err=True)
@@ -150,7 +150,7 @@ def _join(client: Client, login: Login) -> None:
 
 
 class Lines:
-    """Lines of a file or a pipe, as far as they are there."""
+    """The lines of a file or a pipe, as they become available."""
 
     def __init__(self, file: Any) -> None:
         self._source = source(file)
@@ -159,7 +159,8 @@ class Lines:
         self._held = b""
 
     def read(self) -> list[bytes]:
-        """Whole lines that have come, and the last one also without an end; then `over` is set."""
+        """Read the next whole lines. At the end of the file it sets `over`, and the last line needs
+        no line end."""
         chunk = self._source.read(CHUNK)
         self.over = not chunk
         if self.over:
@@ -169,7 +170,7 @@ class Lines:
 
 
 class Sending:
-    """Sends events, and takes their replies."""
+    """Sends events, and receives their replies."""
 
     def __init__(
         self, client: Client, events: Iterable[Event], lines: Lines | None, read: ReadLine
@@ -182,7 +183,7 @@ class Sending:
         self.refused = 0
 
     def run(self, show: Callable[[Event], None]) -> None:
-        """Until there is nothing more to send and every request has its reply."""
+        """Run until everything is sent and every request has its reply."""
         conn, client = self._client.conn, self._client
         deadline = None
         while self._queue or conn.outstanding or self._open:
@@ -190,10 +191,10 @@ class Sending:
                 self._send(self._queue.popleft())
             client.flush()
             inputs = self._open if not self._queue else ()
-            if not conn.outstanding:  # nothing is due while only one's own input is awaited
+            if not conn.outstanding:  # while it waits only for input, no reply is due
                 ready = client.wait(None, *inputs)
             else:
-                # Facts of others move no deadline: a reply does.
+                # Only a reply moves the deadline. The facts of other members do not.
                 deadline = deadline or time.monotonic() + client.timeout
                 ready = client.wait_until(deadline, *inputs)
             if not ready:
@@ -208,7 +209,7 @@ class Sending:
         return () if self._lines is None or self._lines.over else (self._lines.fd,)
 
     def _answered(self, came: Iterable[Fact | Reply], show: Callable[[Event], None]) -> bool:
-        """Show the replies among what came; whether there was one."""
+        """Show the replies among the events. Returns whether there was one."""
         is_answered = False
         for received in came:
             if isinstance(received, Reply):
@@ -218,7 +219,7 @@ class Sending:
         return is_answered
 
     def only_write(self) -> None:
-        """Write everything, and say nothing of what became of it."""
+        """Write everything, and do not wait for replies."""
         while self._queue or self._open:
             while self._queue:
                 self._send(self._queue.popleft())
@@ -242,7 +243,7 @@ class Sending:
 
 
 def _text(line: bytes, where: str) -> Event:
-    """The message whose text a line is."""
+    """A message with the text of a line."""
     try:
         return Message(content=line.removesuffix(b"\r").decode())
     except UnicodeDecodeError:
@@ -250,7 +251,7 @@ def _text(line: bytes, where: str) -> Event:
 
 
 def _event(line: bytes, where: str) -> Event | None:
-    """The event in a line of JSON; what the server fills in may be left out."""
+    """The event in a line of JSON. The fields that the server fills in can be left out."""
     if not line.strip():
         return None
     try:
@@ -283,28 +284,27 @@ def _tell_json(event: Event) -> None:
 
 
 def _send_raw(sock: socket.socket, data: bytes, timeout: float) -> None:
-    """Send bytes as they are, and tell every frame that comes back. Raises CommandError."""
+    """Send bytes unchanged, and print every frame of the reply. Raises CommandError."""
     event = error = None
     for event in _exchange(sock, data, timeout):
         _tell_json(event)
         error = event if isinstance(event, Error) else error
     if event is None:
-        raise CommandError("the server ended the connection without a word")
+        raise CommandError("the server ended the connection and sent nothing")
     if error is not None:
         verb = "refused" if error.seq else "the server ended the connection"
         raise CommandError(f"{verb}: {why(error)}")
 
 
 def _exchange(sock: socket.socket, data: bytes, timeout: float) -> Iterator[Event]:
-    """Send, end one's own stream, and give every frame up to the end of the server's.
-
-    What comes moves no deadline: a server may say something for ever.
+    """Send, end the own stream, and return every frame up to the end of the server's stream.
+    Received bytes do not move the deadline: a server can send without end.
     """
     decoder = Decoder(max_frame=MAX_FRAME_CEILING + SENDER_ALLOWANCE)
     try:
         sock.sendall(data)
         if not isinstance(sock, ssl.SSLSocket):
-            # The server answers what came before it and closes: EP-10.3-5.
+            # The server replies to all earlier requests and closes: EP-10.3-5.
             sock.shutdown(socket.SHUT_WR)
         deadline = time.monotonic() + timeout
         while True:
@@ -321,7 +321,7 @@ def _exchange(sock: socket.socket, data: bytes, timeout: float) -> Iterator[Even
                 elif event.error is None:
                     return
                 else:
-                    raise CommandError(f"what came is no frame: {event.error}")
+                    raise CommandError(f"the server sent an invalid frame: {event.error}")
     except TimeoutError:
         raise CommandError(f"no end of the stream within {timeout:g} s") from None
     except OSError as error:
@@ -331,16 +331,21 @@ def _exchange(sock: socket.socket, data: bytes, timeout: float) -> Iterator[Even
 @click.command(epilog=EXIT_CODES)
 @_connecting
 @click.argument("texts", metavar="[TEXT]...", nargs=-1)
-@click.option("--json", "file", type=click.File("rb"), help="Events as JSON lines; - is stdin.")
 @click.option(
-    "--raw", metavar="HEX", callback=_hex, help="Bytes to send as they are, well-formed or not."
+    "--json",
+    "file",
+    type=click.File("rb"),
+    help="Send the events in this file of JSON lines; - is stdin.",
+)
+@click.option(
+    "--raw", metavar="HEX", callback=_hex, help="Send these bytes unchanged, also invalid ones."
 )
 @click.option(
     "--wait",
     type=click.Choice(["ack", "none"]),
     default="ack",
     show_default=True,
-    help="Wait for every reply, or exit when all is written.",
+    help="Wait for every reply, or exit when everything is written.",
 )
 def send(
     address: tuple[str, int],
@@ -354,17 +359,17 @@ def send(
     raw: bytes | None,
     wait: str,
 ) -> None:
-    """Send messages to a room, each TEXT as one; print `ack POSITION` for each.
+    """Send each TEXT as a message, and print `ack POSITION` for each.
 
-    With --json each line is an event, and each reply is printed as one. The server's
-    numbers may be left out: {"event": "Message", "content": "hello"}.
+    If the only TEXT is -, each line of stdin is a message.
 
-    With --raw the bytes are sent and every frame that comes back is printed as JSON;
-    a login comes first only with --as. An Error among them is exit code 1.
+    With --json, each line of the file is an event, and each reply is printed as an event.
+    The line needs only the fields of a request: {"event": "Message", "content": "hello"}.
 
-    A lone - as TEXT is stdin: each of its lines is a message.
+    With --raw, the bytes are sent unchanged, and every frame from the server is printed as
+    JSON. It logs in first only with --as. If one of the frames is an Error, the exit code is 1.
 
-    Of HOST:PORT one may be left out: localhost, :3000, 3000.
+    HOST:PORT can also be only one of them: localhost, :3000, 3000.
 
     \b
     Examples:
@@ -375,7 +380,7 @@ def send(
       refserver send localhost:3000 --raw '0000000c 01060000 0000000000000007'
     """
     if (bool(texts), file is not None, raw is not None).count(True) != 1:
-        raise click.UsageError("give one of TEXT, --json and --raw")
+        raise click.UsageError("use exactly one of TEXT, --json and --raw")
     login = _login(user, credential_file)
     lines = None if file is None else Lines(file)
     if texts == (STDIN,):
@@ -399,7 +404,7 @@ def send(
 
 
 def _fields(event: Fact) -> dict[str, str]:
-    """What a template may name, escaped; empty where the event has no such field."""
+    """The fields for a template, escaped; empty if the event does not have the field."""
     told = dict.fromkeys(FIELDS, "")
     told |= {"event": type(event).__name__, "type": f"0x{event.type:02X}"}
     if not isinstance(event, Unknown):
@@ -413,7 +418,7 @@ def _fields(event: Fact) -> dict[str, str]:
 
 
 def _line(event: Fact) -> str:
-    """A fact as people read it."""
+    """A fact as a line for people."""
     form = {
         Message: "{position} {sender}: {content}",
         Joined: "{position} {user} joined",
@@ -427,14 +432,14 @@ def _line(event: Fact) -> str:
 def _follow(
     client: Client, count: int | None, only: Container[str], show: Callable[[Fact], None]
 ) -> None:
-    """Show facts until there were so many, asking a silent server whether it is there."""
+    """Show at most `count` facts. A silent server gets a Ping."""
     assert client.conn.welcome is not None
     timeout = client.conn.welcome.heartbeat or None
     shown = 0
     while count is None or shown < count:
         if not client.wait(timeout):
             if client.conn.outstanding:
-                # EP-9.1-7: the Ping of the first silence had no answer in the second.
+                # EP-9.1-7: the Ping after the first silence had no reply during the second.
                 raise CommandError(f"the server was silent for {2 * (timeout or 0)} s")
             client.conn.send(Ping())
             client.flush()
@@ -449,19 +454,20 @@ def _follow(
 
 @click.command(epilog=EXIT_CODES)
 @_connecting
-@click.option("--json", "as_json", is_flag=True, help="Events as JSON lines.")
+@click.option("--json", "as_json", is_flag=True, help="Print events as JSON lines.")
 @click.option(
     "--format",
     "template",
     metavar="TEMPLATE",
     callback=_template,
-    help=f"Format of a line; in braces: {', '.join(FIELDS)}. A missing field is empty.",
+    help="Print each event in this format; a field stands in braces: "
+    f"{', '.join(FIELDS)}. A field that the event does not have is empty.",
 )
 @click.option(
     "--only",
     type=click.Choice(KINDS, case_sensitive=False),
     multiple=True,
-    help="Only events of this kind; can be repeated.",
+    help="Print only events of this kind; can be repeated.",
 )
 @click.option("-n", "count", type=Whole(min=1), help="Exit after this number of events.")
 def tail(
@@ -476,9 +482,9 @@ def tail(
     only: tuple[str, ...],
     count: int | None,
 ) -> None:
-    """Print what happens in a room, a line for each event, until Ctrl-C.
+    """Print the events of a room, one line each, until Ctrl-C.
 
-    Of HOST:PORT one may be left out: localhost, :3000, 3000.
+    HOST:PORT can also be only one of them: localhost, :3000, 3000.
 
     \b
     Examples:
@@ -487,7 +493,7 @@ def tail(
       refserver tail localhost:3000 --only Message --format '{sender}: {content}'
     """
     if as_json and template is not None:
-        raise click.UsageError("give one of --json and --format")
+        raise click.UsageError("use only one of --json and --format")
 
     def show(event: Fact) -> None:
         if as_json:
@@ -502,7 +508,7 @@ def tail(
             _join(client, login)
             _follow(client, count, only or KINDS, show)
         except KeyboardInterrupt:
-            pass  # the ordinary way to end it: leave cleanly
+            pass  # the usual end: log out
         if client.conn.welcome is not None:
             client.log_out()
 

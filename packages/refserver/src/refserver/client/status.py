@@ -1,6 +1,6 @@
 """The main metrics of a running server, for people.
 
-Rule: it asks as Prometheus does and knows nothing that is not said there.
+Rule: it reads the metrics as Prometheus does, and uses no other source.
 
 Layer: above `metrics`, below `cli`.
 """
@@ -18,7 +18,7 @@ from .client import CommandError
 
 __all__ = ["fetch", "rows", "table"]
 
-PATIENCE = 5.0
+TIMEOUT = 5.0
 
 Samples = Mapping[str, Mapping[str, float]]
 
@@ -30,13 +30,13 @@ def fetch(port: int) -> Samples:
         return samples(get(port))
     except OSError as error:
         raise CommandError(f"{where}: {error.strerror or type(error).__name__}") from None
-    except (HTTPException, ValueError):  # their text may hold what the peer sent
+    except (HTTPException, ValueError):  # their text can contain bytes of the peer
         raise CommandError(f"{where}: what answers there is no refserver's metrics") from None
 
 
 def get(port: int) -> str:
-    """What the metrics endpoint says."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    """The page of the metrics endpoint."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
     try:
         connection.request("GET", "/metrics")
         response = connection.getresponse()
@@ -61,7 +61,8 @@ def samples(text: str) -> Samples:
 
 
 def rows(metrics: Samples) -> Iterator[tuple[str, str, str]]:
-    """Name, value and meaning; of the errors and evictions, for those that there were."""
+    """Name, value and meaning of each metric. Errors and evictions have a row only if there were
+    some."""
     for metric in METRICS:
         for label, value in metrics.get(metric.name, {}).items():
             name = " ".join([*metric.name.split("_"), label]).strip()
