@@ -97,16 +97,22 @@ def proofs(root: Path = ROOT) -> list[Proof]:
 def proofs_of_cases(tree: ast.Module) -> Iterator[Proof]:
     """What conformance cases prove: the numbers in `@section.case(1, "…", "EP-…", …)`.
 
-    A case is named by the prefix of its module's `Section("framing", "FRAME")` and by its number.
+    A case is named by the prefix of its module's `Section("framing", "FRAME")` and by its number;
+    a row `Refusal("FRAME-01", "…", ("EP-…",), …)` says its name itself.
     """
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     sections = [call for call in calls if ast.unparse(call.func) == "Section"]
     for call in calls:
-        if ast.unparse(call.func).endswith(".case"):
-            prefix = ast.literal_eval(sections[0].args[1])
-            case = f"{prefix}-{ast.literal_eval(call.args[0]):02}"
-            for number in REFERENCE.findall(" ".join(map(ast.unparse, call.args))):
-                yield Proof(number, f"conformance: {case}")
+        match ast.unparse(call.func).rpartition(".")[2]:
+            case "case" if sections:
+                prefix = ast.literal_eval(sections[0].args[1])
+                case = f"{prefix}-{ast.literal_eval(call.args[0]):02}"
+            case "Refusal":
+                case = ast.literal_eval(call.args[0])
+            case _:
+                continue
+        for number in REFERENCE.findall(" ".join(map(ast.unparse, call.args))):
+            yield Proof(number, f"conformance: {case}")
 
 
 def proofs_of_vectors(root: Path) -> Iterator[Proof]:

@@ -160,6 +160,14 @@ def one(t): ...
     assert found == [requirements.Proof("EP-1.1-1", "conformance: A-01")]
 
 
+def test_a_row_of_the_table_proves_what_it_says() -> None:
+    source = 'Refusal("A-02", "a title", ("EP-1.1-1", "EP-1.1-2"), cause="not EP-2.1-1")'
+
+    found = list(requirements.proofs_of_cases(ast.parse(source)))
+
+    assert found == [requirements.Proof(f"EP-1.1-{n}", "conformance: A-02") for n in (1, 2)]
+
+
 def test_a_marker_may_leave_it_to_the_case() -> None:
     source = (
         '[pytest.param(case, marks=pytest.mark.proves("EP-1", *case.proves)) for case in CASES]'

@@ -74,6 +74,10 @@ class Section:
 
         return enter
 
+    def in_order(self) -> list[Case]:
+        """The cases by their numbers."""
+        return sorted(self.cases, key=lambda case: case.id)
+
 
 def in_order(cases: Iterable[Case]) -> list[Case]:
     """The cases in their order, but each behind those that it needs."""

@@ -27,6 +27,7 @@ from . import (
     numbers,
     order,
     paging,
+    refusals,
     replies,
     resume,
     robustness,
@@ -71,6 +72,9 @@ SECTIONS = (
     shutdown,
 )
 
+# The rows of the table belong to the sections, each in the place of its number.
+assert refusals.REFUSALS
+
 SERVER_CASES: tuple[Case, ...] = tuple(
-    in_order(case for module in SECTIONS for case in module.section.cases)
+    in_order(case for module in SECTIONS for case in module.section.in_order())
 )

@@ -71,20 +71,6 @@ def empty_data(t: Attempt) -> None:
 
 
 @section.case(
-    5,
-    "an application event with a sender is refused with UNEXPECTED_EVENT",
-    "EP-3.11-2",
-    "EP-3.3-3",
-    cause="the sender is looked at in Message only",
-)
-def sender_filled_in(t: Attempt) -> None:
-    ann = t.member()
-    ann.send(raw.application(9, 0x80, b"data", sender="bob"))
-    ann.expect(e.error(raw.UNEXPECTED_EVENT, 9))
-    ann.expect_silence()
-
-
-@section.case(
     6,
     "application events and messages stand in one order",
     "EP-5.1-1",
@@ -117,47 +103,6 @@ def not_to_the_author(t: Attempt) -> None:
     ann.sync()
     facts = [f for f in ann.seen if f.type in raw.APPLICATION and t.is_ours(f)]
     t.check(not facts, "no fact of one's own", "one's own event")
-
-
-@section.case(
-    8,
-    "an unknown type is answered with UNKNOWN_TYPE before login",
-    "EP-3.12-1",
-    cause="LOGIN_REQUIRED is looked at first, or the connection ends",
-)
-def unknown_before_login(t: Attempt) -> None:
-    ann = t.connect()
-    for seq, type in enumerate((0x00, 0x0B, 0x40, 0x7F), 1):
-        ann.send(raw.frame(type, seq))
-        ann.expect(e.error(raw.UNKNOWN_TYPE, seq))
-
-
-@section.case(
-    9,
-    "every unknown type is answered with UNKNOWN_TYPE, and the connection goes on",
-    "EP-3.12-1",
-    "EP-4.2-9",
-    cause="an unknown type ends the connection, or is passed over",
-)
-def unknown_from_a_member(t: Attempt) -> None:
-    ann = t.member()
-    ann.send(*(raw.frame(type, 100 + type) for type in raw.UNKNOWN))
-    ann.expect(*(e.error(raw.UNKNOWN_TYPE, 100 + type) for type in raw.UNKNOWN))
-    ann.expect_silence()
-
-
-@section.case(
-    10,
-    "the body of an unknown type is not judged",
-    "EP-8.3-2",
-    cause="the body is decoded as that of some known type",
-)
-def unknown_body(t: Attempt) -> None:
-    ann = t.connect()
-    for seq, body in enumerate((b"", b"\xff" * 40, b"\x05ab", raw.ping(5)), 1):
-        ann.send(raw.frame(0x0B, seq, body))
-        ann.expect(e.error(raw.UNKNOWN_TYPE, seq))
-    ann.expect_silence()
 
 
 @section.case(

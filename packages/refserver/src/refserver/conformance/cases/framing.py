@@ -11,32 +11,6 @@ section = Section("framing", "FRAME")
 
 
 @section.case(
-    1,
-    "a length of 0 is refused as MALFORMED",
-    "EP-2.1-2",
-    cause="only lengths below 0 or beyond a limit are looked at",
-    negative=True,
-)
-def length_zero(t: Attempt) -> None:
-    ann = t.connect()
-    ann.send(raw.frame(raw.PING, length=0))
-    ann.ends(raw.MALFORMED)
-
-
-@section.case(
-    2,
-    "a length of 11 is refused as MALFORMED",
-    "EP-2.1-2",
-    cause="the least length is taken to be 11, or 0",
-    negative=True,
-)
-def length_eleven(t: Attempt) -> None:
-    ann = t.connect()
-    ann.send(raw.frame(raw.PING, length=11))
-    ann.ends(raw.MALFORMED)
-
-
-@section.case(
     3,
     "a length of 12 is a whole frame",
     "EP-2.1-1",
@@ -46,33 +20,6 @@ def length_twelve(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.ping(1))
     ann.expect(e.pong(1))
-
-
-@section.case(
-    4,
-    "a length that is too small is refused when its 4 bytes are in",
-    "EP-2.1-3",
-    cause="the header is awaited before the length is looked at",
-    negative=True,
-)
-def too_small_at_four_bytes(t: Attempt) -> None:
-    ann = t.connect()
-    ann.send(raw.frame(raw.PING, length=11)[:4])
-    ann.ends(raw.MALFORMED)
-
-
-@section.case(
-    5,
-    "a length above the limit is refused when its 4 bytes are in",
-    "EP-2.1-3",
-    "EP-2.1-4",
-    cause="the header or the body is awaited before the length is looked at",
-    negative=True,
-)
-def too_large_at_four_bytes(t: Attempt) -> None:
-    ann = t.connect()
-    ann.send(raw.frame(raw.PING, length=2**32 - 1)[:4])
-    ann.ends(raw.FRAME_TOO_LARGE)
 
 
 @section.case(

@@ -250,21 +250,6 @@ def unauthorized_looks_alike(t: Attempt) -> None:
 
 
 @section.case(
-    15,
-    "a member's second Login with a wrong credential is ALREADY_LOGGED_IN, and it goes on",
-    "EP-4.3-3",
-    "EP-8.3-1",
-    cause="the credential is judged whatever the state",
-    capabilities=GUARDED,
-)
-def second_login_with_a_wrong_credential(t: Attempt) -> None:
-    ann = t.member()
-    ann.send(raw.login(9, ann.user, b"not the credential"))
-    ann.expect(e.error(raw.ALREADY_LOGGED_IN, 9))
-    ann.expect_silence()
-
-
-@section.case(
     16,
     "a session is resumed with an empty user and its own credential",
     "EP-6.4-9",

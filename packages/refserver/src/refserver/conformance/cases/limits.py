@@ -19,32 +19,6 @@ def filled(length: int, seq: int, type: int = raw.MESSAGE) -> bytes:
 
 
 @section.case(
-    1,
-    "before login a length of 4,096 is accepted",
-    "EP-7.1-3",
-    cause="the limit is compared with the whole frame, 4 bytes more",
-)
-def greatest_before_login(t: Attempt) -> None:
-    ann = t.connect()
-    ann.send(filled(raw.BEFORE_WELCOME, 1))
-    ann.expect(e.error(raw.LOGIN_REQUIRED, 1))
-
-
-@section.case(
-    2,
-    "before login a length of 4,097 is FRAME_TOO_LARGE",
-    "EP-7.1-3",
-    "EP-2.1-4",
-    cause="the limit for members is used for everybody",
-    negative=True,
-)
-def too_large_before_login(t: Attempt) -> None:
-    ann = t.connect()
-    ann.send(filled(raw.BEFORE_WELCOME + 1, 1))
-    ann.ends(raw.FRAME_TOO_LARGE)
-
-
-@section.case(
     3,
     "after a refused Login the limit is still 4,096",
     "EP-7.1-3",
@@ -122,20 +96,6 @@ def raised_at_once(t: Attempt) -> None:
     login = raw.login(1, identity.name, identity.credential)
     ann.send(login, filled(raw.BEFORE_WELCOME, 2))
     ann.expect(e.welcome(1), e.ack(2))
-
-
-@section.case(
-    8,
-    "a length of 2^31 is FRAME_TOO_LARGE and no negative number",
-    "EP-2.3-1",
-    "EP-2.1-4",
-    cause="the length is read as a signed number",
-    negative=True,
-)
-def no_sign(t: Attempt) -> None:
-    ann = t.connect()
-    ann.send(raw.frame(raw.PING, 1, length=2**31))
-    ann.ends(raw.FRAME_TOO_LARGE)
 
 
 @section.case(

@@ -104,37 +104,6 @@ def tickets_differ(t: Attempt) -> None:
 
 
 @section.case(
-    7,
-    "a second Login on a connection is refused with ALREADY_LOGGED_IN, and it goes on",
-    "EP-4.3-3",
-    "EP-4.2-9",
-    cause="a Login is handled in every state",
-)
-def already_logged_in(t: Attempt) -> None:
-    ann = t.member()
-    seq = ann.seq()
-    identity = t.identity("ann")
-    ann.send(raw.login(seq, identity.name, identity.credential))
-    ann.expect(e.error(raw.ALREADY_LOGGED_IN, seq))
-    ann.expect_silence()
-
-
-@section.case(
-    8,
-    "a name that a member has is refused with USER_TAKEN",
-    "EP-6.1-6",
-    "EP-6.2-4",
-    cause="names are not compared with those of the members",
-)
-def user_taken(t: Attempt) -> None:
-    t.member("ann")
-    other = t.connect("other")
-    identity = t.identity("ann")
-    other.send(raw.login(1, identity.name, identity.credential))
-    other.expect(e.error(raw.USER_TAKEN, 1))
-
-
-@section.case(
     9,
     "after a refused Login another one is accepted on the same connection",
     "EP-4.3-5",
@@ -212,18 +181,6 @@ def message_before_login(t: Attempt) -> None:
     ann.send(raw.message(ann.seq(), "too early"))
     ann.expect(e.error(raw.LOGIN_REQUIRED, 1))
     ann.login()
-
-
-@section.case(
-    14,
-    "an application event before login is refused with LOGIN_REQUIRED",
-    "EP-4.3-1",
-    cause="application events take another road than Message",
-)
-def application_before_login(t: Attempt) -> None:
-    ann = t.connect()
-    ann.send(raw.application(1, 0x80, b"too early"))
-    ann.expect(e.error(raw.LOGIN_REQUIRED, 1))
 
 
 @section.case(
@@ -373,21 +330,6 @@ def refused_login_and_message(t: Attempt) -> None:
 
 
 @section.case(
-    24,
-    "a credential that proves nothing is refused with UNAUTHORIZED, which is the end",
-    "EP-6.3-3",
-    "EP-8.2-1",
-    cause="the credential is not compared, or the error is sent under the request's seq",
-    capabilities=("credentials",),
-    negative=True,
-)
-def unauthorized(t: Attempt) -> None:
-    ann = t.connect()
-    ann.send(raw.login(1, ann.user, b"not the credential"))
-    ann.ends(raw.UNAUTHORIZED)
-
-
-@section.case(
     25,
     "UNAUTHORIZED comes no earlier than after 100 ms",
     "EP-6.3-4",
@@ -424,37 +366,3 @@ def unauthorized_delays_nobody(t: Attempt) -> None:
             ann.expect(e.fatal(raw.UNAUTHORIZED))
             return
     raise t.fail("bob's Pongs first", "the refusal before the second one")
-
-
-@section.case(
-    27,
-    "the credential is judged before the name and the ticket",
-    "EP-6.3-2",
-    "EP-8.3-1",
-    cause="the name is looked at first, which tells strangers who is there",
-    capabilities=("credentials",),
-    negative=True,
-)
-def credential_first(t: Attempt) -> None:
-    for login in (
-        raw.login(1, "bad\x00name", b"not the credential"),
-        raw.login(1, t.name("ann"), b"not the credential", ticket=7, position=7),
-    ):
-        conn = t.connect()
-        conn.send(login)
-        conn.ends(raw.UNAUTHORIZED)
-
-
-@section.case(
-    28,
-    "what follows a Login that gets UNAUTHORIZED is discarded",
-    "EP-4.3-6",
-    "EP-8.2-4",
-    cause="the rest is handled while the verdict is delayed",
-    capabilities=("credentials",),
-    negative=True,
-)
-def nothing_behind_unauthorized(t: Attempt) -> None:
-    ann = t.connect()
-    ann.send(raw.login(1, ann.user, b"not the credential"), raw.ping(2), raw.message(3, "hi"))
-    ann.ends(raw.UNAUTHORIZED)

@@ -100,19 +100,6 @@ def sender_filled_in(t: Attempt) -> None:
 
 
 @section.case(
-    7,
-    "a Message with one's own name as sender is refused too",
-    "EP-3.3-3",
-    cause="only a name of somebody else's is refused",
-)
-def own_sender(t: Attempt) -> None:
-    ann = t.member()
-    seq = ann.seq()
-    ann.send(raw.message(seq, t.text("me"), sender=ann.user))
-    ann.expect(e.error(raw.UNEXPECTED_EVENT, seq))
-
-
-@section.case(
     8,
     "a refused Message reaches nobody",
     "EP-4.2-8",

@@ -204,25 +204,6 @@ def long_credential(t: Attempt) -> None:
 
 
 @section.case(
-    11,
-    "a long credential that proves nothing is UNAUTHORIZED",
-    "EP-3.2-1",
-    "EP-6.3-3",
-    cause="a credential above 255 bytes is cut, or is taken for a fault",
-    capabilities=("credentials",),
-    segmentations=ONCE,
-    needs=("LOGIN-24",),
-    negative=True,
-)
-def long_wrong_credential(t: Attempt) -> None:
-    ann = t.identity("ann")
-    for size in (256, 3_900):
-        conn = t.connect()
-        conn.send(raw.login(1, ann.name, ann.credential.ljust(size, b"\0")))
-        conn.ends(raw.UNAUTHORIZED)
-
-
-@section.case(
     12,
     "a name of more than 127 bytes is granted unchanged or refused, and never cut",
     "EP-2.3-1",
@@ -237,19 +218,3 @@ def long_names(t: Attempt) -> None:
         conn.send(raw.login(1, name))
         answer = conn.expect(e.either(e.welcome(1), e.error(raw.BAD_USER, 1)))
         t.check(answer.text("user") in (None, name.encode()), "unchanged", answer.text("user"))
-
-
-@section.case(
-    13,
-    "a sender of any length that is not empty is UNEXPECTED_EVENT",
-    "EP-3.3-3",
-    "EP-2.3-1",
-    cause="the length of short text is read with a sign",
-    needs=("MSG-06",),
-)
-def long_senders(t: Attempt) -> None:
-    ann = t.member()
-    for size in (1, 127, 128, 255):
-        ann.send(raw.message(size, "x", sender="s" * size))
-        ann.expect(e.error(raw.UNEXPECTED_EVENT, size))
-    ann.expect_silence()

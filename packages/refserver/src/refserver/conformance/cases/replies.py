@@ -6,17 +6,8 @@ from .. import expect as e
 from .. import raw
 from ..attempt import Attempt
 from ..catalogue import Section
-from ..connection import Connection
 
 section = Section("ack and replies", "REPLY")
-
-SERVERS_ONLY = {
-    "Ack": lambda seq: raw.ack(seq, 1),
-    "Error": lambda seq: raw.error(seq, raw.INTERNAL, "I am a client"),
-    "Welcome": lambda seq: raw.welcome(seq, "ann", 1, 1),
-    "Joined": lambda seq: raw.joined(seq, "ann"),
-    "Left": lambda seq: raw.left(seq, "ann"),
-}
 
 
 @section.case(
@@ -107,38 +98,6 @@ def stray_pong(t: Attempt) -> None:
 def pong_before_login(t: Attempt) -> None:
     ann = t.connect()
     ann.send(raw.pong(5))
-    ann.expect_silence()
-
-
-def refused(conn: Connection, seq: int) -> None:
-    for name in SERVERS_ONLY:
-        conn.send(SERVERS_ONLY[name](seq))
-        conn.expect(e.error(raw.UNEXPECTED_EVENT, seq))
-        seq += 1
-
-
-@section.case(
-    7,
-    "what only servers send is refused with UNEXPECTED_EVENT before login",
-    "EP-4.3-4",
-    cause="LOGIN_REQUIRED is looked at first, or such events are passed over",
-)
-def servers_only_before_login(t: Attempt) -> None:
-    ann = t.connect()
-    refused(ann, 1)
-    ann.expect_silence()
-
-
-@section.case(
-    8,
-    "what only servers send is refused with UNEXPECTED_EVENT from a member",
-    "EP-4.3-4",
-    "EP-4.2-9",
-    cause="such events are passed over, or end the connection",
-)
-def servers_only_from_a_member(t: Attempt) -> None:
-    ann = t.member()
-    refused(ann, 31)
     ann.expect_silence()
 
 

@@ -26,6 +26,7 @@ from . import (
     login,
     once,
     order,
+    refusals,
     replies,
     requests,
     resume,
@@ -62,6 +63,9 @@ SECTIONS = (
     again,
 )
 
+# The rows of the table belong to the sections, each in the place of its number.
+assert refusals.REFUSALS
+
 CLIENT_CASES: tuple[Case, ...] = tuple(
-    in_order(case for module in SECTIONS for case in module.section.cases)
+    in_order(case for module in SECTIONS for case in module.section.in_order())
 )

@@ -49,15 +49,3 @@ def is_an_entry(t: Peer) -> None:
     t.welcome()
     t.tell(t.application(0x90, "bob", b"one"), t.message("bob", "two"))
     t.refuses(raw.UNEXPECTED_EVENT, raw.application(t.place + 2, 0x90, b"four", "bob"))
-
-
-@section.case(
-    4,
-    "refuses a sender that is not UTF-8, in an application event too",
-    "EP-2.3-3",
-    "EP-3.11-1",
-    cause="the body of an application event is not looked at",
-)
-def bad_sender(t: Peer) -> None:
-    t.welcome()
-    t.refuses(raw.MALFORMED, raw.application(t.place + 1, 0x80, b"data", b"b\xffb"))

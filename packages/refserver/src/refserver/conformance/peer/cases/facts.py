@@ -70,18 +70,6 @@ def doubled(t: Peer) -> None:
 
 
 @section.case(
-    5,
-    "begins with the position behind the Welcome's",
-    "EP-5.2-5",
-    cause="the first position is taken as it is, whatever it is",
-    needs=("PEER-FACT-01",),
-)
-def first_position(t: Peer) -> None:
-    t.welcome()
-    t.refuses(raw.UNEXPECTED_EVENT, raw.joined(t.place + 2, "bob"))
-
-
-@section.case(
     6,
     "counts the position of an Ack with those of facts",
     "EP-5.2-5",
@@ -93,21 +81,6 @@ def ack_counts(t: Peer) -> None:
     t.order("say hello")
     request = t.asked(raw.MESSAGE)
     t.tell(t.message("bob", "before it"), t.ack(request), t.message("bob", "behind it"))
-
-
-@section.case(
-    7,
-    "refuses an Ack whose position is not the next",
-    "EP-5.2-5",
-    "EP-5.2-6",
-    cause="the position of an Ack is taken as it is",
-    needs=("PEER-FACT-01", "PEER-SAY-01"),
-)
-def ack_gap(t: Peer) -> None:
-    t.welcome()
-    t.order("say hello")
-    request = t.asked(raw.MESSAGE)
-    t.refuses(raw.UNEXPECTED_EVENT, t.ack(request, t.place + 2))
 
 
 @section.case(

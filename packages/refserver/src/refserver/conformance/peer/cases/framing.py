@@ -71,29 +71,6 @@ def truncated(t: Peer) -> None:
 
 
 @section.case(
-    5,
-    "refuses a length of 11 as MALFORMED, when its 4 bytes are in",
-    "EP-2.1-2",
-    "EP-2.1-3",
-    cause="the length is not compared with 12, or only when the frame is whole",
-)
-def too_short(t: Peer) -> None:
-    t.welcome()
-    t.refuses(raw.MALFORMED, (11).to_bytes(4, "big"), probe=False)
-
-
-@section.case(
-    6,
-    "refuses a length of 0 as MALFORMED",
-    "EP-2.1-2",
-    cause="a length of 0 is passed over",
-)
-def length_zero(t: Peer) -> None:
-    t.welcome()
-    t.refuses(raw.MALFORMED, bytes(4))
-
-
-@section.case(
     7,
     "uses the frames before a faulty one, in the same piece too",
     "EP-4.2-13",

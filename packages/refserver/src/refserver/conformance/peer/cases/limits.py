@@ -25,30 +25,6 @@ def longest(t: Peer) -> None:
 
 
 @section.case(
-    2,
-    "refuses a length of max_frame + 256, when its 4 bytes are in",
-    "EP-2.1-3",
-    "EP-2.1-4",
-    cause="there is no limit, or the body is awaited before it is looked at",
-)
-def too_long(t: Peer) -> None:
-    t.welcome(max_frame=65_536)
-    t.refuses(raw.FRAME_TOO_LARGE, (65_792).to_bytes(4, "big"), probe=False)
-
-
-@section.case(
-    3,
-    "refuses the greatest length there is",
-    "EP-2.1-3",
-    "EP-2.1-4",
-    cause="a length is read as signed, or memory is asked for before it is looked at",
-)
-def greatest(t: Peer) -> None:
-    t.welcome()
-    t.refuses(raw.FRAME_TOO_LARGE, b"\xff\xff\xff\xff", probe=False)
-
-
-@section.case(
     4,
     "takes its limit from the Welcome, not from the usual value",
     "EP-2.1-4",

@@ -3,55 +3,10 @@
 from __future__ import annotations
 
 from ....characters import INVISIBLE, has_invisible
-from ... import raw
 from ...catalogue import Section
 from ..peer import Peer
 
 section = Section("text", "PEER-TEXT", needs=("PEER-LOGIN-01", "PEER-FACT-01"))
-
-
-@section.case(
-    1,
-    "refuses a surrogate in a content as MALFORMED",
-    "EP-2.3-3",
-    cause="the decoder replaces what it cannot read",
-)
-def surrogate(t: Peer) -> None:
-    t.welcome()
-    t.refuses(raw.MALFORMED, t.message("bob", b"a\xed\xa0\x80b"))
-
-
-@section.case(
-    2,
-    "refuses an overlong form in a name as MALFORMED",
-    "EP-2.3-3",
-    cause="the decoder is a lenient one of its own",
-)
-def overlong(t: Peer) -> None:
-    t.welcome()
-    t.refuses(raw.MALFORMED, raw.frame(raw.JOINED, t.place + 1, raw.short(b"c\xc1\xa1t")))
-
-
-@section.case(
-    3,
-    "refuses a character that the end of the field cuts",
-    "EP-2.3-3",
-    cause="a decoder for streams waits for the rest",
-)
-def cut_character(t: Peer) -> None:
-    t.welcome()
-    t.refuses(raw.MALFORMED, t.message("bob", b"na\xc3"))
-
-
-@section.case(
-    4,
-    "refuses what is above U+10FFFF",
-    "EP-2.3-3",
-    cause="the decoder accepts any four bytes",
-)
-def too_high(t: Peer) -> None:
-    t.welcome()
-    t.refuses(raw.MALFORMED, t.message("bob", b"\xf4\x90\x80\x80"))
 
 
 @section.case(

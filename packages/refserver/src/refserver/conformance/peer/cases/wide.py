@@ -56,21 +56,6 @@ def high_ping(t: Peer) -> None:
 
 
 @section.case(
-    3,
-    "refuses a reply whose seq is its request's in the lower 32 bits only",
-    "EP-2.3-1",
-    "EP-4.2-11",
-    cause="seqs are compared in 32 bits",
-    needs=("PEER-REPLY-01",),
-)
-def seq_of_a_reply(t: Peer) -> None:
-    t.welcome()
-    t.order("say hello")
-    request = t.asked(raw.MESSAGE)
-    t.refuses(raw.UNEXPECTED_EVENT, raw.ack(request.seq + 2**32, t.place + 1))
-
-
-@section.case(
     4,
     "refuses a position that comes twice, beyond 2^53 too",
     "EP-5.1-2",
