@@ -101,7 +101,7 @@ class Talker:
         self.sock = client.sock
         self.sock.setblocking(False)
         self._out = memoryview(b"".join(message(b"%06d" % n, n + 1) for n in range(says)))
-        self._in = bytearray()
+        self._in = bytearray(client.pending)
 
     def write(self) -> bool:
         """Say what the socket takes; whether there is more to say."""

@@ -161,6 +161,7 @@ class Client:
         self._frames = Frames()
         self._whole: list[Frame] = []
         self.received = bytearray()
+        self._returned = 0
 
     def __enter__(self) -> Self:
         return self
@@ -195,7 +196,14 @@ class Client:
                 raise EOFError
             self.received += data
             self._whole.extend(self._frames.receive(data))
-        return self._whole.pop(0)
+        first = self._whole.pop(0)
+        self._returned += HEADER.size + len(first.body)
+        return first
+
+    @property
+    def pending(self) -> bytes:
+        """What came behind the last frame that was returned; for who reads the socket itself."""
+        return bytes(self.received[self._returned :])
 
     def frames(self, count: int) -> list[Frame]:
         """So many frames."""

@@ -306,7 +306,7 @@ def ask_until(client: Client, done: Future[int], server: Running) -> tuple[list[
     The last Ping is sent after that is done, so that all that was said stands before its answer.
     An answer is searched for and the frames are cut later: what that costs is not the server's.
     """
-    stream = bytearray()
+    stream = bytearray(client.pending)
     waits: list[Wait] = []
     is_last = False
     while not is_last:
