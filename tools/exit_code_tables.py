@@ -14,11 +14,12 @@ from pathlib import Path
 from tools import catalogue_figures
 from tools.pages import ROOT, Blocks, redrawn, table
 
-from refserver.exit_codes import CLIENT_COMMANDS, TEST_COMMANDS, Exit
+from refserver.exit_codes import CLIENT_COMMANDS, TEST_COMMANDS, WATCH_COMMANDS, Exit
 
 PAGES: Mapping[Path, tuple[Mapping[Exit, str], Blocks]] = {
     ROOT / "docs" / "conformance.md": (TEST_COMMANDS, catalogue_figures.BLOCKS),
     ROOT / "docs" / "shell.md": (CLIENT_COMMANDS, {}),
+    ROOT / "docs" / "watching.md": (WATCH_COMMANDS, {}),
 }
 """The codes of each page, and its other blocks."""
 
@@ -30,7 +31,7 @@ def drawn(meanings: Mapping[Exit, str], body: str) -> str:
 
 
 def files() -> Mapping[Path, str]:
-    """Both pages, with their blocks drawn anew."""
+    """Each page, with their blocks drawn anew."""
     return {
         path: redrawn(
             path.read_text(encoding="utf-8"), {"exit codes": partial(drawn, meanings), **others}

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.pages import ROOT
+from tools.pages import ROOT, Missing
 
 SPECIFICATION = Path("docs/protocol.md")
 PAGE = Path("docs/requirements.md")
@@ -153,10 +153,23 @@ def faults(root: Path = ROOT) -> list[str]:
     ]
 
 
+def shipped(known: dict[str, str], stands: dict[str, dict[str, str]]) -> str:
+    """What the kit ships: each sentence, and where a breach of it can be seen.
+
+    Raises Missing for a statement beside which nobody has written that.
+    """
+    lacking = [number for number in known if number not in stands]
+    if lacking:
+        raise Missing(f"write into {SHIPPED.name} where a breach can be seen: {lacking}")
+    said = {number: {**stands[number], "text": text} for number, text in known.items()}
+    return json.dumps(said, indent=1, ensure_ascii=False) + "\n"
+
+
 def files(root: Path = ROOT) -> dict[Path, str]:
     """The page, and the sentences that the kit ships."""
     known = statements((root / SPECIFICATION).read_text(encoding="utf-8"))
+    stands = json.loads((root / SHIPPED).read_bytes())
     return {
         root / PAGE: page(known, proofs(root)),
-        root / SHIPPED: json.dumps(known, indent=1, ensure_ascii=False) + "\n",
+        root / SHIPPED: shipped(known, stands),
     }

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from tools import requirements
-from tools.pages import ROOT
+from tools.pages import ROOT, Missing
+
+from refserver.conformance.statements import VISIBLE, visibility
 
 SENTENCES = requirements.statements((ROOT / requirements.SPECIFICATION).read_text("utf-8"))
 SOURCES = sorted(
@@ -31,12 +33,14 @@ def test_it_is(): ...
 
 def project(root: Path, *, tests: str = PROVING) -> Path:
     """A small project."""
-    for folder in ("docs", "tests/project", requirements.VECTORS):
+    for folder in ("docs", "tests/project", requirements.VECTORS, requirements.CASES):
         (root / folder).mkdir(parents=True)
     for kind in ("valid", "invalid"):
         (root / requirements.VECTORS / f"{kind}.json").write_text('{"vectors": []}')
     (root / requirements.SPECIFICATION).write_text(SPECIFICATION)
     (root / "tests" / "test_it.py").write_text(tests)
+    stands = {number: {"text": "old", "visible": "room"} for number in ("EP-1.1-1", "EP-1.1-2")}
+    (root / requirements.SHIPPED).write_text(json.dumps(stands))
     return root
 
 
@@ -113,7 +117,23 @@ def test_the_page_and_the_kits_copy_are_made_from_the_specification(tmp_path: Pa
     made = requirements.files(root)
 
     assert made[root / requirements.PAGE].count("EP-1.1-1") == 1
-    assert list(json.loads(made[root / requirements.SHIPPED])) == ["EP-1.1-1", "EP-1.1-2"]
+    shipped = json.loads(made[root / requirements.SHIPPED])
+    assert list(shipped) == ["EP-1.1-1", "EP-1.1-2"]
+    assert {each["visible"] for each in shipped.values()} == {"room"}
+    assert all(each["text"] != "old" for each in shipped.values())
+
+
+def test_a_statement_whose_visibility_nobody_wrote_is_an_error(tmp_path: Path) -> None:
+    root = project(tmp_path)
+    (root / requirements.SHIPPED).write_text("{}")
+
+    with pytest.raises(Missing, match=r"EP-1\.1-1"):
+        requirements.files(root)
+
+
+def test_a_breach_of_each_statement_can_be_seen_somewhere_or_never() -> None:
+    assert set(visibility()) == set(SENTENCES)
+    assert set(visibility().values()) == set(VISIBLE)
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,10 @@ class DefaultsToServe(click.Group):
 
     def _add_kit(self) -> None:
         from .conformance.commands import register
+        from .watch.commands import register as register_watch
 
         register(self)
+        register_watch(self)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {name for param in self.params for name in param.opts} | set(ctx.help_option_names)

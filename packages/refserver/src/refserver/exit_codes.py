@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import IntEnum
 
-__all__ = ["CLIENT_COMMANDS", "SERVE", "TEST_COMMANDS", "Exit", "in_one_line"]
+__all__ = ["CLIENT_COMMANDS", "SERVE", "TEST_COMMANDS", "WATCH_COMMANDS", "Exit", "in_one_line"]
 
 
 class Exit(IntEnum):
@@ -63,6 +63,16 @@ TEST_COMMANDS: Mapping[Exit, str] = {
     Exit.READER_LEFT: _ALL[Exit.READER_LEFT] + "; the reports are written",
 }
 """The exit codes of `refserver check`, `peer` and `report merge`."""
+
+WATCH_COMMANDS: Mapping[Exit, str] = {
+    Exit.DONE: "no finding",
+    Exit.FAILED: "a finding",
+    Exit.USAGE: "the command line is wrong, or a file is no recording and no capture",
+    Exit.NO_CASE_RAN: "nothing was judged: no frame was seen",
+    Exit.BROKEN: "stdout cannot be written",
+    Exit.READER_LEFT: _ALL[Exit.READER_LEFT],
+}
+"""The exit codes of `refserver judge` and `proxy`."""
 
 
 def in_one_line(meanings: Mapping[Exit, str]) -> str:

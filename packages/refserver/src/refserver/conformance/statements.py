@@ -1,7 +1,7 @@
 """The specification's numbered sentences, for those who have only this package.
 
-Rule: `statements.json` is made from docs/protocol.md by `python -m tools`, and
-never edited.
+Rule: `python -m tools` writes the sentences of `statements.json` from docs/protocol.md. Where
+a breach can be seen stands beside each, and only a person writes it.
 
 Layer: the ground of the kit.
 """
@@ -14,7 +14,27 @@ from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 
-__all__ = ["statements"]
+__all__ = ["VISIBLE", "statements", "visibility"]
+
+VISIBLE = {
+    "connection": "on one connection",
+    "session": "over the connections of a session",
+    "room": "over the connections of a room",
+    "times": "by the times at which bytes pass",
+    "websocket": "in the handshake and the frames of WebSocket, below the two streams",
+    "permission": "never: it permits",
+    "never": "never: nothing of it passes between the two",
+}
+"""Where somebody who watches connections can see a breach of a statement."""
+
+
+def visibility() -> Mapping[str, str]:
+    """For each statement the word of `VISIBLE`.
+
+    >>> visibility()["EP-2.2-1"]
+    'connection'
+    """
+    return MappingProxyType({number: each["visible"] for number, each in _shipped().items()})
 
 
 @cache
@@ -24,5 +44,10 @@ def statements() -> Mapping[str, str]:
     >>> statements()["EP-2.2-1"]
     'A sender MUST write `version` 1.'
     """
+    return MappingProxyType({number: each["text"] for number, each in _shipped().items()})
+
+
+def _shipped() -> dict[str, dict[str, str]]:
     text = files("refserver.conformance").joinpath("statements.json").read_text(encoding="utf-8")
-    return MappingProxyType(json.loads(text))
+    shipped: dict[str, dict[str, str]] = json.loads(text)
+    return shipped

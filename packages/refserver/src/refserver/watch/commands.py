@@ -1,0 +1,117 @@
+"""The commands for files of conversations: `judge` and `watch`.
+
+Rule: what is found goes to stdout and complaints go to stderr; the exit code says whether there
+was a finding.
+
+Layer: the top of `watch`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from ..arguments import Whole
+from .conversation import Item
+from .findings import Finding, Notes
+from .judge import Judge
+from .judgement import finding_lines
+from .options import EXIT_CODES, report_options
+from .options import files as written_files
+from .proxy_command import proxy_command
+from .reports import Reports, complaints, print_finding, told
+from .sources import items_of
+from .timeline import Timeline
+
+__all__ = ["register"]
+
+EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def register(main: click.Group) -> None:
+    """Add these commands."""
+    for command in (proxy_command, judge_command, watch_command):
+        main.add_command(command)
+
+
+@click.command("judge", epilog=EXIT_CODES)
+@click.argument("files", nargs=-1, required=True, type=EXISTING, metavar="FILE...")
+@click.option("--port", type=Whole(1, 65_535), help="The server's port in a capture.")
+@click.option(
+    "--one-room",
+    is_flag=True,
+    help="Take all connections for one run of one room, also where they do not overlap in time.",
+)
+@report_options
+def judge_command(
+    files: tuple[Path, ...],
+    port: int | None,
+    one_room: bool,
+    **asked: str | bool | None,
+) -> None:
+    """Say which rule was broken, by which side, at which byte.
+
+    FILE is a recording of `refserver proxy`, or a capture of tcpdump or Wireshark (pcap,
+    pcapng; not TLS). A finding is certain: what may have an innocent cause is none.
+
+    \b
+    Examples:
+      refserver judge talk.jsonl
+      tcpdump -i lo -w talk.pcap port 3000; refserver judge talk.pcap --html talk.html
+    """
+    judge = Judge(Notes(print_finding), one_room=one_room)
+    reports = Reports(written_files(**asked), started=0.0)
+    with complaints():
+        for item in items_in(files, port):
+            reports.take(item)
+            judge.take(item)
+    judge.close()
+    reports.write(judge, [str(path) for path in files])
+    sys.exit(told(judge))
+
+
+def items_in(files: Iterable[Path], port: int | None) -> Iterator[Item]:
+    """The items of all files; no connection has the number of one of another file."""
+    before = highest = 0
+    for path in files:
+        for item in items_of(path, port=port):
+            number = before + item.connection
+            highest = max(highest, number)
+            yield replace(item, connection=number) if before else item
+        before = highest
+
+
+@click.command("watch")
+@click.argument("file", type=EXISTING)
+@click.option("--port", type=Whole(1, 65_535), help="The server's port in a capture.")
+@click.option("--connection", "only", type=Whole(1), help="Show this connection only.")
+def watch_command(file: Path, port: int | None, only: int | None) -> None:
+    """Print what passed, frame by frame, and each finding in its place.
+
+    FILE is a recording of `refserver proxy`, or a capture. Each line has the time in seconds,
+    the connection, > for the client and < for the server. Credentials and tickets are not shown.
+
+    \b
+    Example:
+      refserver watch talk.jsonl --connection 1
+    """
+    timeline = Timeline()
+    judge = Judge(Notes(lambda finding: print_inline(finding, only)))
+    with complaints():
+        for item in items_of(file, port=port):
+            if only in (None, item.connection):
+                for row in timeline.take(item):
+                    click.echo(str(row))
+            judge.take(item)
+    judge.close()
+
+
+def print_inline(finding: Finding, only: int | None) -> None:
+    """Print a finding below the frame that it is about."""
+    if only in (None, finding.connection):
+        for line in finding_lines(finding):
+            click.echo(f"{'':10}  !    {line}")

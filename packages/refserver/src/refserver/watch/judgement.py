@@ -1,0 +1,153 @@
+"""What a judge found, as data: for people, for machines, for CI.
+
+Rule: everything that a report says stands in `judgement`, and a schema describes it. The other
+forms only show it.
+
+Layer: above `judge`, below the commands.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from ..characters import escape
+from ..conformance.statements import VISIBLE, statements, visibility
+from ..version import VERSION
+from .conversation import Did
+from .coverage import coverage
+from .findings import Finding
+from .judge import Judge
+
+__all__ = ["FORMAT", "as_junit", "finding_lines", "judgement", "summary_lines"]
+
+FORMAT = "event-protocol-judgement/1"
+SEEN = ("connection", "session", "room", "times")
+"""Where the judge looks."""
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def judgement(judge: Judge, sources: list[str], did: list[Did] | None = None) -> dict[str, Any]:
+    """All that was found, as JSON takes it."""
+    notes, where = judge.notes, visibility()
+    exercised = coverage(notes)
+    return {
+        "format": FORMAT,
+        "kit": VERSION,
+        "sources": sources,
+        "connections": judge.connections,
+        "frames": judge.frames,
+        "bytes": judge.bytes,
+        "not_judged": judge.unjudged,
+        "findings": [
+            finding.to_json() | {"requirement": statements()[finding.statement]}
+            for finding in notes.findings
+        ],
+        "more": [
+            {"statement": statement, "side": str(side), "count": count}
+            for (statement, side), count in sorted(notes.more.items())
+        ],
+        "observations": [seen.to_json() for seen in notes.observations],
+        "did": [
+            {
+                "connection": each.connection,
+                "at": each.at,
+                "side": str(each.side),
+                "what": each.what,
+            }
+            for each in did or ()
+        ],
+        "coverage": {
+            number: {"visible": where[number], "exercised": exercised[number]}
+            for number in statements()
+        },
+    }
+
+
+def finding_lines(finding: Finding) -> Iterator[str]:
+    """A finding for a terminal."""
+    place = f"frame {finding.frame}, byte {finding.offset}" if finding.frame else "its end"
+    yield (
+        f"{finding.statement}  the {finding.side} of connection {finding.connection} "
+        f"broke it at {place} ({finding.at:.3f} s)"
+    )
+    yield f"    {statements()[finding.statement]}"
+    yield f"    required: {escape(finding.required)}"
+    yield f"    came:     {escape(finding.came)}"
+
+
+def summary_lines(judge: Judge) -> Iterator[str]:
+    """What came of it all, for a terminal."""
+    notes = judge.notes
+    for (statement, side), count in sorted(notes.more.items()):
+        yield f"{statement}  {count} more like it, by the {side}"
+    observations = Counter(seen.what for seen in notes.observations)
+    for what, count in observations.most_common(10):
+        yield f"observed: {escape(what)}" + (f" ({count} times)" if count > 1 else "")
+    where = visibility()
+    can = [number for number in where if where[number] in SEEN]
+    exercised = coverage(notes)
+    seen = sum(exercised[number] > 0 for number in can)
+    yield (
+        f"{judge.connections} connections, {judge.frames} frames, {judge.bytes} bytes"
+        + (f", {judge.unjudged} bytes not judged" if judge.unjudged else "")
+    )
+    yield (
+        f"{seen} statements were exercised, {len(can) - seen} were not, "
+        f"{len(where) - len(can)} cannot be seen"
+    )
+    found = len(notes.findings) + sum(notes.more.values())
+    yield f"{found or 'no'} finding{'s' * (found != 1)}"
+
+
+def as_junit(said: dict[str, Any]) -> bytes:
+    """The same as JUnit XML: a test for each statement that was exercised or broken."""
+    broken: dict[str, list[dict[str, Any]]] = {}
+    for finding in said["findings"]:
+        broken.setdefault(finding["statement"], []).append(finding)
+    tests = [
+        number
+        for number, about in said["coverage"].items()
+        if about["exercised"] or number in broken
+    ]
+    root = ET.Element("testsuites")
+    suite = ET.SubElement(
+        root,
+        "testsuite",
+        id="0",
+        package="watch",
+        name=_text(", ".join(said["sources"])),
+        tests=str(len(tests)),
+        failures=str(len(broken)),
+        errors="0",
+        skipped="0",
+        time="0.000",
+        timestamp="1970-01-01T00:00:00",
+        hostname="localhost",
+    )
+    ET.SubElement(suite, "properties")
+    for number in tests:
+        visible = VISIBLE[said["coverage"][number]["visible"]]
+        case = ET.SubElement(
+            suite, "testcase", classname=f"watch.{visible}", name=number, time="0.000"
+        )
+        if number in broken:
+            first = broken[number][0]
+            failure = ET.SubElement(
+                case, "failure", message=_text(first["requirement"]), type="finding"
+            )
+            failure.text = _text("\n".join(json.dumps(each) for each in broken[number]))
+    ET.SubElement(suite, "system-out").text = f"{said['frames']} frames"
+    ET.SubElement(suite, "system-err")
+    ET.indent(root)
+    text: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text
+
+
+def _text(text: str) -> str:
+    """Text that XML can hold."""
+    return _NOT_XML.sub(lambda found: ascii(found[0])[1:-1], text)

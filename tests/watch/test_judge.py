@@ -1,0 +1,432 @@
+"""The judge never accuses a right conversation, and names what a wrong one breaks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+import pytest
+from tests.watch import worlds
+from tests.watch.seen import from_the_middle, seen, with_gaps
+from tests.watch.worlds import World, error, frame, short
+
+from refserver.watch.conversation import Bytes, Ended, How, Item, Missing, Opened, Side
+from refserver.watch.coverage import coverage
+from refserver.watch.findings import Finding
+from refserver.watch.judge import Judge, judged
+
+CLIENT, SERVER = Side.CLIENT, Side.SERVER
+LOGIN = frame(1, 1, short("ann") + bytes(18))
+WELCOME = frame(
+    8, 1, short("ann") + bytes([9] * 8) + (2).to_bytes(8, "big") + b"\0\1\0\0\0\x14" + short("")
+)
+
+
+def talk(*said: tuple[Side, bytes], **opened: object) -> list[Item]:
+    """One connection on which these bytes passed, one after the other, each 10 s later."""
+    begun = Opened(0.0, 1, "10.0.0.1:5", "127.0.0.1:3000", **opened)  # type: ignore[arg-type]
+    return [begun, *(Bytes(10.0 * at, 1, side, data) for at, (side, data) in enumerate(said, 1))]
+
+
+def found(*said: tuple[Side, bytes], **opened: object) -> list[tuple[str, Side]]:
+    """What is found in that."""
+    findings = judged(talk(*said, **opened)).notes.findings
+    return [(finding.statement, finding.side) for finding in findings]
+
+
+# ----------------------------------------------------------------- soundness
+
+
+def accusations(seed: int) -> list[Finding]:
+    """What is found wrong in a right conversation: whole, from the middle, and with gaps.
+
+    In every third world the clients break rules, and only the server is right.
+    """
+    with_faults = seed % 3 == 0
+    items = seen(World(seed, faults=with_faults))
+    rng = Random(seed)
+    seen_so = items, from_the_middle(items, rng), with_gaps(items, rng)
+    return [
+        finding
+        for some in seen_so
+        for finding in judged(some, one_room=seed % 2 == 0).notes.findings
+        if not (with_faults and finding.side is CLIENT)
+    ]
+
+
+@pytest.mark.parametrize("start", range(0, 1_500, 250))
+def test_no_right_conversation_is_accused(start: int) -> None:
+    wrong = {seed: accusations(seed) for seed in range(start, start + 250)}
+
+    assert {seed: each for seed, each in wrong.items() if each} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("start", range(10_000, 43_500, 500))
+def test_none_of_a_hundred_thousand_right_conversations_is_accused(start: int) -> None:
+    """Three views of each world: 67 runs of 500 worlds are 100,500 conversations of rooms."""
+    wrong = {seed: accusations(seed) for seed in range(start, start + 500)}
+
+    assert {seed: each for seed, each in wrong.items() if each} == {}
+
+
+def test_the_worlds_exercise_what_they_are_to_prove() -> None:
+    exercised: Counter[str] = Counter()
+    for seed in range(300):
+        exercised.update(coverage(judged(seen(World(seed, faults=seed % 3 == 0))).notes))
+
+    needed = """EP-2.2-4 EP-2.2-2 EP-2.1-4 EP-3.5-2 EP-3.7-2 EP-3.7-4 EP-3.12-1 EP-4.3-1 EP-4.3-3
+        EP-4.3-4 EP-4.4-3 EP-4.4-5 EP-5.1-1 EP-5.2-1 EP-5.3-5 EP-5.4-4 EP-6.1-3 EP-6.3-4 EP-6.4-2
+        EP-6.4-5 EP-6.4-8 EP-7.1-2 EP-8.2-3 EP-9.1-5 EP-10.1-1"""
+    assert [each for each in needed.split() if not exercised[each]] == []
+
+
+def test_how_the_streams_are_cut_changes_no_finding() -> None:
+    said = [(CLIENT, LOGIN + frame(2, 2, b"\x03anna")), (SERVER, WELCOME + error(2, 10))]
+    whole = judged(talk(*said)).notes.findings
+    pieces = [(side, data[at : at + 1]) for side, data in said for at in range(len(data))]
+    cut = judged(talk(*pieces)).notes.findings
+
+    assert [(f.statement, f.side, f.frame, f.offset) for f in cut] == [
+        ("EP-3.3-2", CLIENT, 2, len(LOGIN)),
+        ("EP-3.3-3", SERVER, 2, len(WELCOME)),
+    ]
+    assert [(f.statement, f.frame, f.offset) for f in whole] == [
+        (f.statement, f.frame, f.offset) for f in cut
+    ]
+
+
+# ----------------------------------------------------------------- right, and easily accused
+
+RIGHT = {
+    "requests after the last Error has passed": [
+        (CLIENT, LOGIN),
+        (SERVER, WELCOME + error(0, 30)),
+        (CLIENT, frame(2, 2, b"\0hello") + frame(3, 3)),
+    ],
+    "a second Login as the Error to the first passes": [
+        (CLIENT, LOGIN),
+        (SERVER, error(1, 13)),
+        (CLIENT, frame(1, 1, short("bob") + bytes(18))),
+    ],
+    "equal seqs": [
+        (CLIENT, frame(6, 7) * 3),
+        (SERVER, frame(7, 7) * 3),
+    ],
+    "a reply that has not come": [(CLIENT, LOGIN + frame(6, 2)), (SERVER, WELCOME)],
+    "a frame that the end cuts": [(CLIENT, LOGIN[:9])],
+    "an end without a word": [(CLIENT, LOGIN)],
+    "TIMEOUT where a frame was begun": [
+        (CLIENT, LOGIN),
+        (SERVER, WELCOME),
+        (CLIENT, b"\0\0"),
+        (SERVER, error(0, 22)),
+    ],
+    "INTERNAL instead of the Ack": [
+        (CLIENT, LOGIN + frame(2, 2, b"\0hello")),
+        (SERVER, WELCOME + error(0, 30)),
+    ],
+    "an unknown type from a later server": [(CLIENT, LOGIN), (SERVER, WELCOME + frame(11, 1))],
+    "a client that tries a later version first": [
+        (CLIENT, b"\0\0\0\x0c\2\1\0\0" + bytes(7) + b"\1"),
+        (SERVER, error(0, 3)),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_it_is_not_accused(name: str) -> None:
+    assert found(*RIGHT[name]) == []
+
+
+# ----------------------------------------------------------------- wrong
+
+
+def joined(position: int, user: str) -> bytes:
+    return frame(9, position, short(user))
+
+
+def left(position: int, user: str, reason: int = 0) -> bytes:
+    return frame(10, position, short(user) + bytes([reason]))
+
+
+def ack(seq: int, position: int) -> bytes:
+    return frame(4, seq, position.to_bytes(8, "big"))
+
+
+IN = [(CLIENT, LOGIN), (SERVER, WELCOME)]
+SAY = (CLIENT, frame(2, 2, b"\0hello"))
+WRONG = {
+    "reserved": ("EP-2.2-3", CLIENT, [(CLIENT, b"\0\0\0\x0c\1\6\0\1" + bytes(7) + b"\1")]),
+    "seq 0": ("EP-2.2-5", CLIENT, [(CLIENT, frame(6, 0))]),
+    "a length of 11": ("EP-2.1-1", CLIENT, [(CLIENT, b"\0\0\0\x0b")]),
+    "no UTF-8": ("EP-2.3-4", CLIENT, [*IN, (CLIENT, frame(2, 2, b"\0\xff"))]),
+    "a Login that is short": ("EP-3.2-1", CLIENT, [(CLIENT, frame(1, 1, b"\3ann\0\0"))]),
+    "a body in a Ping": ("EP-3.7-1", CLIENT, [(CLIENT, frame(6, 1, b"now"))]),
+    "a sender": ("EP-3.3-2", CLIENT, [*IN, (CLIENT, frame(2, 2, b"\3annhi"))]),
+    "an Ack of a client": ("EP-3.1-1", CLIENT, [*IN, (CLIENT, ack(1, 1))]),
+    "two Logins": ("EP-4.4-3", CLIENT, [(CLIENT, LOGIN * 2)]),
+    "a Message first": ("EP-4.4-4", CLIENT, [SAY]),
+    "a Ping after Logout": ("EP-4.4-5", CLIENT, [*IN, (CLIENT, frame(3, 2) + frame(6, 3))]),
+    "a long frame first": ("EP-7.1-1", CLIENT, [(CLIENT, frame(1, 1, bytes(5000)))]),
+    "a frame beyond max_frame": (
+        "EP-7.1-2",
+        CLIENT,
+        [*IN, (CLIENT, b"\0\1\0\1\1\2\0\0" + bytes(7) + b"\1")],
+    ),
+    "a Pong of its own number": (
+        "EP-3.7-2",
+        CLIENT,
+        [*IN, (SERVER, frame(6, 5)), (CLIENT, frame(7, 1))],
+    ),
+    "two Pongs": ("EP-3.7-3", CLIENT, [*IN, (SERVER, frame(6, 5)), (CLIENT, frame(7, 5) * 2)]),
+    "use of what follows a fault": (
+        "EP-4.2-12",
+        CLIENT,
+        [*IN, (SERVER, joined(9, "bob") + frame(6, 5)), (CLIENT, frame(7, 5))],
+    ),
+    "a greeting": ("EP-4.1-3", SERVER, [(SERVER, frame(6, 1))]),
+    "a reply that nobody asked for": ("EP-4.2-1", SERVER, [(SERVER, frame(7, 1))]),
+    "a reply twice": ("EP-4.2-1", SERVER, [(CLIENT, frame(6, 1)), (SERVER, frame(7, 1) * 2)]),
+    "replies out of order": (
+        "EP-4.2-7",
+        SERVER,
+        [(CLIENT, frame(6, 1) + frame(6, 2)), (SERVER, frame(7, 2))],
+    ),
+    "another seq": ("EP-3.7-2", SERVER, [(CLIENT, frame(6, 1)), (SERVER, frame(7, 9))]),
+    "a Pong to a Message": ("EP-4.2-10", SERVER, [*IN, SAY, (SERVER, frame(7, 2))]),
+    "a refused Message": ("EP-5.3-5", SERVER, [*IN, SAY, (SERVER, error(2, 5))]),
+    "no position": ("EP-3.5-2", SERVER, [*IN, SAY, (SERVER, ack(2, 0))]),
+    "a position left out": ("EP-5.2-1", SERVER, [*IN, (SERVER, joined(4, "bob"))]),
+    "its own words as a fact": (
+        "EP-5.2-2",
+        SERVER,
+        [*IN, SAY, (SERVER, frame(2, 3, short("ann") + b"hello"))],
+    ),
+    "its own Left": ("EP-5.2-7", SERVER, [*IN, (SERVER, left(3, "ann"))]),
+    "two Left": ("EP-5.4-2", SERVER, [*IN, (SERVER, left(3, "bob") + left(4, "bob"))]),
+    "words behind a Left": (
+        "EP-5.4-1",
+        SERVER,
+        [*IN, (SERVER, left(3, "bob") + frame(2, 4, short("bob") + b"hi"))],
+    ),
+    "a fatal code with a seq": ("EP-8.2-1", SERVER, [(CLIENT, LOGIN), (SERVER, error(1, 30))]),
+    "a code of its own": ("EP-8.1-1", SERVER, [(CLIENT, LOGIN), (SERVER, error(1, 77))]),
+    "a frame behind the last": ("EP-8.2-3", SERVER, [*IN, (SERVER, error(0, 30) + frame(6, 1))]),
+    "half a frame behind the last": ("EP-8.2-3", SERVER, [*IN, (SERVER, error(0, 30) + b"\0\0\0")]),
+    "a frame behind the Ack of Logout": (
+        "EP-10.1-1",
+        SERVER,
+        [*IN, (CLIENT, frame(3, 2)), (SERVER, ack(2, 3) + frame(6, 1))],
+    ),
+    "reserved accepted": (
+        "EP-2.2-4",
+        SERVER,
+        [(CLIENT, b"\0\0\0\x0c\1\6\0\1" + bytes(7) + b"\1"), (SERVER, frame(7, 1))],
+    ),
+    "MALFORMED for what is right": (
+        "EP-8.3-1",
+        SERVER,
+        [(CLIENT, frame(6, 1)), (SERVER, error(0, 1))],
+    ),
+    "an early TIMEOUT": ("EP-9.1-2", SERVER, [*IN, (SERVER, error(0, 22))]),
+    "a second Ping": (
+        "EP-9.1-4",
+        SERVER,
+        [*IN, (SERVER, frame(6, 1)), (SERVER, frame(6, 2))],
+    ),
+    "another name": (
+        "EP-6.1-3",
+        SERVER,
+        [(CLIENT, frame(1, 1, short("bob") + bytes(18))), (SERVER, WELCOME)],
+    ),
+    "USER_TAKEN for an invisible name": (
+        "EP-6.2-6",
+        SERVER,
+        [(CLIENT, frame(1, 1, short("a\u200b") + bytes(18))), (SERVER, error(1, 13))],
+    ),
+    "a long frame of the server's": ("EP-7.1-4", SERVER, [*IN, (SERVER, b"\0\2\0\0")]),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_it_is_found_with_its_statement_and_its_side(name: str) -> None:
+    statement, side, said = WRONG[name]
+
+    assert (statement, side) in found(*said)
+
+
+def test_an_early_unauthorized_is_found_and_a_late_one_is_not() -> None:
+    def after(seconds: float) -> list[str]:
+        items: list[Item] = [
+            Opened(0.0, 1),
+            Bytes(1.0, 1, CLIENT, LOGIN),
+            Bytes(1.0 + seconds, 1, SERVER, error(0, 12)),
+        ]
+        return [finding.statement for finding in judged(items).notes.findings]
+
+    assert after(0.05) == ["EP-6.3-4"]
+    assert after(0.1) == []
+
+
+def test_a_credential_in_plain_text_is_found_beyond_loopback_only() -> None:
+    login = frame(1, 1, short("ann") + b"\0\2pw" + bytes(16))
+
+    def to(server: str, secure: bool | None) -> list[str]:
+        items: list[Item] = [Opened(0.0, 1, "", server, secure=secure)]
+        items.append(Bytes(0.0, 1, CLIENT, login))
+        return [finding.statement for finding in judged(items).notes.findings]
+
+    assert to("192.0.2.7:3000", False) == ["EP-6.3-1"]
+    assert to("127.0.0.1:3000", False) == to("192.0.2.7:3000", True) == to("", None) == []
+
+
+# ----------------------------------------------------------------- several connections
+
+
+def room(*said: tuple[int, Side, bytes]) -> list[str]:
+    """What is found where connections of one room say this, one after the other."""
+    numbers = dict.fromkeys(number for number, _, _ in said)
+    items: list[Item] = [Opened(0.0, number, "", "127.0.0.1:3000") for number in numbers]
+    items += [Bytes(float(at), *each) for at, each in enumerate(said, 1)]
+    return [finding.statement for finding in judged(items).notes.findings]
+
+
+def member(number: int, name: str, place: int, ticket: int) -> list[tuple[int, Side, bytes]]:
+    numbers = ticket.to_bytes(8, "big") + place.to_bytes(8, "big") + b"\0\1\0\0\0\x14"
+    return [
+        (number, CLIENT, frame(1, 1, short(name) + bytes(18))),
+        (number, SERVER, frame(8, 1, short(name) + numbers + short(""))),
+    ]
+
+
+ANN, BOB = member(1, "ann", 1, 11), member(2, "bob", 2, 12)
+
+
+def test_two_members_that_read_different_entries_at_one_position_are_found() -> None:
+    cyd = frame(2, 3, short("cyd") + b"one"), frame(2, 3, short("cyd") + b"two")
+
+    assert room(*ANN, *BOB, (1, SERVER, joined(2, "bob") + cyd[0]), (2, SERVER, cyd[1])) == [
+        "EP-5.1-1"
+    ]
+
+
+def test_a_content_that_was_changed_on_its_way_is_found() -> None:
+    said = (1, CLIENT, frame(2, 2, b"\0hello")), (1, SERVER, joined(2, "bob") + ack(2, 3))
+    changed = 2, SERVER, frame(2, 3, short("ann") + b"HELLO")
+
+    assert room(*ANN, *BOB, *said, changed) == ["EP-3.3-5"]
+
+
+def test_a_ticket_that_two_fresh_logins_get_is_found() -> None:
+    assert room(*ANN, *member(2, "bob", 2, 11)) == ["EP-6.1-8"]
+
+
+def test_a_logout_that_is_told_with_another_reason_is_found() -> None:
+    goodbye = (1, CLIENT, frame(3, 2)), (1, SERVER, joined(2, "bob") + ack(2, 3))
+
+    assert room(*ANN, *BOB, *goodbye, (2, SERVER, left(3, "ann", 1))) == ["EP-5.4-4"]
+
+
+def test_words_that_are_entered_behind_a_last_error_are_found() -> None:
+    ended = (1, SERVER, joined(2, "bob") + error(0, 30))
+    words = (2, SERVER, frame(2, 3, short("ann") + b"late") + left(4, "ann", 1))
+
+    assert room(*ANN, *BOB, ended, words) == ["EP-8.2-4"]
+
+
+def test_a_loss_that_is_told_as_a_logout_is_found() -> None:
+    items: list[Item] = [Opened(0.0, n, "", "127.0.0.1:3000") for n in (1, 2)]
+    items += [Bytes(1.0, *each) for each in (*ANN, *BOB)]
+    items += [
+        Bytes(2.0, 1, SERVER, joined(2, "bob")),
+        Ended(3.0, 1, CLIENT),
+        Ended(3.0, 1, SERVER),
+        Bytes(4.0, 2, SERVER, left(3, "ann", 0)),
+    ]
+
+    assert [finding.statement for finding in judged(items).notes.findings] == ["EP-5.4-4"]
+
+
+def test_connections_that_do_not_overlap_are_not_compared() -> None:
+    items: list[Item] = []
+    for number in (1, 2):
+        items.append(Opened(float(number), number, "", "127.0.0.1:3000"))
+        items += [Bytes(float(number), number, side, data) for side, data in IN]
+        items += [Ended(number + 0.5, number, side, How.FIN) for side in Side]
+
+    assert judged(items).notes.findings == []
+    assert [each.statement for each in judged(items, one_room=True).notes.findings] == ["EP-6.1-8"]
+
+
+def test_a_resume_joins_the_run_that_its_session_began_in() -> None:
+    ticket = (11).to_bytes(8, "big")
+    login = frame(1, 1, short("ann") + b"\0\0" + ticket + (5).to_bytes(8, "big"))
+    welcome = frame(
+        8, 1, short("bob") + ticket + (5).to_bytes(8, "big") + b"\0\1\0\0\0\x14" + short("")
+    )
+    items: list[Item] = [Opened(0.0, 1, "", "127.0.0.1:3000")]
+    items += [Bytes(1.0, *each) for each in ANN]
+    items += [Ended(2.0, 1, side) for side in Side]
+    items += [Opened(3.0, 2, "", "127.0.0.1:3000"), Bytes(3.0, 2, CLIENT, login)]
+    items += [Bytes(4.0, 2, SERVER, welcome)]
+
+    found = [finding.statement for finding in judged(items).notes.findings]
+
+    assert found == ["EP-6.1-3", "EP-6.4-5"]
+
+
+# ----------------------------------------------------------------- gaps and bounds
+
+
+def test_behind_a_gap_frames_are_judged_again_and_what_lies_between_is_counted() -> None:
+    judge = judged(
+        [
+            *talk(*IN),
+            Missing(30.0, 1, SERVER, 100),
+            Bytes(31.0, 1, SERVER, b"left of a frame"),
+            Bytes(32.0, 1, SERVER, b"".join(joined(n, f"x{n}") for n in (7, 8, 9))),
+            Bytes(33.0, 1, SERVER, joined(11, "bob")),
+        ]
+    )
+
+    assert [finding.statement for finding in judge.notes.findings] == ["EP-5.2-1"]
+    assert judge.unjudged == 100 + len(b"left of a frame")
+
+
+def test_one_side_is_judged_alone_where_the_other_is_disturbed() -> None:
+    said = [(CLIENT, frame(6, 0)), (SERVER, frame(7, 9))]
+
+    assert {side for _, side in found(*said, only=CLIENT)} == {CLIENT}
+    assert {side for _, side in found(*said, only=SERVER)} == {SERVER}
+
+
+def test_many_findings_of_a_kind_are_counted_and_not_told() -> None:
+    judge = judged(talk(*IN, (CLIENT, frame(2, 2, b"\x03anna") * 50)))
+
+    assert len(judge.notes.findings) == 3
+    assert judge.notes.more["EP-3.3-2", CLIENT] == 47
+
+
+def test_requests_that_nobody_answers_are_not_held_without_end() -> None:
+    judge = judged(talk((CLIENT, frame(6, 1) * 100_001), (SERVER, frame(7, 9))))
+
+    assert judge.notes.findings == []
+    assert "too many requests" in judge.notes.observations[0].what
+
+
+def test_the_judge_forgets_a_connection_that_has_ended() -> None:
+    items = [*talk(*IN), Ended(40.0, 1, CLIENT), Ended(40.0, 1, SERVER)]
+    judge = Judge(judged([]).notes)
+    for item in items:
+        judge.take(item)
+
+    assert judge._open == {}
+
+
+def test_the_worlds_and_the_judge_share_no_code() -> None:
+    assert worlds.__spec__.loader is not None
+    source = worlds.__spec__.loader.get_source(worlds.__name__)  # type: ignore[attr-defined]
+
+    assert "refserver" not in source.replace("refserver 0", "") and "eventcodec" not in source
