@@ -43,7 +43,7 @@ class Setting:
     identities: tuple[Identity, ...] = ()
     """Who may log in, where not everybody may."""
     wrap: Wrap | None = None
-    """Makes a connection speak TLS."""
+    """Makes a connection speak TLS or WebSocket."""
     stop: Callable[[], str] | None = None
     """Makes the server shut down; returns what went wrong, or "" where nothing did."""
     seen: dict[object, tuple[Any, Snapshot]] = field(default_factory=dict, compare=False)

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from ssl import SSLContext
 
 import click
 
@@ -49,6 +50,7 @@ from .options import (
 from .peer.commands import peer_command
 from .reports import console as on_console
 from .reports import machine
+from .streams import Wrap, over_tls
 from .suite import UsageError, exit_code
 
 __all__ = ["register"]
@@ -106,29 +108,32 @@ def check_command(
 ) -> None:
     """Test the server at HOST:PORT, with all cases or some (FRAME-07, 'LOGIN-*').
 
-    Of HOST:PORT one may be left out: localhost, :3000, 3000.
+    Of HOST:PORT one may be left out: localhost, :3000, 3000. ws://HOST:PORT tests it over
+    WebSocket; what that cannot carry is unsupported.
 
     \b
     Examples:
       refserver check localhost:3000
+      refserver check ws://localhost:3001
       refserver check :3000 'FRAME-*' --segmentation bytewise
       refserver check :3000 --html report.html --json report.json
       refserver check --list 'LOGIN-*'
     """
     with complaints():
-        address, ids = aimed(words)
+        where, ids = aimed(words)
         if asked.listing:
             return list_cases(asked.chosen(ids))
-        if address is None:
+        if where is None:
             raise UsageError("which server? HOST:PORT comes first")
+        tls = tls or where.scheme == "wss"
         stop = stopping(pid, stop_command)
         identities = credentials(credential_env)
         declared = capabilities(abilities, inabilities, identities, stop)
         plan = asked.plan(ids, declared)
-        host, port = address
+        host, port = where.host, where.port
         setting = Setting(
             address=resolve(host, port, asked.timeout),
-            wrap=partial(trusting(ca).wrap_socket, server_hostname=host) if tls or ca else None,
+            wrap=wrapping(where, trusting(ca) if tls or ca else None),
             timeout=asked.timeout,
             capabilities=declared,
             identities=identities,
@@ -136,7 +141,7 @@ def check_command(
         )
         driver = ServerDriver(
             setting=setting,
-            target=spelled(host, port),
+            target=str(where),
             seed=asked.some_seed(),
             token=secrets.token_hex(3),
             options=asked.again,
@@ -165,13 +170,53 @@ def misfit(greeting: Greeting, setting: Setting) -> str:
     return ""
 
 
-def aimed(words: Sequence[str]) -> tuple[tuple[str, int] | None, Sequence[str]]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Where:
+    """A server, and how it is reached: the scheme is empty, ws or wss."""
+
+    host: str
+    port: int
+    scheme: str = ""
+    path: str = ""
+
+    def __str__(self) -> str:
+        where = spelled(self.host, self.port)
+        return f"{self.scheme}://{where}{self.path}" if self.scheme else where
+
+    @classmethod
+    def of(cls, text: str) -> Where:
+        """HOST:PORT, or a URL of WebSocket. Raises ValueError.
+
+        >>> str(Where.of(":3001")), str(Where.of("ws://localhost:3001/room"))
+        ('localhost:3001', 'ws://localhost:3001/room')
+        """
+        scheme, _, rest = text.partition("://")
+        if scheme not in ("ws", "wss"):
+            return cls(*an_address(text))
+        place, slash, path = rest.partition("/")
+        return cls(*an_address(place), scheme=scheme, path=slash + path)
+
+
+def wrapping(where: Where, context: SSLContext | None) -> Wrap | None:
+    """What each connection speaks below the frames. Raises UsageError without `websockets`."""
+    if not where.scheme:
+        return None if context is None else over_tls(context, where.host)
+    try:
+        from .websocket import over_websocket
+    except ImportError as error:
+        raise UsageError(f"{where.scheme}:// needs websockets: install refserver[ws]") from error
+    if context is not None and where.scheme == "ws":
+        raise UsageError("over TLS the address begins with wss://")
+    return over_websocket(where.host, where.port, where.path, context)
+
+
+def aimed(words: Sequence[str]) -> tuple[Where | None, Sequence[str]]:
     """The address that comes first, if one does, and the ids. Raises UsageError."""
     families = {case.id.rpartition("-")[0] for case in SERVER_CASES}
     if not words or "*" in words[0] or words[0].upper().partition("-")[0] in families:
         return None, words
     try:
-        return an_address(words[0]), words[1:]
+        return Where.of(words[0]), words[1:]
     except ValueError as error:
         raise UsageError(f"{words[0]!r}: {error}") from None
 

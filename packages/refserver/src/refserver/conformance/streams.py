@@ -1,4 +1,4 @@
-"""How the kit reaches a server: a TCP connection, or TLS over one.
+"""How the kit reaches a server: a TCP connection, TLS over one, or another transport's stream.
 
 Rule: what differs between transports is here, and nowhere above. A stream does not block: it
 raises one of `NOT_NOW` where it would have to wait. Another transport is another `Stream`.
@@ -16,14 +16,14 @@ from collections.abc import Callable
 
 from ..readiness import READ, ready
 
-__all__ = ["NOT_NOW", "Stream", "TlsStream", "Wrap", "dial"]
+__all__ = ["CHUNK", "NOT_NOW", "Stream", "TlsStream", "Wrap", "dial", "over_tls"]
 
 NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 """What a socket raises that does not wait."""
 CHUNK = 1 << 18
 
-Wrap = Callable[[socket.socket], ssl.SSLSocket]
-"""Makes a connected socket speak TLS."""
+Wrap = Callable[[socket.socket], "Stream"]
+"""Makes a connected socket a stream of another transport. Raises OSError."""
 
 
 class Stream:
@@ -31,6 +31,7 @@ class Stream:
 
     half_closes = True
     """Whether one's own direction can end alone."""
+    transport = "TCP"
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -58,7 +59,11 @@ class Stream:
         if events & READ and self.has_data:
             return True
         left = max(0.0, deadline - time.monotonic())
-        return bool(ready({self.fileno(): events}, left))
+        return bool(ready({self.fileno(): self.interest(events)}, left))
+
+    def interest(self, events: int) -> int:
+        """What the descriptor is to be ready for, where the stream is to be for these."""
+        return events
 
     def end(self) -> None:
         """End one's own direction. Raises OSError."""
@@ -78,6 +83,7 @@ class TlsStream(Stream):
     """TLS over TCP."""
 
     half_closes = False
+    transport = "TLS"
 
     def __init__(self, sock: ssl.SSLSocket) -> None:
         super().__init__(sock)
@@ -86,6 +92,11 @@ class TlsStream(Stream):
     @property
     def has_data(self) -> bool:
         return self._tls.pending() > 0
+
+
+def over_tls(context: ssl.SSLContext, host: str) -> Wrap:
+    """What makes a connected socket speak TLS with this host."""
+    return lambda sock: TlsStream(context.wrap_socket(sock, server_hostname=host))
 
 
 def dial(
@@ -103,7 +114,7 @@ def dial(
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.settimeout(timeout)
         sock.connect(address)
-        return Stream(sock) if wrap is None else TlsStream(wrap(sock))
+        return (wrap or Stream)(sock)
     except OSError:
         sock.close()
         raise

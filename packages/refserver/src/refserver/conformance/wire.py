@@ -119,7 +119,8 @@ class Wire:
         """End one's own direction. Raises Unsupported where the transport cannot."""
         if not quietly:
             if not self.stream.half_closes:
-                raise Unsupported("needs half-closed connections, which TLS does not have")
+                transport = self.stream.transport
+                raise Unsupported(f"needs half-closed connections, which {transport} does not have")
             self.transcript.step(self.who, Direction.NOTE, note=HALF_CLOSED)
         try:
             self.stream.end()

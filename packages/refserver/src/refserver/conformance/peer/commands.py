@@ -28,6 +28,7 @@ from ..options import (
 )
 from ..reports.phrases import ascii_only
 from ..segmentation import Segmentation
+from ..streams import Wrap
 from ..suite import NotReached, UsageError
 from .cases import CLIENT_CASES
 from .doctor import examine
@@ -61,10 +62,16 @@ class BehindDashes(click.Command):
     + "; ".join(f"{name}: {text}" for name, text in CAPABILITIES.items())
     + ".",
 )
+@click.option("--ws", is_flag=True, help="Test it over WebSocket, which cannot half-close.")
 @suite_options(CLIENT_CASES)
 @click.pass_context
 def peer_command(
-    ctx: click.Context, asked: Asked, ids: tuple[str, ...], doctor: bool, abilities: tuple[str, ...]
+    ctx: click.Context,
+    asked: Asked,
+    ids: tuple[str, ...],
+    doctor: bool,
+    abilities: tuple[str, ...],
+    ws: bool,
 ) -> None:
     """Test a client: its COMMAND is run once for each case, against a scripted server.
 
@@ -101,7 +108,12 @@ def peer_command(
         if shutil.which(command[0]) is None:
             raise NotReached(f"cannot start {command[0]}: no such command")
         declared = frozenset(abilities)
-        setting = Setting(address=LOOPBACK, timeout=asked.timeout, capabilities=declared)
+        setting = Setting(
+            address=LOOPBACK,
+            timeout=asked.timeout,
+            capabilities=declared,
+            wrap=accepting() if ws else None,
+        )
         if doctor and ids:
             raise UsageError("--doctor looks at the command, and takes no ID")
         if doctor:
@@ -120,6 +132,15 @@ def peer_command(
             lambda show: check_client(plan, driver, name=name, on_result=show),
             lambda report: advice(report, driver),
         )
+
+
+def accepting() -> Wrap:
+    """What makes an accepted socket a WebSocket. Raises UsageError without `websockets`."""
+    try:
+        from ..websocket import accepted
+    except ImportError as error:
+        raise UsageError("--ws needs websockets: install refserver[ws]") from error
+    return accepted
 
 
 def advice(report: Report, driver: ClientDriver) -> str:

@@ -33,7 +33,7 @@ def told_to_resume(t: Peer, user: str = "ann", max_frame: int = 65_536) -> None:
 
 def loses(t: Peer) -> None:
     """End the server's stream: the client tells the loss."""
-    t.connection.half_close()
+    t.finish()
     t.tells_end("lost")
 
 

@@ -40,10 +40,10 @@ QUIET = 0.4
 class Accepted(Connection):
     """The server's end of the client's connection."""
 
-    def __init__(self, script: Script, who: str, sock: socket.socket) -> None:
+    def __init__(self, script: Script, who: str, stream: Stream) -> None:
         super().__init__(
             who,
-            Stream(sock),
+            stream,
             transcript=script,
             names=script.names,
             cut=script.cut,
@@ -52,7 +52,10 @@ class Accepted(Connection):
         self._script = script
 
     def wait(self, deadline: float, events: int) -> bool:
-        return self._script.wait(deadline, self.stream.fileno(), events)
+        if events & READ and self.stream.has_data:
+            return True
+        fd, interest = self.stream.fileno(), self.stream.interest(events)
+        return self._script.wait(deadline, fd, interest)
 
 
 class Script(Attempt):
@@ -119,8 +122,15 @@ class Script(Attempt):
 
     def _take_in(self) -> None:
         sock, _ = self.listener.accept()
+        sock.settimeout(self.timeout)
+        try:
+            stream = (self.setting.wrap or Stream)(sock)
+        except OSError as error:
+            sock.close()
+            raise self.fail("a handshake of WebSocket", f"{error.strerror or error}") from error
         number = len(self._accepted) + 1
-        self._accepted.append(Accepted(self, "client" if number == 1 else f"client {number}", sock))
+        who = "client" if number == 1 else f"client {number}"
+        self._accepted.append(Accepted(self, who, stream))
         self.step(self.connection.who, Direction.NOTE, note="connected")
 
     def login(self) -> Frame:
@@ -199,8 +209,8 @@ class Script(Attempt):
         self.send(*frames)
 
     def finish(self) -> None:
-        """End the server's stream."""
-        self.connection.half_close()
+        """End the server's stream; over WebSocket that is a Close, which ends both."""
+        self.connection.half_close(quietly=not self.connection.stream.half_closes)
 
     # ------------------------------------------------------------- from the client
 

@@ -1,0 +1,139 @@
+"""The kit over WebSocket: a server's whole catalogue, and what no WebSocket is."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from tests.refserver.conftest import Authority
+
+from refserver.cli import main
+from refserver.conformance.check import DECLARED_BY
+from refserver.conformance.commands import Where
+from refserver.exit_codes import Exit
+from refserver.launcher import launched
+from refserver.readiness import READ
+
+pytest.importorskip("websockets", reason="the extra ws is not installed")
+
+from refserver.conformance import streams, websocket
+
+PATIENCE = 30.0
+HALF_CLOSE = "needs half-closed connections, which WebSocket does not have"
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "ca")
+
+
+def check(target: str, *words: str) -> tuple[int, str, str]:
+    done = CliRunner().invoke(main, ["check", target, "--segmentation", "whole", *words])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_a_server_passes_the_catalogue_over_websocket_as_far_as_that_carries_it(
+    tmp_path: Path,
+) -> None:
+    with launched("--ws", "0", "--quiet") as server:
+        target = f"ws://localhost:{server.ws_port}"
+        code, out, _ = check(target, "--json", str(tmp_path / "report"))
+
+    assert code == Exit.DONE, out
+    [run] = json.loads((tmp_path / "report").read_text())["runs"]
+    assert run["target"] == target
+    unsupported = {r["reason"] for r in run["results"] if r["verdict"] == "unsupported"}
+    others = {f"needs {name}" for name in DECLARED_BY}
+    assert {r["verdict"] for r in run["results"]} == {"passed", "unsupported"}
+    assert HALF_CLOSE in unsupported and unsupported <= {HALF_CLOSE, *others}
+
+
+def test_a_server_is_tested_over_wss(authority: Authority) -> None:
+    with launched("--ws", "0", "--quiet", "--tls-cert", str(authority.issue())) as server:
+        target = f"wss://localhost:{server.ws_port}"
+        trusting = check(target, "FRAME-01", "MSG-01", "--ca", str(authority.file))
+        strange = check(target, "FRAME-01")
+        plain = check(f"ws://localhost:{server.ws_port}", "FRAME-01", "--tls")
+
+    assert trusting[0] == Exit.DONE, trusting[1]
+    assert strange[0] == Exit.UNREACHABLE
+    assert (plain[0], "wss://" in plain[2]) == (Exit.USAGE, True)
+
+
+def answering(answer: Callable[[bytes], bytes]) -> tuple[int, str]:
+    """What `check` says of a server that answers the handshake so, and then ends its stream."""
+
+    def serve(listener: socket.socket) -> None:
+        sock, _ = listener.accept()
+        with sock:
+            asked = b""
+            while b"\r\n\r\n" not in asked:
+                asked += sock.recv(65_536)
+            sock.sendall(answer(asked))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as thread:
+        wrap = websocket.over_websocket("127.0.0.1", listener.getsockname()[1])
+        serving = thread.submit(serve, listener)
+        try:
+            stream = streams.dial(listener.getsockname()[:2], 5.0, wrap=wrap)
+        finally:
+            serving.result()
+        try:
+            data = b""
+            while stream.wait(time.monotonic() + PATIENCE, READ) and (more := stream.receive()):
+                data += more
+            return len(data), data.decode()
+        finally:
+            stream.close()
+
+
+def upgraded(asked: bytes, *fields: str) -> bytes:
+    from websockets.utils import accept_key
+
+    lines = dict(line.split(": ") for line in asked.decode().split("\r\n")[1:-2])
+    head = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
+    head += [f"Sec-WebSocket-Accept: {accept_key(lines['Sec-WebSocket-Key'])}", *fields]
+    return "\r\n".join([*head, "", ""]).encode()
+
+
+SELECTED = "Sec-WebSocket-Protocol: event-protocol.1"
+
+
+def test_what_comes_with_the_answer_is_not_lost() -> None:
+    answer = b"\x02\x02he" + b"\x89\x00" + b"\x80\x03llo" + b"\x82\x01!" + b"\x88\x00"
+
+    assert answering(lambda asked: upgraded(asked, SELECTED) + answer) == (6, "hello!")
+
+
+@pytest.mark.proves("EP-16.2-3")
+def test_a_server_that_selects_no_subprotocol_is_not_spoken_to() -> None:
+    with pytest.raises(ConnectionRefusedError, match="did not select"):
+        answering(upgraded)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda asked: b"HTTP/1.1 403 Forbidden\r\n\r\n",
+        lambda asked: b"\x00\x00\x00\x0f",
+        lambda asked: b"",
+        lambda asked: upgraded(asked, SELECTED) + b"\x81\x02hi",
+        lambda asked: upgraded(asked, SELECTED) + b"\xff\x02hi",
+        lambda asked: upgraded(asked, SELECTED, "Sec-WebSocket-Extensions: permessage-deflate"),
+    ],
+)
+def test_what_is_no_websocket_is_a_failure(answer: Callable[[bytes], bytes]) -> None:
+    with pytest.raises(OSError):
+        answering(answer)
+
+
+@pytest.mark.parametrize("text", ["ws://", "ws://localhost:x", "http://localhost", "ws://[::1"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        Where.of(text)
