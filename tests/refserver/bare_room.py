@@ -17,6 +17,7 @@ from refserver.server.config import Config
 from refserver.session.context import Context, Peer
 from refserver.session.outbox import EntriesGone
 from refserver.session.room import Room
+from refserver.session.sequencer import LocalSequencer, Submitter
 from refserver.session.session import Session
 
 ADDRESS = "192.0.2.1"
@@ -43,11 +44,12 @@ class BareRoom:
         self.user_may_replay = replay_at
         self.now = 1_000.0
         self.clients: list[Client] = []
-        self.shared: Room[Session] = Room(
+        self.shared: Room[Submitter] = Room(
             capacity=capacity or self.config.log_bytes,
             presence=self.config.presence,
             new_ticket=count(FIRST_TICKET).__next__,
         )
+        self.sequencer = LocalSequencer(self.shared)
         self.context = Context(
             settings=self.config,
             authenticator=self.auth,
@@ -65,7 +67,7 @@ class BareRoom:
 
     def enter(self, user: str | None = None, *, certified: str = "") -> Client:
         """A new connection; with `user`, logged in."""
-        session = Session(self.shared, self.context, Peer(ADDRESS, certified), self.now)
+        session = Session(self.sequencer, self.context, Peer(ADDRESS, certified), self.now)
         client = Client(self, session)
         self.clients.append(client)
         if user is not None:

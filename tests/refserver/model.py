@@ -22,6 +22,7 @@ from refserver.session.context import Context, Peer
 from refserver.session.log import Log
 from refserver.session.outbox import EntriesGone
 from refserver.session.room import Room
+from refserver.session.sequencer import LocalSequencer, Submitter
 from refserver.session.session import Session
 
 NAMES = ("ann", "bob", "eve", "Ann", "", "guest-7", "b\u202eb")
@@ -264,10 +265,11 @@ class Life:
             log_event=lambda kind, **fields: None,
         )
         self.log = WholeLog(random.choice((2_000, 6_000, 40_000)))
-        self.room: Room[Session] = Room(
+        self.room: Room[Submitter] = Room(
             capacity=0, presence=self.presence, new_ticket=lambda: random.getrandbits(64)
         )
         self.room.log = self.log
+        self.sequencer = LocalSequencer(self.room)
         self.clients: list[Client] = []
         self.identities: dict[int, Identity] = {}
         self.lost: list[Client] = []
@@ -307,7 +309,7 @@ class Life:
 
     def connect(self) -> None:
         if len(self.clients) < 8:
-            session = Session(self.room, self.context, Peer("127.0.0.1"), self.now)
+            session = Session(self.sequencer, self.context, Peer("127.0.0.1"), self.now)
             self.clients.append(Client(session, self.log, self.presence, self.seen))
 
     def ask(self) -> None:

@@ -20,6 +20,7 @@ from eventcodec import ErrorCode
 
 from ..session.context import Context, Peer
 from ..session.room import Room
+from ..session.sequencer import LocalSequencer, Sequencer, Submitter
 from ..session.session import Session
 from .admission import Admission
 from .auth import AllowAll, Auth
@@ -68,7 +69,8 @@ class Server:
         self.config = config
         self.auth = auth or AllowAll()
         self.tls = tls
-        self.room: Room[Session] = Room(capacity=config.log_bytes, presence=config.presence)
+        self.room: Room[Submitter] = Room(capacity=config.log_bytes, presence=config.presence)
+        self.sequencer: Sequencer = LocalSequencer(self.room)
         self.loop = asyncio.get_running_loop()
         self.clock = ClientClock(self.loop.time)
         self.ended = asyncio.Event()
@@ -80,7 +82,7 @@ class Server:
             config, lambda: self.most, lambda: self.most_lingering
         )
         self.turns = Turns(
-            self.loop, self.clock, self.room, self.connections, self.counters.sessions
+            self.loop, self.clock, self.sequencer, self.connections, self.counters.sessions
         )
         self._context = Context(
             settings=config,
@@ -229,7 +231,7 @@ class Server:
         """A connection is there: begin its session."""
         certified = common_name(connection.transport.get_extra_info("peercert"))
         connection.session = session = Session(
-            self.room,
+            self.sequencer,
             self._context,
             Peer(connection.address, certified),
             min(self.clock.now(), connection.began),

@@ -12,8 +12,7 @@ from collections.abc import Collection
 
 from ..session.context import Counters
 from ..session.log import SEGMENT
-from ..session.room import Room
-from ..session.session import Session
+from ..session.sequencer import Sequencer
 from ..session.state import State
 from .clock import ClientClock
 from .connection import Connection, fan_out
@@ -36,14 +35,15 @@ class Turns:
         self,
         loop: asyncio.AbstractEventLoop,
         clock: ClientClock,
-        room: Room[Session],
+        sequencer: Sequencer,
         connections: Collection[Connection],
         counters: Counters,
     ) -> None:
         self.scheduler: Scheduler[Connection] = Scheduler(loop.time)
         self.loop = loop
         self._clock = clock
-        self.room = room
+        self._sequencer = sequencer
+        self.room = sequencer.room
         self._connections = connections
         self._counters = counters
         self._is_due = False
@@ -54,7 +54,7 @@ class Turns:
         self._offered: tuple[int, int] | None = None  # what the mark stands behind
         self._polls = 0  # since the log was given out
         self._vain = 0  # those of them that brought nothing, one after the other
-        room.log.retain_after(0)
+        sequencer.log.retain_after(0)
 
     def need(self) -> None:
         """Have a turn in the next round of the loop."""
@@ -72,13 +72,14 @@ class Turns:
         """One turn."""
         self._is_due = False
         now = self._clock.now()
-        scheduler, log, counters = self.scheduler, self.room.log, self._counters
+        scheduler, sequencer, counters = self.scheduler, self._sequencer, self._counters
         scheduler.begin_input(len(self.room.members))
         while (connection := scheduler.next_reader()) is not None:
-            size, requests = log.total, counters.requests
+            size, requests = sequencer.total, counters.requests
             frames = scheduler.frames if connection.is_authenticated else FEWEST_FRAMES
             entries = self.work(connection, now, frames)
-            scheduler.charge(connection, counters.requests - requests, entries, log.total - size)
+            size = sequencer.total - size
+            scheduler.charge(connection, counters.requests - requests, entries, size)
         self._write_own()
         self._give_out()
         if scheduler.input_waits:
@@ -127,7 +128,7 @@ class Turns:
 
     def write(self, connection: Connection) -> None:
         """Write to one client its part of this turn: what was entered since all were offered it."""
-        chunks = 2 + (self.room.log.total - self._retained_bytes) // SEGMENT
+        chunks = 2 + (self._sequencer.log.total - self._retained_bytes) // SEGMENT
         try:
             if connection.write_some(chunks):
                 self.scheduler.has_more_output(connection)
@@ -140,7 +141,7 @@ class Turns:
         The log is given out when polls brought nothing more, or one write is full: a write
         costs what ten entries cost, so few and large ones win.
         """
-        log = self.room.log
+        log = self._sequencer.log
         if log.end == self._sent:
             return
         if log.end != self._seen:
@@ -165,7 +166,7 @@ class Turns:
     def send_entries(self, start: int, size: int) -> None:
         """Write the entries behind `start`, `size` bytes of them, to everybody."""
         scheduler = self.scheduler
-        for connection in fan_out(self._connections, self.room.log, start):
+        for connection in fan_out(self._connections, self._sequencer.log, start):
             if size > 2 * SEGMENT:  # long entries: each in its turn
                 scheduler.has_output(connection)
             elif not scheduler.has_any_output(connection):  # else it has had its part
@@ -175,4 +176,4 @@ class Turns:
         """Everybody was offered the log up to there: what is older may go."""
         self._offered = None
         self._retained_bytes = size
-        self.room.log.retain_after(position)
+        self._sequencer.log.retain_after(position)

@@ -87,8 +87,9 @@ class Outbox:
         self.closed = True
         self.follows = False
 
-    def skip_to_end(self) -> None:
-        """Forget all that is due but the rest of what was begun."""
+    def leave_log(self) -> None:
+        """Forget all that is due but the rest of what was begun; no entry is sent any more."""
+        self.in_log = False
         self._start += self.log.end - self.cursor
         self.replies.clear()
         self.preamble.clear()

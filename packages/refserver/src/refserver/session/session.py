@@ -37,7 +37,8 @@ from .context import Context, Peer, Proof
 from .deadlines import NEVER, Deadlines, Due
 from .outbox import Outbox, Reply
 from .ratelimit import TokenBucket
-from .room import LoginRefused, Membership, Room
+from .room import LoginRefused, Membership
+from .sequencer import Sequencer, Submitter
 from .state import State
 
 __all__ = ["HELD", "HELD_BEFORE_LOGIN", "REJECT_DELAY", "Session"]
@@ -59,7 +60,8 @@ UNAUTHENTICATED, LOGIN_DELAYED, REJECTED = (
     State.LOGIN_DELAYED,
     State.REJECTED,
 )
-MEMBER, DRAINING, SUPERSEDED = State.MEMBER, State.DRAINING, State.SUPERSEDED
+LOGGING_IN, MEMBER, DRAINING = State.LOGGING_IN, State.MEMBER, State.DRAINING
+SUPERSEDED = State.SUPERSEDED
 
 TIMEOUTS = {
     Due.FRAME_TIMEOUT: "a frame was begun and not completed in time",
@@ -74,7 +76,7 @@ class Session:
 
     The server passes on what came (`receive`, `receive_eof`), lets the session work (`work`),
     writes what its `outbox` hands out until that is `finished`, and calls `tick` at `due`.
-    `wake` is called where the session ends without one of these calls: it has a last frame.
+    `wake` is called where something is to be sent without one of these calls.
 
     It has more than twenty methods and fifteen attributes, for every request has a method of its
     own, and every method of one conversation needs the same state.
@@ -82,23 +84,24 @@ class Session:
 
     def __init__(
         self,
-        room: Room[Session],
+        sequencer: Sequencer,
         context: Context,
         peer: Peer,
         now: float,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         settings = context.settings
-        self.room = room
+        self.room = sequencer.room
         self.peer = peer
-        self.member: Membership[Session] | None = None
+        self.member: Membership[Submitter] | None = None
         self.state = UNAUTHENTICATED
-        self.outbox = Outbox(room.log)
+        self.outbox = Outbox(sequencer.log)
         self.deadlines = Deadlines(settings, now)
         self.should_abort = False  # it ends, and takes nothing
         self._context = context
-        self._log = room.log
-        self._wake = wake
+        self._sequencer = sequencer
+        self._log = sequencer.log
+        self.wake = wake
         self.conn = ServerConnection()
         self._has_input = False  # something came, or became possible, since the last work
         self._eof = False
@@ -141,7 +144,7 @@ class Session:
         return (
             self._has_input
             and self.state < DRAINING
-            and self.state != REJECTED
+            and not LOGGING_IN <= self.state <= REJECTED
             and self.outbox.unread < self._most_unread
         )
 
@@ -150,7 +153,7 @@ class Session:
 
         A Login is the last of its turn: it costs the most, also in lines of the log.
         """
-        before = self._log.end
+        before = self._sequencer.entries
         granted = left = frames if self._rate is None else self._granted(self._rate, now, frames)
         while left > 0 and self.has_work:
             count = self._relay(left) or self.conn.take_pongs(left)
@@ -172,7 +175,7 @@ class Session:
             self._rate.take(granted - left, now)
         self._context.counters.requests += granted - left
         self._watch_frame(now)
-        return self._log.end - before
+        return self._sequencer.entries - before
 
     def _granted(self, rate: TokenBucket, now: float, frames: int) -> int:
         """How many of these frames the rate limit allows now; above it a client is slowed."""
@@ -184,14 +187,11 @@ class Session:
 
     def _relay(self, frames: int) -> int:
         """Enter the run of messages that is next; returns how many."""
-        start = self._log.end
-        facts = self.conn.relay(start + 1, frames)
-        count = len(facts)
-        if count:
-            self._log.extend(facts)
-            self.outbox.add(Reply(start, start + count, self.conn.data_to_send()))
+        facts = self.conn.relay(self._log.end + 1, frames)
+        if facts:
+            self._sequencer.say(self, facts, self.conn.data_to_send())
             self._has_input = self.conn.held > 0 or self._eof  # mostly: that was all
-        return count
+        return len(facts)
 
     def _input_ended(self, end: ConnectionEnded) -> None:
         if isinstance(end.error, RemoteProtocolError):
@@ -235,14 +235,14 @@ class Session:
     def publish(self, said: Message | ApplicationEvent) -> None:
         """Enter one message by the slow path: where `relay` does not take it."""
         assert self.member is not None
-        start, sender = self._log.end, self.member.user
+        position, sender = self._log.end + 1, self.member.user
         fact: Message | ApplicationEvent
         if isinstance(said, Message):
-            fact = Message(content=said.content, sender=sender, seq=start + 1)
+            fact = Message(content=said.content, sender=sender, seq=position)
         else:
-            fact = ApplicationEvent(type=said.type, data=said.data, sender=sender, seq=start + 1)
-        position = self._log.append(encode(fact))
-        self.outbox.add(Reply(start, position, self.answer(said, Ack(position=position))))
+            fact = ApplicationEvent(type=said.type, data=said.data, sender=sender, seq=position)
+        ack = self.answer(said, Ack(position=position))
+        self._sequencer.say(self, [encode(fact)], ack)
 
     def login(self, login: Login, now: float) -> None:
         """Let the client in, refuse it, or let its Login wait."""
@@ -270,10 +270,16 @@ class Session:
             else:
                 self.join(login, user, bound=bool(proof.user))
         except LoginRefused as refused:
-            self._is_paced = False
-            self._count_error(refused.code)
-            context.log_event("refused", user=login.user, code=refused.code.name, peer=address)
-            self.reply(self.answer(login, Error(code=refused.code, text=refused.reason)))
+            self.refuse(login, refused)
+
+    def refuse(self, login: Login, refused: LoginRefused) -> None:
+        """Answer a Login that cannot be accepted; another may follow."""
+        self.state = UNAUTHENTICATED
+        self._is_paced = False
+        self._count_error(refused.code)
+        code, peer = refused.code, self.peer.address
+        self._context.log_event("refused", user=login.user, code=code.name, peer=peer)
+        self.reply(self.answer(login, Error(code=code, text=refused.reason)))
 
     def authenticate(self, login: Login) -> Proof | None:
         """What the credential proves, or None."""
@@ -288,28 +294,25 @@ class Session:
 
     def join(self, login: Login, user: str, *, bound: bool) -> None:
         """Begin a new session. Raises LoginRefused."""
-        self.member, cursor = self.room.enter(self, user, bound=bound)
-        self.welcome(login, self.member, cursor)
+        self.state = LOGGING_IN
+        self._sequencer.join(self, login, user, bound=bound)
 
     def resume(self, login: Login, user: str, now: float) -> None:
-        """Go on with a session, also with one that has a connection. Raises LoginRefused.
+        """Go on with a session, also with one that has a connection. Raises LoginRefused."""
+        self.state = LOGGING_IN
+        self._sequencer.resume(self, login, user, now)
 
-        Where its user has been replayed much of late, the Login waits.
-        """
-        member = self.room.find(user, login.ticket, login.position)
+    def may_replay(self, login: Login, user: str, now: float) -> bool:
+        """Whether its user may be replayed the log now: one that was of late waits."""
         size = self._log.bytes_after(login.position)
-        when = self._context.quotas.replay_at(member.user, size, now)
+        when = self._context.quotas.replay_at(user, size, now)
         if when > now:
             self._delay(login, when)
-            return
-        if member.session is not None:
-            member.session.goodbye(ErrorCode.USER_TAKEN, "the session goes on elsewhere")
-        self.member = member
-        self.welcome(login, member, login.position)
-        self.room.resume(member, self)
+        return when <= now
 
-    def welcome(self, login: Login, member: Membership[Session], cursor: int) -> None:
+    def welcome(self, login: Login, member: Membership[Submitter], cursor: int) -> None:
         """The client is a member, whose place in the log is `cursor`."""
+        self.member = member
         settings, counters = self._context.settings, self._context.counters
         welcome = Welcome(
             user=member.user,
@@ -329,12 +332,8 @@ class Session:
 
     def logout(self, logout: Logout) -> None:
         """The member leaves; the Ack is its last frame, before its own `Left`."""
-        before = self._log.end
-        position = self._leave(LeftReason.LEFT)
-        self.outbox.add(Reply(before, before, self.answer(logout, Ack(position=position))))
-        self._context.counters.replies += 1
-        self.outbox.close()
         self.state = DRAINING
+        self._leave(LeftReason.LEFT, lambda position: self.answer(logout, Ack(position=position)))
 
     def answer(self, request: Request, event: Event) -> bytes:
         """The frame that answers this request."""
@@ -343,9 +342,11 @@ class Session:
 
     def reply(self, data: bytes) -> None:
         """Send what made no entry, behind all that is in the log by now."""
-        self.outbox.add_here(data)
-        if data:
-            self._context.counters.replies += 1
+        if self.outbox.in_log:
+            self._sequencer.mark(self, data)
+        else:
+            self.outbox.add_preamble(data)
+        self._context.counters.replies += 1
 
     # ------------------------------------------------------------- the end
 
@@ -372,7 +373,7 @@ class Session:
         What else was due is forgotten: nothing can follow an entry that is gone. `ran_out` is
         `log` or `time`, for the metrics.
         """
-        self.outbox.skip_to_end()
+        self.outbox.leave_log()
         self.deadlines.write_timeout = self._context.settings.close_timeout
         code = ErrorCode.TIMEOUT if self.member is None else ErrorCode.SLOW_CONSUMER
         if self.member is not None:
@@ -381,6 +382,7 @@ class Session:
             self._count_error(code)
             self.state = State.DISMISSED
             self.reply(encode(Error(code=code, text=code.meaning)))
+            self.outbox.close()
         else:
             self.goodbye(code)
 
@@ -389,12 +391,28 @@ class Session:
         if self.state >= DRAINING:
             return
         was_member = self.state == MEMBER
-        self.reply(last)
-        self.outbox.close()
         self.state = state
-        if was_member:
-            self._leave(reason)
-        self._wake()
+        if was_member and state != SUPERSEDED:
+            self._leave(reason, lambda position: last)
+        else:
+            self.left(self._log.end, last)
+        self.wake()
+
+    def superseded(self) -> None:
+        """The session goes on elsewhere: its own `Left` is the next entry."""
+        self.goodbye(ErrorCode.USER_TAKEN, "the session goes on elsewhere")
+
+    def left(self, before: int, last: bytes) -> None:
+        """The member has left: the last frame stands behind the log up to `before`."""
+        if self.outbox.closed:
+            return
+        if self.outbox.in_log:
+            self.outbox.add(Reply(before, before, last))
+        else:
+            self.outbox.add_preamble(last)
+        self.outbox.close()
+        if last:
+            self._context.counters.replies += 1
 
     def deserted(self) -> bool:
         """The client has closed, and reads no reply; returns whether it left work to do."""
@@ -408,11 +426,11 @@ class Session:
         self.conn = ServerConnection()
         self.outbox.clear()
 
-    def _leave(self, reason: LeftReason) -> int:
+    def _leave(self, reason: LeftReason, last: Callable[[int], bytes]) -> None:
         assert self.member is not None
         user, peer = self.member.user, self.peer.address
         self._context.log_event("left", user=user, reason=reason.name.lower(), peer=peer)
-        return self.room.leave(self.member, reason)
+        self._sequencer.leave(self, reason, last)
 
     def _count_error(self, code: int) -> None:
         self._context.counters.errors[ErrorCode(code).name] += 1
@@ -438,7 +456,8 @@ class Session:
                 self.goodbye(ErrorCode.UNAUTHORIZED)
             elif due is Due.PING:
                 self._pings += 1
-                self.reply(encode(Ping(seq=self._pings)))
+                self.outbox.add_here(encode(Ping(seq=self._pings)))
+                self._context.counters.replies += 1
             else:
                 self.goodbye(ErrorCode.TIMEOUT, TIMEOUTS[due])
 

@@ -20,15 +20,17 @@ class State(IntEnum):
     """Connected, not logged in."""
     LOGIN_DELAYED = 1
     """Its Login waits until its address, or its user, may log in again."""
-    REJECTED = 2
+    LOGGING_IN = 2
+    """Its Login was submitted, and has no answer yet."""
+    REJECTED = 3
     """Its credential was refused; UNAUTHORIZED is sent when the delay of EP-6.3-4 is over."""
-    MEMBER = 3
+    MEMBER = 4
     """Logged in."""
-    DRAINING = 4
+    DRAINING = 5
     """The last frame is queued, behind everything that is due."""
-    SUPERSEDED = 5
+    SUPERSEDED = 6
     """As DRAINING, after a takeover: it has little time for what is due."""
-    DISMISSED = 6
+    DISMISSED = 7
     """The last frame is queued, and nothing else but what was begun is due."""
-    CLOSED = 7
+    CLOSED = 8
     """The transport is gone."""
