@@ -31,7 +31,7 @@ def test_a_table_that_differs_is_put_right(old: str, new: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("| the last position that the client has seen; 0 in a fresh login |", "| |"),
+        ("| the last position that the client has read; 0 in a fresh login |", "| |"),
         ("<!-- generated: limits -->", "<!-- generated: limit -->"),
         ("<!-- generated: limits -->", ""),
     ],
