@@ -22,6 +22,7 @@ optional.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
@@ -103,11 +104,13 @@ def events(
 
 def _of(event: type[E], codec: Codec, words: Words) -> st.SearchStrategy[E]:
     fields: dict[str, st.SearchStrategy[Any]] = {}
-    for part in event.parts:
-        if part.subcon not in words:
-            name = f"{event.__name__}.{part.name}"
+    for each in dataclasses.fields(event):
+        if (word := each.metadata.get("wire")) is None:
+            continue
+        if word not in words:
+            name = f"{event.__name__}.{each.name}"
             raise InvalidArgument(f"{name}: no strategy for its word; give one in `words`")
-        fields[part.name] = words[part.subcon]
+        fields[each.name] = words[word]
     if event is Unknown:
         fields["type"] = st.sampled_from(UNKNOWN_TYPES)
     elif event is ApplicationEvent:
