@@ -14,6 +14,8 @@ speedups = Extension(
     "eventcodec._speedups",
     ["src/eventcodec/_speedups.c"],
     py_limited_api=True,
+    # Debug information holds the path of the folder that it was built in.
+    extra_compile_args=[] if os.name == "nt" else ["-g0"],
     optional=True,
 )
 
