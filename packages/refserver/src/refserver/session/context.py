@@ -1,7 +1,7 @@
-"""What a session is told by its server: settings, and whom to ask.
+"""The parts of the server that a session uses, as protocols.
 
-Rule: nothing here does anything. The server's own parts have these forms, so that a session
-knows neither files, nor sockets, nor the log on stderr.
+Rule: it has only declarations. The server's parts have these forms, so that a session knows no
+files, no sockets and no log on stderr.
 
 Layer: the ground of `session`.
 """
@@ -26,7 +26,7 @@ __all__ = [
 
 
 class Settings(Protocol):
-    """The settings that a session obeys; `refserver.server.config.Config` has them."""
+    """The settings of a session; `refserver.server.config.Config` has them."""
 
     @property
     def max_frame(self) -> int: ...
@@ -48,7 +48,7 @@ class Settings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A credential that was accepted; `user` is the name it proves, empty where any is free."""
+    """An accepted credential. `user` is the name that it proves, or empty if it proves none."""
 
     user: str = ""
 
@@ -57,15 +57,14 @@ class Authenticator(Protocol):
     """Validates credentials."""
 
     def authenticate(self, user: str, credential: bytes, certified: str) -> Proof | None:
-        """What the credential proves about `user`, the name asked for, or None.
-
-        `certified` is the name in the client's certificate, empty without one.
+        """The proof of the credential for the requested name `user`, or None. `certified` is the
+        name in the client's certificate, or empty.
         """
         ...
 
 
 class Quotas(Protocol):
-    """Says when a login may be carried out: now, and then it counts, or later."""
+    """Decides when a login may be handled. A login that may be handled now is counted."""
 
     def login_at(self, address: str, now: float) -> float:
         """When this address may log in."""
@@ -82,7 +81,7 @@ LogEvent = Callable[..., None]
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Where a client comes from, and the name in its certificate, empty without one."""
+    """The address of a client, and the name in its certificate, or empty."""
 
     address: str
     certified: str = ""
@@ -90,18 +89,18 @@ class Peer:
 
 @dataclass(slots=True)
 class Counters:
-    """What sessions have done since the start."""
+    """The counters of all sessions since the start."""
 
     logins: int = 0
     requests: int = 0
-    replies: int = 0  # that made no entry, and pings
+    replies: int = 0  # without an entry, and pings
     errors: Counter[str] = field(default_factory=Counter)
     evictions: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What all sessions of a server share beside the room."""
+    """Everything that all sessions of a server share, except the room."""
 
     settings: Settings
     authenticator: Authenticator

@@ -1,7 +1,6 @@
-"""What is due for one connection, and when.
+"""The deadlines of one connection.
 
-Rule: pure. Events and the time go in, what is due comes out; what follows from it is the
-session's business.
+Rule: it gets events and the time, and returns what is due. The session decides what to do then.
 
 Layer: above `state`, below `session`.
 """
@@ -22,7 +21,7 @@ DRAINING, MEMBER, REJECTED = State.DRAINING, State.MEMBER, State.REJECTED
 
 
 class Due(Enum):
-    """What `Deadlines.expired` can say."""
+    """The results of `Deadlines.expired`."""
 
     WORK = "the rate limit, or a login's delay, is over"
     WRITE_TIMEOUT = "the client has taken no byte for too long"
@@ -34,21 +33,22 @@ class Due(Enum):
 
 
 class Deadlines:
-    """The clocks of one connection. Times are in seconds; those that do not run are `NEVER`.
+    """The deadlines of one connection. Times are in seconds. A deadline that does not run is
+    `NEVER`.
 
-    It has more than fifteen attributes for it is the only place that has any time: each is
-    one clock of docs/protocol.md, section 9, or what stops it.
+    It has more than fifteen attributes because it is the only place with times: each is a deadline
+    of docs/protocol.md, section 9, or the reason that it does not run.
     """
 
     def __init__(self, settings: Settings, now: float) -> None:
         self.work_at = NEVER  # when the next frame may be validated
         self.reject_at = NEVER  # when to send UNAUTHORIZED
         self.write_timeout = settings.write_timeout
-        self._blocked_since = NEVER  # since when the socket takes nothing
+        self._blocked_since = NEVER  # since when the socket takes no bytes
         self._paused_since = NEVER  # since when the server does not read
         self._frame_timeout = settings.frame_timeout
         self._frame_began = NEVER
-        self._frame_offset = 0  # where in the stream that frame begins
+        self._frame_offset = 0  # the position in the stream where this frame begins
         self._login_by = now + settings.login_timeout
         self._heartbeat = settings.heartbeat or NEVER
         self.last_byte = now
@@ -57,22 +57,22 @@ class Deadlines:
     # ------------------------------------------------------------- what happens
 
     def received(self, now: float) -> None:
-        """A byte came: the silence ends. EP-9.1-3."""
+        """A byte was received: the silence ends. EP-9.1-3."""
         self.last_byte = now
         self.ping_sent = False
 
     def frame_pending(self, offset: int, now: float) -> None:
-        """The frame at this place of the stream has begun, and is not complete."""
+        """The frame at this position of the stream has begun, and is not whole."""
         if self._frame_began == NEVER or self._frame_offset != offset:
             self._frame_began = now
             self._frame_offset = offset
 
     def no_frame_pending(self) -> None:
-        """There is no piece of a frame that only the client could complete."""
+        """No frame waits for more bytes of the client."""
         self._frame_began = NEVER
 
     def reading_paused(self, now: float) -> None:
-        """The server reads no more; the clocks that judge the client stand still. EP-9.1-6."""
+        """Reading is paused, so the deadlines for the client do not run. EP-9.1-6."""
         self._paused_since = min(self._paused_since, now)
 
     def reading_resumed(self, now: float) -> None:
@@ -86,11 +86,11 @@ class Deadlines:
         self._paused_since = NEVER
 
     def end_of_input(self) -> None:
-        """Nothing more can come from the client: no clock judges it any more."""
+        """The client sends no more, so its deadlines do not run any more."""
         self._paused_since = min(self._paused_since, self.last_byte)
 
     def write_blocked(self, now: float) -> None:
-        """The socket takes nothing more for the moment, or has just taken something."""
+        """The socket takes no bytes now, or has just taken some."""
         self._blocked_since = now
 
     def write_unblocked(self) -> None:
@@ -100,7 +100,7 @@ class Deadlines:
     # ------------------------------------------------------------- what is due
 
     def next_due(self, state: State) -> float:
-        """When something is due, if nothing happens before."""
+        """When the next deadline is due, if no event happens before."""
         due = min(self.work_at, self._blocked_since + self.write_timeout)
         if state >= DRAINING:
             return due
@@ -116,7 +116,7 @@ class Deadlines:
         return self.last_byte + (2 if self.ping_sent else 1) * self._heartbeat
 
     def expired(self, state: State, now: float) -> Iterator[Due]:
-        """What is due by now, at most one of those that end the connection; each once."""
+        """The deadlines that are due, each once. At most one of them ends the connection."""
         if now >= self.work_at:
             self.work_at = NEVER
             yield Due.WORK
@@ -133,7 +133,7 @@ class Deadlines:
             yield from self.check_silence(state, now)
 
     def check_silence(self, state: State, now: float) -> Iterator[Due]:
-        """What is due because the client has not sent what it has to send."""
+        """The deadline that is due because the client is silent."""
         silence = now - self.last_byte
         if now >= self._frame_began + self._frame_timeout:
             yield Due.FRAME_TIMEOUT

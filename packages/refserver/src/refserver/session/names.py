@@ -1,7 +1,7 @@
-"""Which names a member may have, and which of them are the same.
+"""The names that a member can have, and which names are the same.
 
-Rule: the code points that the protocol refuses are refused first; what comes after
-is this server's policy. Judged here and nowhere else.
+Rule: only this module decides on names. It first refuses the code points of the protocol, then
+applies the policy of this server.
 
 Layer: the ground of `session`, above `characters`.
 """
@@ -18,18 +18,18 @@ from ..characters import has_invisible
 __all__ = ["ASSIGNED_PREFIX", "assigned", "fault_of", "is_kept", "key_of"]
 
 ASSIGNED_PREFIX = "guest-"
-"""Begins every name that the server makes up; nobody may ask for one."""
+"""The beginning of every name that the server chooses. A client cannot request such a name."""
 
 
 def fault_of(name: str) -> str | None:
-    """What keeps a member from having this name, for people; None where nothing does.
+    """The reason why a member cannot have this name, for people; None if it can.
 
     >>> fault_of("ann"), fault_of("an\\u202en")
     (None, 'has a character that cannot be seen')
     """
     try:
         size = len(name.encode())
-    except UnicodeEncodeError:  # from a command line: no frame can carry it
+    except UnicodeEncodeError:  # possible on a command line, but not in a frame
         return "is not well-formed text"
     if size > MAX_SHORT_TEXT:
         return f"is longer than {MAX_SHORT_TEXT} bytes"
@@ -48,12 +48,12 @@ def fault_of(name: str) -> str | None:
 
 
 def is_kept(name: str) -> bool:
-    """Whether the server keeps this name for those that it makes up."""
+    """Whether this name is reserved for names that the server chooses."""
     return key_of(name).startswith(ASSIGNED_PREFIX)
 
 
 def key_of(name: str) -> str:
-    """Two names are the same where their keys are equal.
+    """The key of a name. Names with equal keys are the same.
 
     >>> key_of("Ann") == key_of("ann")
     True
@@ -66,15 +66,15 @@ def key_of(name: str) -> str:
 
 
 def is_dash(each: str) -> bool:
-    """Whether it looks like a hyphen, which stands in the server's own names."""
+    """Whether it looks like the hyphen in the server's own names."""
     return unicodedata.category(each) == "Pd" or each == "\u2212"
 
 
 def assigned(numbers: Iterator[int], taken: Container[str]) -> str:
-    """A free name of the server's own, with the next free number; `taken` holds keys.
+    """A free name that the server chooses, with the next free number. `taken` has the keys in use.
 
-    A number is used once, so that a guest's name stays its own while its session can be
-    resumed, and nobody has to search for a free one.
+    A number is used once. So a name stays free for its session while that can be resumed, and no
+    search for a free name is needed.
 
     >>> numbers = iter([1, 2, 3])
     >>> assigned(numbers, {"guest-1"}), assigned(numbers, {})

@@ -1,8 +1,8 @@
-"""What one client is sent, in order.
+"""The bytes for one client, in order.
 
-Rule: a client is sent the log from its place on, with its own entries as their Acks and its
-other replies where they were made. `next_chunk` is all there is to order, replay, eviction
-and drain.
+Rule: a client is sent the log from its position on, with Acks in place of its own entries, and its
+other replies at the position where they were made. `next_chunk` alone does ordering, replay,
+eviction and drain.
 
 Layer: above `log`, below `session`. No socket, no clock.
 """
@@ -17,15 +17,15 @@ from .log import SEGMENT, Log
 __all__ = ["REPLY_CHARGE", "EntriesGone", "Outbox", "Reply"]
 
 REPLY_CHARGE = 150
-"""What a reply costs beside its bytes, in bytes: a Pong has 16 of them."""
+"""The memory of a reply in addition to its bytes, in bytes. A Pong has 16 bytes."""
 
 
 class EntriesGone(Exception):
-    """The log has dropped the next entry that the client would read: nothing can follow."""
+    """The log has dropped the next entry for the client. No byte can follow."""
 
 
 class Reply(NamedTuple):
-    """What this client alone reads: `data`, in place of the entries `start` + 1 to `stop`."""
+    """A reply for this client only: `data` replaces the entries `start` + 1 to `stop`."""
 
     start: int
     stop: int
@@ -33,7 +33,7 @@ class Reply(NamedTuple):
 
 
 class Outbox:
-    """The replies that wait for their place, and the place in the log.
+    """The waiting replies of one client, and its position in the log.
 
     >>> log = Log(capacity=1_000)
     >>> outbox = Outbox(log)
@@ -46,49 +46,51 @@ class Outbox:
 
     def __init__(self, log: Log) -> None:
         self.log = log
-        self._rest: memoryview | None = None  # of a piece that was begun
-        self.preamble: list[bytes] = []  # replies from before the place in the log
+        self._rest: memoryview | None = None  # of a piece that was written in part
+        self.preamble: list[bytes] = []  # replies from before the client had a position in the log
         self.replies: deque[Reply] = deque()
-        self._start = 0  # where it came in, and what it was not sent since
-        self.cursor = 0  # the place in the log: the last entry that was sent
-        self.in_log = False  # whether it has a place in the log
-        self.follows = False  # nothing is due but the log
+        self._start = 0  # its first position, and the number of entries that it was not sent
+        self.cursor = 0  # its position in the log: the last entry that was sent
+        self.in_log = False  # whether it has a position in the log
+        self.follows = False  # only entries are due, no reply
         self.closed = False  # the last frame was added
         self.unread = 0  # bytes charged for the replies that wait
 
     # ------------------------------------------------------------- what is due
 
     def add_preamble(self, data: bytes) -> None:
-        """A reply from before the place in the log: it is sent before every entry."""
+        """Add a reply from before the client had a position in the log. It is sent before every
+        entry."""
         self.preamble.append(data)
         self.follows = False
         self.unread += len(data)
 
     def add(self, reply: Reply) -> None:
-        """A reply that stands in its place of the log."""
+        """Add a reply with its position in the log."""
         self.replies.append(reply)
         self.follows = False
         self.unread += len(reply.data) + REPLY_CHARGE
 
     def add_here(self, data: bytes) -> None:
-        """A reply that made no entry: it stands behind all that is in the log by now."""
+        """Add a reply without an entry. It comes after all entries that are in the log now."""
         if self.in_log:
             self.add(Reply(self.log.end, self.log.end, data))
         else:
             self.add_preamble(data)
 
     def follow_log(self, cursor: int) -> None:
-        """The client reads the log behind `cursor` from now on."""
+        """The client reads the log after `cursor` from now on."""
         self.in_log = True
         self.cursor = self._start = cursor
 
     def close(self) -> None:
-        """What was added last is the last frame."""
+        """The reply that was added last is the last frame."""
         self.closed = True
         self.follows = False
 
     def leave_log(self) -> None:
-        """Forget all that is due but the rest of what was begun; no entry is sent any more."""
+        """Drop all due bytes except the rest of a piece that was begun. No more entries are
+        sent."""
         self.in_log = False
         self._start += self.log.end - self.cursor
         self.replies.clear()
@@ -97,7 +99,7 @@ class Outbox:
         self.cursor = self.log.end
 
     def clear(self) -> None:
-        """Forget everything: there is nobody to send it to."""
+        """Drop everything: the client is gone."""
         self.replies.clear()
         self.preamble.clear()
         self._rest = None
@@ -105,11 +107,10 @@ class Outbox:
     # ------------------------------------------------------------- what is sent
 
     def next_chunk(self) -> bytes | memoryview:
-        """What to write next, `SEGMENT` bytes at most; empty where there is nothing now.
+        """The next bytes to write, at most `SEGMENT`; empty if nothing is due.
 
-        Where it only `follows`, the caller may instead send the log's own segment behind
-        `cursor`, and put `cursor` behind it: the fast path of a fan-out, where most do.
-        Raises EntriesGone.
+        If `follows` is true, the caller may send the segment of the log after `cursor` instead, and
+        set `cursor` to its end. This is the fast path of a fan-out. Raises EntriesGone.
         """
         if self.follows:
             return self._cut(self.read_log())
@@ -121,10 +122,10 @@ class Outbox:
             except EntriesGone:
                 if not pieces:
                     raise
-                break  # what precedes the gap is sent first
+                break  # the bytes before the gap are sent first
             if not piece and not self.replies:
                 break
-            if pieces and len(piece) > SEGMENT:  # joined, it would be a copy for each member
+            if pieces and len(piece) > SEGMENT:  # joining it would copy it for each member
                 self._rest = memoryview(piece)
                 break
             pieces.append(piece)
@@ -154,7 +155,7 @@ class Outbox:
         return reply.data
 
     def read_log(self, stop: int | None = None) -> bytes:
-        """The next segment of the log, up to `stop`; moves the cursor. Raises EntriesGone."""
+        """The next segment of the log, up to `stop`. Advances the cursor. Raises EntriesGone."""
         if not self.in_log or (self.closed and stop is None):
             return b""
         try:
@@ -164,7 +165,7 @@ class Outbox:
         return data
 
     def _cut(self, data: bytes | memoryview) -> bytes | memoryview:
-        """A segment; the rest of a longer piece is kept in front of everything else."""
+        """Cut a piece to a segment. The rest is kept and sent before everything else."""
         if len(data) <= SEGMENT:
             return data
         whole = memoryview(data)
@@ -176,7 +177,7 @@ class Outbox:
 
     @property
     def finished(self) -> bool:
-        """The last byte was handed out."""
+        """Whether the last byte was handed out."""
         return self.closed and not self.replies and not self.preamble and self._rest is None
 
     @property
@@ -194,5 +195,5 @@ class Outbox:
 
     @property
     def is_behind(self) -> bool:
-        """The log has dropped the next entry that this client would read."""
+        """Whether the log has dropped the next entry for this client."""
         return self.in_log and not self.closed and not self.log.holds(self.cursor)

@@ -1,6 +1,6 @@
-"""The one token bucket that every rate in the server is measured with.
+"""The token bucket for every rate limit of the server.
 
-Rule: a bucket holds one number, and time is passed in. It never says no: it says when.
+Rule: a bucket has one number, and time is passed in. It does not refuse; it returns when to go on.
 
 Layer: the ground of `session`.
 """
@@ -10,13 +10,13 @@ from __future__ import annotations
 __all__ = ["TokenBucket"]
 
 ROUNDING = 1e-6
-"""Tokens that a bucket may lack: a wait that is too short by so little would be repeated."""
+"""A difference that counts as none: else a wait that is a little too short would be repeated."""
 
 
 class TokenBucket:
-    """`rate` tokens a second, of which at most `burst` are saved up. It begins full.
+    """It gets `rate` tokens a second, and keeps at most `burst`. It begins full.
 
-    More may be taken than there is: then the next ones take longer to come.
+    A caller can take more tokens than there are. The next tokens then arrive later.
 
     >>> bucket = TokenBucket(rate=2.0, burst=4.0)
     >>> bucket.available(now=0.0), bucket.take(5.0, now=0.0), bucket.when(1.0, now=0.0)
@@ -31,7 +31,7 @@ class TokenBucket:
         self._full_at = 0.0
 
     def available(self, now: float) -> int:
-        """The whole tokens that there are; negative where more were taken."""
+        """The number of whole tokens; negative if more were taken."""
         return int(self.burst - max(0.0, self._full_at - now) * self.rate + ROUNDING)
 
     def take(self, tokens: float, now: float) -> None:
@@ -39,10 +39,10 @@ class TokenBucket:
         self._full_at = max(self._full_at, now) + tokens / self.rate
 
     def when(self, tokens: float, now: float) -> float:
-        """When so many tokens, at most `burst`, are there: now, or later."""
+        """The time at which it has so many tokens, at most `burst`: now or later."""
         at = self._full_at - (self.burst - min(tokens, self.burst)) / self.rate
         return at if at > now + ROUNDING / self.rate else now
 
     def is_full(self, now: float) -> bool:
-        """Whether it is as if nothing had been taken."""
+        """Whether it is full."""
         return self._full_at <= now

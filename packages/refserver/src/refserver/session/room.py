@@ -1,6 +1,6 @@
-"""The room: one log of numbered entries, and the members, each a place in it.
+"""The room: one log of numbered entries, and the members with their positions in it.
 
-Rule: who is in the room, under which name and ticket, is decided here and nowhere else.
+Rule: only this module decides who is in the room, with which name and ticket.
 
 Layer: above `log`, `tickets` and `names`, below `session`. No socket, no clock.
 """
@@ -25,7 +25,7 @@ S = TypeVar("S")
 
 
 class LoginRefused(Exception):
-    """A Login that cannot be accepted; `code` is what to answer."""
+    """A Login that cannot be accepted. `code` is the code for the reply."""
 
     def __init__(self, code: ErrorCode, reason: str = "") -> None:
         super().__init__(code, reason)
@@ -35,10 +35,10 @@ class LoginRefused(Exception):
 
 @dataclass(slots=True, eq=False)
 class Membership(Generic[S]):
-    """One identity over one or several connections, named by a ticket.
+    """One identity over one or several connections. It has one ticket.
 
-    `since` is the place of its first Welcome: the ticket reads nothing before. `session`
-    is the connection that it has now, if it has one.
+    `since` is the position of its first Welcome; the ticket reads no entry up to it. `session` is
+    its current connection, or None.
     """
 
     user: str
@@ -48,10 +48,10 @@ class Membership(Generic[S]):
 
 
 class Room(Generic[S]):
-    """The log and who is in it. S is the kind of thing that a member is: a session.
+    """The log and the members. S is the type of a connection: a session.
 
-    With `presence`, arrivals and departures are entered into the log. `new_ticket` makes the
-    random numbers that name sessions.
+    With `presence`, arrivals and departures are entered into the log. `new_ticket` makes random
+    numbers.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class Room(Generic[S]):
         self._guests = count(1)
 
     def enter(self, session: S, user: str, *, bound: bool = False) -> tuple[Membership[S], int]:
-        """Let a fresh member in; returns its membership and its place in the log.
+        """Add a new member. Returns its membership and its position in the log.
 
-        An empty `user` gets a free name. `bound` says that a credential proves the name, which
-        then may be any. Raises LoginRefused, BAD_USER or USER_TAKEN.
+        An empty `user` gets a free name. With `bound`, a credential proves the name, so reserved
+        names are allowed too. Raises LoginRefused, BAD_USER or USER_TAKEN.
         """
         if names.is_kept(user) and not bound:
             raise LoginRefused(ErrorCode.BAD_USER, "the server keeps this name for its own use")
@@ -85,9 +85,9 @@ class Room(Generic[S]):
         return member, self.log.end
 
     def find(self, user: str, ticket: int, position: int) -> Membership[S]:
-        """The membership that a ticket names, if it may be resumed behind `position`.
+        """The membership of a ticket, if it can be resumed after `position`.
 
-        Raises LoginRefused, HISTORY_GONE, for every reason alike, or USER_TAKEN.
+        Raises LoginRefused with HISTORY_GONE, the same for every reason, or with USER_TAKEN.
         """
         member = self._tickets.find(ticket)
         if member is None or (user and user != member.user):
@@ -108,14 +108,14 @@ class Room(Generic[S]):
         return [joined] if member.session is None else [left, joined]
 
     def resume(self, member: Membership[S], session: S) -> None:
-        """Let a member in again, whose older connection has left."""
+        """Add a member again after its older connection has left."""
         self.admit(member, session)
 
     def leave(self, member: Membership[S], reason: LeftReason) -> int:
-        """The member leaves, its name is free; returns the position of its `Left`, or 0."""
+        """Remove a member and free its name. Returns the position of its `Left`, or 0."""
         del self.members[names.key_of(member.user)]
         member.session = None
-        if names.is_kept(member.user):  # also one that a credential proves: they are few
+        if names.is_kept(member.user):  # also if a credential proves it: there are few such names
             self._tickets.release(member.ticket, names.ASSIGNED_PREFIX, KEPT_BY_GUESTS)
         else:
             self._tickets.release(member.ticket, names.key_of(member.user), KEPT_BY_USER)
@@ -124,11 +124,11 @@ class Room(Generic[S]):
         return self.log.append(encode(Left(user=member.user, reason=reason, seq=self.log.end + 1)))
 
     def shut(self) -> None:
-        """The server stops: from now on no departure is entered into the log. EP-5.4-6."""
+        """The server stops. From now on, no departure is entered into the log. EP-5.4-6."""
         self.presence = False
 
     def admit(self, member: Membership[S], session: S) -> None:
-        """The member has this connection from now on, and its arrival is entered."""
+        """Give the member this connection, and enter its arrival."""
         member.session = session
         self.members[names.key_of(member.user)] = member
         self._tickets.use(member.ticket, member)

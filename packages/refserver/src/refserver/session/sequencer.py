@@ -1,7 +1,7 @@
-"""Who gives everything its place: what a session submits is answered in the order of it.
+"""The order of a room: it gives each submitted operation its position, and answers in this order.
 
-Rule: a session submits and is told; it never asks for a place that it has not been given. The
-log in memory answers on the spot, before the call returns. An order that is made elsewhere
+Rule: a session submits operations and gets answers. It never assumes a position before its answer.
+The log in memory answers on the spot, before the call returns. An order that is made elsewhere
 answers later, and the session is the same.
 
 Layer: above `room` and `outbox`, below `session`. No socket, no clock.
@@ -22,30 +22,30 @@ __all__ = ["LocalSequencer", "Sequencer", "Shared", "Submitter"]
 
 
 class Submitter(Protocol):
-    """What a session is told."""
+    """The answers that a session gets."""
 
     member: Membership[Submitter] | None
     outbox: Outbox
 
     def may_replay(self, login: Login, user: str, now: float) -> bool:
-        """Whether `user` may be replayed the log now; else the Login waits, and comes again."""
+        """Whether `user` may get a replay now. If not, the Login waits and is submitted again."""
         ...
 
     def welcome(self, login: Login, member: Membership[Submitter], cursor: int) -> None:
-        """Its Login is accepted: it reads the log behind `cursor`."""
+        """Its Login is accepted. It reads the log after `cursor`."""
         ...
 
     def superseded(self) -> None:
-        """Its session goes on elsewhere: its own `Left` is the next entry."""
+        """Another connection continues its session. Its own `Left` is the next entry."""
         ...
 
     def left(self, before: int, last: bytes) -> None:
-        """It has left, and is owed the log up to `before`, then its last frame."""
+        """It has left. It still gets the log up to `before`, then its last frame."""
         ...
 
 
 class Shared(Protocol):
-    """What all may look at: the log, and the members by the keys of their names."""
+    """The shared state for reading: the log, and the members by the keys of their names."""
 
     @property
     def log(self) -> Log: ...
@@ -54,13 +54,13 @@ class Shared(Protocol):
 
 
 class Sequencer(Protocol):
-    """The order of a room. A session that is told nothing yet waits, and what it sends with it."""
+    """The order of a room. A session without an answer waits, and so do its next requests."""
 
     @property
     def room(self) -> Shared: ...
     @property
     def log(self) -> Log:
-        """The log that is read, and that places stand in."""
+        """The log with the positions."""
         ...
 
     @property
@@ -80,25 +80,25 @@ class Sequencer(Protocol):
         ...
 
     def mark(self, client: Submitter, reply: bytes) -> None:
-        """Let a reply stand behind all that is in the log by now."""
+        """Place a reply after all entries that are in the log now."""
         ...
 
     def join(self, client: Submitter, login: Login, user: str, *, bound: bool) -> None:
-        """Begin a session: `welcome`, or LoginRefused is raised or told."""
+        """Start a session. The answer is `welcome`, or LoginRefused is raised or reported."""
         ...
 
     def resume(self, client: Submitter, login: Login, user: str, now: float) -> None:
-        """Go on with a session: `welcome`, or LoginRefused is raised or told."""
+        """Continue a session. The answer is `welcome`, or LoginRefused is raised or reported."""
         ...
 
     def leave(self, client: Submitter, reason: LeftReason, last: Callable[[int], bytes]) -> None:
-        """The member leaves: `left`, with the last frame that `last` makes of the position of
-        its `Left`, or of 0."""
+        """The member leaves. The answer is `left`; `last` makes the last frame from the position of
+        its `Left`, or from 0."""
         ...
 
 
 class LocalSequencer:
-    """The order of a room in this process's memory: everything is answered on the spot."""
+    """The order of a room in the memory of this process. It answers before the call returns."""
 
     def __init__(self, room: Room[Submitter]) -> None:
         self.room = room

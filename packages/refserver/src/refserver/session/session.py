@@ -1,8 +1,8 @@
-"""One client's conversation: what it asks, and what follows from it.
+"""The conversation with one client: its requests and their effects.
 
-Rule: every change of a client's state is made here. What it is sent is up to its `outbox`,
-what is due to its `deadlines`, who is in the room to the `room`. Time is passed in; no socket
-is known here.
+Rule: every change of a client's state is made here. The `outbox` decides what the client is sent,
+the `deadlines` decide what is due, the `room` decides who is in it. Time is passed in. This module
+knows no socket.
 
 Layer: the top of `session`.
 """
@@ -46,11 +46,11 @@ __all__ = ["HELD", "HELD_BEFORE_LOGIN", "REJECT_DELAY", "Session"]
 Request = Login | Message | Logout | Ping | ApplicationEvent | InvalidRequest
 
 HELD = 65_536
-"""Bytes of input that is not validated, or of replies that are not sent, at which a client is
-not read any more."""
+"""With so many bytes of input that is not validated, or of replies that are not sent, reading from
+a client is paused."""
 
 HELD_BEFORE_LOGIN = 1_024
-"""The same for replies to somebody who is not logged in; of input it is one frame."""
+"""The same limit for replies before login. For input before login, the limit is one frame."""
 
 REJECT_DELAY = 0.1
 """Seconds until UNAUTHORIZED is sent: ten guesses a second and connection at most. EP-6.3-4."""
@@ -68,18 +68,19 @@ TIMEOUTS = {
     Due.LOGIN_TIMEOUT: "no login in time",
     Due.SILENCE_TIMEOUT: None,
 }
-"""What ends a connection with TIMEOUT, and what the Error says, where not what TIMEOUT means."""
+"""The deadlines that end a connection with TIMEOUT, and the text of the Error; None is the text of
+the code."""
 
 
 class Session:
-    """One connection's half of the conversation, from accept to the last byte.
+    """The server's side of one connection, from accept to the last byte.
 
-    The server passes on what came (`receive`, `receive_eof`), lets the session work (`work`),
-    writes what its `outbox` hands out until that is `finished`, and calls `tick` at `due`.
-    `wake` is called where something is to be sent without one of these calls.
+    The server passes on received bytes (`receive`, `receive_eof`), lets the session work (`work`),
+    writes the bytes of its `outbox` until that is `finished`, and calls `tick` at `due`. The
+    session calls `wake` if it has bytes to send without one of these calls.
 
-    It has more than twenty methods and fifteen attributes, for every request has a method of its
-    own, and every method of one conversation needs the same state.
+    It has more than twenty methods and fifteen attributes: each request has its own method, and all
+    methods of one conversation need the same state.
     """
 
     def __init__(
@@ -97,18 +98,18 @@ class Session:
         self.state = UNAUTHENTICATED
         self.outbox = Outbox(sequencer.log)
         self.deadlines = Deadlines(settings, now)
-        self.should_abort = False  # it ends, and takes nothing
+        self.should_abort = False  # it ends, and the client takes no bytes
         self._context = context
         self._sequencer = sequencer
         self._log = sequencer.log
         self.wake = wake
         self.conn = ServerConnection()
-        self._has_input = False  # something came, or became possible, since the last work
+        self._has_input = False  # bytes arrived, or a wait ended, since the last work
         self._eof = False
         self._delayed_login: Login | None = None
-        self._is_paced = False  # its address may log in; what is left is its user's share
+        self._is_paced = False  # its address may log in; the limit of its user is checked next
         self._most_unread: float = HELD_BEFORE_LOGIN
-        # Room for the longest frame: to stop reading inside of one would be to wait for ever.
+        # Space for the longest frame: a pause inside a frame would never end.
         self._most_held = LENGTH_SIZE + MAX_FRAME_BEFORE_WELCOME
         self._rate = TokenBucket(settings.rate, max(settings.rate, 1.0)) if settings.rate else None
         self._pings = 0
@@ -116,14 +117,15 @@ class Session:
     # ------------------------------------------------------------- input
 
     def receive(self, data: bytes | bytearray | memoryview, now: float) -> None:
-        """Keep what came."""
+        """Take received bytes."""
         self.deadlines.received(now)
         if self.state < DRAINING:
             self.conn.receive_data(data)
             self._has_input = True
 
     def receive_eof(self) -> None:
-        """The client has closed its sending side: what is here is answered, then it has left."""
+        """The client has closed its sending side. Whole frames are answered, then the client
+        leaves."""
         self.deadlines.end_of_input()
         if self.state < DRAINING:
             self.conn.receive_eof()
@@ -131,7 +133,8 @@ class Session:
 
     @property
     def reading(self) -> bool:
-        """Whether more input is wanted: not while replies are unread or input waits."""
+        """Whether the server may read more. It may not while many replies are unread or much input
+        waits."""
         return (
             not LOGIN_DELAYED <= self.state <= REJECTED
             and self.conn.held < self._most_held
@@ -140,7 +143,7 @@ class Session:
 
     @property
     def has_work(self) -> bool:
-        """Whether `work` could do something now."""
+        """Whether `work` has a request to handle now."""
         return (
             self._has_input
             and self.state < DRAINING
@@ -149,9 +152,9 @@ class Session:
         )
 
     def work(self, now: float, frames: int) -> int:
-        """Validate and carry out up to so many frames of what came; returns the entries made.
+        """Validate and handle up to so many frames. Returns the number of new entries.
 
-        A Login is the last of its turn: it costs the most, also in lines of the log.
+        A Login is the last frame of a turn: it costs the most, also in lines of the log.
         """
         before = self._sequencer.entries
         granted = left = frames if self._rate is None else self._granted(self._rate, now, frames)
@@ -178,7 +181,7 @@ class Session:
         return self._sequencer.entries - before
 
     def _granted(self, rate: TokenBucket, now: float, frames: int) -> int:
-        """How many of these frames the rate limit allows now; above it a client is slowed."""
+        """How many of these frames the rate limit allows now. The others wait."""
         granted = min(frames, rate.available(now))
         if granted < 1:
             self._wait(rate.when(1.0, now))
@@ -186,7 +189,7 @@ class Session:
         return granted
 
     def _relay(self, frames: int) -> int:
-        """Enter the run of messages that is next; returns how many."""
+        """Enter the run of messages that is next. Returns their number."""
         facts = self.conn.relay(self._log.end + 1, frames)
         if facts:
             self._sequencer.say(self, facts, self.conn.data_to_send())
@@ -200,12 +203,12 @@ class Session:
             self.finish(b"", LeftReason.LOST, DRAINING)
 
     def _wait(self, until: float) -> None:
-        """Validate nothing before then."""
+        """Validate no frame before this time."""
         self._has_input = False
         self.deadlines.work_at = until
 
     def _watch_frame(self, now: float) -> None:
-        """Watch over a frame that has begun and is not whole."""
+        """Set the deadline for a frame that is not whole."""
         deadlines = self.deadlines
         pending = self.conn.held and not self._has_input and deadlines.work_at == NEVER
         if pending and self.state < DRAINING:
@@ -218,7 +221,7 @@ class Session:
     # ------------------------------------------------------------- requests
 
     def handle(self, request: Request, now: float) -> None:
-        """Carry out one request, and reply to it."""
+        """Handle one request, and reply to it."""
         if isinstance(request, Login):
             self._delayed_login = None
             self.login(request, now)
@@ -233,7 +236,7 @@ class Session:
             self.publish(request)
 
     def publish(self, said: Message | ApplicationEvent) -> None:
-        """Enter one message by the slow path: where `relay` does not take it."""
+        """Enter one message that `relay` does not take: the slow path."""
         assert self.member is not None
         position, sender = self._log.end + 1, self.member.user
         fact: Message | ApplicationEvent
@@ -245,7 +248,7 @@ class Session:
         self._sequencer.say(self, [encode(fact)], ack)
 
     def login(self, login: Login, now: float) -> None:
-        """Let the client in, refuse it, or let its Login wait."""
+        """Accept the Login, refuse it, or let it wait."""
         context, address = self._context, self.peer.address
         if not self._is_paced:
             when = context.quotas.login_at(address, now)
@@ -273,7 +276,7 @@ class Session:
             self.refuse(login, refused)
 
     def refuse(self, login: Login, refused: LoginRefused) -> None:
-        """Answer a Login that cannot be accepted; another may follow."""
+        """Refuse a Login. The client may send another one."""
         self.state = UNAUTHENTICATED
         self._is_paced = False
         self._count_error(refused.code)
@@ -282,12 +285,12 @@ class Session:
         self.reply(self.answer(login, Error(code=code, text=refused.reason)))
 
     def authenticate(self, login: Login) -> Proof | None:
-        """What the credential proves, or None."""
+        """The proof of the credential, or None."""
         certified = self.peer.certified
         return self._context.authenticator.authenticate(login.user, login.credential, certified)
 
     def _delay(self, login: Login, until: float) -> None:
-        """Try this login again then; nothing is read before."""
+        """Try this login again at that time. Reading is paused until then."""
         self.state = LOGIN_DELAYED
         self._delayed_login = login
         self._wait(until)
@@ -298,12 +301,12 @@ class Session:
         self._sequencer.join(self, login, user, bound=bound)
 
     def resume(self, login: Login, user: str, now: float) -> None:
-        """Go on with a session, also with one that has a connection. Raises LoginRefused."""
+        """Continue a session, also one that has a connection. Raises LoginRefused."""
         self.state = LOGGING_IN
         self._sequencer.resume(self, login, user, now)
 
     def may_replay(self, login: Login, user: str, now: float) -> bool:
-        """Whether its user may be replayed the log now: one that was of late waits."""
+        """Whether its user may get a replay now. After recent replays it waits."""
         size = self._log.bytes_after(login.position)
         when = self._context.quotas.replay_at(user, size, now)
         if when > now:
@@ -311,7 +314,7 @@ class Session:
         return when <= now
 
     def welcome(self, login: Login, member: Membership[Submitter], cursor: int) -> None:
-        """The client is a member, whose place in the log is `cursor`."""
+        """The client is a member now, with the position `cursor` in the log."""
         self.member = member
         settings, counters = self._context.settings, self._context.counters
         welcome = Welcome(
@@ -341,7 +344,7 @@ class Session:
         return self.conn.data_to_send()
 
     def reply(self, data: bytes) -> None:
-        """Send what made no entry, behind all that is in the log by now."""
+        """Send a reply without an entry, after all entries that are in the log now."""
         if self.outbox.in_log:
             self._sequencer.mark(self, data)
         else:
@@ -351,7 +354,7 @@ class Session:
     # ------------------------------------------------------------- the end
 
     def goodbye(self, code: ErrorCode, text: str | None = None) -> None:
-        """End the connection with an Error behind all that is due; the member leaves now."""
+        """End the connection with an Error after all due bytes. The member leaves now."""
         if self.state >= DRAINING:
             return
         user = None if self.member is None else self.member.user
@@ -368,9 +371,9 @@ class Session:
         self.finish(self.conn.data_to_send(), reason, state)
 
     def evict(self, ran_out: str = "log") -> None:
-        """End the connection of a client that did not keep up, behind what was begun.
+        """End the connection of a client that did not keep up, after the chunk that was begun.
 
-        What else was due is forgotten: nothing can follow an entry that is gone. `ran_out` is
+        All other due bytes are dropped: no byte can follow an entry that is gone. `ran_out` is
         `log` or `time`, for the metrics.
         """
         self.outbox.leave_log()
@@ -378,7 +381,7 @@ class Session:
         code = ErrorCode.TIMEOUT if self.member is None else ErrorCode.SLOW_CONSUMER
         if self.member is not None:
             self._context.counters.evictions[ran_out] += 1
-        if self.state >= DRAINING:  # it left before, and what it was to read until then is gone
+        if self.state >= DRAINING:  # it left before, and the entries up to then are gone
             self._count_error(code)
             self.state = State.DISMISSED
             self.reply(encode(Error(code=code, text=code.meaning)))
@@ -387,7 +390,8 @@ class Session:
             self.goodbye(code)
 
     def finish(self, last: bytes, reason: LeftReason, state: State) -> None:
-        """Queue the last frame; a member leaves now. `state` says how much it is still owed."""
+        """Queue the last frame. A member leaves now. `state` decides which other bytes are still
+        sent."""
         if self.state >= DRAINING:
             return
         was_member = self.state == MEMBER
@@ -399,11 +403,11 @@ class Session:
         self.wake()
 
     def superseded(self) -> None:
-        """The session goes on elsewhere: its own `Left` is the next entry."""
+        """Another connection continues the session. Its own `Left` is the next entry."""
         self.goodbye(ErrorCode.USER_TAKEN, "the session goes on elsewhere")
 
     def left(self, before: int, last: bytes) -> None:
-        """The member has left: the last frame stands behind the log up to `before`."""
+        """The member has left. The last frame comes after the log up to `before`."""
         if self.outbox.closed:
             return
         if self.outbox.in_log:
@@ -415,12 +419,12 @@ class Session:
             self._context.counters.replies += 1
 
     def deserted(self) -> bool:
-        """The client has closed, and reads no reply; returns whether it left work to do."""
+        """The client has closed, and reads no reply. Returns whether it left requests to handle."""
         self._most_unread = NEVER
         return self.has_work
 
     def lost(self) -> None:
-        """The transport is gone, and with it whatever was held for it or came from it."""
+        """The transport is gone. All bytes from it and for it are dropped."""
         self.finish(b"", LeftReason.LOST, State.CLOSED)
         self.state = State.CLOSED
         self.conn = ServerConnection()
@@ -439,11 +443,11 @@ class Session:
 
     @property
     def due(self) -> float:
-        """When `tick` has something to do, if nothing happens before."""
+        """When to call `tick`, if no other event happens before."""
         return self.deadlines.next_due(self.state)
 
     def tick(self, now: float) -> None:
-        """Do what is due by now."""
+        """Handle the deadlines that are due."""
         for due in self.deadlines.expired(self.state, now):
             if due is Due.WORK:
                 self._has_input = True
@@ -462,16 +466,17 @@ class Session:
                 self.goodbye(ErrorCode.TIMEOUT, TIMEOUTS[due])
 
     def reading_paused(self, now: float) -> None:
-        """The server reads no more; the clocks that judge the client stand still. EP-9.1-6."""
+        """Reading is paused, so the deadlines for the client do not run. EP-9.1-6."""
         if not self._is_stalling:
             self.deadlines.reading_paused(now)
 
     @property
     def exceeds_quota(self) -> bool:
-        """Its Login waits, for its user has used up its share."""
+        """Its Login waits because its user has used up its limit."""
         return self.state == LOGIN_DELAYED and self._is_paced
 
     @property
     def _is_stalling(self) -> bool:
-        """It is not logged in and takes no replies: with stopped clocks, it could stay for ever."""
+        """It is not logged in and reads no replies. If its deadlines did not run, it could stay
+        without end."""
         return self.member is None and self.outbox.unread >= self._most_unread

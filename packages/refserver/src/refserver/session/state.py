@@ -1,7 +1,7 @@
-"""How far a client's conversation is.
+"""The state of a client's conversation.
 
-Rule: a session is in exactly one of these states, and they only go forward, but that a
-login which had to wait or was refused is tried again.
+Rule: a session is in exactly one of these states, and passes them in order. Only a login that
+waited or was refused goes back.
 
 Layer: the ground of `session`.
 """
@@ -27,10 +27,11 @@ class State(IntEnum):
     MEMBER = 4
     """Logged in."""
     DRAINING = 5
-    """The last frame is queued, behind everything that is due."""
+    """The last frame is queued, after all due bytes."""
     SUPERSEDED = 6
-    """As DRAINING, after a takeover: it has little time for what is due."""
+    """As DRAINING, after a takeover: it has little time for the due bytes."""
     DISMISSED = 7
-    """The last frame is queued, and nothing else but what was begun is due."""
+    """The last frame is queued, and all other due bytes are dropped, except a piece that was
+    begun."""
     CLOSED = 8
     """The transport is gone."""

@@ -1,7 +1,7 @@
-"""The tickets of sessions, so that who was cut off can resume.
+"""The tickets of sessions, for clients that resume.
 
-Rule: each owner has a share, and beyond it its own oldest ticket is forgotten first. So
-nobody who logs in often makes another's resume fail.
+Rule: each owner has a limit; above it, its own oldest ticket is forgotten. So a user that logs in
+often does not make the resume of another user fail.
 
 Layer: the ground of `session`. No socket, no clock.
 """
@@ -15,17 +15,18 @@ from typing import Generic, TypeVar
 __all__ = ["KEPT", "KEPT_BY_GUESTS", "KEPT_BY_USER", "Tickets"]
 
 KEPT = 16_384
-"""Sessions without a connection that can be resumed; beyond, the oldest is forgotten."""
+"""The most sessions without a connection that can be resumed. Above it, the oldest is forgotten."""
 KEPT_BY_USER = 64
-"""Of these, those of one user."""
+"""The most of them for one user."""
 KEPT_BY_GUESTS = 8_192
-"""Of these, those under names that the server made up, which are one owner together."""
+"""The most of them for all names that the server chose; these are one owner."""
 
 M = TypeVar("M")
 
 
 class Tickets(Generic[M]):
-    """Memberships by ticket. Those in use are always kept; the others, within their shares.
+    """Memberships by ticket. Memberships with a connection are always kept, others within the
+    limits.
 
     >>> tickets = Tickets[str](kept=3)
     >>> for ticket in range(1, 5):
@@ -45,9 +46,9 @@ class Tickets(Generic[M]):
         return len(self._in_use) + len(self._released)
 
     def find(self, ticket: int) -> M | None:
-        """The membership that this ticket names; None where it is not known.
+        """The membership of this ticket, or None.
 
-        Tickets are looked up by digest, so that the time of it says nothing about them.
+        Tickets are looked up by digest, so that the time of the search reveals nothing about them.
         """
         key = digest(ticket)
         if key in self._in_use:
@@ -63,7 +64,7 @@ class Tickets(Generic[M]):
         self._in_use[key] = member
 
     def release(self, ticket: int, owner: str, most: int) -> None:
-        """It has none from now on. `owner` keeps at most `most` tickets of this kind."""
+        """The session has no connection from now on. `owner` keeps at most `most` such tickets."""
         key = digest(ticket)
         self._released[key] = self._in_use.pop(key), owner
         own = self._by_owner.setdefault(owner, OrderedDict())
@@ -82,5 +83,5 @@ class Tickets(Generic[M]):
 
 
 def digest(ticket: int) -> bytes:
-    """What a ticket is looked up by."""
+    """The key for the search."""
     return hashlib.sha256(ticket.to_bytes(8, "big")).digest()
