@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from tests.refserver.running import PATIENCE, Client
 from tests.support.server import Running
 
-from eventcodec import Left, LeftReason, Message
+from eventcodec import Message, Ping, Reply
 
 
 class Cutter:
@@ -32,6 +32,8 @@ class Cutter:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(PATIENCE)
         self.port = int(self._listener.getsockname()[1])
+        self.cut = 0
+        """Connections that were cut where the test said."""
         self._open: list[socket.socket] = [self._listener]
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -72,6 +74,8 @@ class Cutter:
                     left -= len(data)
         except OSError:
             pass
+        if left == 0:
+            self.cut += 1
         ended = [client] if self._silent and left == 0 else [source, to]
         for sock in ended:
             with suppress(OSError):
@@ -87,12 +91,11 @@ def cutter(server: Running, cuts: list[int], **how: bool) -> Iterator[int]:
         proxy.close()
 
 
-def heard(bob: Client, user: str) -> list[str]:
-    """What this user said, until it left in good order."""
-    contents: list[str] = []
-    while True:
-        event = bob.next()
+def said_by(bob: Client, user: str) -> list[str]:
+    """What this user has said by now; its end may have been lost with its last connection."""
+    bob.send(Ping())
+    contents = []
+    while not isinstance(event := bob.next(), Reply):
         if isinstance(event, Message) and event.sender == user:
             contents.append(event.content)
-        if isinstance(event, Left) and (event.user, event.why) == (user, LeftReason.LEFT):
-            return contents
+    return contents

@@ -1,22 +1,35 @@
-"""docs/examples/resume.py says each line exactly once, wherever its connections are cut."""
+"""The shortest clients, through connections that are cut: docs/examples/resume.py, the README's."""
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
+import io
+import re
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
-from tests.refserver.cutting import cutter, heard
+from tests.refserver.cutting import Cutter, cutter, said_by
 from tests.refserver.running import PATIENCE, member
 from tests.support.server import Running, running
 
-from eventcodec import ClientSession, Fate, Message
+from eventcodec import LocalProtocolError
+from refserver.client import PausedError, connect
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "resume.py"
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "docs" / "examples" / "resume.py"
 LINES = ["one", "two", "two", "three", "", "grüße", *(str(n) for n in range(30))]
+CUTS = [20 + 17 * n % 400 for n in range(300)]
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attempts follow each other at once; how long they wait is tested with the session."""
+    monkeypatch.setattr("eventcodec.session.SHORTEST_WAIT", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -28,81 +41,106 @@ def example() -> ModuleType:
     return module
 
 
-def at_once(seconds: float) -> None:
-    """Instead of waiting."""
+@pytest.fixture
+def say_all(example: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The example, with these lines as its stdin."""
+
+    def run(lines: list[str], user: str, port: int) -> None:
+        monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+        example.main(user, "127.0.0.1", str(port))
+
+    return run
+
+
+def test_it_has_ten_lines() -> None:
+    docstring, *lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+
+    assert docstring.startswith('"""') and docstring.endswith('"""')
+    assert len([line for line in lines if line.strip()]) <= 10
 
 
 @pytest.mark.proves("EP-6.4-10", "EP-6.5-1")
 @pytest.mark.parametrize("silent", [False, True], ids=["lost", "taken over"])
 @pytest.mark.parametrize("upstream", [True, False], ids=["to the server", "from the server"])
 def test_each_line_is_said_once_and_in_order_wherever_the_connection_is_cut(
-    server: Running, example: ModuleType, upstream: bool, silent: bool
+    server: Running, say_all: Any, upstream: bool, silent: bool
 ) -> None:
     with member(server.port, f"bob {upstream} {silent}") as bob:
-        for first in range(1, 900, 13):
+        for first in range(1, 900, 29):
             user = f"ann {upstream} {silent} {first}"
 
             with cutter(server, [first, 300, first], upstream=upstream, silent=silent) as port:
-                bad = example.say_all(ClientSession(user), LINES, "127.0.0.1", port, at_once)
+                say_all(LINES, user, port)
 
-            assert heard(bob, user) == LINES
-            assert bad == []
+            assert said_by(bob, user) == LINES
 
 
 @pytest.mark.parametrize("upstream", [True, False], ids=["to the server", "from the server"])
 def test_three_hundred_cuts_lose_nothing_and_double_nothing(
-    server: Running, example: ModuleType, upstream: bool
+    server: Running, say_all: Any, upstream: bool
 ) -> None:
-    cuts = [20 + 17 * n % 400 for n in range(300)]
     user = f"cut {upstream}"
     with member(server.port, f"ears {upstream}") as bob:
-        with cutter(server, cuts, upstream=upstream, silent=False) as port:
-            bad = example.say_all(ClientSession(user), LINES * 20, "127.0.0.1", port, at_once)
+        proxy = Cutter(server.port, CUTS, upstream=upstream, silent=False)
+        try:
+            say_all(LINES * 80, user, proxy.port)
+        finally:
+            proxy.close()
 
-        assert heard(bob, user) == LINES * 20
-        assert bad == []
-
-
-def test_what_nobody_can_know_stops_it(server: Running, example: ModuleType) -> None:
-    lost = ClientSession("late")
-    lost.say(Message(content="old"))
-    kept = lost.snapshot() | {"ticket": "1", "position": "7", "in_doubt": 1, "tried": 1}
-    session = ClientSession.restore(kept)
-
-    with pytest.raises(example.Stopped):
-        example.say_all(session, ["new"], "127.0.0.1", server.port, at_once)
-
-    assert [event.content for _, event in session.unsettled] == ["new"]  # type: ignore[attr-defined]
+        assert proxy.cut == 300
+        assert said_by(bob, user) == LINES * 80
 
 
-def test_it_comes_and_goes_without_lines(server: Running, example: ModuleType) -> None:
+def test_a_client_from_the_readme_survives_three_hundred_cuts(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its two changes are what a user changes: the port, and what is said."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    _, code = re.findall(r"^```python\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
+    hello = '        print(await room.say("hello"))  # the position of the message in the log\n'
+    listening = code[code.index("        async for") : code.index("\n\nasyncio.run")]
+    assert code.count("3000") == code.count(hello) == 1
+    told: list[int] = []
+
+    with member(server.port, "reader") as bob:
+        proxy = Cutter(server.port, CUTS, upstream=True, silent=False)
+        code = code.replace("3000", str(proxy.port)).replace(listening, "")
+        code = code.replace(
+            hello, "        for line in LINES:\n            told.append(await room.say(line))\n"
+        )
+        try:
+            exec(code, {"LINES": LINES * 80, "told": told, "asyncio": asyncio, "connect": connect})
+        finally:
+            proxy.close()
+
+        assert proxy.cut == 300
+        assert said_by(bob, "ann") == LINES * 80
+    assert told == sorted({*told}) and len(told) == len(LINES) * 80
+
+
+def test_it_comes_and_goes_without_lines(server: Running, say_all: Any) -> None:
     with member(server.port, "other listener") as bob:
-        assert not example.say_all(ClientSession("silent"), [], "127.0.0.1", server.port, at_once)
-        assert heard(bob, "silent") == []
+        say_all([], "silent", server.port)
+
+        assert said_by(bob, "silent") == []
 
 
 @pytest.mark.proves("EP-9.3-3")
-def test_a_client_that_is_not_let_in_does_not_come_again(
-    tmp_path: Path, example: ModuleType
-) -> None:
+def test_a_client_that_is_not_let_in_does_not_come_again(tmp_path: Path, say_all: Any) -> None:
     (tmp_path / "tokens").write_text("")
     with (
         running(tmp_path, "--tokens", str(tmp_path / "tokens")) as server,
-        pytest.raises(example.Stopped, match="unauthorized"),
+        pytest.raises(PausedError, match="unauthorized"),
     ):
-        example.say_all(ClientSession("ann"), ["hello"], "127.0.0.1", server.port, at_once)
+        say_all(["hello"], "ann", server.port)
 
 
-def test_a_line_that_the_server_does_not_take_is_told_and_the_others_are_said(
-    server: Running, example: ModuleType
-) -> None:
+def test_a_line_that_the_server_does_not_take_is_told(server: Running, say_all: Any) -> None:
     with member(server.port, "third listener") as bob:
-        session = ClientSession("long")
-        lines = ["short", "x" * 70_000, "also short"]
-        [outcome] = example.say_all(session, lines, "127.0.0.1", server.port, at_once)
-        assert heard(bob, "long") == ["short", "also short"]
+        with pytest.raises(LocalProtocolError, match="65536 is the most"):
+            say_all(["short", "x" * 70_000], "long", server.port)
 
-    assert outcome.fate is Fate.TOO_LONG
+        assert said_by(bob, "long") == ["short"]
 
 
 def test_it_runs_as_a_program(server: Running) -> None:
@@ -117,4 +155,4 @@ def test_it_runs_as_a_program(server: Running) -> None:
         )
 
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-        assert heard(bob, "program") == ["hello", "grüße"]
+        assert said_by(bob, "program") == ["hello", "grüße"]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from tests.refserver.conftest import Authority
-from tests.refserver.cutting import cutter
-from tests.refserver.running import Client, member
+from tests.refserver.cutting import cutter, said_by
+from tests.refserver.running import member
 from tests.support.server import Running, running
 
 from eventcodec import (
@@ -28,8 +28,6 @@ from eventcodec import (
     Offline,
     Online,
     Pause,
-    Ping,
-    Reply,
     SessionState,
 )
 from refserver.client import (
@@ -66,16 +64,6 @@ def a_name() -> str:
     return f"ann{next(_names)}"
 
 
-def all_said(bob: Client, user: str) -> list[str]:
-    """What this user has said by now; its end may have been lost with its last connection."""
-    bob.send(Ping())
-    contents = []
-    while not isinstance(event := bob.next(), Reply):
-        if isinstance(event, Message) and event.sender == user:
-            contents.append(event.content)
-    return contents
-
-
 # ---------------------------------------------------------------- exactly once
 
 
@@ -93,7 +81,7 @@ def test_an_asyncio_client_says_everything_once_through_three_hundred_cuts(
     with member(server.port, a_name()) as bob:
         with cutter(server, CUTS, upstream=upstream, silent=False) as port:
             positions = asyncio.run(main(port))
-        assert all_said(bob, user) == LINES
+        assert said_by(bob, user) == LINES
 
     assert positions == sorted(set(positions))
 
@@ -110,7 +98,7 @@ def test_a_blocking_client_says_everything_once_through_three_hundred_cuts(
         ):
             numbers = [room.put(line) for line in LINES]
             positions = [room.outcome(number).position for number in numbers]
-        assert all_said(bob, user) == LINES
+        assert said_by(bob, user) == LINES
 
     assert positions == sorted(set(positions))
 
