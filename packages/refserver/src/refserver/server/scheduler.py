@@ -16,7 +16,9 @@ from typing import Generic, TypeVar
 __all__ = ["FEWEST_FRAMES", "FRAMES", "Scheduler"]
 
 FRAMES = 256
-"""Frames of one client in one turn; then the next client has its turn."""
+"""Frames of one client in one turn, where others wait;"""
+FRAMES_ALONE = 2_048
+"""and where nobody else does: a turn costs what ten frames cost."""
 FEWEST_FRAMES = 8
 """So many in a turn at least where many go round, and each has a share, so that it is short;"""
 FEWEST_FIRST = 2
@@ -96,8 +98,9 @@ class Scheduler(Generic[C]):
         self._left_first, self._left_round = len(self._first_in), len(self._round_in)
         waiting = max(1, self._left_first + self._left_round)
         share = DELIVERIES // (self._members * waiting)
-        self._frames_first = min(FRAMES, max(FEWEST_FIRST, share))
-        self._frames_round = min(FRAMES, max(FEWEST_FRAMES, share))
+        most = FRAMES if waiting > 1 else FRAMES_ALONE
+        self._frames_first = min(most, max(FEWEST_FIRST, share))
+        self._frames_round = min(most, max(FEWEST_FRAMES, share))
         self._deliveries = DELIVERIES
         self._bytes = max(FEWEST_IN_BYTES, min(IN_BYTES, OUT_BYTES // self._members))
         now = self._time()

@@ -14,18 +14,12 @@ from ..session.context import Counters
 from ..session.log import SEGMENT
 from ..session.sequencer import Sequencer
 from ..session.state import State
+from .batching import Batching, Send
 from .clock import ClientClock
 from .connection import Connection, fan_out
 from .scheduler import FEWEST_FRAMES, FRAMES, Scheduler
 
 __all__ = ["Turns"]
-
-POLLS = 8
-"""How often the loop is polled for more before the log is given out: a bound on the wait of
-readers, for authors that send one message after the other bring one with each poll."""
-VAIN_POLLS = 2
-"""So many that bring nothing, one after the other, end the polling: an author that was sent its
-Ack needs as long as two of them to send its next message."""
 
 
 class Turns:
@@ -47,13 +41,11 @@ class Turns:
         self._connections = connections
         self._counters = counters
         self._is_due = False
-        self._seen = 0  # the end of the log in the turn before
-        self._sent = 0  # the end of the log when it was given out
+        self._batching = Batching()
+        self._sent = 0  # the end of the log when it was sent
         self._sent_bytes = 0
         self._retained_bytes = 0  # what was entered when everybody had been offered it
         self._offered: tuple[int, int] | None = None  # what the mark stands behind
-        self._polls = 0  # since the log was given out
-        self._vain = 0  # those of them that brought nothing, one after the other
         sequencer.log.retain_after(0)
 
     def need(self) -> None:
@@ -73,6 +65,7 @@ class Turns:
         self._is_due = False
         now = self._clock.now()
         scheduler, sequencer, counters = self.scheduler, self._sequencer, self._counters
+        before = counters.requests
         scheduler.begin_input(len(self.room.members))
         while (connection := scheduler.next_reader()) is not None:
             size, requests = sequencer.total, counters.requests
@@ -80,8 +73,17 @@ class Turns:
             entries = self.work(connection, now, frames)
             size = sequencer.total - size
             scheduler.charge(connection, counters.requests - requests, entries, size)
+        alone = counters.requests == before + 1 and not scheduler.input_waits
+        send = self._batching.decide(sequencer.log.total - self._sent_bytes, alone)
+        if send is Send.FIRST:
+            self._send_log()
         self._write_own()
-        self._give_out()
+        if send is Send.LAST:
+            self._send_log()
+        if send is Send.LATER:
+            self._poll()
+        elif send is not Send.NOTHING:
+            self._offered_all()
         if scheduler.input_waits:
             self.need()
 
@@ -106,11 +108,7 @@ class Turns:
     # ------------------------------------------------------------- output
 
     def _write_own(self) -> None:
-        """Write to each what it has of its own: replies, and history that it has not read.
-
-        The authors come before the fan-out: while the others are written to, they read their
-        Acks and write on, and the next turn finds more to do at once.
-        """
+        """Write to each what it has of its own: replies, and history that it has not read."""
         scheduler = self.scheduler
         scheduler.begin_output()
         while (connection := scheduler.next_writer()) is not None:
@@ -135,33 +133,22 @@ class Turns:
         except Exception as error:
             connection.fail(error)
 
-    def _give_out(self) -> None:
-        """One write for each member that the log has something for.
-
-        The log is given out when polls brought nothing more, or one write is full: a write
-        costs what ten entries cost, so few and large ones win.
-        """
+    def _send_log(self) -> None:
+        """Write what was entered since the log was sent: one write for each member."""
         log = self._sequencer.log
-        if log.end == self._sent:
-            return
-        if log.end != self._seen:
-            self._seen, self._vain = log.end, 0
-        may_wait = self._vain < VAIN_POLLS and self._polls < POLLS
-        if may_wait and log.total - self._sent_bytes < SEGMENT:
-            self._polls += 1
-            self._vain += 1
-            self._poll()
-            return
-        start, size, self._polls = self._sent, log.total - self._sent_bytes, 0
+        start, size = self._sent, log.total - self._sent_bytes
         self._sent, self._sent_bytes = log.end, log.total
         self.send_entries(start, size)
-        if self.scheduler.output_waits:
-            self.need()
-            if self._offered is None:
-                self._offered = log.end, log.total
-                self.scheduler.mark()
-        else:
-            self._retain(log.end, log.total)
+
+    def _offered_all(self) -> None:
+        """The log was sent: what is older may go, now or when those who wait have had theirs."""
+        if not self.scheduler.output_waits:
+            self._retain(self._sent, self._sent_bytes)
+            return
+        self.need()
+        if self._offered is None:
+            self._offered = self._sent, self._sent_bytes
+            self.scheduler.mark()
 
     def send_entries(self, start: int, size: int) -> None:
         """Write the entries behind `start`, `size` bytes of them, to everybody."""

@@ -15,8 +15,9 @@ from itertools import accumulate
 
 __all__ = ["ENTRY_CHARGE", "SEGMENT", "Log"]
 
-SEGMENT = 65_536
-"""Bytes that a member is given at a time: about what a socket takes at once."""
+SEGMENT = 98_304
+"""Bytes that a member is given at a time: about what a socket takes at once. A batch of 64 KiB
+(`server.batching`) fits with what came beyond it: a short rest would be a second write."""
 
 ENTRY_CHARGE = 100
 """What an entry costs beside its bytes, in bytes: its object and its places in two lists."""

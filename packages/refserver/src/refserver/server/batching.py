@@ -1,0 +1,74 @@
+"""When the log is sent to the members: in this turn, or after one more poll of the loop.
+
+Rule: waiting must gain more than it costs. A message that comes alone is sent at once, before its
+Ack: its author then sends the next one behind the fan-out and not into it. Where several come,
+there are more to come: their Acks go first, so that their authors go on, and the loop is polled
+for what they send. A write costs what ten entries cost, so few and large writes win.
+
+Layer: the ground of `server`. It decides and does nothing.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+__all__ = ["Batching", "Send"]
+
+FULL = 65_536
+"""Bytes that are sent without waiting for more. A write has room for half as much again, but
+what is beyond that costs each member a second write."""
+POLLS = 8
+"""Polls at most before the log is sent: a bound on the wait of readers. Authors that send one
+message after the other bring one with each poll."""
+VAIN_POLLS = 2
+"""So many that bring nothing, one after the other, end the polling: an author that was sent its
+Ack needs as long as two of them to send its next message."""
+
+
+class Send(Enum):
+    """What `Batching.decide` can say."""
+
+    NOTHING = "there is nothing to send"
+    FIRST = "send the log, then each client its replies"
+    LAST = "send each client its replies, then the log"
+    LATER = "send the replies, then poll the loop: the log waits"
+
+
+class Batching:
+    """Decides at the end of each turn.
+
+    >>> batching = Batching()
+    >>> batching.decide(unsent=80, alone=True).name
+    'FIRST'
+    >>> [batching.decide(unsent=1280, alone=False).name for _ in range(3)]
+    ['LATER', 'LATER', 'LAST']
+    """
+
+    def __init__(self) -> None:
+        self._polls = 0  # since the log was sent
+        self._vain = 0  # those of them that brought nothing, one after the other
+        self._unsent = 0  # bytes in the turn before
+
+    def decide(self, unsent: int, alone: bool) -> Send:
+        """The log has `unsent` bytes for the members.
+
+        `alone` says that the turn had one request, and that nobody waits for the next turn.
+        """
+        if not unsent:
+            return Send.NOTHING
+        brought = unsent - self._unsent
+        if alone and brought == unsent:
+            return self._send(Send.FIRST)
+        if brought:
+            self._vain = 0
+        # Another poll that brings as much must fit into the same write.
+        if self._vain == VAIN_POLLS or self._polls == POLLS or unsent + brought > FULL:
+            return self._send(Send.LAST)
+        self._polls += 1
+        self._vain += 1
+        self._unsent = unsent
+        return Send.LATER
+
+    def _send(self, when: Send) -> Send:
+        self._polls = self._vain = self._unsent = 0
+        return when
