@@ -171,7 +171,7 @@ async def test_a_member_that_takes_nothing_is_evicted_and_nobody_waits_for_it() 
 
         heard: list[Frame] = []
         while not heard:  # as long as the kernel still passes bytes on, it is slow, not stalled
-            await host.pass_time(10)
+            await host.pass_time(1)  # less than `close_timeout`, after which it is cut off
             heard = await bob.heard()
 
         [left] = heard
