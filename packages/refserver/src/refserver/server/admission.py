@@ -1,7 +1,7 @@
-"""Who holds a place, and what one address or one user may hold and cost.
+"""The places for connections, and the limits for one address and one user.
 
-Rule: it counts and decides, and never acts. What one address or user has or does is held
-against it alone.
+Rule: it counts and decides, and does not act. The limits of one address or user depend only on that
+address or user.
 
 Layer: above `config`, below `server`. No sockets; the clock is passed in.
 """
@@ -24,20 +24,20 @@ __all__ = ["USER_LIMITS", "Admission", "Arrival", "UserLimit", "origin"]
 MIB = 1 << 20
 
 REMEMBERED = 4096
-"""Addresses, and users, whose rates are remembered before those that are full are forgotten."""
+"""The most addresses, and users, with stored rates before the full ones are forgotten."""
 
 SUPERSEDED = 2
-"""Connections of one user that were taken over and are still owed something."""
+"""The most connections of one user that were taken over and still have due bytes."""
 
 REPLAY_BURST = 64 * MIB
 REPLAY_RATE = 2 * MIB
 REPLAY_LEAST = 64 * 1024
-"""What a resume is charged at least, in bytes: it costs entries, turns and lines of the log."""
+"""The least charge for a resume, in bytes: it also costs entries, turns and lines of the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class UserLimit:
-    """One row of the table of what one user may hold or cost."""
+    """One row of the table of limits for one user."""
 
     what: str
     most: str
@@ -63,24 +63,24 @@ USER_LIMITS = (
         "the `Login` waits for its `Welcome`",
     ),
 )
-"""What one user may hold or cost. docs/server.md has this table."""
+"""The limits for one user. docs/server.md has this table."""
 
 C = TypeVar("C")
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival(Generic[C]):
-    """What is decided about a new connection, and who has to go for it."""
+    """The decision about a new connection, and the connections to end for it."""
 
     admitted: bool
     displaced: tuple[C, ...] = ()
 
 
 class Admission(Generic[C]):
-    """Counts connections and paces logins and replays. C is the kind of a connection.
+    """Counts connections, and limits the rate of logins and replays. C is the type of a connection.
 
-    `most` and `most_lingering` say how many there may be, of those that hold a place and of
-    those that only wait for their client's end.
+    `most` and `most_lingering` return the limits: for connections with a place, and for those that
+    only wait for the client's end.
 
     >>> admission = Admission[str](Config(connections=4), lambda: 4, lambda: 1)
     >>> admission.arrive("first", "192.0.2.1").admitted
@@ -107,11 +107,12 @@ class Admission(Generic[C]):
 
     @property
     def held(self) -> int:
-        """Places that are taken."""
+        """The number of places in use."""
         return len(self._places)
 
     def arrive(self, connection: C, address: str) -> Arrival[C]:
-        """Whether a new connection gets a place. The oldest without a login goes for it."""
+        """Decide whether a new connection gets a place. The oldest one without a login can lose its
+        place for it."""
         most = self._most()
         if self._is_crowded(address, most):
             return Arrival(False)
@@ -128,7 +129,7 @@ class Admission(Generic[C]):
         return Arrival(True, tuple(displaced))
 
     def _is_crowded(self, address: str, most: int) -> bool:
-        """Whether this address has its share of `most` connections already."""
+        """Whether this address already has its share of `most` connections."""
         if is_loopback(address):
             return False
         return self._held_by[origin(address)] >= max(1, int(most * self._config.address_share))
@@ -139,16 +140,17 @@ class Admission(Generic[C]):
         return oldest
 
     def authenticated(self, connection: C) -> None:
-        """It has logged in, or will not any more."""
+        """It has logged in, or will not log in."""
         self.unauthenticated.pop(connection, None)
 
     def delayed(self, connection: C) -> None:
-        """Its login waits for what its address or user has used up: it is the first to go."""
+        """Its login waits because its address or user has used up its limit: it is the first to
+        lose its place."""
         if connection in self.unauthenticated:
             self.unauthenticated.move_to_end(connection, last=False)
 
     def linger(self, connection: C, *, always: bool = False) -> bool:
-        """Give its place to others while it ends. False where too many do so already."""
+        """Free its place while it ends. False if too many connections already linger."""
         if connection in self.lingering:
             return True
         if len(self.lingering) >= self._most_lingering() and not always:
@@ -158,13 +160,13 @@ class Admission(Generic[C]):
         return True
 
     def supersede(self, connection: C, user: str) -> tuple[C, ...]:
-        """It was taken over. Returns those of this user that have to go at once for it."""
+        """It was taken over. Returns the connections of this user to end at once."""
         held = self._superseded.setdefault(names.key_of(user), deque())
         held.append(connection)
         return tuple(held.popleft() for _ in range(len(held) - SUPERSEDED))
 
     def gone(self, connection: C, user: str | None) -> None:
-        """It is closed; `user` is who it was."""
+        """It is closed. `user` is the name that it had."""
         self._give_up_place(connection)
         self.unauthenticated.pop(connection, None)
         self.lingering.pop(connection, None)
@@ -184,9 +186,8 @@ class Admission(Generic[C]):
     # ------------------------------------------------------------- rates
 
     def login_at(self, address: str, now: float) -> float:
-        """When a login may be carried out: `now`, and then it counts, or later: ask again then.
-
-        A second's worth of logins may come at once.
+        """When a login may be handled. If the result is `now`, the login is counted; if it is
+        later, ask again then. The logins of one second can arrive at once.
         """
         rate = self._config.logins
         if not rate or is_loopback(address):
@@ -194,7 +195,8 @@ class Admission(Generic[C]):
         return _take(self._login_rates, origin(address), rate, max(1.0, rate), 1.0, now)
 
     def replay_at(self, user: str, size: int, now: float) -> float:
-        """When so many bytes may be replayed to this user: `now`, and then they count, or later."""
+        """When so many bytes may be replayed to this user. If the result is `now`, they are
+        counted."""
         size = max(REPLAY_LEAST, size)
         return _take(self._replay_rates, names.key_of(user), REPLAY_RATE, REPLAY_BURST, size, now)
 
@@ -202,7 +204,7 @@ class Admission(Generic[C]):
 def _take(
     rates: dict[str, TokenBucket], who: str, rate: float, burst: float, tokens: float, now: float
 ) -> float:
-    """Take these tokens from the bucket of `who`, or say when they will be there."""
+    """Take these tokens from the bucket of `who`, or return when it will have them."""
     bucket = rates.get(who)
     if bucket is None:
         bucket = rates[who] = TokenBucket(rate, burst)
@@ -217,7 +219,7 @@ def _take(
 
 
 def origin(address: str) -> str:
-    """Who an address is: of IPv6 the network of 64 bits that one customer is given.
+    """The key of an address. For IPv6 it is the /64 network, which belongs to one customer.
 
     >>> origin("192.0.2.1"), origin("2001:db8::1") == origin("2001:db8::2")
     ('192.0.2.1', True)

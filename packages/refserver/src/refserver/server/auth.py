@@ -1,7 +1,7 @@
-"""Authenticators: who can log in, under which name.
+"""Authenticators: they check who can log in, with which name.
 
-Rule: a credential is judged before anything else of a Login, and says which name
-its bearer has. Nothing here knows rooms or connections.
+Rule: a credential is checked before anything else of a Login, and proves a name. Nothing here knows
+rooms or connections.
 
 Layer: beside `room`, below `session`.
 """
@@ -38,43 +38,43 @@ __all__ = [
 
 
 class Auth(Authenticator, Protocol):
-    """Judges credentials, and can be told to look at its files again."""
+    """Checks credentials, and can reload its files."""
 
     def reload(self) -> Iterable[None]:
-        """Look again at what it judges by, in slices: it is done when the iterable ends.
+        """Reload the files in steps. It is done when the iterable ends.
 
-        Raises ConfigError, and then nothing has changed.
+        Raises ConfigError; then nothing has changed.
         """
         ...
 
 
 class AllowAll:
-    """Everybody may have any name; no credential is looked at, so a name proves nothing."""
+    """Accepts every client with any free name. It ignores credentials, so a name proves nothing."""
 
     def authenticate(self, user: str, credential: bytes, certified: str) -> Proof | None:
         """Always accepted."""
         return Proof()
 
     def reload(self) -> Iterable[None]:
-        """There is nothing to look at."""
+        """It has no files."""
         return ()
 
 
 class Certificates:
-    """The common name in the client's certificate is its name, and no other."""
+    """The name of a client is the common name in its certificate."""
 
     def authenticate(self, user: str, credential: bytes, certified: str) -> Proof | None:
-        """Accepted where the certificate names somebody, and nobody else was asked for."""
+        """Accepted if the certificate has a name, and no other name was requested."""
         return Proof(certified) if certified and user in ("", certified) else None
 
     def reload(self) -> Iterable[None]:
-        """The certificates are checked, and reloaded, where TLS is."""
+        """`tls` checks and reloads the certificates."""
         return ()
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A line of a token file: the digest of a token, and whose it is."""
+    """A line of a token file: the digest of a token, and its user."""
 
     digest: bytes
     user: str
@@ -83,17 +83,17 @@ class Token:
 SLICE = 256
 """Lines of a token file read in one step: about two milliseconds of work."""
 LARGEST = 64 << 20
-"""Bytes of a token file: room for half a million lines, and no more memory than that."""
+"""The most bytes of a token file: half a million lines."""
 
 NOTHING = hashlib.sha256().digest()
 
 
 class Tokens:
-    """Whoever knows a token in the file has the name that stands there with it.
+    """A token in the file proves the name in its line.
 
-    A line is the SHA-256 of a token in hex, spaces, a user and a line end; a user may have
-    several lines, so that an old token and a new one are good at the same time. Empty lines
-    and those that begin with `#` say nothing. Raises ConfigError for a file that is not so.
+    A line is the SHA-256 of a token in hex, spaces, a user and a line end; a user can have several
+    lines, so that an old and a new token are valid at the same time. Empty lines and lines that
+    begin with `#` are ignored. Raises ConfigError for any other file.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -116,20 +116,20 @@ class Tokens:
             log_event("tokens", level=logging.WARNING, file=str(self._path), error=none)
 
     def authenticate(self, user: str, credential: bytes, certified: str) -> Proof | None:
-        """Accepted where the token is somebody's, and nobody else was asked for."""
-        # Found by a digest: how long that takes says nothing about a token.
+        """Accepted if the token is in the file, and no other name was requested."""
+        # The search is by digest, so its time reveals nothing about a token.
         owner = self._users.get(hashlib.sha256(credential).digest())
         return Proof(owner) if owner is not None and user in ("", owner) else None
 
 
 class AllOf:
-    """Several locks on one door: a credential for each, and all for the same name."""
+    """Several authenticators: all must accept, for the same name."""
 
     def __init__(self, locks: Sequence[Auth]) -> None:
         self._locks = locks
 
     def authenticate(self, user: str, credential: bytes, certified: str) -> Proof | None:
-        """Accepted where each accepts, the next for the name that the last one proved."""
+        """Accepted if each accepts; each next one gets the name that the one before proved."""
         for lock in self._locks:
             proof = lock.authenticate(user, credential, certified)
             if proof is None:
@@ -144,7 +144,7 @@ class AllOf:
 
 
 def authenticator_of(config: Config) -> Auth:
-    """What the settings ask for: each lock lets fewer in. Raises ConfigError."""
+    """The authenticator for these settings. Raises ConfigError."""
     locks: list[Auth] = []
     if config.tls_ca:
         locks.append(Certificates())
@@ -158,7 +158,7 @@ COMMENT = re.compile(r"\s#")
 
 
 def tokens_in(data: bytes, source: str) -> Iterator[Token | None]:
-    """The token in each line of a file, None for a line without one.
+    """The token in each line of a file, or None for a line without one.
 
     `source` is the file's name in messages. Raises ConfigError, with the number of the line.
     """
@@ -178,7 +178,7 @@ def tokens_in(data: bytes, source: str) -> Iterator[Token | None]:
 
 
 def _token_in(line: bytes, where: str) -> Token | None:
-    if not line.endswith(b"\n"):  # cut inside the name, it would be somebody else's
+    if not line.endswith(b"\n"):  # a name that is cut would be the name of another user
         raise ConfigError(f"{where}: has no line end; the file may be written only in part")
     try:
         text = line.decode().strip()
@@ -201,16 +201,15 @@ def _token_in(line: bytes, where: str) -> Token | None:
 
 
 def _fault_of(user: str) -> str | None:
-    """What keeps this user out of a token file, for people; None where nothing does."""
+    """The reason why a token file cannot have this user, for people, or None."""
     if COMMENT.search(user):
         return "is followed by a comment, which must stand in a line of its own"
     return names.fault_of(user)
 
 
 def new_token(user: str) -> tuple[str, str]:
-    """A new token for this user, and the line that makes it good. Raises ConfigError.
-
-    Its 256 random bits are why a plain digest keeps it: there is nothing to guess.
+    """A new token for this user, and its line for the file. Raises ConfigError. A plain digest
+    protects it, because 256 random bits cannot be guessed.
     """
     fault = _fault_of(user) if user else "is empty"
     if fault is not None:

@@ -1,7 +1,7 @@
-"""The time that counts for clients: it stands still while the process does not run.
+"""The time for the deadlines of clients: it stands still while the process does not run.
 
-Rule: whatever judges a client by time uses `now` of one `ClientClock`. So a process that was
-stopped, a suspended machine and a frozen container cost no client anything.
+Rule: every deadline of a client uses `now` of one `ClientClock`. So no client loses its connection
+because the process was stopped, the machine suspended, or the container frozen.
 
 Layer: the ground of `server`. The loop's clock is passed in.
 """
@@ -13,13 +13,13 @@ from collections.abc import Callable
 __all__ = ["BEAT", "LATE", "ClientClock"]
 
 BEAT = 0.25
-"""Seconds between two calls of `beat`; less than this of each pause may go unnoticed."""
+"""Seconds between two calls of `beat`. Up to this much of each pause can go unnoticed."""
 LATE = 0.1
-"""Seconds that a beat may be late where the machine is only busy."""
+"""Seconds that a beat can be late because the machine is busy."""
 
 
 class ClientClock:
-    """Seconds of `time`, without those in which nothing ran.
+    """Seconds of `time`, without the seconds in which the process did not run.
 
     >>> seconds = iter([0.0, 0.0, 0.2, 5.2, 5.3])
     >>> clock = ClientClock(lambda: next(seconds))
@@ -31,7 +31,7 @@ class ClientClock:
 
     def __init__(self, time: Callable[[], float]) -> None:
         self.missed = 0.0
-        """Seconds that did not count so far."""
+        """The seconds that were not counted so far."""
         self._time = time
         self._beat_by = float("inf")
 
@@ -44,14 +44,14 @@ class ClientClock:
         return time - self.missed
 
     def beat(self) -> None:
-        """Note that the process runs. To be called every `BEAT` seconds, until `rest`."""
+        """Record that the process runs. Call it every `BEAT` seconds, until `rest`."""
         self.now()
         self._beat_by = self._time() + BEAT
 
     def rest(self) -> None:
-        """There is nobody to judge, and no beat comes until the next call of `beat`."""
+        """There are no clients: `beat` is not called for a while."""
         self._beat_by = float("inf")
 
     def loop_time(self, at: float) -> float:
-        """When it is `at` by this clock, if nothing is missed until then, by the loop's."""
+        """The time of the loop's clock at `at` of this clock, if no second is missed until then."""
         return at + self.missed

@@ -1,7 +1,7 @@
 """The options of a server, each with its default and its reason.
 
-Rule: an option is declared here and nowhere else. The command line, `--help` and the
-documentation are made from these fields.
+Rule: options are declared only here. The command line, `--help` and the documentation are generated
+from these fields.
 
 Layer: the ground of refserver, above `names`.
 """

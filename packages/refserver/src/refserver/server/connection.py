@@ -1,7 +1,7 @@
 """One socket, from accept to close.
 
-Rule: the only module that touches a transport. It moves bytes between a transport and a
-session, and ends a connection in stages; when it works and writes is the server's business.
+Rule: only this module uses a transport. It moves bytes between a transport and a session, and ends
+a connection in stages. The server decides when it works and writes.
 
 Layer: below `turn`, above `session`.
 """
@@ -36,48 +36,48 @@ BUFFER_BEFORE_LOGIN = 4_096
 
 
 class Owner(Protocol):
-    """What a connection tells its server."""
+    """The events of a connection, for its server."""
 
     config: Config
     clock: ClientClock
     counters: ServerCounters
     read_size: int
-    """Bytes that one connection is read at a time."""
+    """The most bytes to read from one connection at a time."""
 
     def opened(self, connection: Connection) -> None:
-        """It can be read and written, over TLS after the handshake. Sets its `session`."""
+        """It is open, over TLS after the handshake. Sets its `session`."""
         ...
 
     def has_input(self, connection: Connection) -> None:
-        """Its session has work."""
+        """Its session has requests to handle."""
         ...
 
     def has_output(self, connection: Connection) -> None:
-        """Something may be written, or its interest may have changed."""
+        """It may have bytes to write, or may have to pause or resume reading."""
         ...
 
     def has_more_output(self, connection: Connection) -> None:
-        """It was sent much, and can be sent more."""
+        """It has got its part of the turn and has more output."""
         ...
 
     def answer_now(self, connection: Connection) -> None:
-        """Let the session work at once: when this returns, nothing can be written any more."""
+        """Handle its input now: after this, nothing can be written."""
         ...
 
     def watch(self, connection: Connection) -> None:
-        """Its next deadline may be earlier than it was."""
+        """Its next deadline can be earlier than before."""
         ...
 
     def linger(self, connection: Connection) -> bool:
-        """Whether it may wait for its client's end; it holds no place any more."""
+        """Whether it may wait for the client's end. It then holds no place."""
         ...
 
     def logging_in(self, connection: Connection) -> None:
-        """Its Login was validated: it is a member, was refused, or has to wait."""
+        """Its Login was validated: it is accepted, refused, or waits."""
         ...
 
     def superseded(self, connection: Connection) -> None:
-        """Its session goes on elsewhere."""
+        """Another connection continues its session."""
         ...
 
     def lost(self, connection: Connection) -> None:
@@ -86,13 +86,13 @@ class Owner(Protocol):
 
 
 class Connection(asyncio.BufferedProtocol):
-    """The transport of one session, and its way to the end.
+    """The transport of one session, from open to close.
 
-    Over TLS there is no session before the handshake is done, and no half-close: what is
-    not written when the client's end of stream is handed over is never written.
+    Over TLS there is no session before the handshake is done, and no half-close: bytes that are not
+    written when the client's end of stream arrives are never written.
 
-    It has more than fifteen attributes: `__init__` has them in groups, of which each belongs to
-    one step of a connection's life, and asyncio hands all steps to one protocol object.
+    It has more than fifteen attributes, because asyncio calls one protocol object for all steps of
+    a connection. `__init__` has a group for each step.
     """
 
     timer: Timer[Connection]
@@ -100,21 +100,21 @@ class Connection(asyncio.BufferedProtocol):
     sock: socket.socket
     session: Session
     has_handshake = False
-    """Whether more than TLS precedes its session."""
+    """Whether there is a step between TLS and the session."""
 
     def __init__(self, owner: Owner, address: str, buffer: memoryview) -> None:
         self.owner = owner
         self.address = address
         self.is_admitted = True
         self.is_authenticated = False
-        self.began = NEVER  # when it was accepted, where its session counts from then
+        self.began = NEVER  # the time of accept, if the session counts from then
         # reading
         self.buffer = buffer
         self.eof = False
         # writing
         self.writable = True
-        self.descriptor = -1  # to write to without the transport, where it would only pass it on
-        self._unsent = (0, 0)  # what asyncio and the kernel held when it was last looked at
+        self.descriptor = -1  # for writing without the transport; -1 if that is not possible
+        self._unsent = (0, 0)  # the bytes in asyncio and in the kernel at the last check
         # ending
         self.is_open = False
         self.closed = False
@@ -132,13 +132,13 @@ class Connection(asyncio.BufferedProtocol):
         self.begin()
 
     def attach(self, transport: asyncio.BaseTransport) -> None:
-        """The transport is there, over TLS after its handshake."""
+        """The transport is open, over TLS after its handshake."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.sock = transport.get_extra_info("socket")
 
     async def ready(self) -> None:
-        """Wait for what precedes the session, behind TLS."""
+        """Wait for the step between TLS and the session."""
 
     def begin(self) -> None:
         """Begin the session."""
@@ -149,7 +149,7 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def half_closes(self) -> bool:
-        """Whether its two directions can end one after the other: not over TLS."""
+        """Whether the two directions can end separately; false over TLS."""
         return self.descriptor >= 0
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -159,7 +159,7 @@ class Connection(asyncio.BufferedProtocol):
         self.received(bytes(self.buffer[:nbytes]))
 
     def received(self, data: bytes) -> None:
-        """Pass on what came; what comes behind the last frame is counted and dropped."""
+        """Pass on received bytes. After the last frame they are counted and dropped."""
         owner, session = self.owner, self.session
         owner.counters.bytes_in += len(data)
         if self.close_by != NEVER:
@@ -169,7 +169,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         session.receive(data, owner.clock.now())
         owner.has_input(self)
-        if not session.reading:  # also where its turn is not yet
+        if not session.reading:  # also before its turn
             self.update_interest()
 
     def eof_received(self) -> bool:
@@ -199,7 +199,7 @@ class Connection(asyncio.BufferedProtocol):
         self.writable = False
         by_client = self.eof or exc is not None
         try:
-            if by_client and self.session.deserted():  # what came before the end is judged first
+            if by_client and self.session.deserted():  # handle earlier requests first
                 self.owner.has_input(self)
             else:
                 self.session.lost()
@@ -209,9 +209,9 @@ class Connection(asyncio.BufferedProtocol):
     # ------------------------------------------------------------- reading and writing
 
     def write_some(self, chunks: int) -> bool:
-        """Write at most so many chunks of what is due; True where there may be more.
+        """Write at most so many chunks. True if there may be more.
 
-        Nothing is written while the transport holds something, so it holds little of ours.
+        Nothing is written while the transport holds bytes, so it never holds much.
         """
         next_chunk = self.session.outbox.next_chunk
         try:
@@ -227,38 +227,37 @@ class Connection(asyncio.BufferedProtocol):
     def write(self, data: bytes | memoryview) -> None:
         """Write while the connection is `writable`.
 
-        A plain socket is written to directly: a tenth of the cost of a short write is the
-        transport's. What the socket does not take, and every error, is the transport's again.
-        The descriptor is this socket's: it is closed after `connection_lost`, which ends
-        `writable`.
+        A plain socket is written to directly, because the transport takes a tenth of the cost of a
+        short write. The transport gets the bytes that the socket does not take, and every error.
+        The descriptor stays valid: it is closed after `connection_lost`, which ends `writable`.
         """
         size = len(data)
         self.owner.counters.bytes_out += size
         try:
             taken = os.write(self.descriptor, data)
-        except OSError:  # over TLS always: there is no such descriptor
+        except OSError:  # always over TLS: there is no descriptor
             taken = 0
         if taken != size:
             self.pass_on(data[taken:])
 
     def pass_on(self, rest: bytes | memoryview) -> None:
-        """Have the transport write what the socket did not take."""
+        """Let the transport write the bytes that the socket did not take."""
         self.transport.write(rest)
-        if self.transport.is_closing():  # the client is gone: asyncio logs any more of it
+        if self.transport.is_closing():  # the client is gone: asyncio would log each further write
             self.writable = False
 
     def made_progress(self) -> bool:
-        """Whether the client has taken bytes since this was last asked.
+        """Whether the client has taken bytes since the last call.
 
-        The kernel's word counts: it holds megabytes, and tells asyncio only when a third of
-        them is gone, which takes a slow client longer than the write timeout.
+        It asks the kernel, which holds megabytes. asyncio learns only when a third of them is gone,
+        and a slow client takes longer for that than the write timeout.
         """
         before = self._unsent
         self._unsent = self.transport.get_write_buffer_size(), unacknowledged(self.sock)
         return self._unsent != before
 
     def update_interest(self) -> None:
-        """What follows from the session's new state: reading, closing, the next deadline."""
+        """Follow the session's new state: pause or resume reading, close, set the next deadline."""
         session, transport = self.session, self.transport
         if self.closed or transport.is_closing():
             return
@@ -281,7 +280,8 @@ class Connection(asyncio.BufferedProtocol):
     # ------------------------------------------------------------- the end
 
     def shut_down(self) -> None:
-        """The last byte was written: end our side, wait a little for theirs. EP-10.4-1."""
+        """The last byte was written: end this side, and wait a little for the client's.
+        EP-10.4-1."""
         self.limit_close()
         if not self.owner.linger(self) or self.eof:
             self.close()
@@ -296,31 +296,32 @@ class Connection(asyncio.BufferedProtocol):
             self.transport.resume_reading()
 
     def end_output(self) -> None:
-        """Say that the last byte was sent; over TLS the last frame says so already."""
+        """End the stream to the client. Over TLS, the last frame is the end."""
         if self.half_closes:
             self.transport.write_eof()
 
     def limit_close(self) -> None:
-        """From now on only the client's end is awaited, and not for ever."""
+        """From now on, only wait for the client's end, up to the close timeout."""
         self.close_by = self.owner.clock.now() + self.owner.config.close_timeout
         self._abort_later()
 
     def _abort_later(self) -> None:
-        """However little the client takes, and however often: so much time and no more."""
+        """Set the last deadline: it does not move when the client takes bytes."""
         self.abort_by = min(self.abort_by, self.owner.clock.now() + self.owner.config.write_timeout)
 
     def close(self) -> None:
-        """End it when all is written. A TLS transport that is closed twice cannot be aborted."""
+        """Close it when all bytes are written. A TLS transport that is closed twice cannot be
+        aborted."""
         if not self.transport.is_closing():
             self.transport.close()
 
     def abort(self) -> None:
-        """End it at once, whatever the client still has to read."""
+        """End it at once; bytes that are not written are lost."""
         self.writable = False
         self.transport.abort()
 
     def fail(self, error: Exception) -> None:
-        """What this client made us do went wrong: it costs this client, and no other."""
+        """An internal error while handling this client: end only this connection."""
         failure(error)
         if self.failed or self.session.outbox.finished:
             self.abort()
@@ -335,11 +336,11 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def due(self) -> float:
-        """When `tick` has something to do, if nothing happens before."""
+        """When to call `tick`, if no other event happens before."""
         return min(self.close_by, self.session.due)
 
     def tick(self, now: float) -> None:
-        """Do what is due by now."""
+        """Handle the deadlines that are due."""
         if now >= self.close_by:
             self._tick_close(now)
             return
@@ -354,7 +355,7 @@ class Connection(asyncio.BufferedProtocol):
         self.owner.has_output(self)
 
     def _tick_close(self, now: float) -> None:
-        """The client did not close in time; one that still takes bytes has more of it."""
+        """The client did not close in time. A client that still takes bytes gets more time."""
         if self.made_progress() and self._unsent != (0, 0) and now < self.abort_by:
             self.close_by = now + self.owner.config.close_timeout
             self.owner.watch(self)
@@ -365,17 +366,18 @@ class Connection(asyncio.BufferedProtocol):
 
 
 def fan_out(connections: Iterable[Connection], log: Log, start: int) -> list[Connection]:
-    """Write the entries behind `start` to all who stand there and only follow the log.
+    """Write the entries after `start` to all connections that are at `start` and have no replies
+    due.
 
-    They get the same bytes in one write each. Returns the others that can be written to.
+    They get the same bytes, in one write each. Returns the other writable connections.
     """
     others: list[Connection] = []
     data, behind = log.segment(start) if log.holds(start) else (b"", start)
     if len(data) > SEGMENT:
-        behind = start  # each takes it piece by piece
+        behind = start  # each gets it in pieces
     size, write, alike = len(data), os.write, 0
-    here = start if behind != start else -1  # nobody's place
-    oldest = log.first - 1  # only who stands before it may be `is_behind`, which costs more
+    here = start if behind != start else -1  # no client's position
+    oldest = log.first - 1  # only clients before it can be `is_behind`, which costs more
     for connection in connections:
         outbox = connection.session.outbox
         if outbox.cursor == here and outbox.follows and connection.writable:
@@ -391,7 +393,7 @@ def fan_out(connections: Iterable[Connection], log: Log, start: int) -> list[Con
             others.append(connection)
         elif outbox.cursor < oldest and outbox.is_behind:
             connection.session.evict()
-    if alike:  # so the loop has run
+    if alike:  # so `connection` is bound
         connection.owner.counters.bytes_out += size * alike  # pyright: ignore
         if behind != log.end:
             return fan_out(connections, log, behind)
@@ -399,7 +401,7 @@ def fan_out(connections: Iterable[Connection], log: Log, start: int) -> list[Con
 
 
 def unacknowledged(sock: socket.socket) -> int:
-    """Bytes that the kernel holds for this socket's peer; 0 where it does not tell."""
+    """Bytes that the kernel holds for this socket's peer; 0 if it is not known."""
     try:
         return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
     except (OSError, ValueError):  # not known on this system; closed by now

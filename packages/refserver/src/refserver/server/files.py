@@ -1,7 +1,7 @@
-"""Read files that an operator names.
+"""Read the files in the settings.
 
-Rule: only a regular file is read. A FIFO, a device or a socket in its place is an error
-and never makes the server wait.
+Rule: only a regular file is read. A FIFO, a device or a socket is an error, and the server never
+waits for it.
 
 Layer: above `config`, below `auth` and `tls`.
 """
@@ -18,7 +18,7 @@ __all__ = ["check_regular", "read"]
 
 
 def read(path: str | Path, most: int) -> bytes:
-    """Returns what the file holds. Raises ConfigError, also for more than `most` bytes."""
+    """Returns the content of a file. Raises ConfigError, also for more than `most` bytes."""
     try:
         # Without O_NONBLOCK, open() itself waits for a FIFO's other end.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -33,9 +33,9 @@ def read(path: str | Path, most: int) -> bytes:
 
 
 def check_regular(path: str | Path) -> None:
-    """Raises ConfigError if the path names something else than a regular file.
+    """Raises ConfigError if the path is not a regular file.
 
-    For a library that opens the file itself. A missing file is the library's to report.
+    For a library that opens the file itself, and reports a missing one.
     """
     try:
         mode = os.stat(path).st_mode

@@ -1,7 +1,7 @@
-"""Listening sockets, and what is accepted from them.
+"""Listening sockets, and the sockets that they accept.
 
-Rule: accepting goes on for ever: whatever stands in its way, it waits and tries
-again, and says so once a second at most.
+Rule: accepting never stops. After an error it waits and tries again, and logs at most one line in a
+second.
 
 Layer: below `server`; knows no connection once it is handed over.
 """
@@ -23,10 +23,10 @@ __all__ = ["Listeners", "resolve"]
 LOOPBACK = ("127.0.0.1", "::1")
 BACKLOG = 1024
 ACCEPTS = 64
-"""Connections accepted before others have their turn."""
+"""The most connections to accept before other work has its turn."""
 
 RETRY_FIRST, RETRY_MOST = 0.01, 1.0
-"""Seconds until the next try when descriptors are out, doubling."""
+"""Seconds until the next try after an error, doubling: the first and the longest."""
 
 Accepted = Callable[[socket.socket, str], None]
 
@@ -47,7 +47,7 @@ class Listeners:
         self._retry = RETRY_FIRST
 
     def open(self, addresses: list[str], port: int) -> int:
-        """Listen at all these addresses; gives the port. Raises OSError."""
+        """Listen at all these addresses, and return the port. Raises OSError."""
         self._sockets = listen(addresses, port)
         for listener in self._sockets:
             self._loop.add_reader(listener, self._accept, listener)
@@ -85,9 +85,10 @@ class Listeners:
 
 
 def resolve(host: str) -> list[str]:
-    """The addresses to listen on: of `localhost` 127.0.0.1 and ::1, those that there are.
+    """The addresses to listen on. For `localhost` they are 127.0.0.1 and ::1, if the machine has
+    them.
 
-    Raises OSError, or ConfigError for what is no name of a host.
+    Raises OSError, or ConfigError if it cannot be the name of a host.
     """
     if host != "localhost":
         try:
@@ -101,7 +102,7 @@ def resolve(host: str) -> list[str]:
 
 
 def is_there(address: str) -> bool:
-    """Whether this machine has the address, and one can listen there."""
+    """Whether this machine has the address, and can listen on it."""
     with suppress(OSError):
         socket.create_server((address, 0), family=family_of(address)).close()
         return True
@@ -109,7 +110,7 @@ def is_there(address: str) -> bool:
 
 
 def family_of(address: str) -> socket.AddressFamily:
-    """The family of an address that is written without brackets."""
+    """The family of an address without brackets."""
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
@@ -125,7 +126,7 @@ def listen(addresses: list[str], port: int) -> list[socket.socket]:
                     (address, chosen), family=family_of(address), backlog=BACKLOG
                 )
                 sock.setblocking(False)
-                # What is accepted inherits it; asyncio sets it only where `proto` says TCP.
+                # Accepted sockets inherit it. asyncio sets it only if `proto` is TCP.
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 sockets.append(sock)
                 chosen = sock.getsockname()[1]

@@ -1,9 +1,8 @@
-"""What happened, one line each on stderr.
+"""The log: one line on stderr for each event.
 
-Rule: a record is one line of printable ASCII, whatever a peer put into it, and never
-holds a content, a credential or a ticket. Of one kind there are few in a second; how
-many were left out stands in the next. Logging never waits: what stderr does not take is
-dropped, and counted in the first line that it takes again.
+Rule: a record is one line of printable ASCII, also with bytes of a peer, and never has a content, a
+credential or a ticket. There are few lines of one kind in a second; the next line has the number of
+the others. Logging never waits: lines that stderr does not take are dropped and counted.
 
 Layer: below `server` and all that it is made of, above `stderr`.
 """
@@ -36,31 +35,31 @@ LOG = logging.getLogger("refserver")
 STDERR = 2
 
 LINES = 20
-"""Lines of one kind in a second; what a busy server has to say is in its metrics."""
+"""The most lines of one kind in a second. The metrics of a busy server have the rest."""
 LINES_OF = {"accept": 1}
 
 
 def log_event(kind: str, *, level: int = logging.INFO, **fields: object) -> None:
-    """Write a record of this kind; the fields follow as `name=value`, in order."""
+    """Write a record of this kind with these fields, in order."""
     if LOG.isEnabledFor(level):
         LOG.log(level, kind, extra={"fields": fields})
 
 
 def failure(error: BaseException) -> None:
-    """Write down a bug: where it happened, and nothing of what was worked on."""
+    """Log a bug: the place in the code, without any data."""
     fields = {"error": type(error).__name__, "at": places(error.__traceback__)}
     LOG.error("internal", extra={"fields": fields})
 
 
 def places(trace: TracebackType | None) -> str:
-    """`server.py:100 _work, session.py:200 take`: the way to an error, outermost first."""
+    """`server.py:100 _work, session.py:200 take`: the places of an error, outermost first."""
     frames = traceback.extract_tb(trace)
     names = ((frame.filename.rpartition("/")[2], frame.lineno, frame.name) for frame in frames)
     return ", ".join(f"{file}:{line} {name}" for file, line, name in names)
 
 
 def fields_of(record: logging.LogRecord) -> Mapping[str, object]:
-    """The fields of a record; of one that is not of `log_event`, what it says."""
+    """The fields of a record. A record that is not from `log_event` has its message as a field."""
     fields: Mapping[str, object] | None = getattr(record, "fields", None)
     if fields is not None:
         return fields
@@ -72,20 +71,20 @@ def fields_of(record: logging.LogRecord) -> Mapping[str, object]:
 
 
 def kind_of(record: logging.LogRecord) -> str:
-    """The kind that a record is of; all that others than `log_event` say is of one kind each."""
+    """The kind of a record. All records of another logger are one kind."""
     return str(record.msg) if hasattr(record, "fields") else record.name
 
 
 class RateLimitFilter(logging.Filter):
-    """Lets `LINES` records of a kind through in each second, and counts the others.
+    """Passes `LINES` records of a kind in each second, and counts the others.
 
-    `clock` gives seconds. The first record of a later second says how many there were.
+    `clock` returns seconds. The first record of a later second has their number.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
-        self._second: dict[str, tuple[int, int]] = {}  # which second, and records in it
+        self._second: dict[str, tuple[int, int]] = {}  # the second, and the records in it
 
     def filter(self, record: logging.LogRecord) -> bool:
         kind, now = kind_of(record), int(self._clock())
@@ -99,7 +98,7 @@ class RateLimitFilter(logging.Filter):
 
 
 class OneLine(logging.Formatter):
-    """`2026-01-31T12:00:00Z INFO login user="ann"`: values as JSON writes them, in ASCII."""
+    """`2026-01-31T12:00:00Z INFO login user="ann"`: values in the form of JSON, in ASCII."""
 
     converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%SZ"
@@ -111,7 +110,8 @@ class OneLine(logging.Formatter):
         return " ".join([*head, *(f"{name}={json.dumps(value)}" for name, value in pairs)])
 
     def pairs(self, record: logging.LogRecord) -> dict[str, object]:
-        """The record's fields, and how many of its kind were left out before it."""
+        """The fields of a record, and the number of records of its kind that were left out before
+        it."""
         suppressed = getattr(record, "suppressed", 0)
         return {**fields_of(record), **({"suppressed": suppressed} if suppressed else {})}
 
@@ -132,15 +132,15 @@ FORMATS: dict[str, type[OneLine]] = {"text": OneLine, "json": AsJson}
 
 
 class ToWriter(logging.Handler):
-    """Gives lines to a writer, and says how many it dropped as soon as it takes lines again.
+    """Passes lines to a writer, and writes how many were dropped when it takes lines again.
 
-    In a running loop that is when the reader reads on, without one with the next record.
+    In a running loop this happens when the reader continues; without a loop, with the next record.
     """
 
     def __init__(self, writer: LineWriter) -> None:
         super().__init__()
         self._writer = writer
-        self._loop: asyncio.AbstractEventLoop | None = None  # the one that watches the writer
+        self._loop: asyncio.AbstractEventLoop | None = None  # the loop that watches the writer
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record, or drop it."""
@@ -149,14 +149,14 @@ class ToWriter(logging.Handler):
         self._watch()
 
     def resume(self) -> None:
-        """Write what is left, and how many were dropped."""
+        """Write the rest of a line, and how many were dropped."""
         writer = self._writer
         if writer.flush() and writer.dropped:
             writer.write(self._line(dropped(writer.take_dropped())))
         self._watch()
 
     def close(self) -> None:
-        """Give the writer up."""
+        """Stop using the writer."""
         self._writer.close()
         super().close()
 
@@ -164,12 +164,12 @@ class ToWriter(logging.Handler):
         return self.format(record).encode() + b"\n"
 
     def _watch(self) -> None:
-        """Have the loop say when a blocked writer takes bytes again."""
+        """Let the loop report when a blocked writer takes bytes again."""
         if self._writer.is_blocked and self._loop is None:
             try:
                 loop = asyncio.get_running_loop()
                 loop.add_writer(self._writer.descriptor, self.resume)
-            except (RuntimeError, OSError):  # no loop; nothing that a loop can watch
+            except (RuntimeError, OSError):  # no loop, or a file that a loop cannot watch
                 return
             self._loop = loop
         elif not self._writer.is_blocked and self._loop is not None:
@@ -179,14 +179,14 @@ class ToWriter(logging.Handler):
 
 
 def dropped(count: int) -> logging.LogRecord:
-    """What says that so many records were dropped."""
+    """The line for so many dropped records."""
     about = {"msg": "log", "levelno": logging.WARNING, "levelname": "WARNING"}
     return logging.makeLogRecord({**about, "fields": {"dropped": count}})
 
 
 def to_stderr(level: int = logging.INFO, form: str = "text") -> None:
-    """Send the records of this level and above to stderr, asyncio's warnings too."""
-    if sys.__stderr__ is None:  # closed: its number may be a client's by now
+    """Send the records of this level and above to stderr, also the warnings of asyncio."""
+    if sys.__stderr__ is None:  # closed: its number can belong to a client now
         handler: logging.Handler = logging.NullHandler()
     else:
         handler = ToWriter(LineWriter(STDERR))

@@ -1,7 +1,7 @@
-"""What a server counts, and what each metric means.
+"""The metrics of a server, with their meanings.
 
-Rule: a metric that the state shows is read from the state when somebody asks. Only what leaves
-no trace is counted, once for each run of requests, each write and each connection.
+Rule: a metric is read from the state at the time of the request if possible. Only the others are
+counted: once for each run of requests, each write and each connection.
 
 Layer: the ground of refserver, beside `config`.
 """
@@ -25,11 +25,11 @@ Values = Mapping[str, float | Mapping[str, float]]
 
 @dataclass(slots=True)
 class ServerCounters:
-    """What has happened since the start. Whoever makes it happen counts it here."""
+    """The counters since the start. The code that causes an event counts it."""
 
     accepted: int = 0
     turned_away: int = 0
-    carried: int = 0  # entries, to connections that are gone
+    carried: int = 0  # entries that were sent to closed connections
     bytes_in: int = 0
     bytes_out: int = 0
     lags: deque[float] = field(default_factory=lambda: deque([0.0], maxlen=15))
@@ -82,7 +82,7 @@ METRICS = (
 
 
 def why_not(error: ImportError) -> str:
-    """Why prometheus-client cannot be imported, for people.
+    """The reason why prometheus-client cannot be imported, for people.
 
     >>> why_not(ModuleNotFoundError(name="prometheus_client"))
     'needs prometheus-client: install refserver[metrics]'

@@ -1,10 +1,9 @@
-"""The metrics for Prometheus, over HTTP on loopback, in the server's own loop.
+"""The metrics for Prometheus, over HTTP on loopback, in the loop of the server.
 
-Rule: one small request, one answer, and the connection ends. Whoever asks, however
-slowly or often, costs the members of the room next to nothing, and keeps nobody else
-from asking.
+Rule: a connection has one small request and one response. A client that asks slowly or often costs
+the members nearly nothing, and does not keep other clients out.
 
-Layer: above `listener`, below `process`; it and `status` alone know prometheus-client.
+Layer: above `listener`, below `process`; only it and `status` use prometheus-client.
 """
 
 from __future__ import annotations
@@ -27,22 +26,23 @@ __all__ = ["MetricsServer"]
 
 HOST = "127.0.0.1"
 ASKERS = 32
-"""Connections at a time; when another comes, the oldest is closed."""
+"""The most connections at a time. One more closes the oldest."""
 ACCEPTS = 4
-"""Connections accepted in one turn of the loop; the others wait, and the members do not."""
+"""The most connections accepted in one turn of the loop, so that members do not wait."""
 FRESH = 0.25
-"""Seconds for which a page is sent again. A scraper that asks more often costs no more metrics."""
+"""Seconds for which a page is sent again, so that frequent requests do not cost more."""
 PATIENCE = 5.0
 REQUEST = 8192
 GONE = (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
 OURS = re.compile(rb"(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?", re.IGNORECASE)
-"""What a Host header may say. A page of another site that has its name point here says another."""
+"""The allowed Host headers. A page of another site that resolves its name to this machine has
+another one."""
 
 
 class MetricsServer:
-    """Answers `/metrics` with what `read` gives, and `/healthz` with whether the server drains.
+    """Serves the values of `read` as `/metrics`, and whether the server drains as `/healthz`.
 
-    `now` gives seconds, for how long a page is fresh.
+    `now` returns seconds, for the age of a page.
     """
 
     def __init__(
@@ -62,12 +62,12 @@ class MetricsServer:
         self._asking: dict[asyncio.Task[None], None] = {}  # oldest first
 
     def open(self, port: int) -> int:
-        """Listen on loopback; gives the port. Raises OSError."""
+        """Listen on loopback, and return the port. Raises OSError."""
         self._listeners = Listeners(asyncio.get_running_loop(), self._let_in, ACCEPTS)
         return self._listeners.open([HOST], port)
 
     def close(self) -> None:
-        """Listen no more. Who is asking is cut off when the loop ends."""
+        """Stop listening. Open connections end with the loop."""
         if self._listeners is not None:
             self._listeners.close()
 
@@ -93,7 +93,7 @@ class MetricsServer:
             writer.transport.abort()
 
     def answer(self, head: bytes) -> bytes:
-        """The response to a request whose head this is."""
+        """The response to the request with this head."""
         request, *lines = head.split(b"\r\n")
         method, _, rest = request.partition(b" ")
         path, _, version = rest.partition(b" ")
@@ -115,7 +115,7 @@ class MetricsServer:
         return response("404 Not Found", b"/metrics and /healthz are all there is\n")
 
     def _metrics(self) -> bytes:
-        """The page, made anew where the last one is not fresh any more."""
+        """The page: the last one, or a new one if that is too old."""
         now = self._now()
         if now >= self._fresh_until:
             self._page = generate_latest(self._registry)
@@ -124,7 +124,7 @@ class MetricsServer:
 
 
 def host_fault(lines: list[bytes], version: bytes) -> str:
-    """The status for a request that was meant for another host; empty for one that was not."""
+    """The error status for a request to another host, or an empty text."""
     hosts = [line[5:].strip() for line in lines if line[:5].lower() == b"host:"]
     if len(hosts) > 1 or (not hosts and version != b"HTTP/1.0"):
         return "400 Bad Request"
@@ -148,7 +148,7 @@ def response(status: str, body: bytes, *more: str, form: str = "text/plain") -> 
 
 
 class Collector:
-    """The metrics, in the form that prometheus-client asks for."""
+    """The metrics, in the form of prometheus-client."""
 
     def __init__(self, read: Callable[[], Values]) -> None:
         self._read = read

@@ -1,7 +1,7 @@
-"""The process that serves: its signals, its first line, its metrics, its exit code.
+"""The process of a server: signals, first line, metrics, exit code.
 
-Rule: whatever belongs to a process and not to a room is here, so that `Server` can
-be run by anybody who has a loop.
+Rule: everything that belongs to a process and not to a room is here, so that any program with a
+loop can run a `Server`.
 
 Layer: below `cli`, above `server`.
 """
@@ -41,7 +41,7 @@ REASONS = {
     errno.EACCES: ONLY_ROOT,
     errno.EPERM: ONLY_ROOT,
 }
-"""Why one cannot listen, where the system's own word for it is not enough."""
+"""The reasons for an error at listening, if the text of the system is not enough."""
 
 
 async def serve(config: Config) -> None:
@@ -69,20 +69,20 @@ async def serve(config: Config) -> None:
     loop.add_signal_handler(signal.SIGHUP, server.reload)
     with said("".join(lines)):
         tell("READY=1")
-        gc.freeze()  # what was loaded stays: a full collection that walked it would cost 30 ms
+        gc.freeze()  # the loaded modules stay: a full garbage collection over them would cost 30 ms
         await server.ended.wait()
     if metrics_server is not None:
         metrics_server.close()
     log_event("stopped")
-    # From here on a signal would end us by itself, as if something had gone wrong.
+    # From here on, a signal would end the process by itself, as after an error.
     signal.pthread_sigmask(signal.SIG_BLOCK, (*STOPPING, signal.SIGHUP))
 
 
 @contextmanager
 def said(line: str) -> Iterator[None]:
-    """Write a line to stdout, now or as soon as its reader reads; nothing waits for that.
+    """Write a line to stdout, now or when its reader reads, without waiting.
 
-    Raises OSError where stdout takes no line at all, as a full disk.
+    Raises OSError if stdout cannot take a line, for example on a full disk.
     """
     if sys.stdout is None:  # closed: its number may be a client's by now
         yield
@@ -109,7 +109,7 @@ def said(line: str) -> Iterator[None]:
 
 
 def start_websockets(server: Server, port: int) -> int:
-    """Listen for WebSocket clients too; returns the port. Raises ConfigError."""
+    """Listen for WebSocket clients too, and return the port. Raises ConfigError."""
     try:
         with listening(f"{spelled(server.config.host, port)} for --ws"):
             return server.start_websockets(port)
@@ -135,7 +135,7 @@ def expose(server: Server, port: int) -> MetricsServer:
 
 @contextmanager
 def listening(place: str) -> Iterator[None]:
-    """Turn what keeps us from listening at this place into ConfigError."""
+    """Turn an error at listening into a ConfigError."""
     try:
         yield
     except OSError as error:
@@ -144,7 +144,7 @@ def listening(place: str) -> Iterator[None]:
 
 
 def on_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """What nobody has caught: a line of the log."""
+    """Log an exception that was not caught."""
     error = context.get("exception")
     if isinstance(error, BaseException):
         failure(error)
@@ -153,5 +153,5 @@ def on_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> No
 
 
 def run(config: Config) -> None:
-    """Serve in this thread. Raises ConfigError where it cannot begin."""
+    """Serve in this thread. Raises ConfigError if it cannot start."""
     asyncio.run(serve(config))

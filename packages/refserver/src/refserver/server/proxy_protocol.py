@@ -1,7 +1,7 @@
-"""Read the header with which a proxy says whose connection it passes on.
+"""Read the header with which a proxy names the client of a connection.
 
-Rule: only a listed proxy is believed, and only a whole and well-formed header. A
-connection without one is closed, never taken for the proxy's own.
+Rule: only a listed proxy may send a header, and it must be whole and well-formed. A connection of a
+proxy without a header is closed.
 
 Versions 1 (a line of text) and 2 (binary) of HAProxy's PROXY protocol. `parse` knows
 no socket; `Headers` reads exactly the header, so that TLS or the first frame follows.
@@ -26,9 +26,9 @@ from .logs import log_event
 __all__ = ["Header", "Headers", "Malformed", "parse"]
 
 MOST_LINE = 107
-"""Bytes of a header of version 1, its line end included: what the specification allows."""
+"""The most bytes of a header of version 1 with its line end, by its specification."""
 MOST_BINARY = 4096
-"""Bytes of a header of version 2 with its extensions, of which none is used here."""
+"""The most bytes of a header of version 2 with its extensions, which are not used."""
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 LINE = re.compile(
     rb"PROXY (?:UNKNOWN(?: [^\r]*)?"
@@ -44,15 +44,15 @@ Accepted = Callable[[socket.socket, str], None]
 
 
 class Malformed(Exception):
-    """The bytes are no header; the text says why, for people."""
+    """The bytes are not a header. The text is the reason, for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
     """A header: its size in bytes, and the client's address.
 
-    The address is empty where the proxy speaks for itself (LOCAL, for example a health
-    check) or for a client without an IP address.
+    The address is empty if the proxy itself is the client (LOCAL, for example a health check), or
+    if the client has no IP address.
     """
 
     size: int
@@ -60,9 +60,9 @@ class Header:
 
 
 def parse(data: bytes) -> Header | None:
-    r"""Returns the header that the data begins with, or None where more is needed.
+    r"""Returns the header at the start of the data, or None if more bytes are needed.
 
-    Raises Malformed as soon as no more bytes could make it a header.
+    Raises Malformed as soon as the bytes cannot become a header.
 
     >>> parse(b"PROXY TCP4 192.0.2.1 192.0.2.9 4711 3000\r\n\x00\x00")
     Header(size=42, source='192.0.2.1')
@@ -124,14 +124,14 @@ def _parse_binary(data: bytes) -> Header | None:
 
 
 def plain(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
-    """An address in its one form; an IPv4 address that is written as IPv6 is IPv4."""
+    """The normal form of an address. An IPv4 address in IPv6 form becomes IPv4."""
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return str(mapped or address)
 
 
 @dataclass(slots=True)
 class Waiting:
-    """A connection of a proxy whose header has not come as a whole."""
+    """A connection of a proxy that waits for its whole header."""
 
     proxy: str
     timer: asyncio.TimerHandle
@@ -139,11 +139,10 @@ class Waiting:
 
 
 class Headers:
-    """Reads the header of each connection that comes from a listed proxy.
+    """Reads the header of each connection from a listed proxy.
 
-    What comes from elsewhere is handed on at once. `most` connections wait for their header
-    at a time: the one that has waited longest goes when another comes. Each has `timeout`
-    seconds.
+    Other connections are passed on at once. At most `most` connections wait for their header; one
+    more ends the oldest. Each has `timeout` seconds.
     """
 
     def __init__(
@@ -157,7 +156,7 @@ class Headers:
         self._waiting: dict[socket.socket, Waiting] = {}  # oldest first
 
     def accepted(self, sock: socket.socket, address: str) -> None:
-        """Take a connection in, and hand it on with its client's address."""
+        """Take a connection, and pass it on with the address of its client."""
         if not self._is_proxy(address):
             self._accepted(sock, address)
             return
@@ -166,7 +165,7 @@ class Headers:
         timer = self._loop.call_later(self._timeout, self._refuse, sock, "its time is over")
         self._waiting[sock] = Waiting(address, timer)
         self._loop.add_reader(sock, self._read, sock)
-        self._read(sock)  # as a rule the header is there already
+        self._read(sock)  # usually the header is already there
 
     def close(self) -> None:
         """End all that wait."""
@@ -179,7 +178,7 @@ class Headers:
         return any(ip in network for network in self._proxies)
 
     def _read(self, sock: socket.socket) -> None:
-        """Read on, and not one byte beyond the header: that is TLS's, or the session's."""
+        """Read the header and no byte after it: those are for TLS or the session."""
         waiting = self._waiting[sock]
         try:
             more = sock.recv(MOST_BINARY, socket.MSG_PEEK)

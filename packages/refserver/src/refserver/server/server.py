@@ -1,6 +1,6 @@
-"""One room on the network: composed of its parts, started, stopped, reloaded, measured.
+"""A server with one room: it makes the parts, starts, stops, reloads and measures.
 
-Rule: the parts decide, and the server does what they say: it lets in, opens, ends.
+Rule: the parts decide; the server carries out their decisions on connections.
 
 Layer: below `process`; above every other part.
 """
@@ -42,17 +42,17 @@ if TYPE_CHECKING:
 __all__ = ["Server"]
 
 RESERVED_DESCRIPTORS = 64
-"""Kept free below the limit: for connections that are closing,"""
+"""File descriptors that are kept free for connections that are closing, and for other files."""
 OTHER_DESCRIPTORS = 16
-"""and of them these for the loop, the listeners and files."""
+"""Those of them for the loop, the listeners and files."""
 
 READ_BYTES = 4 << 20
-"""Bytes read in one round of the loop, where every connection has something;"""
+"""The most bytes to read in one round of the loop if every connection has input."""
 LEAST_READ = 4_096
-"""but so many of each in any case."""
+"""The fewest bytes to read from one connection."""
 
 ASYNCIO_TIMEOUT = 86_400.0
-"""For asyncio's own clocks of a handshake, which count also while the process is stopped."""
+"""For asyncio's own timers of a handshake, which also run while the process is stopped."""
 
 Handshake = asyncio.Task[None]
 
@@ -62,7 +62,7 @@ class Server:
 
     `start` listens, `stop` drains, `ended` is set when the last connection is gone.
 
-    It has more than twenty methods: ten of them are one step each that a connection tells it.
+    It has more than twenty methods: ten of them are the events of a connection.
     """
 
     def __init__(self, config: Config, auth: Auth | None = None, tls: Tls | None = None) -> None:
@@ -106,16 +106,17 @@ class Server:
 
     @property
     def most(self) -> int:
-        """Connections that are let in: what was asked for, and what descriptors allow."""
+        """The most connections: the setting, or fewer if the file descriptors do not suffice."""
         return max(1, min(self.config.connections, descriptors() - RESERVED_DESCRIPTORS))
 
     @property
     def most_lingering(self) -> int:
-        """Connections that may take their time to close: likewise, of what the others leave."""
+        """The most connections that wait for the client's end: the setting, or the descriptors that
+        are left."""
         return min(self.config.closing, descriptors() - self.most - OTHER_DESCRIPTORS)
 
     def start(self) -> int:
-        """Listen; returns the port. Raises OSError where that is not possible, or ConfigError."""
+        """Listen and return the port. Raises OSError if that is not possible, or ConfigError."""
         addresses = self._addresses()
         port = self._listen(addresses, self.config.port, self.accept)
         if self.most < self.config.connections:
@@ -123,9 +124,8 @@ class Server:
         return port
 
     def start_websockets(self, port: int) -> int:
-        """Listen for WebSocket clients too; returns the port.
-
-        Raises OSError where that is not possible, and ImportError without `websockets`.
+        """Listen for WebSocket clients too, and return the port. Raises OSError if that is not
+        possible, and ImportError without `websockets`.
         """
         from .websocket import WebSockets, names
 
@@ -167,7 +167,8 @@ class Server:
         self._begin(Connection(self, address, self._buffer[:BUFFER_BEFORE_LOGIN]), sock)
 
     def _begin(self, connection: Connection, sock: socket.socket) -> None:
-        """Give a connection its place and begin it, or reject it. Nobody waits for a handshake."""
+        """Give a connection its place and begin it, or reject it. No other connection waits for its
+        handshake."""
         address = connection.address
         self.counters.accepted += 1
         arrival = self.admission.arrive(connection, address)
@@ -201,7 +202,7 @@ class Server:
     def _handshake_done(
         self, connection: Connection, sock: socket.socket, handshake: Handshake
     ) -> None:
-        """The handshake is over, one way or the other."""
+        """The handshake has succeeded or failed."""
         del self.handshakes[connection]
         error = None if handshake.cancelled() else handshake.exception()
         if error is not None:
@@ -212,7 +213,7 @@ class Server:
             self.lost(connection)
 
     def _displace(self, connection: Connection) -> None:
-        """End the connection that has been here longest without logging in."""
+        """End the oldest connection without a login."""
         if connection in self.connections and self.linger(connection):
             connection.session.goodbye(ErrorCode.SERVER_FULL, "others came before you logged in")
         else:
@@ -228,7 +229,7 @@ class Server:
     # ------------------------------------------------------------- what connections say
 
     def opened(self, connection: Connection) -> None:
-        """A connection is there: begin its session."""
+        """A connection is open: begin its session."""
         certified = common_name(connection.transport.get_extra_info("peercert"))
         connection.session = session = Session(
             self.sequencer,
@@ -250,7 +251,7 @@ class Server:
         self.read_size = max(LEAST_READ, min(BUFFER, share))
 
     def has_input(self, connection: Connection) -> None:
-        """A client has something to be validated: it will have its turn, members first."""
+        """A client has input: queue it for a turn, members first."""
         if connection.is_authenticated:
             self.turns.scheduler.has_input(connection)
         else:
@@ -258,23 +259,22 @@ class Server:
         self.turns.need()
 
     def has_output(self, connection: Connection) -> None:
-        """A client has something of its own to be written."""
+        """A client has bytes to write, other than new entries."""
         self.turns.scheduler.has_output(connection)
         self.turns.need()
 
     def has_more_output(self, connection: Connection) -> None:
-        """A client was sent much, and can be sent more: it goes round with its like."""
+        """A client has got its part of the turn and has more output: queue it after the others."""
         self.turns.scheduler.has_more_output(connection)
         self.turns.need()
 
     def answer_now(self, connection: Connection) -> None:
-        """Let it work, and write one piece: there is no way to do so later.
+        """Handle its input now and write one chunk: later it is not possible.
 
-        asyncio closes a TLS transport when this was done, and waits for one whose client takes
-        nothing.
+        After this, asyncio closes a TLS transport, and waits if the client takes no bytes.
         """
         now = self.clock.now()
-        for _ in range(FEWEST_FRAMES):  # a Login ends a turn, and others may follow it
+        for _ in range(FEWEST_FRAMES):  # a Login ends a turn, and more requests can follow it
             self.turns.work(connection, now)
             if not connection.session.has_work:
                 break
@@ -283,7 +283,7 @@ class Server:
         self.watch(connection)
 
     def logging_in(self, connection: Connection) -> None:
-        """A Login was validated: what that changes about its place."""
+        """A Login was validated: update the place of the connection."""
         session = connection.session
         if session.member is not None:
             connection.is_authenticated = True
@@ -295,12 +295,12 @@ class Server:
             self.admission.delayed(connection)
 
     def linger(self, connection: Connection) -> bool:
-        """Whether it may wait for its client's end; then it holds no place any more."""
+        """Whether it may wait for the client's end. It then holds no place."""
         self.admission.authenticated(connection)
         return self.admission.linger(connection, always=self.stopping)
 
     def superseded(self, connection: Connection) -> None:
-        """It was taken over: of one user few of these are kept."""
+        """It was taken over: end the oldest such connections of this user."""
         member = connection.session.member
         assert member is not None
         for oldest in self.admission.supersede(connection, member.user):
@@ -327,7 +327,7 @@ class Server:
     # ------------------------------------------------------------- time
 
     def watch(self, connection: Connection) -> None:
-        """See to it that the connection is looked at when its next deadline comes."""
+        """Set the timer for the next deadline of a connection."""
         self._set_timer(connection, connection.due)
 
     def _set_timer(self, connection: Connection, due: float) -> None:
@@ -342,7 +342,7 @@ class Server:
         self._timer = None if due == NEVER else self.loop.call_at(at, self._tick)
 
     def _tick(self) -> None:
-        """Judge those whose deadline has come, but not before their sockets were read."""
+        """Handle the deadlines that are due, but read the sockets first."""
         now = self.clock.now()
         if self.clock.missed != self._seen_missed:
             self._seen_missed = self.clock.missed
@@ -385,7 +385,7 @@ class Server:
     # ------------------------------------------------------------- metrics
 
     def metrics(self) -> Values:
-        """Each of `metrics.METRICS`, as it stands now."""
+        """The current value of each of `metrics.METRICS`."""
         counters, log = self.counters, self.room.log
         outboxes = [connection.session.outbox for connection in self.connections]
         backlogs = [outbox.backlog for outbox in outboxes]
@@ -415,7 +415,7 @@ class Server:
         }
 
     def probe(self, expected: float) -> None:
-        """Note how late the loop is, and do so again in a second."""
+        """Measure how late the loop is, now and again in a second."""
         now = self.loop.time()
         self.counters.lags.append(max(0.0, now - expected))
         self.loop.call_at(now + 1.0, self.probe, now + 1.0)
@@ -423,10 +423,9 @@ class Server:
     # ------------------------------------------------------------- the end
 
     def reload(self) -> None:
-        """Read the tokens and the certificates again, in slices between turns.
-
-        What cannot be read stays as it was, and the log says so. A reload that is asked for
-        during another one begins it anew.
+        """Read the tokens and the certificates again, in steps between turns. If a file cannot be
+        read, the old values stay, and the log has a line. A second reload during the first restarts
+        it.
         """
         if self._reloading is not None:
             self._reloading.cancel()
@@ -443,7 +442,7 @@ class Server:
         log_event("reload", level=logging.ERROR if failures else logging.INFO, failures=failures)
 
     def stop(self) -> None:
-        """Take nobody in any more, bring everybody to the end of the log, say goodbye."""
+        """Accept no more connections, and send every member the rest of the log and a goodbye."""
         if self.stopping:
             return
         self.stopping = True
@@ -459,12 +458,12 @@ class Server:
             self.ended.set()
 
     def abort(self) -> None:
-        """End what is left, at once."""
+        """End all remaining connections at once."""
         for connection in [*self.handshakes, *self.connections]:
             self._end(connection)
 
 
 def descriptors() -> int:
-    """How many this process may have open."""
+    """The number of file descriptors that this process can open."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return sys.maxsize if limit == resource.RLIM_INFINITY else limit

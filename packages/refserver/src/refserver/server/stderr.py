@@ -1,6 +1,6 @@
-"""Write lines to stderr without waiting for whoever reads them.
+"""Write lines to stderr without waiting for its reader.
 
-Rule: a write never blocks. A line goes out whole, or not at all and is counted.
+Rule: a write never blocks. A line is written whole, or dropped and counted.
 
 Layer: the ground of `refserver.server`, below `logs`.
 """
@@ -18,28 +18,28 @@ from functools import partial
 __all__ = ["LineWriter"]
 
 Way = tuple[int, Callable[[bytes], int], Callable[[], None]]
-"""A descriptor, how to write to it, and how to give it up."""
+"""A descriptor, the function to write to it, and the function to close it."""
 
 
 DESCRIPTORS = "/proc/self/fd"
-"""Where Linux opens a descriptor anew, and does not only copy it."""
+"""On Linux, the path that opens a descriptor again instead of copying it."""
 
 
 class LineWriter:
-    """Writes lines to a descriptor; keeps at most one that is written only in part.
+    """Writes lines to a descriptor, and keeps at most one that is written in part.
 
-    `dropped` counts the lines that were not taken since `take_dropped` was last called.
+    `dropped` counts the dropped lines since the last `take_dropped`.
     """
 
     def __init__(self, descriptor: int) -> None:
         self.dropped = 0
         self.is_blocked = False
-        """The last write would have blocked: `flush` has work when the reader reads on."""
+        """The last write would have blocked: call `flush` when the reader continues."""
         self.descriptor, self._write, self.close = without_blocking(descriptor)
         self._rest = b""
 
     def write(self, line: bytes) -> bool:
-        """Write a line, or drop it where the one before it still has to go. True: taken."""
+        """Write a line, or drop it if the line before it is not finished. True if it was taken."""
         if not self.flush():
             self.dropped += 1
             return False
@@ -48,29 +48,29 @@ class LineWriter:
         return True
 
     def flush(self) -> bool:
-        """Write what is left of a line. True where nothing is left."""
+        """Write the rest of a line. True if nothing is left."""
         self.is_blocked = False
         try:
             while self._rest:
                 self._rest = self._rest[self._write(self._rest) :]
         except BlockingIOError:
             self.is_blocked = True
-        except OSError:  # a full disk, a reader that is gone: there is nobody to tell
+        except OSError:  # a full disk, or a reader that is gone: it cannot be reported
             pass
         return not self._rest
 
     def take_dropped(self) -> int:
-        """How many lines were dropped; from here on it counts anew."""
+        """The number of dropped lines. Restarts the count."""
         dropped, self.dropped = self.dropped, 0
         return dropped
 
 
 def without_blocking(descriptor: int) -> Way:
-    """A way to the same file, whose write raises BlockingIOError instead of waiting.
+    """Another way to the same file: its write raises BlockingIOError instead of waiting.
 
-    O_NONBLOCK on stderr itself would hold for everybody who shares it, the shell and its
-    other programs too. A pipe and a terminal are opened a second time, a socket is asked
-    with each write; a regular file has no reader to wait for.
+    O_NONBLOCK on stderr itself would affect all programs that share it, for example the shell. A
+    pipe and a terminal are opened a second time. A socket gets a flag with each write. A regular
+    file has no reader to wait for.
     """
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISSOCK(mode):
@@ -86,9 +86,9 @@ def without_blocking(descriptor: int) -> Way:
 
 
 def write_if_ready(descriptor: int, data: bytes) -> int:
-    """Write if the descriptor says that it takes bytes.
+    """Write if the descriptor reports that it takes bytes.
 
-    The next best: a terminal that takes some bytes and not all of them blocks.
+    This is not perfect: a terminal that takes only some of the bytes blocks.
     """
     ready = select.poll()
     ready.register(descriptor, select.POLLOUT)

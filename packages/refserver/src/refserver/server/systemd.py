@@ -1,7 +1,6 @@
-"""Tell systemd how a service is doing, where it asks to be told.
+"""Report the state of the service to systemd.
 
-Rule: without the variable NOTIFY_SOCKET nothing happens, and nothing that goes wrong
-here stops a server.
+Rule: without the variable NOTIFY_SOCKET it does nothing, and no error here stops a server.
 
 Layer: the ground of refserver, beside `config`.
 """

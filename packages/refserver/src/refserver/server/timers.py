@@ -1,7 +1,6 @@
 """A heap of deadlines.
 
-Rule: it knows when, and nothing of what: whose deadline it is, and what follows from it, is
-the caller's business.
+Rule: it knows only times and owners. The caller decides what a deadline means.
 
 Layer: the ground of `server`.
 """
@@ -19,12 +18,12 @@ __all__ = ["Timer", "Timers"]
 NEVER = float("inf")
 
 FAR = 1.0
-"""Seconds: deadlines that are not nearer come together,"""
+"""Seconds: deadlines that are further away are grouped,"""
 GRID = 8
-"""at so many moments a second. Alone, each heartbeat costs four rounds of the loop."""
+"""into so many moments in a second. Otherwise each heartbeat costs four rounds of the loop."""
 
 SPARE = 64
-"""Entries that may be out of date, beside two a timer."""
+"""The most outdated entries, in addition to two for each timer."""
 
 T = TypeVar("T")
 
@@ -61,25 +60,25 @@ class Timers(Generic[T]):
 
     @property
     def next_due(self) -> float:
-        """When the first deadline comes; some come earlier than they are set to."""
+        """The time of the first deadline. Some are earlier than they are set to."""
         return self._heap[0][0] if self._heap else NEVER
 
     def add(self, owner: T) -> Timer[T]:
-        """A timer for this owner, that is not set."""
+        """Make a timer for this owner. It is not set."""
         self._count += 1
         return Timer(owner)
 
     def remove(self, timer: Timer[T]) -> None:
-        """Forget the owner."""
+        """Remove the owner."""
         if timer.owner is not None:
             self._count -= 1
             timer.owner = None
             timer.due = NEVER
 
     def set(self, timer: Timer[T], due: float, now: float) -> bool:
-        """Let it expire at `due` at latest; True where it is now the first of all.
+        """Let it expire at `due` at the latest. True if it is now the first of all timers.
 
-        A timer that is set to an earlier moment keeps it: who looks then sets it anew. So a
+        A timer that is set to an earlier time keeps it, and the owner sets it again then. So a
         deadline that moves with each byte costs nothing.
         """
         if due >= timer.due or timer.owner is None:
@@ -96,7 +95,7 @@ class Timers(Generic[T]):
         return self._heap[0][2] is timer
 
     def expired(self, now: float) -> Iterator[T]:
-        """The owners whose deadline has come; their timers are not set any more."""
+        """The owners of the deadlines that are due. Their timers are not set after this."""
         while self._heap and self._heap[0][0] <= now:
             due, _, timer = heappop(self._heap)
             if due == timer.due and timer.owner is not None:

@@ -1,7 +1,6 @@
-"""TLS from files: a certificate, its key, and whose clients' certificates are good.
+"""TLS from files: a certificate, its key, and the authorities for client certificates.
 
-Rule: a change of the files takes effect as a whole or not at all, and only for
-connections that come after it.
+Rule: a change of the files has effect completely or not at all, and only for later connections.
 
 Layer: beside `auth`, below `server`.
 """
@@ -38,11 +37,11 @@ class Tls:
         self.reload()
 
     def reload(self) -> Iterable[None]:
-        """Read the files again. Raises ConfigError, and then the context is what it was."""
+        """Read the files again. Raises ConfigError; then the context stays the same."""
         config = self._config
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        # Only a client that wants to cost the server much begins a handshake anew.
+        # Only an attacker starts a second handshake, to use up the server's time.
         context.options |= ssl.OP_NO_RENEGOTIATION
         with reading(config.tls_cert, config.tls_key):
             context.load_cert_chain(config.tls_cert, config.tls_key or None, no_password)
@@ -56,7 +55,7 @@ class Tls:
 
 @contextmanager
 def reading(*paths: str) -> Iterator[None]:
-    """Turn what goes wrong with these files into ConfigError."""
+    """Turn an error with these files into a ConfigError."""
     names = " and ".join(path for path in paths if path)
     for path in filter(None, paths):
         check_regular(path)
@@ -70,7 +69,7 @@ def reading(*paths: str) -> Iterator[None]:
 
 
 def lacking(paths: Iterable[str]) -> str:
-    """What none of these files has, where OpenSSL itself does not say what is wrong."""
+    """What is missing in these files, if OpenSSL does not report it."""
     held = b"".join(Path(path).read_bytes() for path in paths if path)
     if b"CERTIFICATE-----" not in held:
         return "holds no certificate in PEM form"
@@ -80,12 +79,12 @@ def lacking(paths: Iterable[str]) -> str:
 
 
 def no_password() -> bytes:
-    """Asked for where a key is encrypted; without it OpenSSL would ask the terminal."""
+    """Called if a key is encrypted. Without it, OpenSSL would ask at the terminal."""
     raise ConfigError("the private key is encrypted; a server has nobody to ask for its password")
 
 
 def common_name(certificate: Mapping[str, Any] | None) -> str:
-    """The one common name in a client's certificate, empty where there is none, or several.
+    """The common name in a client's certificate; empty if there are none or several.
 
     >>> common_name({"subject": ((("commonName", "ann"),),)})
     'ann'

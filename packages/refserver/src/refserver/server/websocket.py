@@ -1,7 +1,7 @@
-"""The WebSocket binding: a connection whose stream is the payload of binary messages.
+"""The WebSocket binding: the payload of binary messages is the stream of a connection.
 
-Rule: it wraps and unwraps. What the bytes mean is the session's business, as on every connection;
-how a WebSocket speaks is the business of `websockets`. Section 16 of docs/protocol.md.
+Rule: it wraps and unwraps bytes. The session handles their meaning, as on every connection.
+`websockets` handles the WebSocket protocol. Section 16 of docs/protocol.md.
 
 Layer: above `connection`, below `server`. Needs `websockets`, which the extra `ws` installs.
 """
@@ -29,14 +29,14 @@ __all__ = ["SUBPROTOCOL", "Rejected", "WebSocketConnection", "WebSockets"]
 
 SUBPROTOCOL = Subprotocol("event-protocol.1")
 MOST_HEAD = 8_192
-"""Bytes of a handshake request."""
+"""The most bytes of a handshake request."""
 MOST_BEFORE_WELCOME = LENGTH_SIZE + MAX_FRAME_BEFORE_WELCOME
-"""Bytes of a message that is sent or received before the Welcome. EP-16.1-5."""
+"""The most bytes of a message before the Welcome. EP-16.1-5."""
 MOST_HELD = 2 * MOST_BEFORE_WELCOME
-"""Bytes of a message that is not whole, from somebody who is not logged in."""
+"""The most bytes of a message that is not whole, before login."""
 
 _SILENT = logging.Logger("websockets", logging.CRITICAL + 1)
-"""A log of its own would be a second one; what matters is in ours."""
+"""Its own log would be a second one. The server's log has the important events."""
 
 
 class Rejected(Exception):
@@ -49,9 +49,10 @@ class Rejected(Exception):
 
 @dataclass(slots=True)
 class WebSockets:
-    """What the WebSocket connections of one server share: who may come, and the last wrapping.
+    """What the WebSocket connections of one server share: the allowed hosts and pages, and the last
+    wrapped bytes.
 
-    `hosts` are the names that this server has, `origins` the pages that may use it.
+    `hosts` are the names of this server, `origins` the pages that may use it.
     """
 
     hosts: frozenset[str]
@@ -78,7 +79,7 @@ class WebSockets:
     def fault_of(self, request: Request) -> str:
         """Why this handshake is not accepted, or "". EP-16.2-4, EP-16.2-5.
 
-        An address in figures is nobody's name, and no name can be made to mean it.
+        An IP address is always allowed: no page can make a name of its own look like one.
         """
         hosts = request.headers.get_all("Host")
         if len(hosts) != 1 or not self._is_ours(hosts[0]):
@@ -98,10 +99,10 @@ class WebSockets:
 
 
 class WebSocketConnection(Connection):
-    """A connection over WebSocket: without a session until the handshake is done.
+    """A connection over WebSocket. It has no session until the handshake is done.
 
-    A Close is the end of both streams, as the end of a TLS stream is: what is not written when
-    it comes is never written. EP-16.3-1.
+    A Close is the end of both streams, like the end of a TLS stream: bytes that are not written
+    then are never written. EP-16.3-1.
     """
 
     has_handshake = True
@@ -172,13 +173,13 @@ class WebSocketConnection(Connection):
         if not self.is_open:
             if ws.handshake_exc is not None or self._held > MOST_HEAD:
                 self._reject("handshake")
-        elif ws.eof_sent:  # a Close came, or what is no WebSocket
+        elif ws.eof_sent:  # a Close, or bytes that are not WebSocket
             self._end_input()
         elif self._held > MOST_HELD and self.session.member is None:
             self._fail(CloseCode.MESSAGE_TOO_BIG)
 
     def _take(self, frame: Frame) -> None:
-        """What one frame brings; control frames bring no bytes. EP-16.1-3."""
+        """The bytes of one frame; a control frame has none. EP-16.1-3."""
         if frame.opcode is Opcode.TEXT:
             self._fail(CloseCode.UNSUPPORTED_DATA)
         elif frame.opcode in (Opcode.BINARY, Opcode.CONT) and frame.data:
@@ -195,7 +196,7 @@ class WebSocketConnection(Connection):
         self._end_input()
 
     def _end_input(self) -> None:
-        """Nothing comes any more, and nothing can be sent."""
+        """No more bytes in either direction."""
         if not self.eof:
             super().eof_received()
             self.close()
@@ -213,20 +214,21 @@ class WebSocketConnection(Connection):
         self.pass_on(data)
 
     def pass_on(self, rest: bytes | memoryview) -> None:
-        """Wrap and write, as long as no Close was sent."""
+        """Wrap and write, if no Close was sent."""
         if self._ws.state is OPEN:
             super().pass_on(self._shared.wrap(rest, self._most))
             if self.session.member is not None:
                 self._most = LENGTH_SIZE + self.owner.config.max_frame + SENDER_ALLOWANCE
 
     def _flush(self) -> None:
-        """Write what the protocol itself has to say; a Pong is left out where nobody reads it."""
+        """Write the frames of the WebSocket protocol. A Pong is left out if the client does not
+        read."""
         data = b"".join(self._ws.data_to_send())
         if data and (self.writable or self._ws.state is not OPEN):
             self.transport.write(data)
 
     def end_output(self) -> None:
-        """Send a Close behind the last frame. EP-16.3-2."""
+        """Send a Close after the last frame. EP-16.3-2."""
         if self._ws.state is OPEN:
             self._ws.send_close(CloseCode.NORMAL_CLOSURE)
             self._flush()
@@ -237,7 +239,7 @@ class WebSocketConnection(Connection):
 
 
 def names(listed: str) -> Iterable[str]:
-    """The entries of a list with commas between.
+    """The entries of a list that is separated by commas.
 
     >>> list(names(" a.example, b.example "))
     ['a.example', 'b.example']
