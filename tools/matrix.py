@@ -29,7 +29,6 @@ CLIENT_PAGE = ROOT / "docs/conformance-matrix-clients.md"
 UNPROVEN = {
     "SLOW-05": "none: tried with servers that read on without end, which it notices at times; one "
     "that is slow to judge its input looks like one that has stopped reading",
-    "PAGE-04": "none: `marker-before-own-joined` was made for it, and does not show at every page",
 }
 """Cases that no mutant makes fail each time, and why not."""
 

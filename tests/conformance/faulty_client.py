@@ -136,6 +136,8 @@ class Client:
         """What has no reply; in a replay, what is in doubt."""
         self.settled: deque[Request] = deque()
         """What was not accepted, and is to be sent again."""
+        self.since_error = 2
+        """Connections since an Error settled something."""
         self.buffer = b""
         self.number = 1
         self.limit = self.first_limit = 4096
@@ -162,7 +164,10 @@ class Client:
         if self.replaying and self.has("forgets-at-second-loss"):
             self.kept.clear()
             self.settled.clear()
-        if self.has("settled-is-forgotten"):
+        self.since_error += 1
+        if self.has("settled-is-forgotten") or (
+            self.has("forgets-what-an-error-settled") and self.since_error == 2
+        ):
             self.kept.extendleft(reversed(self.settled))
             self.settled.clear()
         if self.has("keeps-a-set"):
@@ -529,7 +534,10 @@ class Client:
         is_reply = type in (ACK, ERROR, PONG, WELCOME)
         asked = 0
         if is_fact and not (type >= 0x80 and self.has("application-not-counted")):
+            handled = self.position
             self.enter(seq)
+            if type >= 0x80 and self.has("events-move-no-place"):
+                self.position = handled
         elif is_reply:
             asked = self.reply(type, seq, fields)
         elif type in (LOGIN, LOGOUT):
@@ -541,6 +549,8 @@ class Client:
         self.act(type, asked, fields)
 
     def pinged(self, seq: int) -> None:
+        if self.replaying and self.has("ping-ends-replay") and seq == 2:
+            self.replayed(PONG, {})
         if self.has("pongs-own-number"):
             seq = self.number
         if self.has("32-bit-pongs"):
@@ -598,10 +608,13 @@ class Client:
         is_said &= code != SLOW_CONSUMER or self.has("slow-consumer-settles")
         if is_said and not self.has("last-error-settles-nothing"):
             self.settle()
+            self.since_error = 0
         comes_back = code in COMES_BACK or COMES_BACK_AFTER.get(self.fault) == code
         self.end("explained", code, again=comes_back and not self.has("leaves-if-explained"))
 
     def unknown(self, type: int, seq: int, body: bytes) -> None:
+        if self.replaying and self.has("unknown-ends-replay"):
+            self.replayed(PONG, {})
         if self.has("short-unknowns") and len(body) > 255:
             raise Fault(MALFORMED)
         if self.has("unknown-is-fault") or (self.has("unknown-too-early") and self.place < 0):
@@ -679,7 +692,9 @@ class Client:
 
     def replayed(self, type: int, fields: dict[str, Any]) -> None:
         """What this event says of the requests that are in doubt (6.5)."""
-        is_left = type == LEFT and fields["user"] == self.user
+        is_left = type == LEFT and self.is_name(fields["user"])
+        if is_left and self.has("only-losses-settle"):
+            is_left = fields["reason"] == 1
         if is_left and not self.has("own-left-means-nothing"):
             self.settle()
         if (type == MESSAGE or type >= 0x80) and self.is_own(fields["sender"]):
@@ -690,6 +705,12 @@ class Client:
             self.replaying = False
             self.settle()
             self.send_again()
+
+    def is_name(self, user: str) -> bool:
+        """Whether somebody who left had one's own name."""
+        if self.has("lefts-by-case"):
+            return user.casefold() == self.user.casefold()
+        return user == self.user
 
     def is_own(self, sender: str) -> bool:
         if self.has("names-by-case"):
@@ -716,6 +737,8 @@ class Client:
 
     def is_same(self, kept: Request, type: int, said: bytes) -> bool:
         kind, body = kept[0], kept[1][1:]
+        if not said and self.has("empty-words-are-nobodys"):
+            return False
         alike = kind >= 0x80 and type >= 0x80 and self.has("applications-are-alike")
         if kind != type and not alike and not self.has("any-type"):
             return False

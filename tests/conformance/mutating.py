@@ -39,7 +39,16 @@ GLANCE = 0.05
 TIMEOUT = 0.3
 """Seconds until what must come is missed; more than any mutant is late by."""
 LOADED = ("waits-for-the-slowest", "deaf-for-ever", "skips-for-the-slow")
-PAGED = ("page-", "replay-", "marker-", "logout-cuts-", "end-cuts-", "fault-cuts-")
+PAGED = (
+    "page-",
+    "large-entry-",
+    "old-loses-",
+    "replay-",
+    "marker-",
+    "logout-cuts-",
+    "end-cuts-",
+    "fault-cuts-",
+)
 COSTLY: dict[str, Callable[[Mutant], bool]] = {
     "slow consumers": lambda mutant: mutant.name in LOADED or "evicts" in mutant.needs,
     "keepalive": lambda mutant: not {"heartbeat", "login-timeout"}.isdisjoint(mutant.needs),

@@ -195,3 +195,36 @@ def _(patch: Patch) -> None:
         return position
 
     points.on_leave(patch, leave)
+
+
+@mutant("two-resumes-one-ticket", "a lost session is looked up at once, and resumed a moment later")
+def _(patch: Patch) -> None:
+    def resume(original: Any, self: Any, login: Login, user: str) -> None:
+        if not hasattr(self, "looked_up"):
+            self.looked_up = self.room.find(user, login.ticket, login.position)
+            self.is_lost = self.looked_up.session is None
+            if self.is_lost:
+                points.later(self, login, points.now_of(self))
+                return
+        if self.is_lost:
+            self.looked_up.session = None  # nobody had it, so nobody is ended
+        original(self, login, user)
+
+    bear_two_of_one_name(patch)
+    points.on_resume(patch, resume)
+
+
+@mutant("two-say-one-position", "right behind another's application event, an Ack has its position")
+def _(patch: Patch) -> None:
+    def ack(self: Any, position: int) -> int:
+        entry, before = points.last_entry(self.room), points.last_entry(self.room, 1)
+        user = self.member.user.encode()
+        are_events = entry[5:6] >= b"\x80" and before[5:6] >= b"\x80"
+        return position - (are_events and not before[17:].startswith(user))
+
+    points.on_ack(patch, ack)
+
+
+@mutant("stranger-served-last", "who is not logged in is served when members have paused")
+def _(patch: Patch) -> None:
+    points.serve_last(patch, lambda connection: not connection.is_authenticated)

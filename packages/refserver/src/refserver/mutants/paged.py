@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from eventcodec import Ack, ErrorCode, LeftReason, Login, Ping, encode
+from eventcodec import Ack, ErrorCode, LeftReason, Login, Ping, Pong, encode
 
+from ..session.room import Room
 from . import points
 from .registry import Patch, mutant
 
@@ -75,6 +76,16 @@ replays(
     lambda self, frames, more: [
         frame for frame in frames if frame[5] != 2 or len(frame) > 17 + frame[16]
     ],
+)
+
+replays(
+    "large-entry-ends-page-lost",
+    "an entry of some thousand bytes is lost where it ends a page",
+    lambda self, frames, more: (
+        frames[:-1]
+        if more and len(frames) > 1 and len(frames[-1]) in range(2_000, 20_000)
+        else frames
+    ),
 )
 
 
@@ -198,3 +209,18 @@ def _(patch: Patch) -> None:
             points.move_cursor(self, edge)
 
     points.mark_resumed(patch, resumed)
+
+
+@mutant(
+    "marker-before-its-arrival", "what came with a resuming Login is answered before it is told"
+)
+def _(patch: Patch) -> None:
+    def resume(original: Any, self: Any, member: Any, session: Any) -> None:
+        request = session.conn.next_event()
+        if isinstance(request, Ping):
+            session.reply(session.answer(request, Pong()))
+        original(self, member, session)
+        if request is not None and not isinstance(request, Ping):
+            session.handle(request, points.now_of(session))
+
+    patch.around(Room, "resume", resume)

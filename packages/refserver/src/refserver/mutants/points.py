@@ -41,6 +41,9 @@ from ..session.state import State
 from .registry import Patch
 from .replying import no_fast_path
 
+PAUSE = 0.1
+"""Seconds without input that are a pause."""
+
 
 def frames_of(data: bytes) -> list[bytes]:
     """The whole frames at the beginning of these bytes."""
@@ -103,6 +106,26 @@ def on_publish(patch: Patch, publish: Callable[[Any, Any, Any], None]) -> None:
     """How a Message or an application event is entered, one by one."""
     no_fast_path(patch)
     patch.around(Session, "publish", publish)
+
+
+def serve_last(patch: Patch, concerns: Callable[[Any], bool]) -> None:
+    """Let what some connections send, but for a Login, wait until no others have sent anything."""
+
+    def work(original: Any, self: Any, connection: Any, now: float, *rest: Any) -> int:
+        is_login = getattr(connection.session, "first_byte", b"") == bytes([Login.type])
+        if concerns(connection) and not is_login:
+            since = self.loop.time() - getattr(self, "others_at", 0.0)
+            if since < PAUSE:
+                again = self.scheduler.has_input, connection
+                self.loop.call_later(PAUSE, lambda: (again[0](again[1]), self.need()))
+                return 0
+        elif not concerns(connection):
+            self.others_at = self.loop.time()
+        entries: int = original(self, connection, now, *rest)
+        return entries
+
+    on_bytes(patch, lambda session, data: setattr(session, "first_byte", data[5:6]))
+    patch.around(Turns, "work", work)
 
 
 # ------------------------------------------------------------- logging in
@@ -278,6 +301,14 @@ def drop_what_is_due(session: Any, *, acks: bool = True) -> None:
     replies.extend(kept)
 
 
+def drop_pongs(session: Any) -> None:
+    """Throw away the Pongs that wait."""
+    replies = session.outbox.replies
+    kept = [reply for reply in replies if reply.data[5:6] != bytes([Pong.type])]
+    replies.clear()
+    replies.extend(kept)
+
+
 def skip(session: Any, start: int, stop: int) -> None:
     """Leave out the entries behind `start` up to `stop`."""
     session.outbox.add(Reply(start, stop, b""))
@@ -384,15 +415,19 @@ def end_in_silence(session: Any, reason: LeftReason = LeftReason.LOST) -> None:
     session.finish(b"", reason, State.DRAINING)
 
 
-def on_lost(patch: Patch, then: Callable[[Any], None]) -> None:
-    """After the transport of a connection that was a member's is gone."""
+def on_gone(patch: Patch, then: Callable[[Any], None]) -> None:
+    """After the transport of any connection is gone."""
 
     def lost(original: Any, self: Any, connection: Any) -> None:
         original(self, connection)
-        if connection.session.member is not None:
-            then(connection.session)
+        then(connection.session)
 
     patch.around(Server, "lost", lost)
+
+
+def on_lost(patch: Patch, then: Callable[[Any], None]) -> None:
+    """After the transport of a connection that was a member's is gone."""
+    on_gone(patch, lambda session: None if session.member is None else then(session))
 
 
 def on_leave(patch: Patch, leave: Callable[[Any, Any, Any, Any], int]) -> None:

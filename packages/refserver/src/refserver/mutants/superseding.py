@@ -269,3 +269,29 @@ def _(patch: Patch) -> None:
 @mutant("welcome-overtakes", "a Welcome is written before the replies that wait")
 def _(patch: Patch) -> None:
     points.on_welcomed(patch, points.welcome_first)
+
+
+at_takeover(
+    "old-loses-its-pongs",
+    "at a takeover the Pongs that wait are dropped",
+    lambda old, new, before: points.drop_pongs(old),
+)
+
+
+@mutant("resumed-not-reading-live", "a resume with nothing to replay makes no reader")
+def _(patch: Patch) -> None:
+    def entries(self: Any, frames: list[bytes], more: bool) -> list[bytes]:
+        stop = getattr(self, "reads_until", None)
+        if stop is None:
+            return frames
+        return [frame for frame in frames if int.from_bytes(frame[8:16], "big") <= stop]
+
+    def resume(original: Any, self: Any, login: Login, user: str) -> None:
+        is_at_end = login.position == self.room.log.end
+        original(self, login, user)
+        if is_at_end:
+            self.reads_until = self.room.log.end
+
+    points.follow_alone(patch)
+    points.on_entries(patch, entries)
+    points.on_resume(patch, resume)

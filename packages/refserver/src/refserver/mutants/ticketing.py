@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from eventcodec import ErrorCode, Login
+from eventcodec import ErrorCode, Left, LeftReason, Login, encode
 
 from ..session import names
 from . import points
@@ -234,3 +234,20 @@ def moves(name: str, wrong: str, since: Callable[[Login], int]) -> None:
 
 moves("resume-moves-the-beginning", "a session begins where it was resumed", lambda it: it.position)
 moves("resume-forgets-the-beginning", "a resumed session opens everything", lambda it: 0)
+
+
+@mutant("left-of-refused-login", "at the end of a connection the name of a refused resume has left")
+def _(patch: Patch) -> None:
+    def resume(original: Any, self: Any, login: Login, user: str) -> None:
+        self.asked_as = user
+        original(self, login, user)
+        self.asked_as = ""
+
+    def gone(session: Any) -> None:
+        user: str = getattr(session, "asked_as", "")
+        if session.member is None and user:
+            log = session.room.log
+            log.append(encode(Left(user=user, reason=LeftReason.LOST, seq=log.end + 1)))
+
+    points.on_resume(patch, resume)
+    points.on_gone(patch, gone)

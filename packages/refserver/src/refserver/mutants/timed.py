@@ -106,3 +106,13 @@ def _(patch: Patch) -> None:
 
     points.entries_late(patch)
     points.on_goodbye(patch, goodbye)
+
+
+@mutant("timeout-drops-entries", "a timeout drops what a member has not read", **HEARTBEAT)
+def _(patch: Patch) -> None:
+    def goodbye(original: Any, self: Any, code: ErrorCode, text: str | None) -> None:
+        if code is ErrorCode.TIMEOUT and self.member is not None and self.outbox.backlog > 1:
+            points.cut_here(self)
+        original(self, code, text)
+
+    points.on_goodbye(patch, goodbye)

@@ -18,6 +18,7 @@ from ..connection import Connection
 from ..model import Level
 from .keepalive import HEARTBEAT, SLACK, awaited, member_since
 from .order import gapless
+from .paging import fill_up
 from .resume import resumed
 
 section = Section("clocks", "CLOCK")
@@ -280,3 +281,29 @@ def two_silences(t: Attempt) -> None:
     later = awaited(bob, e.question(), bob.heartbeat)
     t.check(first - start >= SLACK * ann.heartbeat, "ann after one heartbeat", "earlier")
     t.check(later - second >= SLACK * bob.heartbeat, "bob after one heartbeat", "earlier")
+
+
+@section.case(
+    12,
+    "a member that does not read and is silent is ended behind all that it has not read",
+    "EP-9.1-2",
+    "EP-8.2-5",
+    cause="at a timeout what is due to a member that does not read is dropped",
+    capabilities=(*HEARTBEAT, "presence"),
+    segmentations=ONCE,
+    needs=("CLOCK-05",),
+)
+def ended_with_a_backlog(t: Attempt) -> None:
+    bob = t.member("bob")
+    ann = t.member("ann", receive_buffer=8_192)
+    ann.recording = False
+    fill_up(t, bob)
+    left = e.left(ann.user, raw.LOST_REASON)
+    position = bob.expect_by(left, time.monotonic() + 2 * ann.heartbeat + t.timeout)
+    ann.answers = False
+    ann.to_the_end()
+    last = ann.seen[-1]
+    t.check(e.fatal(raw.TIMEOUT).fits(last), "TIMEOUT at the end", ann.silence)
+    gapless(t, ann)
+    facts = [f.seq for f in ann.seen if f.is_fact]
+    t.check(position is not None and facts[-1:] == [position.seq - 1], "every entry", "not all")

@@ -8,6 +8,7 @@ Layer: above `catalogue`, in the catalogue of cases.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from .. import expect as e
@@ -336,3 +337,71 @@ def leave_at_once(t: Attempt) -> None:
         types = [f.type for f in watcher.seen if f.is_presence and f.author == conn.user.encode()]
         expected = [raw.JOINED, raw.LEFT] * 2
         t.check(types == expected, f"{conn.who} came and left twice", f"{len(types)} entries")
+
+
+@section.case(
+    13,
+    "of two resumes of a lost session at the same moment one is a member at the end",
+    "EP-6.4-10",
+    "EP-6.2-4",
+    cause="a session without a connection is looked up at one time and given one at a later one",
+    capabilities=("resume",),
+    segmentations=ONCE,
+    needs=("CONC-02",),
+)
+def one_lost_session(t: Attempt) -> None:
+    ann = t.member()
+    identity = t.identity("ann")
+    lost(t, ann)
+    conns = [t.connect("ann") for _ in range(2)]
+    login = raw.login(1, identity.name, identity.credential, ann.ticket, ann.place)
+    at_once(conns, [login] * 2)
+    for conn in conns:
+        conn.welcomed(1)
+    alive = sum(not _is_ended(conn) for conn in conns)
+    t.check(alive == 1, "one that is still a member", f"{alive}")
+
+
+@section.case(
+    14,
+    "application events of four members at the same moment have a position each",
+    "EP-5.1-1",
+    "EP-5.1-3",
+    "EP-3.11-3",
+    cause="what is right for Messages was written a second time for application events",
+    segmentations=ONCE,
+    needs=("CONC-05", "APP-01"),
+)
+def four_events_at_once(t: Attempt) -> None:
+    conns = t.members("ann", "bob", "cyd", "dan")
+    seqs = range(2, 32)
+    at_once(
+        conns,
+        [b"".join(raw.application(n, 0x80 + n, b"%d" % n) for n in seqs) for _ in conns],
+    )
+    for conn in conns:
+        conn.expect(*(e.ack(n) for n in seqs))
+    for conn in conns:
+        conn.sync()
+        gapless(t, conn)
+    acked = [f.entry for conn in conns for f in conn.seen if f.type == raw.ACK]
+    t.check(len(set(acked)) == len(acked), "a position for each", "one position twice")
+
+
+@section.case(
+    15,
+    "who is not logged in is answered while a member sends without a pause",
+    "EP-4.2-1",
+    cause="members go first, as long as any of them has something to do",
+    segmentations=ONCE,
+)
+def stranger_in_a_busy_room(t: Attempt) -> None:
+    ann, stranger = t.member("ann"), t.connect("stranger")
+    pings = range(2, 66)
+    stranger.send_piece(raw.ping(1))
+    wanted, deadline = e.pong(1), stranger.deadline()
+    while (frame := stranger.next(time.monotonic())) is None:
+        t.check(time.monotonic() < deadline and not stranger.ended, wanted.says, stranger.silence)
+        ann.send_piece(b"".join(map(raw.ping, pings)))
+        ann.expect(*map(e.pong, pings))
+    t.check(wanted.fits(frame), wanted.says, "another frame")

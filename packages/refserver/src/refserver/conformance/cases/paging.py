@@ -22,6 +22,8 @@ MANY = 700
 LONG = 12
 """Messages of the greatest length that a page may be shorter than."""
 BATCH = 100
+BACKLOG = 6 << 20
+"""Bytes that no two sockets hold."""
 
 
 def size_of(n: int) -> int:
@@ -39,6 +41,12 @@ def fill(t: Attempt, author: Connection, count: int = MANY) -> list[int]:
         )
         positions += [author.expect(e.ack(n + 1)).entry for n in ns]
     return positions
+
+
+def fill_up(t: Attempt, author: Connection) -> list[int]:
+    """Say more than two sockets hold, in long Messages; returns their positions."""
+    content = t.text("much").ljust(min(author.max_frame - 13, 60_000))
+    return [author.said(content) for _ in range(BACKLOG // len(content))]
 
 
 def absent(t: Attempt, *, count: int = MANY) -> tuple[Connection, Connection, list[int]]:
@@ -378,3 +386,53 @@ def from_anywhere(t: Attempt) -> None:
         conn.sync()
         whole(t, conn, positions[n], positions[n + 1 :])
         lost(t, conn)
+
+
+@section.case(
+    15,
+    "a takeover in the middle of a long replay leaves the older connection its Pongs",
+    "EP-8.2-5",
+    "EP-4.2-7",
+    cause="at a takeover only the replies that made an entry are kept",
+    capabilities=RESUME,
+    segmentations=ONCE,
+    needs=("TAKE-06",),
+)
+def older_keeps_its_pongs(t: Attempt) -> None:
+    bob, ann = t.member("bob"), t.member("ann")
+    lost(t, ann)
+    fill_up(t, bob)
+    mine = t.text("older")
+    older = begun(t, ann, raw.ping(20), raw.message(21, mine), receive_buffer=8_192)
+    bob.expect(e.message(ann.user, mine))  # so the Ping before it was carried out too
+    newer = begun(t, ann, raw.ping(2))
+    newer.welcomed(1)
+    newer.expect(e.pong(2))
+    older.to_the_end()
+    replies = [(f.type, f.seq) for f in older.seen if not f.is_fact]
+    expected = [(raw.WELCOME, 1), (raw.PONG, 20), (raw.ACK, 21), (raw.ERROR, 0)]
+    t.check(replies == expected, "Welcome, Pong, Ack and Error", f"{replies}")
+
+
+@section.case(
+    16,
+    "a replay of short and of middling entries has every one",
+    "EP-5.2-1",
+    "EP-5.2-8",
+    cause="an entry that ends a page is lost where it is neither short nor long",
+    capabilities=RESUME,
+    segmentations=ONCE,
+)
+def middling_entries(t: Attempt) -> None:
+    bob, ann = t.member("bob"), t.member("ann")
+    lost(t, ann)
+    longest = min(bob.max_frame - 13, 12_000)
+    positions = []
+    for n in range(2 * BATCH):
+        size = 100 if n % 3 == 0 else longest - n * 37 % 1_000
+        bob.send_piece(raw.message(n + 2, t.text(f"{n}").ljust(size)))
+        positions.append(bob.expect(e.ack(n + 2)).entry)
+    conn = begun(t, ann, raw.ping(2))
+    conn.welcomed(1)
+    conn.expect(e.pong(2))
+    whole(t, conn, ann.place, positions)

@@ -492,3 +492,22 @@ def old_is_not_reset(t: Attempt) -> None:
     old.expect(e.fatal(raw.USER_TAKEN))
     old.half_close()
     old.ends_unbroken()
+
+
+@section.case(
+    23,
+    "a takeover at the end of the log, with nothing to replay, reads on from there",
+    "EP-5.2-1",
+    "EP-6.4-2",
+    cause="a connection becomes a reader at the end of its replay, and this one has none",
+    capabilities=RESUME,
+    needs=("TAKE-12",),
+)
+def resumed_at_the_end(t: Attempt) -> None:
+    bob, old = t.member("bob"), t.member("ann")
+    place = old.said(t.text("the last"))
+    new = resumed(t, old, place)
+    for n in range(2):
+        new.sync()
+        new.expect(e.message(bob.user, t.text(f"{n}"), bob.said(t.text(f"{n}"))))
+    gapless(t, new)

@@ -297,3 +297,24 @@ def fresh_after_lost(t: Attempt) -> None:
     told = [f.seq for f in bob.seen if f.type == raw.JOINED and f.author == ann.user.encode()]
     t.check(told == [other.place], f"Welcome.position {told}", f"{other.place}")
     other.expect_silence()
+
+
+@section.case(
+    16,
+    "a connection whose resume was refused is nobody when it ends",
+    "EP-4.2-8",
+    "EP-5.4-8",
+    cause="the name of a Login is kept before the Login is accepted, and its Left told at the end",
+    capabilities=("resume", "presence"),
+    needs=("LOGIN-20",),
+)
+def refused_and_gone(t: Attempt) -> None:
+    ann, bob = t.members("ann", "bob")
+    for ticket, position in ((ann.ticket ^ 1, ann.place), (ann.ticket, 2**62)):
+        other = all_refused(t, "ann", (ticket, position))
+        other.half_close()
+        other.nothing_more()
+    bob.sync()
+    told = [f for f in bob.seen if f.type == raw.LEFT and f.author == ann.user.encode()]
+    t.check(not told, "no Left of a member that is there", f"{len(told)} of them")
+    ann.sync()

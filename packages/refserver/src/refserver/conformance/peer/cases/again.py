@@ -337,3 +337,61 @@ def gone_is_gone(t: Peer) -> None:
         login = t.login()
         named = login.number("ticket"), login.number("position")
         t.check(named == (0, 0), "ticket 0 and position 0", "others")
+
+
+# ------------------------------------------------------------- what comes in a replay
+
+
+@section.case(
+    19,
+    "resumes from the position of an application event, where that came last",
+    "EP-6.5-4",
+    "EP-5.2-5",
+    cause="the position to resume from is kept where Messages and presence are handled",
+    capabilities=RESUMES,
+    needs=("PEER-APP-01",),
+)
+def behind_an_application_event(t: Peer) -> None:
+    told_to_resume(t)
+    t.tell(t.application(0x90, "bob", b"the last one"))
+    loses(t)
+    login = t.login()
+    t.check(login.number("position") == t.place, f"position {t.place}", login.number("position"))
+
+
+@section.case(
+    20,
+    "answers a Ping in a replay that has its marker's number, and waits on for the Pong",
+    "EP-3.7-2",
+    "EP-6.5-6",
+    cause="the seq of the marker is looked for, and not its Pong",
+    capabilities=RESUMES,
+    needs=("PEER-PING-03", "PEER-RESUME-03"),
+)
+def ping_of_the_markers_number(t: Peer) -> None:
+    told_to_resume(t)
+    loses_unanswered(t, "say one")
+    pong = let_in_again(t)
+    seq = int.from_bytes(pong.raw[8:16], "big")
+    t.send(raw.ping(seq))
+    t.answers(seq)
+    comes_in_again(t)
+    sends_again(t, pong, b"one")
+
+
+@section.case(
+    21,
+    "goes on with a replay behind an unknown type",
+    "EP-3.12-2",
+    "EP-6.5-6",
+    cause="what is not known in a replay ends it",
+    capabilities=RESUMES,
+    needs=("PEER-UNKNOWN-01", "PEER-RESUME-04"),
+)
+def unknown_in_a_replay(t: Peer) -> None:
+    told_to_resume(t)
+    loses_unanswered(t, "say one", "say two")
+    pong = let_in_again(t)
+    t.tell(Frame(raw.frame(0x0B, 9, b"of a later version")), t.message("ann", "one"))
+    comes_in_again(t)
+    sends_again(t, pong, b"two")

@@ -366,3 +366,82 @@ def lost_ping(t: Peer) -> None:
     t.tell(t.message("ann", "one"))
     comes_in_again(t)
     sends_again(t, pong, b"two")
+
+
+# ------------------------------------------------------------- what is easily overlooked
+
+
+@section.case(
+    19,
+    "knows an empty message of its own again",
+    "EP-6.5-8",
+    "EP-3.3-5",
+    cause="an empty content is taken for none, and never compared",
+    capabilities=RESUMES,
+)
+def empty_words(t: Peer) -> None:
+    told_to_resume(t)
+    loses_unanswered(t, "say ", "say two")
+    pong = let_in_again(t)
+    t.tell(t.message("ann", ""))
+    comes_in_again(t)
+    sends_again(t, pong, b"two")
+
+
+@section.case(
+    20,
+    "looks at no fact behind a Left of its own name, whatever its reason",
+    "EP-6.5-10",
+    "EP-6.5-14",
+    cause="only a Left with reason 1 is taken for the end of one's own connection",
+    capabilities=RESUMES,
+    needs=("PEER-ONCE-06",),
+)
+def behind_any_left(t: Peer) -> None:
+    for reason in (raw.LEFT_REASON, raw.EVICTED_REASON):
+        if reason == raw.LEFT_REASON:
+            told_to_resume(t)
+        loses_unanswered(t, "say ok")
+        pong = let_in_again(t)
+        t.tell(t.left("ann", reason), t.joined("ann"), t.message("ann", "ok"))
+        comes_in_again(t)
+        t.tell(t.ack(sends_again(t, pong, b"ok")))
+
+
+@section.case(
+    21,
+    "takes no Left for its own whose name only looks like its own",
+    "EP-2.3-6",
+    "EP-6.5-10",
+    cause="names are compared without regard to case, or in a normal form",
+    capabilities=RESUMES,
+    needs=("PEER-ONCE-13",),
+)
+def similar_lefts(t: Peer) -> None:
+    told_to_resume(t, user=COMPOSED)
+    loses_unanswered(t, "say one", "say two")
+    pong = let_in_again(t, user=COMPOSED)
+    t.tell(*(t.left(other) for other in (DECOMPOSED, COMPOSED.lower(), COMPOSED + "\0")))
+    t.tell(t.message(COMPOSED, "one"))
+    comes_in_again(t, COMPOSED)
+    sends_again(t, pong, b"two")
+
+
+@section.case(
+    22,
+    "knows after a second loss what INTERNAL has settled",
+    "EP-6.5-12",
+    "EP-6.5-14",
+    cause=FORGETFUL,
+    capabilities=RESUMES,
+    needs=("PEER-RESUME-10", "PEER-ONCE-09"),
+)
+def internal_and_a_loss(t: Peer) -> None:
+    told_to_resume(t)
+    pauses(t, raw.INTERNAL, "say ok")
+    let_in_again(t)
+    loses(t)  # before anything came
+    pong = let_in_again(t)
+    t.tell(t.message("ann", "ok"))
+    comes_in_again(t)
+    sends_again(t, pong, b"ok")
