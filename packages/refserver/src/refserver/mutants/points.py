@@ -41,8 +41,8 @@ from ..session.state import State
 from .registry import Patch
 from .replying import no_fast_path
 
-PAUSE = 0.1
-"""Seconds without input that are a pause."""
+PAUSE, LONG_PAUSE = 0.15, 1.0
+"""Seconds that a request waits for others, and waits on where they have sent something."""
 
 
 def frames_of(data: bytes) -> list[bytes]:
@@ -109,22 +109,31 @@ def on_publish(patch: Patch, publish: Callable[[Any, Any, Any], None]) -> None:
 
 
 def serve_last(patch: Patch, concerns: Callable[[Any], bool]) -> None:
-    """Let what some connections send, but for a Login, wait until no others have sent anything."""
+    """Let what some connections send, but for a Login, wait while others go on sending."""
 
     def work(original: Any, self: Any, connection: Any, now: float, *rest: Any) -> int:
-        is_login = getattr(connection.session, "first_byte", b"") == bytes([Login.type])
-        if concerns(connection) and not is_login:
-            since = self.loop.time() - getattr(self, "others_at", 0.0)
-            if since < PAUSE:
-                again = self.scheduler.has_input, connection
-                self.loop.call_later(PAUSE, lambda: (again[0](again[1]), self.need()))
-                return 0
-        elif not concerns(connection):
-            self.others_at = self.loop.time()
+        session, before = connection.session, getattr(self, "others", 0)
+        if not concerns(connection):
+            self.others = before + 1
+        elif session.first_type != Login.type and getattr(session, "others", -1) != before:
+            is_first = not hasattr(session, "others")
+            session.others = before
+            wait = PAUSE if is_first else LONG_PAUSE
+            self.loop.call_later(wait, serve_again, self, connection)
+            return 0
         entries: int = original(self, connection, now, *rest)
         return entries
 
-    on_bytes(patch, lambda session, data: setattr(session, "first_byte", data[5:6]))
+    def serve_again(turns: Any, connection: Any) -> None:
+        turns.scheduler.has_input(connection)
+        turns.need()
+
+    def seen(session: Any, data: bytes) -> None:
+        session.first_type = data[5] if len(data) > 5 else 0
+        if hasattr(session, "others"):
+            del session.others
+
+    on_bytes(patch, seen)
     patch.around(Turns, "work", work)
 
 
