@@ -22,7 +22,7 @@ __all__ = ["Listeners", "resolve"]
 
 LOOPBACK = ("127.0.0.1", "::1")
 BACKLOG = 1024
-ACCEPTS = 64
+ACCEPTS = 16
 """The most connections to accept before other work has its turn."""
 
 RETRY_FIRST, RETRY_MOST = 0.01, 1.0

@@ -27,7 +27,7 @@ DELIVERIES = 200_000
 """Entries times members in one turn: below 20 ms of work, and few turns for many messages."""
 FEW_FRAMES = 1
 """A client that used no more in the turn before, and in this one, asks for little."""
-IN_SECONDS = 0.008
+IN_SECONDS = 0.006
 """Time in one turn for what came,"""
 FIRST_SHARE = 0.75
 """of which those that have just begun to ask have this part, where others go round."""
