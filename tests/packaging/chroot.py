@@ -13,7 +13,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,7 +76,10 @@ def carried_out(text: str, context: Path, folder: Path) -> Stage:
                 other = [each.removeprefix("--from=") for each in options]
                 top = stages[other[0]].root if other else context
                 shutil.copytree(
-                    top / source.lstrip("/"), stage.root / target.lstrip("/"), symlinks=True
+                    top / source.lstrip("/"),
+                    stage.root / target.lstrip("/"),
+                    symlinks=True,
+                    ignore=None if other else ignored(context),
                 )
             case "RUN":
                 command = ["unshare", "--mount", *_entered(stage, ["sh", "-c", rest])]
@@ -99,6 +102,13 @@ def carried_out(text: str, context: Path, folder: Path) -> Stage:
                 raise ValueError(f"what does {word} do?")
     assert stage is not None
     return stage
+
+
+def ignored(context: Path) -> Callable[[str, list[str]], set[str]]:
+    """What an engine leaves out of a context, for `shutil.copytree`."""
+    lines = (context / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    names = [line.removeprefix("**/") for line in lines if line.startswith("**/")]
+    return shutil.ignore_patterns(*names)
 
 
 def _base(root: Path) -> None:

@@ -1,0 +1,78 @@
+"""The workflows run what there is, with actions that cannot change under them.
+
+`tox -e lint` holds the files to their schemas and to zizmor.
+"""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+FILES = [*WORKFLOWS, ROOT / "action.yml"]
+
+
+def read(path: Path) -> dict[str, Any]:
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert isinstance(content, dict)
+    return content
+
+
+def steps(content: dict[str, Any]) -> list[dict[str, Any]]:
+    if "runs" in content:
+        return list(content["runs"]["steps"])
+    return [step for job in content["jobs"].values() for step in job["steps"]]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_action_is_named_by_a_commit(path: Path) -> None:
+    used = [step["uses"] for step in steps(read(path)) if "uses" in step]
+
+    assert all(re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}|\./", each) for each in used)
+    # The version beside it is what a person and dependabot read.
+    text = path.read_text(encoding="utf-8")
+    assert len(re.findall(r"@[0-9a-f]{40} # v\d+\.\d+\.\d+$", text, re.MULTILINE)) == sum(
+        "@" in each for each in used
+    )
+
+
+@pytest.mark.once
+def test_the_workflow_runs_everything_that_tox_runs_by_default() -> None:
+    jobs = read(ROOT / ".github/workflows/tests.yml")["jobs"]
+    matrices = [job["strategy"]["matrix"] for job in jobs.values() if "strategy" in job]
+    run = {environment for matrix in matrices for environment in matrix["env"]}
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(ROOT / "tox.ini")
+    listed = tox["tox"]["env_list"].replace("py{311,312,313,314}", "py311,py312,py313,py314")
+    default = {name.strip() for name in listed.split(",")}
+
+    assert run == default
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_no_workflow_may_do_anything_that_a_job_does_not_ask_for(path: Path) -> None:
+    content = read(path)
+
+    assert content["permissions"] == {}
+    assert all("permissions" in job for job in content["jobs"].values())
+
+
+@pytest.mark.once
+def test_actionlint_has_nothing_to_say() -> None:
+    actionlint = shutil.which("actionlint")
+    if actionlint is None:
+        pytest.skip("actionlint is not installed")
+
+    done = subprocess.run([actionlint, *map(str, WORKFLOWS)], capture_output=True, text=True)
+
+    assert (done.returncode, done.stdout) == (0, "")
