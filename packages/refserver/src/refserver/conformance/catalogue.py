@@ -8,12 +8,15 @@ Layer: above `model`, below the catalogues of cases.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 from .model import Case, Level
 from .segmentation import Segmentation
 
-__all__ = ["ONCE", "Section", "in_order"]
+__all__ = ["ONCE", "Row", "Section", "enter", "in_order"]
 
 Script = Callable[..., None]
 ONCE = (Segmentation.WHOLE,)
@@ -77,6 +80,46 @@ class Section:
     def in_order(self) -> list[Case]:
         """The cases by their numbers."""
         return sorted(self.cases, key=lambda case: case.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Row(ABC):
+    """A case that is a row of a table; its id begins with the prefix of its section."""
+
+    id: str
+    title: str
+    proves: tuple[str, ...]
+    _: KW_ONLY
+    cause: str
+    needs: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    segmentations: tuple[Segmentation, ...] = tuple(Segmentation)
+
+    @property
+    def negative(self) -> bool:
+        """Whether what is sent is wrong, so that others must not notice."""
+        return False
+
+    @abstractmethod
+    def run(self, t: Any) -> None:
+        """The case's script."""
+
+
+def enter(rows: Iterable[Row], *sections: Section) -> None:
+    """Enter each row into its section."""
+    by_prefix = {section.prefix: section for section in sections}
+    for row in rows:
+        prefix, _, number = row.id.rpartition("-")
+        by_prefix[prefix].case(
+            int(number),
+            row.title,
+            *row.proves,
+            cause=row.cause,
+            needs=row.needs,
+            capabilities=row.capabilities,
+            segmentations=row.segmentations,
+            negative=row.negative,
+        )(row.run)
 
 
 def in_order(cases: Iterable[Case]) -> list[Case]:

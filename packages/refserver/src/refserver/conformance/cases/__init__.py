@@ -7,7 +7,7 @@ Layer: above `catalogue`; below the commands.
 
 from __future__ import annotations
 
-from ..catalogue import in_order
+from ..catalogue import enter, in_order
 from ..model import Case
 from . import (
     application,
@@ -72,8 +72,7 @@ SECTIONS = (
     shutdown,
 )
 
-# The rows of the table belong to the sections, each in the place of its number.
-assert refusals.REFUSALS
+enter(refusals.REFUSALS, *(module.section for module in SECTIONS))
 
 SERVER_CASES: tuple[Case, ...] = tuple(
     in_order(case for module in SECTIONS for case in module.section.in_order())

@@ -9,51 +9,17 @@ Layer: above the sections, below the catalogue.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 
 from .. import expect as e
 from .. import raw
 from ..attempt import Attempt
-from ..catalogue import ONCE, Section
+from ..catalogue import ONCE, Row
 from ..connection import Connection
-from ..segmentation import Segmentation
-from . import (
-    application,
-    errors,
-    framing,
-    header,
-    identity,
-    limits,
-    login,
-    message,
-    numbers,
-    replies,
-    robustness,
-    text,
-    version,
-)
 from .limits import filled
 
 __all__ = ["REFUSALS", "Refusal"]
 
-SECTIONS: dict[str, Section] = {
-    module.section.prefix: module.section
-    for module in (
-        framing,
-        header,
-        version,
-        login,
-        message,
-        replies,
-        errors,
-        limits,
-        application,
-        text,
-        identity,
-        numbers,
-        robustness,
-    )
-}
 STRANGER, MEMBER = "a connection that is not logged in", "a member"
 
 HTTP = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -76,15 +42,10 @@ SERVERS_ONLY = {
 Frames = Sequence[bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal(Row):
     """One row. Each of `sends` is written at once; it may be several frames, or a part of one."""
 
-    id: str
-    title: str
-    proves: tuple[str, ...]
-    _: KW_ONLY
-    cause: str
     sends: Frames | Callable[[Attempt], Frames]
     of: str = STRANGER
     """Who sends it."""
@@ -96,9 +57,10 @@ class Refusal:
     """Whether nothing must come behind the last of these errors."""
     beside: tuple[str, ...] = ()
     """Who is a member meanwhile."""
-    needs: tuple[str, ...] = ()
-    capabilities: tuple[str, ...] = ()
-    segmentations: tuple[Segmentation, ...] = tuple(Segmentation)
+
+    @property
+    def negative(self) -> bool:
+        return bool(self.ends_with)
 
     def run(self, t: Attempt) -> None:
         """Send what the row says, and await what it says."""
@@ -825,16 +787,4 @@ REFUSALS = (
     ),
 )
 
-for each in REFUSALS:
-    assert bool(each.ends_with) != bool(each.answered_with), each.id
-    prefix, _, number = each.id.rpartition("-")
-    SECTIONS[prefix].case(
-        int(number),
-        each.title,
-        *each.proves,
-        cause=each.cause,
-        needs=each.needs,
-        capabilities=each.capabilities,
-        segmentations=each.segmentations,
-        negative=bool(each.ends_with),
-    )(each.run)
+assert all(bool(each.ends_with) != bool(each.answered_with) for each in REFUSALS)

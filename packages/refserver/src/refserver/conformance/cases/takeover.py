@@ -277,6 +277,18 @@ def resumed_and_reading(t: Attempt) -> None:
     gapless(t, new)
 
 
+def taken_over_by_a_member(t: Attempt, who: str) -> None:
+    """A member's Login with ann's ticket is refused, and nothing else happens."""
+    ann, bob = t.members("ann", "bob")
+    ann.sync()
+    identity = t.identity("ann")
+    member = {"ann": ann, "bob": bob}[who]
+    member.send(raw.login(9, identity.name, identity.credential, ann.ticket, ann.place))
+    member.expect(e.error(raw.ALREADY_LOGGED_IN, 9))
+    ann.expect_silence()
+    bob.expect_silence()
+
+
 @section.case(
     13,
     "a member's Login with its own ticket is ALREADY_LOGGED_IN, and takes nothing over",
@@ -287,13 +299,7 @@ def resumed_and_reading(t: Attempt) -> None:
     needs=("LOGIN-07",),
 )
 def no_takeover_of_oneself(t: Attempt) -> None:
-    ann, bob = t.members("ann", "bob")
-    ann.sync()
-    identity = t.identity("ann")
-    ann.send(raw.login(9, identity.name, identity.credential, ann.ticket, ann.place))
-    ann.expect(e.error(raw.ALREADY_LOGGED_IN, 9))
-    ann.expect_silence()
-    bob.expect_silence()
+    taken_over_by_a_member(t, "ann")
 
 
 @section.case(
@@ -306,13 +312,7 @@ def no_takeover_of_oneself(t: Attempt) -> None:
     needs=("LOGIN-07",),
 )
 def no_takeover_by_a_member(t: Attempt) -> None:
-    ann, bob = t.members("ann", "bob")
-    ann.sync()
-    identity = t.identity("ann")
-    bob.send(raw.login(9, identity.name, identity.credential, ann.ticket, ann.place))
-    bob.expect(e.error(raw.ALREADY_LOGGED_IN, 9))
-    ann.expect_silence()
-    bob.expect_silence()
+    taken_over_by_a_member(t, "bob")
 
 
 @section.case(

@@ -8,7 +8,7 @@ Layer: above `peer`; below `run`.
 
 from __future__ import annotations
 
-from ...catalogue import in_order
+from ...catalogue import enter, in_order
 from ...model import Case
 from . import (
     again,
@@ -27,6 +27,7 @@ from . import (
     once,
     order,
     refusals,
+    replays,
     replies,
     requests,
     resume,
@@ -63,8 +64,7 @@ SECTIONS = (
     again,
 )
 
-# The rows of the table belong to the sections, each in the place of its number.
-assert refusals.REFUSALS
+enter((*refusals.REFUSALS, *replays.REPLAYS), *(module.section for module in SECTIONS))
 
 CLIENT_CASES: tuple[Case, ...] = tuple(
     in_order(case for module in SECTIONS for case in module.section.in_order())

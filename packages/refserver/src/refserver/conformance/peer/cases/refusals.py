@@ -9,45 +9,16 @@ Layer: above the sections, below the catalogue.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 
 from ... import raw
-from ...catalogue import Section
+from ...catalogue import Row
 from ..peer import Peer
 from ..script import PLACE, TICKET
-from . import (
-    application,
-    facts,
-    framing,
-    header,
-    layout,
-    limits,
-    order,
-    replies,
-    strict,
-    text,
-    wide,
-)
 from .strict import NOT_UTF8, welcome_body
 
 __all__ = ["REFUSALS", "Refusal"]
 
-SECTIONS: dict[str, Section] = {
-    module.section.prefix: module.section
-    for module in (
-        application,
-        facts,
-        framing,
-        header,
-        layout,
-        limits,
-        order,
-        replies,
-        strict,
-        text,
-        wide,
-    )
-}
 NEXT = PLACE + 1
 """The position of the first entry behind the Welcome; an order to the client takes it."""
 LOGIN = "its Login"
@@ -57,15 +28,10 @@ REQUESTS = {"ping": raw.PING, "logout": raw.LOGOUT, "say hello": raw.MESSAGE, "e
 """What a client sends that gets this order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal(Row):
     """One row."""
 
-    id: str
-    title: str
-    proves: tuple[str, ...]
-    _: KW_ONLY
-    cause: str
     sends: bytes | Callable[[int], bytes]
     """What the client must refuse; where it answers a request, made from the request's seq."""
     ends_with: int
@@ -74,7 +40,6 @@ class Refusal:
     """What it answers: the Login, or the request that an order asks for; empty for nothing."""
     is_cut: bool = False
     """Whether it is a part of a frame, which must be refused as it is."""
-    needs: tuple[str, ...] = ()
 
     def run(self, t: Peer) -> None:
         """Send what the row says, and await that the client ends the connection."""
@@ -98,10 +63,7 @@ REFUSALS = (
     Refusal(
         "PEER-FRAME-05",
         "refuses a length of 11 as MALFORMED, when its 4 bytes are in",
-        (
-            "EP-2.1-2",
-            "EP-2.1-3",
-        ),
+        ("EP-2.1-2", "EP-2.1-3"),
         cause="the length is not compared with 12, or only when the frame is whole",
         sends=(11).to_bytes(4, "big"),
         ends_with=raw.MALFORMED,
@@ -193,10 +155,7 @@ REFUSALS = (
     Refusal(
         "PEER-BODY-04",
         "refuses a Ping with a body",
-        (
-            "EP-2.4-4",
-            "EP-3.7-1",
-        ),
+        ("EP-2.4-4", "EP-3.7-1"),
         cause="the body of an event without fields is not looked at",
         sends=raw.frame(raw.PING, 1, b"\0"),
         ends_with=raw.MALFORMED,
@@ -255,10 +214,7 @@ REFUSALS = (
     Refusal(
         "PEER-FACT-07",
         "refuses an Ack whose position is not the next",
-        (
-            "EP-5.2-5",
-            "EP-5.2-6",
-        ),
+        ("EP-5.2-5", "EP-5.2-6"),
         cause="the position of an Ack is taken as it is",
         to="say hello",
         sends=lambda seq: raw.ack(seq, NEXT + 2),
@@ -286,10 +242,7 @@ REFUSALS = (
     Refusal(
         "PEER-REPLY-03",
         "refuses a reply of a kind that its request does not have",
-        (
-            "EP-4.2-10",
-            "EP-4.2-11",
-        ),
+        ("EP-4.2-10", "EP-4.2-11"),
         cause="only the seq of a reply is compared",
         to="say hello",
         sends=lambda seq: raw.pong(seq),
@@ -333,10 +286,7 @@ REFUSALS = (
     Refusal(
         "PEER-LIMIT-02",
         "refuses a length of max_frame + 256, when its 4 bytes are in",
-        (
-            "EP-2.1-3",
-            "EP-2.1-4",
-        ),
+        ("EP-2.1-3", "EP-2.1-4"),
         cause="there is no limit, or the body is awaited before it is looked at",
         sends=(65_536 + 256).to_bytes(4, "big"),
         ends_with=raw.FRAME_TOO_LARGE,
@@ -345,10 +295,7 @@ REFUSALS = (
     Refusal(
         "PEER-LIMIT-03",
         "refuses the greatest length there is",
-        (
-            "EP-2.1-3",
-            "EP-2.1-4",
-        ),
+        ("EP-2.1-3", "EP-2.1-4"),
         cause="a length is read as signed, or memory is asked for before it is looked at",
         sends=b"\xff\xff\xff\xff",
         ends_with=raw.FRAME_TOO_LARGE,
@@ -358,10 +305,7 @@ REFUSALS = (
     Refusal(
         "PEER-APP-04",
         "refuses a sender that is not UTF-8, in an application event too",
-        (
-            "EP-2.3-3",
-            "EP-3.11-1",
-        ),
+        ("EP-2.3-3", "EP-3.11-1"),
         cause="the body of an application event is not looked at",
         sends=raw.application(NEXT, 0x80, b"data", NOT_UTF8),
         ends_with=raw.MALFORMED,
@@ -396,10 +340,7 @@ REFUSALS = (
     Refusal(
         "PEER-ORDER-07",
         "refuses an Error with a seq where nothing was asked",
-        (
-            "EP-3.6-3",
-            "EP-4.2-11",
-        ),
+        ("EP-3.6-3", "EP-4.2-11"),
         cause="an Error is told whatever it answers",
         sends=raw.error(9, raw.UNEXPECTED_EVENT),
         ends_with=raw.UNEXPECTED_EVENT,
@@ -407,10 +348,7 @@ REFUSALS = (
     Refusal(
         "PEER-ORDER-08",
         "refuses an Ack in reply to a Ping",
-        (
-            "EP-4.2-10",
-            "EP-4.2-11",
-        ),
+        ("EP-4.2-10", "EP-4.2-11"),
         cause="whatever is no Error is taken for success",
         to="ping",
         sends=lambda seq: raw.ack(seq, 0),
@@ -420,10 +358,7 @@ REFUSALS = (
     Refusal(
         "PEER-ORDER-09",
         "refuses an Ack in reply to its Login",
-        (
-            "EP-4.2-10",
-            "EP-4.2-11",
-        ),
+        ("EP-4.2-10", "EP-4.2-11"),
         cause="whatever is no Error is taken for success",
         to=LOGIN,
         sends=lambda seq: raw.ack(seq, 0),
@@ -432,11 +367,7 @@ REFUSALS = (
     Refusal(
         "PEER-ORDER-10",
         "refuses a Pong in reply to its Logout",
-        (
-            "EP-4.2-10",
-            "EP-4.2-11",
-            "EP-10.1-2",
-        ),
+        ("EP-4.2-10", "EP-4.2-11", "EP-10.1-2"),
         cause="whatever answers a Logout is taken for a clean end",
         to="logout",
         sends=lambda seq: raw.pong(seq),
@@ -445,10 +376,7 @@ REFUSALS = (
     Refusal(
         "PEER-ORDER-11",
         "refuses the Ack of an application event whose position is not the next",
-        (
-            "EP-5.2-5",
-            "EP-5.2-6",
-        ),
+        ("EP-5.2-5", "EP-5.2-6"),
         cause="only the Ack of a Message is compared",
         to="event 200 00ff",
         sends=lambda seq: raw.ack(seq, NEXT + 2),
@@ -459,10 +387,7 @@ REFUSALS = (
     Refusal(
         "PEER-STRICT-01",
         "refuses an Ack with bytes over",
-        (
-            "EP-2.4-4",
-            "EP-3.5-1",
-        ),
+        ("EP-2.4-4", "EP-3.5-1"),
         cause="only the bodies of facts are looked at to their end",
         to="say hello",
         sends=lambda seq: raw.frame(raw.ACK, seq, (41).to_bytes(8, "big") + b"\0"),
@@ -472,10 +397,7 @@ REFUSALS = (
     Refusal(
         "PEER-STRICT-02",
         "refuses an Error with bytes over",
-        (
-            "EP-2.4-4",
-            "EP-3.6-1",
-        ),
+        ("EP-2.4-4", "EP-3.6-1"),
         cause="only the bodies of facts are looked at to their end",
         to="say hello",
         sends=lambda seq: raw.frame(raw.ERROR, seq, b"\0\x05\0" + b"\0"),
@@ -485,10 +407,7 @@ REFUSALS = (
     Refusal(
         "PEER-STRICT-03",
         "refuses a last Error with bytes over",
-        (
-            "EP-2.4-4",
-            "EP-3.6-1",
-        ),
+        ("EP-2.4-4", "EP-3.6-1"),
         cause="the connection ends anyhow, so the rest of the body is not looked at",
         sends=raw.frame(raw.ERROR, 0, b"\0\x18\0" + b"\0"),
         ends_with=raw.MALFORMED,
@@ -496,10 +415,7 @@ REFUSALS = (
     Refusal(
         "PEER-STRICT-04",
         "refuses a Pong with a body",
-        (
-            "EP-2.4-4",
-            "EP-3.7-1",
-        ),
+        ("EP-2.4-4", "EP-3.7-1"),
         cause="a Pong is known by its header, and its body is not looked at",
         to="ping",
         sends=lambda seq: raw.frame(raw.PONG, seq, b"\0"),
@@ -509,11 +425,7 @@ REFUSALS = (
     Refusal(
         "PEER-STRICT-05",
         "refuses a Welcome with bytes over",
-        (
-            "EP-2.4-4",
-            "EP-3.8-1",
-            "EP-11-2",
-        ),
+        ("EP-2.4-4", "EP-3.8-1", "EP-11-2"),
         cause="room is left for fields of a later version",
         to=LOGIN,
         sends=lambda seq: raw.frame(raw.WELCOME, seq, welcome_body() + b"\0"),
@@ -522,10 +434,7 @@ REFUSALS = (
     Refusal(
         "PEER-STRICT-06",
         "refuses a Left with bytes over",
-        (
-            "EP-2.4-4",
-            "EP-3.10-1",
-        ),
+        ("EP-2.4-4", "EP-3.10-1"),
         cause="only the bodies of facts are looked at to their end",
         sends=raw.frame(raw.LEFT, NEXT, raw.short("bob") + b"\0" + b"\0"),
         ends_with=raw.MALFORMED,
@@ -593,10 +502,7 @@ REFUSALS = (
     Refusal(
         "PEER-STRICT-16",
         "refuses an Error without its text",
-        (
-            "EP-2.4-3",
-            "EP-3.6-1",
-        ),
+        ("EP-2.4-3", "EP-3.6-1"),
         cause="the last field is taken for empty or 0 where the body ends before it",
         to="say hello",
         sends=lambda seq: raw.frame(raw.ERROR, seq, b"\0\x05"),
@@ -606,10 +512,7 @@ REFUSALS = (
     Refusal(
         "PEER-STRICT-17",
         "refuses a Welcome without its server",
-        (
-            "EP-2.4-3",
-            "EP-3.8-1",
-        ),
+        ("EP-2.4-3", "EP-3.8-1"),
         cause="the last field is taken for empty or 0 where the body ends before it",
         to=LOGIN,
         sends=lambda seq: raw.frame(raw.WELCOME, seq, welcome_body()[:-1]),
@@ -618,10 +521,7 @@ REFUSALS = (
     Refusal(
         "PEER-STRICT-18",
         "refuses an Ack with a position of 4 bytes",
-        (
-            "EP-2.4-3",
-            "EP-3.5-1",
-        ),
+        ("EP-2.4-3", "EP-3.5-1"),
         cause="what is there of a number is taken for the number",
         to="say hello",
         sends=lambda seq: raw.frame(raw.ACK, seq, (41).to_bytes(4, "big")),
@@ -631,10 +531,7 @@ REFUSALS = (
     Refusal(
         "PEER-STRICT-19",
         "refuses an application event without its sender",
-        (
-            "EP-2.4-3",
-            "EP-3.11-1",
-        ),
+        ("EP-2.4-3", "EP-3.11-1"),
         cause="an empty body is taken for an event without data",
         sends=raw.frame(0x80, NEXT, b""),
         ends_with=raw.MALFORMED,
@@ -643,10 +540,7 @@ REFUSALS = (
     Refusal(
         "PEER-WIDE-03",
         "refuses a reply whose seq is its request's in the lower 32 bits only",
-        (
-            "EP-2.3-1",
-            "EP-4.2-11",
-        ),
+        ("EP-2.3-1", "EP-4.2-11"),
         cause="seqs are compared in 32 bits",
         to="say hello",
         sends=lambda seq: raw.ack(seq + 2**32, NEXT + 1),
@@ -654,9 +548,3 @@ REFUSALS = (
         needs=("PEER-REPLY-01",),
     ),
 )
-
-for each in REFUSALS:
-    prefix, _, number = each.id.rpartition("-")
-    SECTIONS[prefix].case(
-        int(number), each.title, *each.proves, cause=each.cause, needs=each.needs
-    )(each.run)

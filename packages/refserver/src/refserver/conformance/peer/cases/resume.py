@@ -80,23 +80,6 @@ def asks_for_the_end(t: Peer) -> None:
 
 
 @section.case(
-    4,
-    "sends again what was not accepted, and nothing that was",
-    "EP-6.5-3",
-    cause="everything without an Ack is sent again, or nothing",
-    capabilities=RESUMES,
-    needs=("PEER-RESUME-02", "PEER-RESUME-03"),
-)
-def exactly_once(t: Peer) -> None:
-    told_to_resume(t)
-    loses_unanswered(t, "say one", "say two")
-    pong = let_in_again(t)
-    t.tell(t.message("ann", "one"))
-    comes_in_again(t)
-    sends_again(t, pong, b"two")
-
-
-@section.case(
     5,
     "refuses a Welcome with another position than it asked for",
     "EP-6.4-16",
@@ -216,42 +199,6 @@ def exactly_once_over_losses(t: Peer) -> None:
     pong = let_in_again(t)
     comes_in_again(t)
     sends_again(t, pong, b"two")
-
-
-@section.case(
-    12,
-    "does not take for accepted what another member has said in the same words",
-    "EP-6.5-3",
-    "EP-10.3-2",
-    cause="the replay is compared by content alone",
-    capabilities=RESUMES,
-    needs=("PEER-RESUME-04",),
-)
-def same_words_of_another(t: Peer) -> None:
-    told_to_resume(t)
-    loses_unanswered(t, "say one")
-    pong = let_in_again(t)
-    t.tell(t.message("bob", "one"))
-    comes_in_again(t)
-    sends_again(t, pong, b"one")
-
-
-@section.case(
-    13,
-    "does not take a message for accepted where an event of another type has its bytes",
-    "EP-6.5-3",
-    "EP-10.3-2",
-    cause="the replay is compared by sender and bytes alone",
-    capabilities=RESUMES,
-    needs=("PEER-RESUME-04", "PEER-APP-03"),
-)
-def same_bytes_of_another_type(t: Peer) -> None:
-    told_to_resume(t)
-    loses_unanswered(t, "say one")
-    pong = let_in_again(t)
-    t.tell(t.application(200, "ann", b"one"))  # of another session under the name
-    comes_in_again(t)
-    sends_again(t, pong, b"one")
 
 
 @section.case(
