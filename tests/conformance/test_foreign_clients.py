@@ -24,6 +24,7 @@ from refserver.conformance.model import Case, Result, Verdict
 from refserver.conformance.peer.cases import CLIENT_CASES
 from refserver.conformance.peer.run import CAPABILITIES, LOOPBACK, ClientDriver
 from refserver.conformance.segmentation import Segmentation
+from refserver.conformance.streams import Wrap
 from refserver.conformance.suite import Plan, run_suite
 
 pytestmark = pytest.mark.once
@@ -91,8 +92,16 @@ def test_every_case_passes_cut_otherwise(client: list[str]) -> None:
 
 
 def every_case_passes(client: list[str], segmentation: Segmentation) -> None:
-    setting = Setting(address=LOOPBACK, timeout=PATIENCE, capabilities=DECLARED)
-    driver = ClientDriver([*client, "{host}", "{port}"], setting, seed=7)
+    passes_every_case([*client, "{host}", "{port}"], segmentation)
+
+
+def passes_every_case(
+    command: list[str],
+    segmentation: Segmentation = Segmentation.RANDOM,
+    wrap: Wrap | None = None,
+) -> None:
+    setting = Setting(address=LOOPBACK, timeout=PATIENCE, capabilities=DECLARED, wrap=wrap)
+    driver = ClientDriver(command, setting, seed=7)
 
     def results_of(case: Case) -> list[Result]:
         plan = Plan(cases=[case], segmentations=[segmentation], capabilities=DECLARED)

@@ -33,7 +33,10 @@ UNHANDLED = re.compile(
 class Running:
     """A server that listens; `log` has what it has written to stderr so far."""
 
-    def __init__(self, process: subprocess.Popen[str], port: int, log: Path) -> None:
+    def __init__(
+        self, process: subprocess.Popen[str], port: int, log: Path, ws_port: int = 0
+    ) -> None:
+        self.ws_port = ws_port
         self.process = process
         self.pid = process.pid
         self.port = port
@@ -124,7 +127,7 @@ def running(
             with launched(
                 *options, python=python, log=stderr, under=limit, environment=environment
             ) as server:
-                one = Running(server.process, server.port, log)
+                one = Running(server.process, server.port, log, server.ws_port)
                 yield one
         except NotStarted as error:
             raise AssertionError(f"{error} did not start: {log.read_text()}") from None

@@ -19,7 +19,7 @@ from functools import partial
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
-from websockets.protocol import OPEN, Protocol
+from websockets.protocol import OPEN, SEND_EOF, SERVER, Protocol
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
@@ -50,7 +50,7 @@ class WebSocketStream(Stream):
         self._ws = ws
         self._came = bytearray()
         self._out = bytearray()
-        self._is_over = False
+        self._is_over = self._ends = False
         self._take(early)
 
     def send(self, data: memoryview) -> int:
@@ -88,9 +88,10 @@ class WebSocketStream(Stream):
         return events | WRITE if self._out else events
 
     def end(self) -> None:
-        """Send a Close: the end of both directions."""
+        """Send a Close: the end of both directions. A server ends its TCP stream with it."""
         if self._ws.state is OPEN:
             self._ws.send_close(1000)
+            self._ends = self._ws.side is SERVER
             self._write()
 
     def _take(self, events: list[object]) -> None:
@@ -105,13 +106,18 @@ class WebSocketStream(Stream):
                 self._is_over = True
 
     def _write(self) -> None:
-        self._out += b"".join(self._ws.data_to_send())
+        data = self._ws.data_to_send()
+        self._ends |= SEND_EOF in data  # a server closes first, when both have sent a Close
+        self._out += b"".join(data)
         with suppress(*NOT_NOW):
             self._flush()
 
     def _flush(self) -> None:
         while self._out:
             del self._out[: self._sock.send(self._out)]
+        if self._ends:
+            self._ends = False
+            super().end()
 
 
 def over_websocket(
