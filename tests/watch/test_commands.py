@@ -166,6 +166,8 @@ def test_what_is_written_again_is_masked(right: Path, tmp_path: Path) -> None:
         ("judge", "{file}", "--record", "{new}", "--unmasked", "--mask-content"),
         ("judge", "{file}", "--json", "/nowhere/at/all.json"),
         ("proxy", "nowhere:x", "--to", "localhost:1"),
+        ("proxy", "0", "--to", "localhost:1", "--drop", "Akc"),
+        ("proxy", "0", "--to", "localhost:1", "--rules", "{file}"),
         ("proxy", "0", "--to", "localhost:1", "--tls-cert", "{file}"),
         ("proxy", "0", "--to", "192.0.2.1:1", "--tls-cert", "{cert}", "--tls-key", "{cert}"),
     ],
@@ -240,6 +242,26 @@ def test_a_right_client_passes_with_exit_code_0() -> None:
 
     assert "> Ping seq 1" in told and "< Pong seq 1" in told
     assert proxy.returncode == 0
+
+
+def test_what_the_proxy_did_is_told_apart_from_findings(tmp_path: Path) -> None:
+    record, rules, report = (tmp_path / name for name in ("t.jsonl", "rules", "t.json"))
+    rules.write_text("drop Pong:1  # the first\n")
+    options = ("--rules", str(rules), "--seed", "7", "--record", str(record), "--json", str(report))
+    with proxied(*options) as (port, proxy, out):
+        with socket.create_connection(("localhost", port)) as sock:
+            sock.sendall(frame(6, 1) + frame(6, 2))
+            assert sock.recv(100) == frame(7, 2)
+        proxy.send_signal(signal.SIGINT)
+        told = out.read()
+        proxy.wait(30)
+
+    assert "the proxy dropped frame 1, Pong seq 1" in told
+    assert proxy.returncode == 0 and "no findings" in told
+    did = json.loads(report.read_text())["did"]
+    assert [(each["connection"], each["side"]) for each in did] == [(1, "server")]
+    assert '"only":"client"' in record.read_text()
+    assert run("judge", record).exit_code == 0
 
 
 def test_an_address_in_use_is_a_usage_error() -> None:

@@ -80,6 +80,8 @@ class Served:
     waits: tuple[float, bytes] | None = None
     """UNAUTHORIZED, held back until then."""
     closed: bool = False
+    spoiled: bytearray = field(default_factory=bytearray)
+    """What it says, where it is made wrong on its way."""
 
 
 class Room:
@@ -353,14 +355,52 @@ class Talker:
     place: int = 0
     seq: int = 0
     pings: list[int] = field(default_factory=list)
+    resumed_from: int | None = None
+
+
+LAYOUTS = {
+    **dict.fromkeys((LOGOUT, PING, PONG), ""),
+    LOGIN: "sc88",
+    MESSAGE: "st",
+    ACK: "8",
+    ERROR: "2s",
+    WELCOME: "s8842s",
+    JOINED: "s",
+    LEFT: "s1",
+}
+"""s: short text, c: bytes behind two of length, t: text to the end, r: bytes to the end."""
+
+
+def is_right(type: int, body: bytes) -> bool:
+    """Whether a body is as its type's layout says."""
+    layout = "sr" if type >= 0x80 else LAYOUTS.get(type, "r")
+    at = 0
+    for field_ in layout:
+        size = int(field_) if field_.isdigit() else len(body) - at
+        if field_ in "sc":
+            prefix = 1 if field_ == "s" else 2
+            if at + prefix > len(body):
+                return False
+            size = int.from_bytes(body[at : at + prefix], "big")
+            at += prefix
+        if at + size > len(body):
+            return False
+        if field_ in "st":
+            try:
+                body[at : at + size].decode()
+            except UnicodeDecodeError:
+                return False
+        at += size
+    return at == len(body)
 
 
 class World:
     """Plays one room; `items` is what the tap saw: (at, connection, what, side, data)."""
 
-    def __init__(self, seed: int, *, faults: bool = False) -> None:
+    def __init__(self, seed: int, *, faults: bool = False, wrong_server: bool = False) -> None:
         self.rng = Random(seed)
         self.faults = faults
+        self.wrong_server = wrong_server
         self.room = Room(self.rng)
         self.now = 0.0
         self.items: list[tuple[float, int, str, str, bytes]] = []
@@ -415,6 +455,8 @@ class World:
         key = number, side
         talker, conn = self.talkers[number], self.room.conns[number]
         source = talker.out if side == CLIENT else conn.out
+        if side == SERVER and self.wrong_server:
+            source = self.spoiled(conn)
         self.to_tap[key] += self.some(source)
         if self.to_tap[key] and self.rng.random() < 0.8:
             data = self.some(self.to_tap[key])
@@ -427,6 +469,26 @@ class World:
             elif side == SERVER and not talker.ended:
                 self.hear(talker, data)
         self.finish(key, source)
+
+    def spoiled(self, conn: Served) -> bytearray:
+        """What the server says, some of it wrong."""
+        rng = self.rng
+        for whole in frames_of(conn.out):
+            roll = rng.random()
+            data = bytearray(whole)
+            if roll < 0.02:
+                data = bytearray()
+            elif roll < 0.04:
+                data *= 2
+            elif roll < 0.09:
+                at = rng.randrange(len(data))
+                data[at] = rng.choice((0, 1, 255, data[at] ^ 1 << rng.randrange(8)))
+            elif roll < 0.10:
+                data += frame(rng.choice((MESSAGE, ACK, PONG, LOGIN)), rng.randrange(5), bytes(8))
+            elif roll < 0.12:
+                data += frame(PING, rng.randrange(1, 9))
+            conn.spoiled += data
+        return conn.spoiled
 
     def finish(self, key: tuple[int, str], source: bytearray) -> None:
         """An end of a stream passes behind its bytes."""
@@ -503,6 +565,7 @@ class World:
         body = short(user) + struct.pack(">H", len(credential)) + credential + numbers
         self.ask(talker, LOGIN, body)
         talker.waits_for_login = True
+        talker.resumed_from = place if ticket else None
 
     def speak(self, talker: Talker) -> None:
         rng = self.rng
@@ -535,43 +598,75 @@ class World:
         return self.rng.choice(hard if self.rng.random() < 0.1 else soft)
 
     def hear(self, talker: Talker, data: bytes) -> None:
+        """Handle what came; at a server's fault (8.3, 4.2, 4.4, 5.2, 7.1) end the connection."""
         talker.buffer += data
-        for whole in frames_of(talker.buffer):
-            self.heard(talker, whole)
+        buffer = talker.buffer
+        while len(buffer) >= 4 and not talker.ended:
+            length = int.from_bytes(buffer[:4], "big")
+            limit = max(4351, talker.limit + 255) if talker.member else 4351
+            good = 12 <= length <= limit
+            if good and len(buffer) >= 16:
+                _, version, type, reserved, seq = struct.unpack_from(">IBBHQ", buffer)
+                good = version == 1 and not reserved and (seq != 0 or type == ERROR)
+            if good and len(buffer) < 4 + length:
+                return
+            whole = bytes(buffer[: 4 + length])
+            del buffer[: 4 + length]
+            if not good or not is_right(whole[5], whole[16:]) or not self.heard(talker, whole):
+                talker.ended = talker.done = True
+                talker.pings.clear()
 
-    def heard(self, talker: Talker, whole: bytes) -> None:
+    def heard(self, talker: Talker, whole: bytes) -> bool:
+        """Handle a frame that is right in itself; False at a server's fault."""
         type, seq, body = whole[5], int.from_bytes(whole[8:16], "big"), whole[16:]
         if type == PING:
             talker.pings.append(seq)
         elif type == ERROR and seq == 0:
             talker.ended = True
             talker.done = self.rng.random() < 0.8 or talker.done
+        elif type in (LOGIN, LOGOUT):
+            return False
         elif type in (MESSAGE, JOINED, LEFT) or type >= 0x80:
+            if not talker.member or seq != talker.place + 1:
+                return False
             talker.place = seq
             self.keep(talker)
         elif type in (ACK, ERROR, PONG, WELCOME):
-            self.replied(talker, type, seq, body)
+            return self.replied(talker, type, seq, body)
+        return True
 
-    def replied(self, talker: Talker, type: int, seq: int, body: bytes) -> None:
+    def replied(self, talker: Talker, type: int, seq: int, body: bytes) -> bool:
         if self.faults and (not talker.asked or talker.asked[0][1] != seq):
-            return  # the reply to a fault of its own
+            return True  # the reply to a fault of its own
+        if not talker.asked:
+            return False
         asked, number = talker.asked.popleft()
-        assert number == seq, "the server of these worlds is wrong"
+        if number != seq:
+            return False
+        if type != ERROR and type != {LOGIN: WELCOME, PING: PONG}.get(asked, ACK):
+            return False
         if type == WELCOME:
             at = 1 + body[0]
+            ticket, place, limit = struct.unpack_from(">QQI", body, at)
+            if talker.resumed_from is not None and place != talker.resumed_from:
+                return False
             talker.name = body[1:at].decode()
-            talker.ticket, talker.place, talker.limit = struct.unpack_from(">QQI", body, at)
+            talker.ticket, talker.place, talker.limit = ticket, place, max(limit, 13)
             talker.member, talker.waits_for_login = True, False
             self.keep(talker)
-        elif type == ACK and asked == LOGOUT:
-            talker.ended = talker.done = True
         elif type == ACK:
-            talker.place = int.from_bytes(body, "big") or talker.place
+            position = int.from_bytes(body, "big")
+            if position and position != talker.place + 1:
+                return False
+            talker.place = position or talker.place
             self.keep(talker)
+            if asked == LOGOUT:
+                talker.ended = talker.done = True
         elif type == ERROR and asked == LOGIN:
             talker.waits_for_login = False
         elif type == ERROR and asked == LOGOUT:
             talker.logged_out = False
+        return True
 
     def keep(self, talker: Talker) -> None:
         """What it could resume from, by now or later."""

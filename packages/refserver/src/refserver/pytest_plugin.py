@@ -19,10 +19,13 @@ import pytest
 if TYPE_CHECKING:
     from .conformance.peer.script import Script
     from .launcher import RunningServer
+    from .watch.beside import FaultyServer
 
 __all__ = [
+    "Disturb",
     "Launch",
     "ScriptedPeer",
+    "faulty_server",
     "pytest_addoption",
     "pytest_configure",
     "refserver",
@@ -33,6 +36,8 @@ __all__ = [
 
 Launch = Callable[..., "RunningServer"]
 """`make(*options, **settings)`: a server with these settings, until the session ends."""
+Disturb = Callable[..., "FaultyServer"]
+"""`faulty_server(*rules, seed=0)`: the server of the test behind a proxy that disturbs."""
 ADDRESS = "--refserver-address"
 
 
@@ -207,3 +212,24 @@ def scripted_peer() -> Iterator[ScriptedPeer]:
         peer.done()
     finally:
         server.close()
+
+
+@pytest.fixture
+def faulty_server(refserver: RunningServer) -> Iterator[Disturb]:
+    """`faulty_server("drop Ack:3", seed=7)` disturbs what passes between the test and the server.
+
+    The rules are those of `refserver proxy --rules`. What comes has `address`, as `refserver` has,
+    `did` in words, and the judge's `findings`. A test fails where a rule makes no sense.
+    """
+    from .watch.beside import beside
+    from .watch.disturbing import RuleError, rules_in
+
+    def disturb(*rules: str, seed: int = 0) -> FaultyServer:
+        try:
+            read = rules_in("\n".join(rules))
+        except RuleError as error:
+            pytest.fail(f"faulty_server: {error}", pytrace=False)
+        return proxies.enter_context(beside(refserver.address, read, seed=seed))
+
+    with ExitStack() as proxies:
+        yield disturb

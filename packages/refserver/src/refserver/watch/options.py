@@ -7,19 +7,58 @@ Layer: below the commands.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import click
 
+from ..arguments import Whole
 from ..exit_codes import WATCH_COMMANDS, in_one_line
+from .disturbing import VERBS, Rule, RuleError, parsed, rules_in
 from .reports import Files
 
-__all__ = ["EXIT_CODES", "files", "report_options"]
+__all__ = ["EXIT_CODES", "disturb_options", "files", "report_options"]
 
 FILE = click.Path(dir_okay=False)
 EXIT_CODES = in_one_line(WATCH_COMMANDS)
 """For the end of a command's help."""
 Command = Callable[..., None]
+
+
+def disturb_options(command: Command) -> Command:
+    """What a proxy is to disturb; the command gets `rules`, in their order by verb, and `seed`."""
+
+    @functools.wraps(command)
+    def with_rules(**settings: Any) -> None:
+        rules: list[Rule] = []
+        try:
+            for path in settings.pop("rule_files"):
+                rules += rules_in(Path(path).read_text(encoding="utf-8"))
+            for verb in VERBS:
+                rules += (parsed(verb, value) for value in settings.pop(verb.replace("-", "_")))
+        except (RuleError, UnicodeDecodeError) as error:
+            raise click.UsageError(str(error)) from None
+        command(rules=tuple(rules), **settings)
+
+    made = click.option(
+        "--seed", type=Whole(0), help="What decides by chance; printed where none is given."
+    )(with_rules)
+    made = click.option(
+        "--rules",
+        "rule_files",
+        multiple=True,
+        type=click.Path(exists=True, dir_okay=False),
+        metavar="FILE",
+        help="Read rules from a file, one a line: drop Ack:3.",
+    )(made)
+    for verb, about in reversed(VERBS.items()):
+        value, _, what = about.partition(": ")
+        metavar, what = (value, what) if what else ("HOW", about)
+        text = f"{what[0].upper()}{what[1:]}."
+        made = click.option(f"--{verb}", multiple=True, metavar=metavar, help=text)(made)
+    return made
 
 
 def report_options(command: Command) -> Command:

@@ -1,9 +1,13 @@
-"""Stand between clients and a server, and tell what passes.
+"""Stand between clients and a server, tell what passes, and disturb it where that is asked for.
 
-Rule: bytes go on as they come, both ways, and so do the ends of streams. What is told is told
-before it goes on, so that nobody can have read it earlier; nothing here waits for who is told.
+Rule: bytes go on as they come, both ways, and so do the ends of streams, but for what a
+`Disturber` says. What is told is told before it goes on, so that nobody can have read it earlier;
+nothing here waits for who is told.
 
-Layer: above `conversation`, below the commands.
+Where it disturbs, the two connections differ, and each is a conversation of its own: on the
+client's the client is to be judged, and on the server's the server.
+
+Layer: above `conversation` and `disturbing`, below the commands.
 """
 
 from __future__ import annotations
@@ -12,11 +16,13 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from ..arguments import spelled
-from .conversation import Bytes, Ended, How, Item, Opened, Side
+from .conversation import Bytes, Did, Ended, How, Item, Opened, Side
+from .disturbing import Action, Disturber, End
 
 __all__ = ["Proxy"]
 
@@ -26,13 +32,16 @@ HIGH_WATER = 1 << 20
 """Bytes that wait for a reader before its peer is not read any more."""
 
 Tell = Callable[[Item], None]
+FIN, CLOSE = End("fin"), End("end")
+"""The end of a side's own stream, and the end of its connection."""
 
 
 class Proxy:
     """Listens, and connects each client with the server at `to`.
 
     `tell` gets what passes, `clock` says when, in seconds. `tls` is what the clients see,
-    `tls_to` how the server is reached.
+    `tls_to` how the server is reached. `disturb` gives what disturbs a connection, by its number
+    from 1; without it nothing is disturbed.
     """
 
     def __init__(
@@ -43,12 +52,14 @@ class Proxy:
         *,
         tls: ssl.SSLContext | None = None,
         tls_to: ssl.SSLContext | None = None,
+        disturb: Callable[[int], Disturber] | None = None,
     ) -> None:
         self.to = to
         self.tell = tell
         self.clock = clock
         self.tls = tls
         self.tls_to = tls_to
+        self.disturb = disturb
         self.connections = 0
         self._server: asyncio.Server | None = None
         self._open: set[_Pair] = set()
@@ -62,10 +73,14 @@ class Proxy:
         address: tuple[str, int] = self._server.sockets[0].getsockname()[:2]
         return address[1]
 
-    async def stop(self) -> None:
-        """Listen no more, and break the connections that are open."""
+    def refuse(self) -> None:
+        """Listen no more; the connections that are open go on."""
         if self._server is not None:
             self._server.close()
+
+    async def stop(self) -> None:
+        """Listen no more, and break the connections that are open."""
+        self.refuse()
         for pair in list(self._open):
             pair.abort()
         await asyncio.sleep(0)
@@ -89,25 +104,36 @@ class _Pair:
         self.number = 0
         self.client = _End(self, Side.CLIENT)
         self.server = _End(self, Side.SERVER)
+        self.disturber: Disturber | None = None
         self._connecting: asyncio.Task[None] | None = None
 
     def other(self, end: _End) -> _End:
         return self.server if end is self.client else self.client
 
+    def leg(self, side: Side) -> int:
+        """The number of the conversation with a side; without disturbance there is one."""
+        if self.disturber is None:
+            return self.number
+        return 2 * self.number - (side is Side.CLIENT)
+
     def begin(self, transport: asyncio.Transport) -> None:
         """The client is there: connect with the server before anything is read of it."""
         proxy = self.proxy
         self.number = proxy.opened(self)
-        transport.pause_reading()
-        proxy.tell(
-            Opened(
-                proxy.clock(),
-                self.number,
-                _spelled(transport.get_extra_info("peername")),
-                spelled(*proxy.to),
-                secure=proxy.tls is not None,
+        self.client.pause("the server is not there yet")
+        if proxy.disturb is not None:
+            self.disturber = proxy.disturb(self.number)
+        for side in (None,) if self.disturber is None else Side:
+            proxy.tell(
+                Opened(
+                    proxy.clock(),
+                    self.number if side is None else self.leg(side),
+                    _spelled(transport.get_extra_info("peername")),
+                    spelled(*proxy.to),
+                    secure=proxy.tls is not None,
+                    only=side,
+                )
             )
-        )
         self._connecting = asyncio.ensure_future(self._connect())
 
     async def _connect(self) -> None:
@@ -126,7 +152,7 @@ class _Pair:
         if self.client.transport is None or self.client.transport.is_closing():
             self.server.reset()
         else:
-            self.client.transport.resume_reading()
+            self.client.resume("the server is not there yet")
 
     def abort(self) -> None:
         """Break both connections."""
@@ -134,6 +160,12 @@ class _Pair:
             self._connecting.cancel()
         self.client.reset()
         self.server.reset()
+
+    def reset_both(self) -> None:
+        """Both sides see a reset."""
+        for end in (self.client, self.server):
+            end.ended(How.RESET)
+            end.reset()
 
     def lost(self) -> None:
         if self.client.is_gone and (self.server.is_gone or self.server.transport is None):
@@ -149,6 +181,11 @@ class _End(asyncio.BufferedProtocol):
         self.transport: asyncio.Transport | None = None
         self.is_gone = False
         self._has_ended = False
+        self._paused: set[str] = set()
+        self._due: deque[Action] = deque()
+        self._size = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._end_told = False
         self._buffer = memoryview(bytearray(BUFFER))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -165,9 +202,13 @@ class _End(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         data = bytes(self._buffer[:nbytes])
-        proxy = self.pair.proxy
-        proxy.tell(Bytes(proxy.clock(), self.pair.number, self.side, data))
-        self.pair.other(self).write(data)
+        pair = self.pair
+        proxy = pair.proxy
+        proxy.tell(Bytes(proxy.clock(), pair.leg(self.side), self.side, data))
+        if pair.disturber is None:
+            pair.other(self).write(data)
+        else:
+            self._perform(pair.disturber.take(self.side, data))
 
     def write(self, data: bytes) -> None:
         if self.transport is not None and not self.transport.is_closing():
@@ -175,7 +216,11 @@ class _End(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         self.ended(How.FIN)
-        other = self.pair.other(self).transport
+        pair = self.pair
+        if pair.disturber is not None:
+            self._perform([*pair.disturber.eof(self.side), Action(0.0, FIN)])
+            return self.transport is not None and self.transport.can_write_eof()
+        other = pair.other(self).transport
         if other is None:
             return False
         if other.can_write_eof():
@@ -189,30 +234,120 @@ class _End(asyncio.BufferedProtocol):
         if not self._has_ended:
             self._has_ended = True
             proxy = self.pair.proxy
-            proxy.tell(Ended(proxy.clock(), self.pair.number, self.side, how))
+            proxy.tell(Ended(proxy.clock(), self.pair.leg(self.side), self.side, how))
 
     def pause_writing(self) -> None:
-        source = self.pair.other(self).transport
-        if source is not None and not source.is_closing():
-            source.pause_reading()
+        self.pair.other(self).pause("the other does not read")
 
     def resume_writing(self) -> None:
-        source = self.pair.other(self).transport
-        if source is not None and not source.is_closing():
-            source.resume_reading()
+        self.pair.other(self).resume("the other does not read")
+
+    def pause(self, why: str) -> None:
+        """Read no more of this connection, for as long as there is a reason."""
+        if not self._paused and self.transport is not None and not self.transport.is_closing():
+            self.transport.pause_reading()
+        self._paused.add(why)
+
+    def resume(self, why: str) -> None:
+        """This reason is gone."""
+        self._paused.discard(why)
+        if not self._paused and self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_gone = True
         other = self.pair.other(self)
         self.ended(How.FIN if exc is None else How.RESET)
         if exc is not None:
+            self._stop()
             other.reset()
+        elif self.pair.disturber is not None:
+            self._perform([Action(0.0, CLOSE)])
         elif other.transport is not None and not other.is_gone:
             other.transport.close()
         self.pair.lost()
 
+    # ------------------------------------------------------------- where it is disturbed
+
+    def _perform(self, actions: Iterable[Action]) -> None:
+        """Let these go on, each in its time, behind what waits."""
+        pair = self.pair
+        if pair.disturber is not None and pair.disturber.did:
+            for side, what in pair.disturber.did:
+                pair.proxy.tell(Did(pair.proxy.clock(), pair.leg(side.other), side, what))
+            pair.disturber.did.clear()
+        for action in actions:
+            self._due.append(action)
+            self._size += len(action.what) if isinstance(action.what, bytes) else 0
+        if self._timer is None:
+            self._go_on()
+        if self._size > HIGH_WATER and self._due:
+            self.pause("much is held")
+
+    def _go_on(self) -> None:
+        while self._due:
+            delay, what = self._due[0]
+            if delay > 0:
+                self._due[0] = Action(0.0, what)
+                self._timer = asyncio.get_running_loop().call_later(delay, self._in_time)
+                return
+            self._due.popleft()
+            if isinstance(what, bytes):
+                self._size -= len(what)
+                self._tell(what)
+                self.pair.other(self).write(what)
+            else:
+                self._end(what)
+        if self._paused:
+            self.resume("much is held")
+
+    def _in_time(self) -> None:
+        self._timer = None
+        self._go_on()
+
+    def _stop(self) -> None:
+        """Let nothing go on that waits."""
+        self._due.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _tell(self, data: bytes) -> None:
+        pair = self.pair
+        proxy = pair.proxy
+        proxy.tell(Bytes(proxy.clock(), pair.leg(self.side.other), self.side, data))
+
+    def _end(self, end: End) -> None:
+        """End something, and tell it to the conversation with the other side."""
+        pair = self.pair
+        other = pair.other(self)
+        if end.how == "reset":
+            pair.reset_both()
+            return
+        self._tell_end(How.FIN)
+        if other.transport is None or other.is_gone:
+            return
+        if end.how in ("fin", "half-close") and other.transport.can_write_eof():
+            if not other.transport.is_closing():
+                other.transport.write_eof()
+            return
+        other.transport.close()
+        if end.how == "close" and self.transport is not None:
+            self.transport.close()
+
+    def _tell_end(self, how: How) -> None:
+        """The other side sees this side's stream end; once."""
+        if not self._end_told:
+            self._end_told = True
+            pair = self.pair
+            leg = pair.leg(self.side.other)
+            pair.proxy.tell(Ended(pair.proxy.clock(), leg, self.side, how))
+
     def reset(self) -> None:
         """Break this connection, so that its peer sees a reset."""
+        self._stop()
+        if self.pair.disturber is not None:
+            self._tell_end(How.RESET)
         if self.transport is None or self.is_gone:
             return
         sock: Any = self.transport.get_extra_info("socket")

@@ -9,25 +9,31 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
+from random import Random
 
 import click
 
 from ..arguments import address, an_address, spelled
 from .conversation import Item
+from .disturbing import Disturber, Rule
 from .feed import Feed
-from .options import EXIT_CODES, files, report_options
+from .options import EXIT_CODES, disturb_options, files, report_options
 from .proxy import Proxy
 from .watcher import Wishes
 
 __all__ = ["proxy_command"]
 
+Disturb = Callable[[int], Disturber]
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -49,6 +55,7 @@ def listen_address(ctx: click.Context, param: click.Parameter, value: str) -> tu
 @click.option("--tls-key", type=EXISTING, help="The key of --tls-cert.")
 @click.option("--tls-to", is_flag=True, help="Speak TLS with the server.")
 @click.option("--ca", type=EXISTING, help="Trust these certificates of a server; implies --tls-to.")
+@disturb_options
 @click.option("--frames", is_flag=True, help="Print each frame that passes.")
 @click.option("--one-room", is_flag=True, help="Take all connections for one run of one room.")
 @report_options
@@ -59,6 +66,8 @@ def proxy_command(
     tls_key: Path | None,
     tls_to: bool,
     ca: Path | None,
+    rules: tuple[Rule, ...],
+    seed: int | None,
     frames: bool,
     one_room: bool,
     **asked: str | bool | None,
@@ -69,10 +78,16 @@ def proxy_command(
     on stdout says where. Each finding is printed as it is found. Ctrl-C ends it, says what was
     seen, and writes the files.
 
+    It can disturb what passes. SIDE is client or server, whose stream it is. FRAMES is a type, or
+    any: Ack is each, Ack:3 the third of a connection, Ack*3 the first three, Ack%0.1 one in ten
+    by chance; client.Ping is of one side. The server is judged by what reached it, and the client
+    by what reached the client.
+
     \b
     Examples:
       refserver proxy 4000 --to localhost:3000
       refserver proxy 4000 --to localhost:3000 --record talk.jsonl --html talk.html
+      refserver proxy 4000 --to localhost:3000 --drop Ack:3 --split random --seed 7
     """
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key, both of them")
@@ -92,7 +107,17 @@ def proxy_command(
         frames=frames,
         one_room=one_room,
     )
-    sys.exit(forward(listen, to, tls, to_tls, wishes))
+    disturb = None
+    if rules:
+        chosen = secrets.randbelow(2**32) if seed is None else seed
+        click.echo(f"refserver: disturbing with --seed {chosen}", err=True)
+        disturb = partial(disturber, rules, chosen)
+    sys.exit(forward(listen, to, tls, to_tls, wishes, disturb))
+
+
+def disturber(rules: Sequence[Rule], seed: int, connection: int) -> Disturber:
+    """What disturbs a connection: each has chances of its own, the same with the same seed."""
+    return Disturber(rules, Random(f"{seed}/{connection}"))
 
 
 def _is_loopback(host: str) -> bool:
@@ -108,6 +133,7 @@ def forward(
     tls: ssl.SSLContext | None,
     tls_to: ssl.SSLContext | None,
     wishes: Wishes,
+    disturb: Disturb | None,
 ) -> int:
     """Forward until a signal, with a judge beside it; gives the judge's exit code."""
     command = [sys.executable, "-P", "-m", "refserver.watch.watcher", wishes.to_argument()]
@@ -115,7 +141,7 @@ def forward(
         assert judge.stdin is not None
         feed = Feed(judge.stdin.fileno())
         try:
-            asyncio.run(_forward(listen, to, tls, tls_to, feed))
+            asyncio.run(_forward(listen, to, tls, tls_to, feed, disturb))
         except OSError as error:
             judge.stdin.close()
             judge.kill()
@@ -141,11 +167,14 @@ async def _forward(
     tls: ssl.SSLContext | None,
     tls_to: ssl.SSLContext | None,
     feed: Feed,
+    disturb: Disturb | None,
 ) -> None:
     loop = asyncio.get_running_loop()
     fed = _Fed(loop, feed)
     start = time.monotonic()
-    proxy = Proxy(to, fed.take, lambda: time.monotonic() - start, tls=tls, tls_to=tls_to)
+    proxy = Proxy(
+        to, fed.take, lambda: time.monotonic() - start, tls=tls, tls_to=tls_to, disturb=disturb
+    )
     port = await proxy.start(*listen)
     click.echo(f"forwarding {spelled(listen[0], port)} to {spelled(*to)}")
     sys.stdout.flush()

@@ -109,6 +109,8 @@ class Room:
     _about: dict[str, deque[About]] = field(default_factory=dict)
     _departures: dict[str, Departure] = field(default_factory=dict)
     _texts: dict[int, str] = field(default_factory=dict)
+    _farthest: tuple[int, Member, Frame] | None = None
+    """The resume from the greatest position, its connection, and its Welcome."""
     _owed: list[Finding] = field(default_factory=list)
     """What is a finding as soon as presence is known to be on."""
 
@@ -225,8 +227,11 @@ class Room:
                 self._arrived(place, user, side, frame)
             elif len(self._arrivals) < KEPT:
                 self._arrivals[place] = (user, side, frame)
-        elif session is not None:
-            self._resumed(side, frame, session)
+        else:
+            if self._farthest is None or place > self._farthest[0]:
+                self._farthest = place, side, frame
+            if session is not None:
+                self._resumed(side, frame, session)
         older = self._by_name.get(user)
         # Welcomes pass in any order: it was accepted later only if its Login passed later.
         later = older is None or older.welcomed_at is None or asked_at > older.welcomed_at
@@ -259,6 +264,20 @@ class Room:
                 frame,
                 f"a ticket reads nothing at or before {session.begins}, its session's beginning",
                 f"Welcome with position {side.began_at}",
+            )
+
+    def made(self, position: int, asked_at: float) -> None:
+        """A request that passed at `asked_at` made this entry: before, it was not in the log."""
+        if self._farthest is None:
+            return
+        place, side, welcome = self._farthest
+        if position <= place and asked_at > welcome.at:
+            self._farthest = None
+            side.find(
+                "EP-6.4-6",
+                welcome,
+                f"HISTORY_GONE: entry {position} was made later, so the log ended before it",
+                f"Welcome with position {place}",
             )
 
     # ------------------------------------------------------------- departures

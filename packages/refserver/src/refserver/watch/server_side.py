@@ -100,6 +100,8 @@ class ServerSide:
         self._logout_sent = False
         self._client_gap = not whole
         self._last_replied = 0
+        self._early: Frame | None = None
+        """A reply that came before its request had passed, if it was one."""
         self._tick = notes.exercised
 
     # ------------------------------------------------------------- what goes in
@@ -109,6 +111,9 @@ class ServerSide:
         self._silent_since_ping = False
         if frame.type == 0x03:
             self._logout_sent = True
+        early = self._early
+        if early is not None and frame.seq == early.seq and _fits(early.type, frame.type):
+            self.fault = self._early = None
         if not self.in_step:
             return
         self._asked.append(frame)
@@ -397,7 +402,10 @@ class ServerSide:
             self.find("EP-8.2-1", frame, "seq 0 in an Error with a fatal code", told(frame))
 
     def _unasked(self, frame: Frame, reply: Event) -> None:
-        self._client_fault(frame)
+        if self.fault is None:
+            # The client may have sent the request already: it has not passed yet.
+            self._client_fault(frame)
+            self._early = frame
         partial = self._partial()
         fault = None if partial is None else self._read(partial)
         if isinstance(fault, Fault):
@@ -412,7 +420,6 @@ class ServerSide:
         self.out_of_step()
 
     def _to_a_fault(self, frame: Frame, reply: Event, head: Frame, fault: Fault) -> None:
-        self._client_fault(frame)
         self._tick[fault.refused_by] += 1
         if isinstance(reply, Error) and reply.code == fault.code:
             self.find("EP-8.2-1", frame, f"seq 0 in a fatal Error ({fault.what})", told(frame))
@@ -535,6 +542,7 @@ class ServerSide:
             self.find("EP-3.5-2", frame, "the position of the entry that it made", "position 0")
             return
         self._advance(frame, reply.position)
+        self.room.made(reply.position, head.at)
         if self.superseded is not None and head.at > self.superseded[0]:
             self.find(
                 self.superseded[1],
@@ -744,3 +752,10 @@ class ServerSide:
                 f"connection {self.connection} ended, and no Logout was sent on it",
             )
             self.room.left(self.user, departure)
+
+
+def _fits(reply: int, request: int) -> bool:
+    """Whether a reply of this type can answer a request of that type."""
+    if reply == 0x05:
+        return True
+    return reply == {0x01: 0x08, 0x06: 0x07}.get(request, 0x04)

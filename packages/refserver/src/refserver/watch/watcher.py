@@ -17,7 +17,7 @@ from typing import IO
 import click
 
 from ..exit_codes import Exit
-from .conversation import Item
+from .conversation import Did, Item
 from .feed import items_fed
 from .findings import Notes
 from .judge import Judge
@@ -63,6 +63,8 @@ class Watcher:
         if self._timeline is not None:
             for row in self._timeline.take(item):
                 click.echo(str(row))
+        elif isinstance(item, Did):
+            click.echo(f"{item.at:10.3f}  {item.connection:>4}   the proxy {item.what}")
         self._reports.take(item)
         self._judge.take(item)
 

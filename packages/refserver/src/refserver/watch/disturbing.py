@@ -1,0 +1,377 @@
+"""Rules by which a proxy disturbs a conversation, and what they make of its bytes.
+
+Rule: what happens depends on the rules, the seed and the bytes, and on nothing else. This module
+does no I/O: it says what goes on, when, and in words what was done.
+
+Layer: above `cutting`, below `proxy`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import NamedTuple
+
+from ..arguments import near
+from .conversation import Side
+from .cutting import HEADER, Cutter, Frame
+from .reading import NAMES, named
+
+__all__ = ["VERBS", "Action", "Disturber", "End", "Rule", "RuleError", "parsed", "rules_in"]
+
+VERBS = {
+    "cut-at": "SIDE:BYTE: close the connection behind so many bytes of a side",
+    "reset": "SIDE:BYTE: reset the connection behind so many bytes of a side",
+    "half-close": "SIDE:BYTE: end a side's stream behind so many bytes; the other goes on",
+    "stall": "SIDE:BYTE@SECONDS: hold a side's stream there for so long",
+    "split": "bytewise|random: write in pieces",
+    "latency": "SECONDS: hold each byte for so long, both ways",
+    "drop": "FRAMES: leave these out",
+    "duplicate": "FRAMES: write each twice",
+    "reorder": "FRAMES: write each behind the next frame of its side",
+    "delay": "FRAMES@SECONDS: hold each, and what is behind it, for so long",
+    "corrupt": "KIND@FRAMES: change them; KIND is length, short, version, reserved, type, seq, "
+    "position, utf8 or body",
+    "lose-reply": "N: let the request of the Nth reply be carried out, and reset before the reply",
+}
+"""What can be done, and how it is written."""
+AT_BYTE = ("cut-at", "reset", "half-close", "stall")
+KINDS = ("length", "short", "version", "reserved", "type", "seq", "position", "utf8", "body")
+REPLIES = (0x04, 0x05, 0x07, 0x08)
+_FRAMES = re.compile(
+    r"(?:(?P<side>client|server)\.)?(?P<name>[A-Za-z]+|0x[0-9A-Fa-f]{2})"
+    r"(?::(?P<number>[1-9]\d*)|\*(?P<first>[1-9]\d*)|%(?P<chance>[01]?(?:\.\d+)?))?"
+)
+
+
+class RuleError(ValueError):
+    """A rule that makes no sense; the message says why in one line."""
+
+
+class End(NamedTuple):
+    """How a connection is ended: `close`, `reset`, or `half-close` of one side's stream."""
+
+    how: str
+
+
+class Action(NamedTuple):
+    """What goes on: bytes, or an end, `delay` seconds behind what is before it."""
+
+    delay: float
+    what: bytes | End
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One thing to do. Which fields count depends on the verb."""
+
+    verb: str
+    side: Side | None = None
+    byte: int = 0
+    seconds: float = 0.0
+    kind: str = ""
+    type: int | None = None
+    """The frames' type; None: any."""
+    number: int = 0
+    """The only one, counted from 1 on each connection; 0: not by its number."""
+    first: int = 0
+    """So many, the first ones; 0: all."""
+    chance: float = 1.0
+
+
+def parsed(verb: str, value: str) -> Rule:
+    """The rule that an option says. Raises RuleError.
+
+    >>> rule = parsed("drop", "Ack:3")
+    >>> rule.type, rule.number
+    (4, 3)
+    """
+    if verb not in VERBS:
+        raise RuleError(f"no rule {verb!r}{near(verb, VERBS)}")
+    try:
+        return _parsed(verb, value)
+    except ValueError as error:
+        reason = str(error) if isinstance(error, RuleError) else f"not {VERBS[verb]}"
+        raise RuleError(f"{verb} {value}: {reason}") from None
+
+
+def _parsed(verb: str, value: str) -> Rule:
+    if verb == "split":
+        if value not in ("bytewise", "random"):
+            raise ValueError
+        return Rule(verb, kind=value)
+    if verb == "latency":
+        return Rule(verb, seconds=_seconds(value))
+    if verb == "lose-reply":
+        if int(value) < 1:
+            raise ValueError
+        return Rule(verb, number=int(value))
+    if verb in AT_BYTE:
+        place, at, seconds = value.partition("@")
+        side, _, byte = place.partition(":")
+        if bool(at) != (verb == "stall") or not byte.isdecimal():
+            raise ValueError
+        return Rule(verb, Side(side), int(byte), _seconds(seconds) if at else 0.0)
+    if verb == "delay":
+        frames, _, seconds = value.partition("@")
+        return _of_frames(verb, frames, seconds=_seconds(seconds))
+    if verb == "corrupt":
+        kind, _, frames = value.partition("@")
+        if kind not in KINDS:
+            raise RuleError(f"no kind {kind!r}{near(kind, KINDS)}")
+        return _of_frames(verb, frames or "any", kind=kind)
+    return _of_frames(verb, value)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < 86_400:
+        raise ValueError
+    return seconds
+
+
+def _of_frames(verb: str, frames: str, *, seconds: float = 0.0, kind: str = "") -> Rule:
+    found = _FRAMES.fullmatch(frames)
+    if found is None:
+        raise RuleError("FRAMES is a type with a :NUMBER, *COUNT or %CHANCE, such as Ack:3")
+    name = found["name"]
+    known = {each.lower(): type for type, each in enumerate(NAMES) if each}
+    if name.startswith("0x"):
+        type: int | None = int(name, 16)
+    elif name.lower() == "any":
+        type = None
+    elif name.lower() in known:
+        type = known[name.lower()]
+    else:
+        raise RuleError(f"no frame {name!r}{near(name, NAMES[1:])}")
+    chance = float(found["chance"]) if found["chance"] else 1.0
+    return Rule(
+        verb,
+        None if found["side"] is None else Side(found["side"]),
+        seconds=seconds,
+        kind=kind,
+        type=type,
+        number=int(found["number"] or 0),
+        first=int(found["first"] or 0),
+        chance=chance,
+    )
+
+
+def rules_in(text: str) -> list[Rule]:
+    """The rules of a file: a verb and its value in each line; `#` begins a comment.
+
+    Raises RuleError, with the line.
+    """
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        verb, _, value = line.partition("#")[0].strip().partition(" ")
+        if not verb:
+            continue
+        try:
+            found.append(parsed(verb, value.strip()))
+        except RuleError as error:
+            raise RuleError(f"line {number}: {error}") from None
+    return found
+
+
+class Disturber:
+    """Disturbs one connection.
+
+    `take` and `eof` say what goes on to the other side. `did` has in words what was done since
+    it was read last, with the side whose stream it was.
+    """
+
+    def __init__(self, rules: Iterable[Rule], rng: Random) -> None:
+        rules = tuple(rules)
+        self.did: list[tuple[Side, str]] = []
+        self._rng = rng
+        self._by_byte = [rule for rule in rules if rule.verb in AT_BYTE]
+        self._by_frame = [rule for rule in rules if rule.verb not in (*AT_BYTE, "split", "latency")]
+        self._split = next((rule.kind for rule in rules if rule.verb == "split"), "")
+        self._latency = sum(rule.seconds for rule in rules if rule.verb == "latency")
+        self._cutters = {side: Cutter() for side in Side}
+        self._held = {side: bytearray() for side in Side}
+        self._passed = dict.fromkeys(Side, 0)
+        self._waits: dict[Side, bytes] = dict.fromkeys(Side, b"")
+        self._seen: Counter[int] = Counter()  # frames that a rule is about, by its number
+        self._done: Counter[int] = Counter()
+        self._replies = 0
+        self._over = False
+        self._ended: set[Side] = set()
+
+    def take(self, side: Side, data: bytes) -> list[Action]:
+        """What goes on of these bytes."""
+        if self._over or side in self._ended:
+            return []
+        pieces = self._frames(side, data) if self._by_frame else iter((Action(0.0, data),))
+        return [each for piece in pieces for each in self._bytes(side, piece)]
+
+    def eof(self, side: Side) -> list[Action]:
+        """What goes on at the end of a side's stream, before that end."""
+        rest = self._waits[side] + bytes(self._held[side])
+        self._waits[side] = b""
+        self._held[side].clear()
+        return (
+            list(self._bytes(side, Action(0.0, rest)))
+            if rest and not self._over and side not in self._ended
+            else []
+        )
+
+    def _note(self, side: Side, what: str) -> None:
+        self.did.append((side, what))
+
+    # ------------------------------------------------------------- frames
+
+    def _frames(self, side: Side, data: bytes) -> Iterator[Action]:
+        """Whole frames, disturbed; the beginning of one waits for its end."""
+        held = self._held[side]
+        held += data
+        for frame in self._cutters[side].feed(data, 0.0):
+            if not frame.whole:
+                break
+            whole = bytes(held[: frame.length + 4])
+            del held[: frame.length + 4]
+            yield from self._frame(side, frame, whole)
+            if self._over:
+                return
+        if self._cutters[side].dead:
+            yield Action(0.0, bytes(held))
+            held.clear()
+
+    def _frame(self, side: Side, frame: Frame, whole: bytes) -> Iterator[Action]:
+        delay, copies, reordered = 0.0, 1, False
+        for number, rule in enumerate(self._by_frame):
+            if not self._applies(number, rule, side, frame):
+                continue
+            what = f"frame {frame.number}, {named(frame.type)} seq {frame.seq}"
+            if rule.verb == "lose-reply":
+                self._note(side, f"lost {what}, and reset the connection")
+                self._over = True
+                yield Action(0.0, End("reset"))
+                return
+            if rule.verb == "drop":
+                self._note(side, f"dropped {what}")
+                copies = 0
+            elif rule.verb == "duplicate":
+                self._note(side, f"wrote twice {what}")
+                copies = 2
+            elif rule.verb == "reorder":
+                self._note(side, f"wrote behind the next one {what}")
+                reordered = True
+            elif rule.verb == "delay":
+                self._note(side, f"held for {rule.seconds:g} s {what}")
+                delay += rule.seconds
+            else:
+                changed = self._corrupted(whole, rule.kind)
+                if changed != whole:
+                    self._note(side, f"changed the {rule.kind} of {what}")
+                whole = changed
+        out = whole * copies
+        waited, self._waits[side] = self._waits[side], b""
+        if reordered and not waited:
+            self._waits[side] = out
+            return
+        if out + waited:
+            yield Action(delay, out + waited)
+
+    def _applies(self, number: int, rule: Rule, side: Side, frame: Frame) -> bool:
+        if rule.verb == "lose-reply":
+            if side is Side.CLIENT or frame.type not in REPLIES or not frame.seq:
+                return False
+            self._replies += 1
+            return self._replies == rule.number
+        if rule.side not in (None, side) or rule.type not in (None, frame.type):
+            return False
+        self._seen[number] += 1
+        if rule.number:
+            return self._seen[number] == rule.number
+        if rule.first and self._done[number] >= rule.first:
+            return False
+        if rule.chance < 1.0 and self._rng.random() >= rule.chance:
+            return False
+        self._done[number] += 1
+        return True
+
+    def _corrupted(self, whole: bytes, kind: str) -> bytes:
+        data = bytearray(whole)
+        length, _, type, _, seq = HEADER.unpack_from(data)
+        if kind == "length":
+            data[0:4] = (length + 1).to_bytes(4, "big")
+        elif kind == "short":
+            data[0:4] = (11).to_bytes(4, "big")
+        elif kind == "version":
+            data[4] = 2
+        elif kind == "reserved":
+            data[7] = 1
+        elif kind == "type":
+            data[5] = 0x0B
+        elif kind == "seq":
+            data[8:16] = ((seq + 1) % 2**64 or 1).to_bytes(8, "big")
+        elif len(data) > 16 and kind == "utf8":
+            data[-1] = 0xFF
+        elif len(data) > 16 and kind == "body":
+            data[self._rng.randrange(16, len(data))] ^= 1 << self._rng.randrange(8)
+        elif kind == "position" and type in (0x04, 0x08):
+            at = 16 if type == 0x04 else 16 + 1 + data[16] + 8
+            position = int.from_bytes(data[at : at + 8], "big")
+            data[at : at + 8] = ((position + 1) % 2**64).to_bytes(8, "big")
+        return bytes(data)
+
+    # ------------------------------------------------------------- bytes
+
+    def _bytes(self, side: Side, action: Action) -> Iterator[Action]:
+        """What is left of some bytes by the rules that count bytes; in pieces."""
+        if isinstance(action.what, End):
+            yield action
+            return
+        data, delay = action.what, action.delay + self._latency
+        while data:
+            rule = self._next_of(side, len(data))
+            if rule is None:
+                break
+            size = rule.byte - self._passed[side]
+            yield from self._pieces(data[:size], delay)
+            self._passed[side] += size
+            data, delay = data[size:], self._latency
+            self._by_byte.remove(rule)
+            where = f"behind byte {rule.byte}"
+            if rule.verb == "stall":
+                self._note(side, f"held the stream for {rule.seconds:g} s {where}")
+                delay += rule.seconds
+                continue
+            if rule.verb == "half-close":
+                self._note(side, f"ended the stream {where}")
+                yield Action(0.0, End("half-close"))
+                self._ended.add(side)
+                return
+            what = "closed" if rule.verb == "cut-at" else "reset"
+            self._note(side, f"{what} the connection {where}")
+            self._over = True
+            yield Action(0.0, End("close" if rule.verb == "cut-at" else "reset"))
+            return
+        self._passed[side] += len(data)
+        yield from self._pieces(data, delay)
+
+    def _next_of(self, side: Side, size: int) -> Rule | None:
+        """The next rule that some byte of these reaches."""
+        ahead = [
+            rule
+            for rule in self._by_byte
+            if rule.side is side and rule.byte < self._passed[side] + size
+        ]
+        return min(ahead, key=lambda rule: rule.byte, default=None)
+
+    def _pieces(self, data: bytes, delay: float) -> Iterator[Action]:
+        if not data:
+            return
+        if not self._split:
+            yield Action(delay, data)
+            return
+        at = 0
+        while at < len(data):
+            size = 1 if self._split == "bytewise" else self._rng.choice((1, 2, 3, 7, 20, 200))
+            yield Action(delay, data[at : at + size])
+            at, delay = at + size, 0.0

@@ -1,0 +1,197 @@
+"""Rules are read as they are written; what they do depends on the seed and the bytes alone."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.watch.talks import ACK, CLIENT, LOGIN, MESSAGE, SERVER, WELCOME
+from tests.watch.worlds import frame
+
+from refserver.watch.conversation import Side
+from refserver.watch.disturbing import VERBS, Action, Disturber, End, RuleError, parsed, rules_in
+
+
+def disturber(*rules: str, seed: int = 1) -> Disturber:
+    return Disturber(rules_in("\n".join(rules)), Random(seed))
+
+
+def passed(it: Disturber, side: Side, *pieces: bytes) -> bytes:
+    """The bytes that go on, without their times."""
+    actions = [action for piece in pieces for action in it.take(side, piece)]
+    return b"".join(each.what for each in actions if isinstance(each.what, bytes))
+
+
+PINGS = [frame(6, n) for n in range(1, 8)]
+
+
+def test_each_option_is_read() -> None:
+    values = {
+        "cut-at": "client:10",
+        "reset": "server:0",
+        "half-close": "client:3",
+        "stall": "server:4@0.5",
+        "split": "random",
+        "latency": "0.05",
+        "drop": "Ack:3",
+        "duplicate": "client.Message*2",
+        "reorder": "0x80%0.25",
+        "delay": "any@1",
+        "corrupt": "utf8@Message",
+        "lose-reply": "2",
+    }
+
+    assert {parsed(verb, value).verb for verb, value in values.items()} == set(VERBS)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("dorp Ack", "did you mean 'drop'"),
+        ("drop Akc", "no frame 'Akc'"),
+        ("drop Ack:0", "FRAMES is a type"),
+        ("drop Ack%2", "FRAMES is a type"),
+        ("corrupt lenght@Ack", "did you mean 'length'"),
+        ("cut-at client", "SIDE:BYTE"),
+        ("cut-at nobody:3", "SIDE:BYTE"),
+        ("cut-at client:3@1", "SIDE:BYTE"),
+        ("stall client:3", "SIDE:BYTE@SECONDS"),
+        ("latency -1", "SECONDS"),
+        ("latency nan", "SECONDS"),
+        ("lose-reply 0", "Nth reply"),
+        ("split often", "bytewise.random"),
+    ],
+)
+def test_what_makes_no_sense_is_told_with_its_line(line: str, why: str) -> None:
+    with pytest.raises(RuleError, match="line 2.*" + why):
+        rules_in(f"# a comment\n{line}  # another\n")
+
+
+@given(st.lists(st.integers(0, 200), max_size=6), st.sampled_from(["drop Ack:9", "latency 0"]))
+def test_what_no_rule_is_about_goes_on_unchanged_however_it_is_cut(
+    cuts: list[int], rule: str
+) -> None:
+    stream = LOGIN + MESSAGE + b"\0\0\0"
+    places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
+    it = disturber(rule)
+
+    out = passed(it, CLIENT, *(stream[a:b] for a, b in pairwise(places)))
+    rest = it.eof(CLIENT)
+
+    assert out + b"".join(each.what for each in rest if isinstance(each.what, bytes)) == stream
+
+
+def test_one_frame_is_dropped_by_its_number() -> None:
+    it = disturber("drop Ping:2")
+
+    assert passed(it, CLIENT, *PINGS[:3]) == PINGS[0] + PINGS[2]
+    assert it.did == [(CLIENT, "dropped frame 2, Ping seq 2")]
+
+
+def test_the_first_ones_are_dropped() -> None:
+    assert passed(disturber("drop Ping*2"), CLIENT, *PINGS[:4]) == PINGS[2] + PINGS[3]
+
+
+def test_a_side_is_left_alone_where_the_other_is_named() -> None:
+    it = disturber("drop server.Ping")
+
+    assert passed(it, CLIENT, PINGS[0]) == PINGS[0]
+    assert passed(it, SERVER, PINGS[0]) == b""
+
+
+def test_a_chance_comes_from_the_seed() -> None:
+    def outcome(seed: int) -> bytes:
+        return passed(disturber("drop Ping%0.5", seed=seed), CLIENT, *PINGS)
+
+    assert outcome(3) == outcome(3)
+    assert len({outcome(seed) for seed in range(20)}) > 5
+
+
+def test_a_frame_is_written_twice() -> None:
+    assert passed(disturber("duplicate Message"), CLIENT, LOGIN + MESSAGE) == LOGIN + MESSAGE * 2
+
+
+def test_two_frames_change_places() -> None:
+    assert passed(disturber("reorder Ping:1"), CLIENT, *PINGS[:3]) == (
+        PINGS[1] + PINGS[0] + PINGS[2]
+    )
+
+
+def test_a_frame_that_waits_for_the_next_one_goes_on_at_the_end() -> None:
+    it = disturber("reorder Ping:1")
+
+    assert passed(it, CLIENT, PINGS[0]) == b""
+    assert it.eof(CLIENT) == [Action(0.0, PINGS[0])]
+
+
+def test_a_delay_holds_one_frame() -> None:
+    it = disturber("delay Ping:2@1.5")
+
+    actions = [each for ping in PINGS[:3] for each in it.take(CLIENT, ping)]
+
+    assert [each.delay for each in actions] == [0.0, 1.5, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "at", "value"),
+    [
+        ("length", slice(0, 4), b"\0\0\0\x15"),
+        ("short", slice(0, 4), b"\0\0\0\x0b"),
+        ("version", slice(4, 5), b"\2"),
+        ("reserved", slice(6, 8), b"\0\1"),
+        ("type", slice(5, 6), b"\x0b"),
+        ("seq", slice(8, 16), bytes(7) + b"\3"),
+        ("position", slice(16, 24), bytes(7) + b"\4"),
+        ("utf8", slice(23, 24), b"\xff"),
+    ],
+)
+def test_a_field_is_corrupted_and_no_other(kind: str, at: slice, value: bytes) -> None:
+    out = passed(disturber(f"corrupt {kind}@Ack"), SERVER, ACK)
+
+    assert out[at] == value
+    assert out[: at.start] + out[at.stop :] == ACK[: at.start] + ACK[at.stop :]
+
+
+def test_a_lost_reply_resets_and_lets_its_request_pass() -> None:
+    it = disturber("lose-reply 2")
+
+    assert passed(it, CLIENT, LOGIN + MESSAGE) == LOGIN + MESSAGE
+    actions = it.take(SERVER, WELCOME + ACK + ACK)
+
+    assert actions == [Action(0.0, WELCOME), Action(0.0, End("reset"))]
+    assert it.take(CLIENT, MESSAGE) == []
+
+
+def test_a_connection_is_cut_behind_a_byte() -> None:
+    it = disturber("cut-at client:20")
+
+    assert it.take(CLIENT, LOGIN[:10]) == [Action(0.0, LOGIN[:10])]
+    assert it.take(CLIENT, LOGIN[10:]) == [
+        Action(0.0, LOGIN[10:20]),
+        Action(0.0, End("close")),
+    ]
+    assert it.did == [(CLIENT, "closed the connection behind byte 20")]
+
+
+def test_a_side_that_was_ended_says_no_more_and_the_other_goes_on() -> None:
+    it = disturber("half-close client:4")
+
+    assert it.take(CLIENT, LOGIN) == [Action(0.0, LOGIN[:4]), Action(0.0, End("half-close"))]
+    assert it.take(CLIENT, MESSAGE) == [] == it.eof(CLIENT)
+    assert passed(it, SERVER, ACK) == ACK
+
+
+def test_a_stall_and_a_latency_add_up() -> None:
+    it = disturber("stall server:4@2", "latency 0.5")
+
+    assert it.take(SERVER, ACK) == [Action(0.5, ACK[:4]), Action(2.5, ACK[4:])]
+    assert it.take(SERVER, ACK) == [Action(0.5, ACK)]
+
+
+def test_bytes_are_written_one_by_one() -> None:
+    it = disturber("split bytewise")
+
+    assert [each.what for each in it.take(CLIENT, b"abc")] == [b"a", b"b", b"c"]
