@@ -22,6 +22,7 @@ python -m tools                          write all of them
 python -m tools --check                  write nothing; show differences, exit 1 on one
 python -m tools record mutants [NAME …]  run these mutants, or all; takes minutes
 python -m tools record faults NAME …      run these faults of a client
+python -m tools record judged [NAME …]   let the judge watch these mutants and faults, or all
 python -m tools record examples [ID …]   run these cases once, or all, for `refserver explain`
 """
 
@@ -34,6 +35,7 @@ SOURCES = (
     "exit_code_tables",
     "requirements",
     "matrix",
+    "judged",
 )
 
 
@@ -72,6 +74,10 @@ def record(what: str, names: list[str]) -> int:
         from tools import examples
 
         examples.record(names)
+    elif what == "judged":
+        from tools import judged
+
+        judged.record(names)
     else:
         from tools import matrix
 
@@ -91,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", metavar="record")
     recording = commands.add_parser("record", help="run the kit and write what it found")
-    recording.add_argument("what", choices=["mutants", "faults", "examples"])
+    recording.add_argument("what", choices=["mutants", "faults", "judged", "examples"])
     recording.add_argument("names", nargs="*", metavar="NAME", help="these only")
     options = parser.parse_args(arguments)
     if options.command == "record":

@@ -1,0 +1,113 @@
+"""The kit's own traffic, recorded by a proxy, and what the judge says of it.
+
+Rule: a server is broken in this process and serves in a thread; the proxy has a loop of its own,
+so that a server that stops takes nothing with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+from tests.conformance import faulty_client
+from tests.conformance.mutating import IDENTITIES, TIMEOUT, broken
+from tests.conformance.serving import DECLARED
+from tests.conformance.threaded import InThread
+
+from refserver.conformance.attempt import Setting
+from refserver.conformance.cases import SERVER_CASES
+from refserver.conformance.check import ServerDriver
+from refserver.conformance.peer.cases import CLIENT_CASES
+from refserver.conformance.peer.run import CAPABILITIES, LOOPBACK, ClientDriver
+from refserver.conformance.segmentation import Segmentation
+from refserver.conformance.suite import Plan, run_suite, select
+from refserver.mutants import MUTANTS
+from refserver.watch.conversation import Ended, Item, Opened, Side
+from refserver.watch.judge import judged
+from refserver.watch.proxy import Proxy
+
+PATIENCE = 10.0
+
+
+@contextmanager
+def forwarding(port: int, told: list[Item]) -> Iterator[int]:
+    """A proxy to a port of this machine, in a thread; gives the port where it listens.
+
+    As the server does, it listens no more when the server does not: who would connect again and
+    again has an end so.
+    """
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    def tell(item: Item) -> None:
+        told.append(item)
+        if isinstance(item, Ended) and isinstance(told[-2], Opened):
+            proxy.refuse()
+
+    proxy = Proxy(("127.0.0.1", port), tell, time.monotonic)
+    try:
+        start = asyncio.run_coroutine_threadsafe(proxy.start("127.0.0.1", 0), loop)
+        yield start.result(PATIENCE)
+    finally:
+        asyncio.run_coroutine_threadsafe(proxy.stop(), loop).result(PATIENCE)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(PATIENCE)
+        loop.close()
+
+
+def traffic_of_a_mutant(name: str, ids: Sequence[str]) -> list[Item]:
+    """What passes between the kit and a broken server, in these cases."""
+    mutant = MUTANTS[name]
+    needs = set(mutant.needs)
+    cannot = {"any-name"} if "credentials" in needs else set()
+    cannot |= {"presence"} if "no-presence" in needs else set()
+    can = frozenset((DECLARED - cannot) | needs)
+    told: list[Item] = []
+    with broken(mutant) as here, forwarding(here.port, told) as port:
+        setting = Setting(
+            address=("127.0.0.1", port),
+            timeout=TIMEOUT,
+            capabilities=can,
+            identities=IDENTITIES if "credentials" in needs else (),
+            stop=here.stop if "shutdown" in needs else None,
+        )
+        driver = ServerDriver(setting=setting, target="here", seed=7, token=name[:6])
+        cases = select(SERVER_CASES, ids)
+        run_suite(Plan(cases=cases, segmentations=[Segmentation.WHOLE], capabilities=can), driver)
+    return told
+
+
+def traffic_of_a_fault(fault: str, ids: Iterable[str]) -> list[Item]:
+    """What passes between the kit's server and a client with this fault, in these cases."""
+    told: list[Item] = []
+    wanted = set(ids)
+    setting = Setting(address=LOOPBACK, timeout=0.05, capabilities=frozenset(CAPABILITIES))
+
+    def play(host: str, port: int, rest: str, out: object, wait: object) -> None:
+        with forwarding(port, told) as instead:
+            faulty_client.play(host, instead, rest, out, wait)  # type: ignore[arg-type]
+
+    driver = ClientDriver(
+        command=["{host}", "{port}", fault],
+        setting=setting,
+        seed=7,
+        start=partial(InThread, play),
+    )
+    plan = Plan(
+        cases=[case for case in CLIENT_CASES if case.id in wanted],
+        segmentations=[Segmentation.WHOLE],
+        capabilities=frozenset(CAPABILITIES),
+    )
+    run_suite(plan, driver)
+    return told
+
+
+def broken_by(side: Side, items: Iterable[Item]) -> list[str]:
+    """The statements that a side is found to break, each once."""
+    found = judged(items, one_room=side is Side.SERVER).notes.findings
+    return sorted({finding.statement for finding in found if finding.side is side})
