@@ -223,7 +223,8 @@ def _found(
     yield "|---|---|---|"
     for name, wrong in about.items():
         if name not in seen:
-            yield f"| `{name}` | {wrong} | {UNSEEN[kind][name]} |"
+            why = UNSEEN[kind].get(name, "not tried yet: `python -m tools record judged`")
+            yield f"| `{name}` | {wrong} | {why} |"
     yield ""
 
 

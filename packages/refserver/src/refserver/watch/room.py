@@ -62,7 +62,7 @@ class Claim(NamedTuple):
 
 
 class About(NamedTuple):
-    """An entry about a name."""
+    """A Joined or a Left of a name."""
 
     position: int
     type: int
@@ -107,6 +107,8 @@ class Room:
     _sessions: dict[int, _Session] = field(default_factory=dict)
     _by_name: dict[str, Member] = field(default_factory=dict)
     _about: dict[str, deque[About]] = field(default_factory=dict)
+    _spoke: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Where the last fact of each name stands, and from where on its connection carried all."""
     _departures: dict[str, Departure] = field(default_factory=dict)
     _texts: dict[int, str] = field(default_factory=dict)
     _farthest: tuple[int, Member, Frame] | None = None
@@ -129,14 +131,24 @@ class Room:
         claim = self._claims.get(position)
         if claim is None:
             self._claims[position] = Claim(entry, side.connection, by)
-            if len(self._claims) > KEPT:
-                del self._claims[next(iter(self._claims))]
+            self._claims.pop(position - KEPT, None)
+            if len(self._claims) > 2 * KEPT:  # positions that do not rise by one
+                self._claims.clear()
         else:
             self.notes.exercised["EP-5.1-1"] += 1
             if claim.entry != entry:
                 self._contradiction(side, frame, position, claim, Claim(entry, side.connection, by))
-        if by == "fact":
-            self._about_name(side, frame, position, entry)
+        if by != "fact":
+            return
+        if entry.type in (JOINED, LEFT):
+            self._came_or_went(position, entry, side.began_at)
+        else:
+            if len(self._spoke) > KEPT:
+                self._spoke.clear()
+            self._spoke[entry.name] = position, side.began_at
+        departure = self._departures.get(entry.name) if self._departures else None
+        if departure is not None and self.presence:
+            self._check_departure(departure, entry.name)
 
     def _contradiction(
         self, side: Member, frame: Frame, position: int, old: Claim, new: Claim
@@ -164,18 +176,13 @@ class Room:
             f"{_said(two)}{_ways[new.by]}",
         )
 
-    def _about_name(self, side: Member, frame: Frame, position: int, entry: Entry) -> None:
+    def _came_or_went(self, position: int, entry: Entry, seen_from: int) -> None:
         about = self._about.get(entry.name)
         if about is None:
             if len(self._about) >= KEPT:
-                del self._about[next(iter(self._about))]
+                self._about.clear()
             about = self._about[entry.name] = deque(maxlen=ABOUT_ONE)
-        reason = entry.rest if entry.type == LEFT else 0
-        said = About(position, entry.type, reason, side.began_at)
-        about.append(said)
-        departure = self._departures.get(entry.name)
-        if departure is not None and self.presence:
-            self._check_departure(departure, entry.name)
+        about.append(About(position, entry.type, entry.rest, seen_from))
 
     # ------------------------------------------------------------- presence
 
@@ -295,30 +302,37 @@ class Room:
 
         Only a connection that carried all entries from the place on says which is the first.
         """
-        about = self._about.get(name)
-        if about is None or (len(about) == ABOUT_ONE and about[0].position > departure.place):
+        about = self._about.get(name, deque[About]())
+        if len(about) == ABOUT_ONE and about[0].position > departure.place:
             return  # what was first may have been dropped
-        behind = [
-            said
-            for said in about
-            if said.position > departure.place and said.seen_from <= departure.place
-        ]
-        for said in sorted(behind):
-            if said.type == LEFT:
-                self.notes.exercised["EP-5.4-4"] += 1
-                if said.reason not in departure.reasons:
-                    statement = "EP-5.4-4" if departure.reasons else "EP-5.4-6"
-                    self._wrong(departure, name, statement, f"Left with reason {said.reason}", said)
-            elif said.type == JOINED:
-                self._wrong(departure, name, "EP-5.4-2", "Joined, and no Left before it", said)
-            elif departure.settled:
-                self._wrong(departure, name, departure.statement, named(said.type), said)
-            else:
-                continue
-            self._departures.pop(name, None)
+        said = min(
+            (
+                each
+                for each in about
+                if each.position > departure.place and each.seen_from <= departure.place
+            ),
+            default=None,
+        )
+        spoke, seen_from = self._spoke.get(name, (0, 0))
+        if (
+            departure.settled
+            and spoke > departure.place >= seen_from
+            and (said is None or spoke < said.position)
+        ):
+            self._wrong(departure, name, departure.statement, spoke, "what it said")
+        elif said is None:
             return
+        elif said.type == JOINED:
+            self._wrong(departure, name, "EP-5.4-2", said.position, "Joined, without a Left before")
+        else:
+            self.notes.exercised["EP-5.4-4"] += 1
+            if said.reason not in departure.reasons:
+                statement = "EP-5.4-4" if departure.reasons else "EP-5.4-6"
+                came = f"Left with reason {said.reason}"
+                self._wrong(departure, name, statement, said.position, came)
+        self._departures.pop(name, None)
 
-    def _wrong(self, gone: Departure, name: str, statement: str, came: str, said: About) -> None:
+    def _wrong(self, gone: Departure, name: str, statement: str, position: int, came: str) -> None:
         reasons = " or ".join(map(str, sorted(gone.reasons)))
         required = f"{name!a} leaves with reason {reasons}" if reasons else f"no Left of {name!a}"
         self.notes.find(
@@ -330,7 +344,7 @@ class Room:
                 gone.offset,
                 gone.at,
                 f"{required}: {gone.why}",
-                f"entry {said.position} is {came}",
+                f"entry {position} is {came}",
             )
         )
 
