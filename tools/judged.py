@@ -52,13 +52,15 @@ UNSEEN: Mapping[str, Mapping[str, str]] = {
                 seq-zero-in-pong pong-body-ignored one-at-a-time resumed-reads-its-replay-only
                 behind-a-resume-dropped asked-again-behind-a-pong resumed-not-asked
                 not-asked-inside-a-frame pong-of-another-seq-is-silence refusal-stops-the-world
-                login-deadline-renewed limit-of-the-room past-frame-completed""",
+                login-deadline-renewed limit-of-the-room past-frame-completed
+                stranger-served-last large-entry-ends-page-lost resumed-not-reading-live""",
             "a server may end a connection at any time, and only should say why": """
                 refused-logout-kept bytes-behind-the-end end-overtakes closed-at-once
                 deadline-in-silence stops-in-silence stop-overtakes stop-told-to-members
                 reset-ends-all takeover-in-silence second-takeover-in-silence
                 takeover-with-a-reset old-end-ends-the-new past-logout-logs-out stop-lets-in
-                timeout-before-what-is-due""",
+                timeout-before-what-is-due
+                old-loses-its-pongs timeout-drops-entries""",
             "what a credential proves is agreed outside the protocol": """
                 empty-credential-proves anybodys-credential-proves longer-credential-proves
                 shorter-credential-proves credential-of-any-case credential-of-seven-bits
