@@ -118,7 +118,9 @@ UNSEEN: Mapping[str, Mapping[str, str]] = {
                 resends-in-reverse resends-messages-only resends-nothing resends-refused
                 resends-the-first resume-without-ping sends-again-once settled-is-forgotten
                 skips-to-the-fact slow-consumer-settles stops-at-too-long turned-away-settles
-                twins-are-one""",
+                twins-are-one
+                empty-words-are-nobodys forgets-what-an-error-settled lefts-by-case
+                only-losses-settle ping-ends-replay unknown-ends-replay events-move-no-place""",
             "a client may begin anew, resume or not, choose its numbers and say what it likes": """
                 afresh-from-old-place asks-for-first-name back-after-gone back-after-goodbye
                 back-after-malformed back-after-too-large back-after-unauthorized
