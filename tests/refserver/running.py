@@ -55,8 +55,6 @@ class Client:
                 raise self.end
             if data := self.sock.recv(65_536):
                 self.conn.receive_data(data)
-                with suppress(OSError):  # what ended the connection is read next
-                    self.sock.sendall(self.conn.data_to_send())  # Pongs
             else:
                 self.conn.receive_eof()
             for event in self.conn.events():
@@ -64,6 +62,8 @@ class Client:
                     self.end = event.error
                 else:
                     self.events.append(event)
+            with suppress(OSError):  # what ended the connection is read next
+                self.sock.sendall(self.conn.data_to_send())  # Pongs
         return self.events.pop(0)
 
     def ask(self, request: Event) -> Event:
