@@ -382,7 +382,7 @@ def test_what_is_no_report_is_not_merged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("what", "said"),
     [
-        ("FRAME-07", "EP-2.1-6 A frame that the end of the stream cuts short"),
+        ("FRAME-07", "EP-2.1-6 A frame that is not whole at the end of the stream"),
         ("frame-07", "usually: what is left in the buffer"),
         ("FRAME-01", "00 00 00 00                 length 0"),
         ("FRAME-07", "ann: shut down the sending side"),

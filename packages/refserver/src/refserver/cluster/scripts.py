@@ -53,7 +53,7 @@ class Script:
 
 def script(name: str, *, without_memory: bool = False) -> Script:
     """The script `open` or `turn`; `without_memory` is for what makes the room smaller."""
-    folder = files(__package__) / "lua"
+    folder = files("refserver.cluster") / "lua"
     parts = [(folder / f"{each}.lua").read_text() for each in ("common", name)]
     text = "\n".join(parts)
     if without_memory:
