@@ -118,7 +118,8 @@ def test_every_file_that_a_page_names_exists(page: str) -> None:
     paths = re.findall(r"`([\w.]+(?:/[\w.-]+)*/(?:[\w.-]+)?)`", text)
 
     missing = [name for name in links if not (ROOT / page).parent.joinpath(name).exists()]
-    folders = (ROOT, ROOT / "packages", ROOT / "packages/refserver/src/refserver")
+    source = ROOT / "packages/refserver/src/refserver"
+    folders = (ROOT, ROOT / "packages", source, source / "conformance")
     missing += [name for name in paths if not any((each / name).exists() for each in folders)]
 
     assert not missing
