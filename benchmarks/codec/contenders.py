@@ -14,8 +14,11 @@ from typing import Any
 
 import construct
 import msgpack  # type: ignore[import-untyped]
+import msgspec
 
+import eventcodec
 from benchmarks.codec import handwritten
+from benchmarks.codec.pure import pure
 from benchmarks.codec.rows import (
     CHUNK,
     CHUNKED,
@@ -31,22 +34,16 @@ from benchmarks.codec.rows import (
     MSGPACK,
     MSGPACK_ARRAYS,
     MSGPACK_UNCHECKED,
+    MSGSPEC,
     OURS,
     TASKS,
+    in_python,
 )
 from eventcodec import (
-    ApplicationEvent,
-    ClientConnection,
     Codec,
-    Decoder,
     Event,
-    Login,
     Message,
-    Welcome,
-    application_event,
     encode,
-    field,
-    wire,
 )
 from eventcodec.compiler import draft_of
 from eventcodec.limits import HEADER_SIZE, MAX_FRAME_CEILING, VERSION
@@ -71,12 +68,18 @@ class Group:
 # ------------------------------------------------------------------ the events
 
 
-@application_event(0x80)
-class Moved(ApplicationEvent):
-    """An application's event of two numbers."""
+def _moved(library: Any) -> Any:
+    """The class of an application's event of two numbers."""
 
-    x: int = field(wire.I32)
-    y: int = field(wire.I32)
+    @library.application_event(0x80)
+    class Moved(library.ApplicationEvent):  # type: ignore[misc, name-defined]
+        x: int = library.field(library.wire.I32)
+        y: int = library.field(library.wire.I32)
+
+    return Moved
+
+
+Moved = _moved(eventcodec)
 
 
 def _messages() -> list[Message]:
@@ -98,11 +101,11 @@ CODEC = Codec(events=[Moved])
 # ------------------------------------------------------------------ eventcodec
 
 
-def _decoding(data: bytes, codec: Codec, chunk: int | None = None) -> Prepare:
+def _decoding(library: Any, data: bytes, codec: Any, chunk: int | None = None) -> Prepare:
     chunks = [data] if chunk is None else [data[i : i + chunk] for i in range(0, len(data), chunk)]
 
     def prepare() -> Work:
-        decoder = Decoder(codec=codec, max_frame=MAX_FRAME_CEILING)
+        decoder = library.Decoder(codec=codec, max_frame=MAX_FRAME_CEILING)
 
         def work() -> list[object]:
             found: list[object] = []
@@ -116,13 +119,13 @@ def _decoding(data: bytes, codec: Codec, chunk: int | None = None) -> Prepare:
     return prepare
 
 
-def _through_connection() -> Work:
-    connection = ClientConnection()
-    login = connection.send(Login(user="bob"))
-    welcome = Welcome(
+def _through_connection(library: Any) -> Work:
+    connection = library.ClientConnection()
+    login = connection.send(library.Login(user="bob"))
+    welcome = library.Welcome(
         seq=login.seq, user="bob", ticket=1, position=0, max_frame=1 << 16, heartbeat=0
     )
-    connection.receive_data(encode(welcome))
+    connection.receive_data(library.encode(welcome))
     connection.next_event()
 
     def work() -> list[object]:
@@ -132,8 +135,26 @@ def _through_connection() -> Work:
     return work
 
 
-def _encoding(events: Iterable[Event]) -> Prepare:
+def _encoding(library: Any) -> Prepare:
+    events = [library.decode(frame) for frame in FRAMES]
+    encode = library.encode
     return lambda: lambda: b"".join([encode(event) for event in events])
+
+
+def _ours(library: Any, codec: Any) -> dict[str, dict[str, Prepare]]:
+    """What one copy of eventcodec does, by task and name."""
+    return {
+        "decode": {
+            OURS: _decoding(library, STREAM, codec),
+            CONNECTION: lambda: _through_connection(library),
+        },
+        "encode": {OURS: _encoding(library)},
+        "application": {OURS: _decoding(library, MOVE_STREAM, codec)},
+        "mebibyte": {
+            OURS: _decoding(library, LARGE_FRAME, codec),
+            CHUNKED: _decoding(library, LARGE_FRAME, codec, CHUNK),
+        },
+    }
 
 
 # ------------------------------------------------------------------ construct, interpreted
@@ -219,6 +240,30 @@ def _msgpack_arrays(make: Callable[..., Message]) -> Prepare:
     return lambda: lambda: [make(*document) for document in _unpacked(_ARRAYS)]
 
 
+class _Said(msgspec.Struct, array_like=True, frozen=True):
+    """The same four values, as msgspec declares them."""
+
+    type: int
+    seq: int
+    sender: str
+    content: str
+
+
+_SAID = [_Said(m.type, m.seq, m.sender, m.content) for m in MESSAGES]
+_SAID_FRAMES = [msgspec.msgpack.encode(said) for said in _SAID]
+
+
+def _msgspec() -> Work:
+    """Frames that are already cut: msgspec has no streams."""
+    decode = msgspec.msgpack.Decoder(_Said).decode
+    return lambda: [decode(frame) for frame in _SAID_FRAMES]
+
+
+def _msgspec_encoding() -> Work:
+    encode = msgspec.msgpack.Encoder().encode
+    return lambda: b"".join([encode(said) for said in _SAID])
+
+
 # ------------------------------------------------------------------ one large content
 
 _CONTENT = b"x" * MEBIBYTE
@@ -234,11 +279,18 @@ def _copy_and_check() -> Work:
 
 # ------------------------------------------------------------------ all of them
 
+
+def _both(task: str) -> dict[str, Prepare]:
+    """eventcodec as it is installed, and in Python alone."""
+    native = _ours(eventcodec, CODEC)[task]
+    python = _ours(pure, pure.Codec(events=[_moved(pure)]))[task]
+    return native | {in_python(name): prepare for name, prepare in python.items()}
+
+
 GROUPS = {
     "decode": Group(
         {
-            OURS: _decoding(STREAM, CODEC),
-            CONNECTION: lambda: _through_connection(),
+            **_both("decode"),
             HAND: lambda: lambda: handwritten.decode(STREAM)[0],
             CONSTRUCT: _interpreted(Message, FRAMES),
             CONSTRUCT_BODY: _interpreted_body(Message, FRAMES),
@@ -247,21 +299,25 @@ GROUPS = {
             MSGPACK: _msgpack(_checked),
             MSGPACK_UNCHECKED: _msgpack(_unchecked),
             MSGPACK_ARRAYS: _msgpack_arrays(_unchecked),
+            MSGSPEC: _msgspec,
         },
         MESSAGES,
     ),
     "encode": Group(
-        {OURS: _encoding(MESSAGES), CONSTRUCT: _interpreted_building(Message, MESSAGES)},
+        {
+            **_both("encode"),
+            CONSTRUCT: _interpreted_building(Message, MESSAGES),
+            MSGSPEC: _msgspec_encoding,
+        },
         STREAM,
     ),
     "application": Group(
-        {OURS: _decoding(MOVE_STREAM, CODEC), CONSTRUCT: _interpreted(Moved, MOVE_FRAMES)},
+        {**_both("application"), CONSTRUCT: _interpreted(Moved, MOVE_FRAMES)},
         MOVES,
     ),
     "mebibyte": Group(
         {
-            OURS: _decoding(LARGE_FRAME, CODEC),
-            CHUNKED: _decoding(LARGE_FRAME, CODEC, CHUNK),
+            **_both("mebibyte"),
             COPY: _copy_and_check,
         },
         [LARGE],
@@ -283,7 +339,14 @@ def check() -> None:
 
 
 def _comparable(result: object, group: Group) -> object:
-    """construct has no events, and the copy has only the content."""
+    """construct and msgspec have no events, the copy has only the content, and a second
+    eventcodec has classes of its own."""
+    if result == b"".join(_SAID_FRAMES):
+        return group.result
+    if isinstance(result, list) and isinstance(result[0], _Said):
+        return [_checked(*msgspec.structs.astuple(said)) for said in result]
+    if isinstance(result, list) and isinstance(result[0], pure.Event):
+        return [CODEC.decode(pure.encode(event)) for event in result]
     if isinstance(result, str):
         return [Message(seq=1, content=result)]
     if isinstance(result, list) and isinstance(result[0], construct.Container):

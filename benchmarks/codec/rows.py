@@ -23,7 +23,13 @@ JSON_UNCHECKED = "json.loads, events made unchecked"
 MSGPACK = "msgpack (C), events made by their class"
 MSGPACK_UNCHECKED = "msgpack (C), events made unchecked"
 MSGPACK_ARRAYS = "msgpack (C), arrays without names, unchecked"
+MSGSPEC = "msgspec (C), into its structs"
 COPY = "one copy and one UTF-8 check"
+
+
+def in_python(name: str) -> str:
+    """What a contender of eventcodec is called without the native module."""
+    return f"{name}, pure Python"
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,12 @@ BARS = (
     Bar("decode", OURS, HAND, "≤", 1.25),
     Bar("decode", OURS, JSON, "≤", 1),
     Bar("decode", OURS, MSGPACK, "≤", 1),
+    Bar("decode", OURS, MSGSPEC, "≤", 1.2),
+    Bar("decode", in_python(OURS), MSGSPEC, "≤", 4),
+    Bar("encode", OURS, MSGSPEC, "≤", 1.2),
     Bar("decode", CONNECTION, OURS, "≤", 1.6),
+    Bar("decode", in_python(OURS), CONSTRUCT, "≥", 30),
+    Bar("decode", in_python(OURS), HAND, "≤", 1.25),
     Bar("mebibyte", OURS, COPY, "≤", 2),
     Bar("mebibyte", CHUNKED, COPY, "≤", 2),
 )

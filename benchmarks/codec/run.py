@@ -1,4 +1,4 @@
-"""`tox -e bench-codec`: eventcodec beside construct, hand-written code, json and msgpack.
+"""`tox -e bench-codec`: eventcodec beside construct, hand-written code, json, msgpack and msgspec.
 
 Rule: contenders take turns within each round, and CPU time is counted rather
 than the clock, so that other work on the machine hits all of them little and alike.
@@ -74,7 +74,7 @@ def measure(rounds: int, least: float) -> results.Result:
                 imports.setdefault(name, []).append(milliseconds)
     return {
         "environment": environment(),
-        "versions": {name: version(name) for name in ("construct", "msgpack")},
+        "versions": {name: version(name) for name in ("construct", "msgpack", "msgspec")},
         "options": {"rounds": rounds},
         "times": times,
         "import_ms": imports,

@@ -14,7 +14,7 @@ SOURCES = Path(__file__).parent
 BUILD = SOURCES.parent / "build"
 FLAGS = ("-O2", "-std=gnu17", "-Wall", "-Wextra", "-Wshadow", "-Werror")
 PROGRAMS = {
-    "loadgen": ("loadgen.c", "event.c", "redis.c", "mqtt.c", "nats.c"),
+    "loadgen": ("loadgen.c", "event.c", "redis.c", "mqtt.c", "nats.c", "tls.c"),
     "floor": ("floor.c",),
 }
 
@@ -31,6 +31,13 @@ def compiler() -> str:
     return found
 
 
+def has_openssl() -> bool:
+    """Whether the compiler finds OpenSSL's headers: without them the rows over TLS are left out."""
+    command = [compiler(), "-E", "-x", "c", "-"]
+    source = "#include <openssl/ssl.h>"
+    return subprocess.run(command, input=source, text=True, capture_output=True).returncode == 0
+
+
 def program(name: str) -> Path:
     """The path of the built program, built now if it is missing or older than a source."""
     sources = [SOURCES / source for source in PROGRAMS[name]]
@@ -39,7 +46,10 @@ def program(name: str) -> Path:
     if target.exists() and all(s.stat().st_mtime <= target.stat().st_mtime for s in watched):
         return target
     BUILD.mkdir(exist_ok=True)
+    openssl: tuple[str, ...] = ()
+    if name == "loadgen" and has_openssl():
+        openssl = ("-DWITH_TLS", "-lssl", "-lcrypto")
     unfinished = target.with_suffix(f".{os.getpid()}")
-    subprocess.run([compiler(), *FLAGS, "-o", unfinished, *sources], check=True)
+    subprocess.run([compiler(), *FLAGS, "-o", unfinished, *sources, *openssl], check=True)
     unfinished.replace(target)  # two builds at once cannot see each other's half
     return target

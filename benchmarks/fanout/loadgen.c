@@ -4,6 +4,7 @@
  * each. Only what subscribers received counts as a delivery, in every protocol:
  * where publishers are members too, what they receive is work that the server
  * does for nothing. Every message sent must arrive; what did not is reported.
+ * With --closed the next message is sent when the last one has reached everybody.
  *
  * One line of JSON on stdout, a reason on stderr and exit code 1 otherwise.
  */
@@ -45,7 +46,7 @@ static unsigned bursts;
 static int poller;
 static struct member *members;
 static unsigned member_count, opened, ready;
-static bool publishing, timing;
+static bool publishing, timing, closed, over_tls;
 static uint8_t *content;
 static uint8_t *scratch;
 static size_t scratch_room;
@@ -182,6 +183,22 @@ void acknowledged(struct member *member)
     totals.acknowledged++;
 }
 
+/* ---- bytes, over TLS or not --------------------------------------------- */
+
+static ssize_t put(struct member *member, const void *data, size_t size)
+{
+    if (over_tls)
+        return tls_write(member->tls, data, size);
+    return send(member->fd, data, size, MSG_NOSIGNAL);
+}
+
+static ssize_t get(struct member *member, void *data, size_t size)
+{
+    if (over_tls)
+        return tls_read(member->tls, data, size);
+    return recv(member->fd, data, size, 0);
+}
+
 /* ---- the loop --------------------------------------------------------- */
 
 static void watch(struct member *member, int operation, bool for_write)
@@ -192,11 +209,23 @@ static void watch(struct member *member, int operation, bool for_write)
     member->wants_write = for_write;
 }
 
+/* Go on with the handshake; whether it is done. */
+static bool handshake(struct member *member)
+{
+    if (member->tls == NULL)
+        member->tls = tls_connect(member->fd);
+    int done = tls_handshake(member->tls);
+    if (done < 0)
+        fail("member %u: no TLS", member->index);
+    if (member->wants_write)
+        watch(member, EPOLL_CTL_MOD, false);
+    return done > 0;
+}
+
 static void flush(struct member *member)
 {
     while (member->out_start < member->out_end) {
-        ssize_t took = send(member->fd, member->out + member->out_start, member->out_end - member->out_start,
-                            MSG_NOSIGNAL);
+        ssize_t took = put(member, member->out + member->out_start, member->out_end - member->out_start);
         if (took < 0 && errno == EAGAIN)
             break;
         if (took < 0)
@@ -220,9 +249,19 @@ static void publish(struct member *member)
     totals.sent++;
 }
 
+static bool everything_arrived(void)
+{
+    return totals.sent == totals.acknowledged && totals.deliveries == totals.sent * run.subscribers;
+}
+
+static bool may_publish(const struct member *member)
+{
+    return publishing && member->publisher && (closed ? everything_arrived() : member->outstanding < run.window);
+}
+
 static void top_up(struct member *member)
 {
-    while (publishing && member->publisher && member->outstanding < run.window)
+    while (may_publish(member))
         publish(member);
     if (member->out_start < member->out_end && !member->wants_write)
         flush(member);
@@ -238,7 +277,8 @@ static void hold(struct member *member, const uint8_t *rest, size_t size)
     member->held_size = size;
 }
 
-static void receive(struct member *member)
+/* Take what came; whether there may be more, which epoll does not tell: TLS has read ahead. */
+static bool receive(struct member *member)
 {
     size_t kept = member->held_size;
     if (kept + RECEIVE_SIZE > scratch_room) {
@@ -246,9 +286,9 @@ static void receive(struct member *member)
         scratch = allocate(scratch, scratch_room);
     }
     memcpy(scratch, member->held, kept);
-    ssize_t came = recv(member->fd, scratch + kept, RECEIVE_SIZE, 0);
+    ssize_t came = get(member, scratch + kept, RECEIVE_SIZE);
     if (came < 0 && errno == EAGAIN)
-        return;
+        return false;
     if (came < 0)
         fail("member %u: recv: %s", member->index, strerror(errno));
     if (came == 0)
@@ -260,6 +300,7 @@ static void receive(struct member *member)
     size_t size = kept + (size_t)came;
     size_t taken = run.protocol->take(member, scratch, size);
     hold(member, scratch + taken, size - taken);
+    return over_tls;
 }
 
 static void open_member(struct member *member)
@@ -279,12 +320,15 @@ static void open_member(struct member *member)
 
 static void serve(struct member *member, uint32_t events)
 {
-    if (!member->greeted && events & (EPOLLOUT | EPOLLERR)) {
+    if (!member->greeted && events & (EPOLLIN | EPOLLOUT | EPOLLERR)) {
+        if (over_tls && !handshake(member))
+            return;
         member->greeted = true;
         run.protocol->greet(member);
     }
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-        receive(member);
+        while (receive(member))
+            continue;
     if (events & EPOLLOUT)
         flush(member);
     top_up(member);
@@ -311,6 +355,8 @@ static bool turn_until(bool (*done)(void), double seconds)
             fail("epoll_wait: %s", strerror(errno));
         for (int i = 0; i < count; i++)
             serve(events[i].data.ptr, events[i].events);
+        if (closed && publishing)
+            top_up(&members[0]);
     }
 }
 
@@ -334,11 +380,6 @@ static bool everybody_is_level(void)
         if (members[i].position != last)
             return false;
     return true;
-}
-
-static bool everything_arrived(void)
-{
-    return totals.sent == totals.acknowledged && totals.deliveries == totals.sent * run.subscribers;
 }
 
 static struct totals snapshot(void)
@@ -457,7 +498,8 @@ static void read_arguments(int count, char **arguments)
         {"subscribers", required_argument, 0, 's'}, {"publishers", required_argument, 0, 'u'},
         {"window", required_argument, 0, 'w'}, {"size", required_argument, 0, 'z'},
         {"warmup", required_argument, 0, 'a'}, {"seconds", required_argument, 0, 't'},
-        {"bursts", required_argument, 0, 'b'}, {"server-pid", required_argument, 0, 'i'}, {0}};
+        {"bursts", required_argument, 0, 'b'}, {"server-pid", required_argument, 0, 'i'},
+        {"closed", no_argument, 0, 'c'}, {"tls", no_argument, 0, 'T'}, {0}};
     int option;
     server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     while ((option = getopt_long(count, arguments, "", options, NULL)) != -1)
@@ -470,6 +512,8 @@ static void read_arguments(int count, char **arguments)
         case 'z': run.size = number(optarg, STAMP_SIZE, 1 << 20); break;
         case 'a': warmup_seconds = number(optarg, 0, 60000) / 1e3; break;
         case 't': measured_seconds = number(optarg, 1, 600000) / 1e3; break;
+        case 'c': closed = true; break;
+        case 'T': over_tls = true; break;
         case 'b': bursts = number(optarg, 1, MAX_BURSTS); break;
         case 'i':
             server_pid = (pid_t)number(optarg, 1, 1u << 30);
@@ -480,8 +524,8 @@ static void read_arguments(int count, char **arguments)
         }
     if (run.protocol == NULL || server.sin_port == 0)
         fail("--protocol and --port are needed");
-    if (bursts && run.publishers != 1)
-        fail("a burst has one publisher");
+    if ((bursts || closed) && run.publishers != 1)
+        fail("a burst and a closed loop have one publisher");
 }
 
 int main(int count, char **arguments)

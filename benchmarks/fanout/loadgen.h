@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define TOPIC "r"
 #define STAMP_SIZE 16 /* a send time in hexadecimal opens every content */
@@ -20,6 +21,7 @@ struct member {
     bool publisher;
     bool greeted;         /* the protocol's first bytes are queued */
     bool ready;           /* logged in or subscribed */
+    void *tls;            /* its session, with --tls */
     bool wants_write;     /* the socket took less than we had */
     unsigned outstanding; /* messages without their acknowledgement */
     uint64_t sent;
@@ -51,6 +53,12 @@ struct run {
 
 extern struct run run;
 extern const struct protocol event_protocol, redis_protocol, mqtt_protocol, nats_protocol;
+
+/* tls.c. Read and write return -1 with EAGAIN where nothing moves now, and fail otherwise. */
+void *tls_connect(int fd);
+int tls_handshake(void *session); /* 1: done, 0: not yet, -1: failed */
+ssize_t tls_read(void *session, void *data, size_t size);
+ssize_t tls_write(void *session, const void *data, size_t size);
 
 /* The loop's side of the bargain, for the protocols to call. */
 void queue(struct member *member, const void *data, size_t size);

@@ -52,7 +52,8 @@ def _arguments(protocol: str, load: Load, port: int, seconds: float, warmup: flo
     }
     if load.bursts:
         options["bursts"] = load.bursts
-    return [f"--{name}={value}" for name, value in options.items()]
+    flags = ["--closed"] * load.closed + ["--tls"] * load.tls
+    return [f"--{name}={value}" for name, value in options.items()] + flags
 
 
 def generate(
@@ -70,6 +71,8 @@ def generate(
     if done.returncode != 0:
         raise Failed(done.stderr.strip())
     sample: Sample = json.loads(done.stdout)
+    if load.publishers and not sample["deliveries"]:
+        raise Failed("nothing arrived in the time that was measured")
     return sample
 
 
@@ -78,7 +81,7 @@ def run(server: Server, load: Load, *, seconds: float, warmup: float) -> Sample:
     server_core, generator_core = cores()
     seconds = load.seconds or seconds
     try:
-        with running(server, server_core) as (port, pid), pinned(generator_core):
+        with running(server, server_core, tls=load.tls) as (port, pid), pinned(generator_core):
             return generate(server.protocol, load, port, seconds=seconds, warmup=warmup, pid=pid)
     except CannotStart as error:
         raise Failed(str(error)) from error
@@ -98,4 +101,7 @@ MEASURES: dict[Measure, Callable[[Sample], float]] = {
     "everybody_has_it_s": lambda sample: max(sample["everybody_has_it_s"]),
     "memory_per_member": _memory,
     "server_cpu_share": lambda sample: sample["server_cpu_share"],
+    "p50_us": lambda sample: sample["latency_us"]["p50"],
+    "p90_us": lambda sample: sample["latency_us"]["p90"],
+    "p99_us": lambda sample: sample["latency_us"]["p99"],
 }

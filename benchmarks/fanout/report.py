@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from benchmarks import markdown
@@ -22,7 +23,7 @@ from benchmarks.fanout.rows import (
     Measure,
     Row,
 )
-from benchmarks.fanout.servers import REFSERVER, SERVERS
+from benchmarks.fanout.servers import PURE, REFSERVER, SERVERS
 from benchmarks.figures import Figure, ratio
 
 Result = dict[str, Any]
@@ -35,6 +36,9 @@ NAMES: dict[Measure, tuple[str, float, int]] = {
     "everybody_has_it_s": ("until the last member has it, s", 1, 2),
     "memory_per_member": ("memory per member, KiB", 1 / 1024, 1),
     "server_cpu_share": ("share of a core, %", 100, 2),
+    "p50_us": ("latency, p50 in µs", 1, 0),
+    "p90_us": ("latency, p90 in µs", 1, 0),
+    "p99_us": ("latency, p99 in µs", 1, 0),
 }
 
 
@@ -84,35 +88,45 @@ def _flow_table(result: Result, measure: Measure) -> str:
     return markdown.table(header, rows)
 
 
-def _bar_line(row: str, bar: Bar, figure: Figure | None) -> list[str]:
+def _bar_line(row: str, bar: Bar, figure: Figure | None, who: str = "native") -> list[str]:
     name, scale, digits = NAMES[bar.measure]
     bound = f"{bar.sense} {bar.bound * scale:g}"
     if bar.against is not None:
-        name, scale, digits = f"{name.partition(',')[0]} against {bar.against}", 1, 2
+        name, scale, digits = (
+            f"{name.partition(' in µs')[0].partition(', m')[0]} against {bar.against}",
+            1,
+            2,
+        )
         bound = f"{bar.sense} {bar.bound:g} ×"
     if figure is None:
-        return [row, name, bound, "–", "not measured"]
+        return [row, name, who, bound, "–", "not measured"]
     shown = figure.show(digits, scale) + (" ×" if bar.against else "")
-    return [row, name, bound, shown, markdown.verdict(figure, bar.sense, bar.bound)]
+    return [row, name, who, bound, shown, markdown.verdict(figure, bar.sense, bar.bound)]
 
 
 def _title(bar: Bar) -> Bar:
     if bar.against is None:
         return bar
-    return Bar(bar.measure, bar.sense, bar.bound, SERVERS[bar.against].title)
+    return replace(bar, against=SERVERS[bar.against].title)
 
 
 def _row_bars(result: Result) -> Iterator[list[str]]:
     titles = {CROWD.id: "10,000 members, one message", IDLE.id: "idle, 1,000 members"}
     for row in (*FLOWS, CROWD, IDLE):
         for bar in row.bars:
-            ours = (row, REFSERVER.name)
-            if bar.against is None:
-                found = values(result, *ours, bar.measure)
-                figure = Figure.of(found) if found else None
-            else:
-                figure = _pairs(result, bar.measure, ours, (row, bar.against))
-            yield _bar_line(titles.get(row.id, row.load.name), _title(bar), figure)
+            title = titles.get(row.id, row.load.name)
+            yield _bar_line(title, _title(bar), _figure(result, row, bar, REFSERVER.name))
+            if bar.pure is not None:
+                pure = replace(bar, bound=bar.pure)
+                figure = _figure(result, row, pure, PURE.name)
+                yield _bar_line(title, _title(pure), figure, "pure Python")
+
+
+def _figure(result: Result, row: Row, bar: Bar, ours: str) -> Figure | None:
+    if bar.against is not None:
+        return _pairs(result, bar.measure, (row, ours), (row, bar.against))
+    found = values(result, row, ours, bar.measure)
+    return Figure.of(found) if found else None
 
 
 def doublings(result: Result) -> Iterator[tuple[str, Row, Row, Figure | None]]:
@@ -137,7 +151,7 @@ def _doubling_bars(result: Result) -> Iterator[list[str]]:
 
 
 def _bars(result: Result) -> str:
-    header = ["row", "measure", "bar", "measured", "met"]
+    header = ["row", "measure", "codec", "bar", "measured", "met"]
     return markdown.table(header, [*_row_bars(result), *_doubling_bars(result)])
 
 
@@ -159,7 +173,7 @@ def _scaling(result: Result) -> str:
 
 
 def _latency(result: Result) -> str:
-    row = next(row for row in FLOWS if row.load.window == 1)
+    row = next(row for row in FLOWS if row.load.window == 1)  # not the closed loop
     marks = ("p50", "p90", "p99", "p99.9", "max")
     lines = []
     for server in present(result):

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.fanout.build import program
@@ -39,9 +39,11 @@ class Server:
     """What the load generator speaks to it."""
     find: Callable[[], str | None]
     """The program, or None where it is not installed."""
-    arguments: Callable[[int, Path], list[str]]
-    """The command line behind the program, for a port and a scratch folder."""
+    arguments: Callable[[int, Path, bool], list[str]]
+    """The command line behind the program, for a port, a scratch folder, and TLS or not."""
     version_arguments: tuple[str, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
+    """What is set in its environment."""
 
     def version(self) -> str:
         """The first line that it says of itself."""
@@ -63,9 +65,20 @@ def _installed(name: str) -> Callable[[], str | None]:
     )
 
 
-def _redis(port: int, folder: Path) -> list[str]:
+def _certificate(folder: Path) -> tuple[str, str]:
+    """A certificate for loopback that signs itself, and its key: two files."""
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    make = (
+        "openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=localhost"
+    )
+    command = [*make.split(), "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    return str(certificate), str(key)
+
+
+def _redis(port: int, folder: Path, tls: bool) -> list[str]:
     settings = {
-        "port": str(port),
+        "port": "0" if tls else str(port),
         "bind": "127.0.0.1",
         "dir": str(folder),
         "save": "",
@@ -73,10 +86,19 @@ def _redis(port: int, folder: Path) -> list[str]:
         "maxclients": str(MEMBERS),
         "client-output-buffer-limit": "pubsub 0 0 0",
     }
+    if tls:
+        certificate, key = _certificate(folder)
+        settings |= {
+            "tls-port": str(port),
+            "tls-cert-file": certificate,
+            "tls-key-file": key,
+            "tls-ca-cert-file": certificate,
+            "tls-auth-clients": "no",
+        }
     return [part for name, value in settings.items() for part in (f"--{name}", value)]
 
 
-def _mosquitto(port: int, folder: Path) -> list[str]:
+def _mosquitto(port: int, folder: Path, tls: bool) -> list[str]:
     config = folder / "mosquitto.conf"
     config.write_text(
         f"listener {port} 127.0.0.1\n"
@@ -90,7 +112,7 @@ def _mosquitto(port: int, folder: Path) -> list[str]:
     return ["-c", str(config)]
 
 
-def _nats(port: int, folder: Path) -> list[str]:
+def _nats(port: int, folder: Path, tls: bool) -> list[str]:
     config = folder / "nats.conf"
     config.write_text(
         f"listen: 127.0.0.1:{port}\nmax_connections: {MEMBERS}\n"
@@ -99,8 +121,12 @@ def _nats(port: int, folder: Path) -> list[str]:
     return ["-c", str(config)]
 
 
-def _refserver(port: int, folder: Path) -> list[str]:
-    return ["serve", str(port), "--host", "127.0.0.1", "--connections", str(MEMBERS)]
+def _refserver(port: int, folder: Path, tls: bool) -> list[str]:
+    command = ["serve", str(port), "--host", "127.0.0.1", "--connections", str(MEMBERS)]
+    if tls:
+        certificate, key = _certificate(folder)
+        command += ["--tls-cert", certificate, "--tls-key", key]
+    return command
 
 
 REFSERVER = Server(
@@ -112,6 +138,12 @@ REFSERVER = Server(
     _refserver,
     ("--version",),
 )
+PURE = replace(
+    REFSERVER,
+    name="refserver-pure",
+    title="refserver, pure Python",
+    variables=(("EVENTCODEC_PURE", "1"),),
+)
 REDIS = Server(
     "redis", "Redis pub/sub", "redis", _installed("redis-server"), _redis, ("--version",)
 )
@@ -122,17 +154,17 @@ FLOOR = Server(
     "C floor, one write per delivery",
     "event",
     lambda: str(program("floor")),
-    lambda port, folder: [str(port)],
+    lambda port, folder, tls: [str(port)],
 )
 FLOOR_BATCHED = Server(
     "floor-batched",
     "C floor, one write per member and turn",
     "event",
     lambda: str(program("floor")),
-    lambda port, folder: [str(port), "--batched"],
+    lambda port, folder, tls: [str(port), "--batched"],
 )
 
-SERVERS = {s.name: s for s in (REFSERVER, REDIS, NATS, MOSQUITTO, FLOOR, FLOOR_BATCHED)}
+SERVERS = {s.name: s for s in (REFSERVER, PURE, REDIS, NATS, MOSQUITTO, FLOOR, FLOOR_BATCHED)}
 
 
 @contextmanager
@@ -174,7 +206,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def running(server: Server, core: int) -> Iterator[tuple[int, int]]:
+def running(server: Server, core: int, *, tls: bool = False) -> Iterator[tuple[int, int]]:
     """A fresh server on one core; its port and its process id."""
     found = server.find()
     if found is None:
@@ -183,8 +215,14 @@ def running(server: Server, core: int) -> Iterator[tuple[int, int]]:
         folder, port = Path(name), _free_port()
         log = folder / "log"
         with log.open("wb") as output, pinned(core):
-            command = [found, *server.arguments(port, folder)]
-            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=folder)
+            command = [found, *server.arguments(port, folder, tls)]
+            process = subprocess.Popen(
+                command,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                env=os.environ | dict(server.variables),
+            )
         try:
             _await_listening(process, port, log)
             yield port, process.pid
