@@ -121,6 +121,7 @@ class _Pair:
         proxy = self.proxy
         self.number = proxy.opened(self)
         self.client.pause("the server is not there yet")
+        asyncio.get_running_loop().call_soon(self.client.pause_again)
         if proxy.disturb is not None:
             self.disturber = proxy.disturb(self.number)
         for side in (None,) if self.disturber is None else Side:
@@ -247,6 +248,12 @@ class _End(asyncio.BufferedProtocol):
         if not self._paused and self.transport is not None and not self.transport.is_closing():
             self.transport.pause_reading()
         self._paused.add(why)
+
+    def pause_again(self) -> None:
+        """Pause if there is a reason: Python 3.11.2 forgets a pause in `connection_made`."""
+        if self._paused and self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
+            self.transport.pause_reading()
 
     def resume(self, why: str) -> None:
         """This reason is gone."""
