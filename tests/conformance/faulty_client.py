@@ -54,7 +54,7 @@ BYTES_OVER = {
     "welcome-bytes-over": "Welcome",
     "left-bytes-over": "Left",
 }
-"""Faults by which bytes behind the last field of one event pass."""
+"""Faults by which bytes after the last field of one event pass."""
 ANY_TEXT = {
     "any-sender-of-message": ("Message", "sender"),
     "any-sender-of-application": ("ApplicationEvent", "sender"),
@@ -65,7 +65,7 @@ ANY_TEXT = {
     "any-text-of-error": ("Error", "text"),
     "any-text-of-last-error": ("LastError", "text"),
 }
-"""Faults by which one text is not judged."""
+"""Faults by which one text is not validated."""
 MISSING = {
     "error-without-text": ("Error", "text"),
     "welcome-without-server": ("Welcome", "server"),
@@ -707,7 +707,7 @@ class Client:
             self.send_again()
 
     def is_name(self, user: str) -> bool:
-        """Whether somebody who left had one's own name."""
+        """Whether somebody who left had its own name."""
         if self.has("lefts-by-case"):
             return user.casefold() == self.user.casefold()
         return user == self.user
@@ -721,7 +721,7 @@ class Client:
         return sender == own or self.has("any-sender")
 
     def said_before(self, type: int, said: bytes) -> None:
-        """A fact under one's own name: it is the oldest request, or settles all of them."""
+        """A fact under its own name: it is the oldest request, or settles all of them."""
         if self.has("resends-all"):
             return
         found = [at for at, kept in enumerate(self.kept) if self.is_same(kept, type, said)]

@@ -34,7 +34,7 @@ def bear_two_of_one_name(patch: Patch) -> None:
     points.on_leave(patch, leave)
 
 
-@mutant("name-taken-later", "a name is looked up when a Login comes, and taken a moment later")
+@mutant("name-taken-later", "a name is checked when a Login arrives, and taken a moment later")
 def _(patch: Patch) -> None:
     def login(original: Any, self: Any, login: Login, now: float) -> None:
         key = names.key_of(login.user)
@@ -55,7 +55,9 @@ def _(patch: Patch) -> None:
     points.on_login(patch, login)
 
 
-@mutant("chosen-name-taken-later", "a name is chosen when a Login comes, and taken a moment later")
+@mutant(
+    "chosen-name-taken-later", "a name is chosen when a Login arrives, and taken a moment later"
+)
 def _(patch: Patch) -> None:
     chosen: list[str] = []
 
@@ -110,7 +112,10 @@ def _(patch: Patch) -> None:
     points.on_resume(patch, resume)
 
 
-@mutant("position-told-twice", "right behind another's Message, an Ack has that one's position")
+@mutant(
+    "position-told-twice",
+    "directly after a Message of another member, an Ack has the position of that Message",
+)
 def _(patch: Patch) -> None:
     def ack(self: Any, position: int) -> int:
         before = points.last_entry(self.room, 1)
@@ -134,9 +139,9 @@ def _(patch: Patch) -> None:
 
 
 def once(name: str, wrong: str, key: Callable[[Any, Any], object], *, elsewhere: bool) -> None:
-    """A mutant that acknowledges with the first one's entry what it takes for a repetition.
+    """A mutant that acknowledges with the first one's entry what it treats as a repetition.
 
-    `elsewhere` says that only what another connection said is taken for the first one.
+    `elsewhere` says that only what another connection said is treated as the first one.
     """
 
     def publish(original: Any, self: Any, said: Any) -> None:
@@ -155,25 +160,27 @@ def once(name: str, wrong: str, key: Callable[[Any, Any], object], *, elsewhere:
 
 once(
     "same-content-once",
-    "the same content of one member again is taken for a repetition",
+    "the same content of one member again is treated as a repetition",
     lambda self, said: self.member.ticket,
     elsewhere=False,
 )
 once(
     "same-request-once",
-    "the same seq and content of one connection again is taken for a repetition",
+    "the same seq and content of one connection again is treated as a repetition",
     lambda self, said: (id(self), said.seq),
     elsewhere=False,
 )
 once(
     "same-request-of-session-once",
-    "the same seq and content on another connection of a session is taken for a repetition",
+    "the same seq and content on another connection of a session is treated as a repetition",
     lambda self, said: (self.member.ticket, said.seq),
     elsewhere=True,
 )
 
 
-@mutant("newcomer-misses-an-entry", "a newcomer misses the fortieth entry behind its Welcome")
+@mutant(
+    "newcomer-misses-an-entry", "a new member does not get the fortieth entry after its Welcome"
+)
 def _(patch: Patch) -> None:
     def entries(self: Any, frames: list[bytes], more: bool) -> list[bytes]:
         missed = 0 if points.is_resumed(self) else self.member.since + 40
@@ -184,7 +191,7 @@ def _(patch: Patch) -> None:
     points.on_entries(patch, entries)
 
 
-@mutant("departures-told-together", "of losses one right after the other one is told")
+@mutant("departures-told-together", "two losses at the same moment make one Left")
 def _(patch: Patch) -> None:
     def leave(original: Any, self: Any, member: Any, reason: LeftReason) -> int:
         last = points.last_entry(self)
@@ -214,7 +221,10 @@ def _(patch: Patch) -> None:
     points.on_resume(patch, resume)
 
 
-@mutant("two-say-one-position", "right behind another's application event, an Ack has its position")
+@mutant(
+    "two-say-one-position",
+    "directly after an application event of another member, an Ack has the position of that event",
+)
 def _(patch: Patch) -> None:
     def ack(self: Any, position: int) -> int:
         entry, before = points.last_entry(self.room), points.last_entry(self.room, 1)
@@ -225,6 +235,6 @@ def _(patch: Patch) -> None:
     points.on_ack(patch, ack)
 
 
-@mutant("stranger-served-last", "who is not logged in is served when members have paused")
+@mutant("stranger-served-last", "a client without login is served when members have paused")
 def _(patch: Patch) -> None:
     points.serve_last(patch, lambda connection: not connection.is_authenticated)

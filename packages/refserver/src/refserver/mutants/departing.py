@@ -1,4 +1,4 @@
-"""Mutants that lose what stands before a last frame, or write something behind it.
+"""Mutants that lose what stands before a last frame, or write something after it.
 
 Rule: each is wrong about the end of one connection.
 
@@ -16,7 +16,7 @@ from . import points
 from .registry import Patch, mutant
 
 
-@mutant("logout-drops-acks", "a Logout throws away the Acks that are due")
+@mutant("logout-drops-acks", "a Logout drops the Acks that are due")
 def _(patch: Patch) -> None:
     def logout(original: Any, self: Any, request: Any) -> None:
         points.drop_what_is_due(self)
@@ -25,7 +25,7 @@ def _(patch: Patch) -> None:
     points.on_logout(patch, logout)
 
 
-@mutant("logout-drops-replies", "a Logout throws away the Pongs and Errors that are due")
+@mutant("logout-drops-replies", "a Logout drops the Pongs and Errors that are due")
 def _(patch: Patch) -> None:
     def logout(original: Any, self: Any, request: Any) -> None:
         points.drop_what_is_due(self, acks=False)
@@ -34,7 +34,7 @@ def _(patch: Patch) -> None:
     points.on_logout(patch, logout)
 
 
-@mutant("logout-acknowledged-first", "the Ack of a Logout is written before what is due")
+@mutant("logout-acknowledged-first", "the Ack of a Logout is written before due bytes")
 def _(patch: Patch) -> None:
     def logout(original: Any, self: Any, request: Any) -> None:
         original(self, request)
@@ -57,17 +57,18 @@ def before_others_words(name: str, wrong: str, **settings: Any) -> None:
 
 
 before_others_words(
-    "logout-before-others-words", "a member that logs out is not given what is told late"
+    "logout-before-others-words",
+    "a member that logs out does not get entries that are carried late",
 )
 before_others_words(
     "logout-before-others-words-unseen",
-    "without presence, a member that logs out is not given what is told late",
+    "without presence, a member that logs out does not get entries that are carried late",
     needs=("no-presence",),
     presence=False,
 )
 
 
-@mutant("last-words-behind-left", "what was said right before a Logout is entered behind it")
+@mutant("last-words-behind-left", "a Message directly before a Logout is entered after it")
 def _(patch: Patch) -> None:
     def leave(original: Any, self: Any, member: Any, reason: Any) -> int:
         position: int = original(self, member, reason)
@@ -102,7 +103,7 @@ def _(patch: Patch) -> None:
 
 
 def padded(name: str, wrong: str, concerns: Callable[[Any], bool], **needs: Any) -> None:
-    """A mutant that writes a piece of a frame behind the last frame of some connections."""
+    """A mutant that writes a piece of a frame after the last frame of some connections."""
 
     def residue(session: Any) -> bytes:
         return bytes(3) if concerns(session) else b""
@@ -131,32 +132,32 @@ def ended_by(session: Any) -> Any:
 
 padded(
     "bytes-behind-logout",
-    "there are bytes behind the Ack of a Logout",
+    "there are bytes after the Ack of a Logout",
     lambda session: ended_by(session) is None,
 )
 padded(
     "bytes-behind-fault",
-    "there are bytes behind UNSUPPORTED_VERSION",
+    "there are bytes after UNSUPPORTED_VERSION",
     lambda session: ended_by(session) == ErrorCode.UNSUPPORTED_VERSION,
 )
 padded(
     "bytes-behind-takeover",
-    "there are bytes behind the USER_TAKEN of a takeover",
+    "there are bytes after the USER_TAKEN of a takeover",
     lambda session: ended_by(session) == ErrorCode.USER_TAKEN,
 )
 padded(
     "bytes-behind-the-end",
-    "at a client's end of stream there are bytes behind the last frame",
+    "at a client's end of stream there are bytes after the last frame",
     lambda session: ended_by(session) == "",
 )
 padded(
     "bytes-behind-garbage",
-    "there are bytes behind FRAME_TOO_LARGE",
+    "there are bytes after FRAME_TOO_LARGE",
     lambda session: ended_by(session) == ErrorCode.FRAME_TOO_LARGE,
 )
 padded(
     "bytes-behind-unauthorized",
-    "there are bytes behind UNAUTHORIZED",
+    "there are bytes after UNAUTHORIZED",
     lambda session: ended_by(session) == ErrorCode.UNAUTHORIZED,
     needs=("credentials",),
 )

@@ -79,7 +79,7 @@ def _(patch: Patch) -> None:
     patch.around(Session, "login", login)
 
 
-@mutant("end-overtakes", "a client's end of stream overtakes what was sent before")
+@mutant("end-overtakes", "a client's end of stream overtakes the bytes before it")
 def _(patch: Patch) -> None:
     def work(original: Any, self: Any, connection: Any, *arguments: Any) -> Any:
         owner = connection.owner
@@ -127,7 +127,7 @@ def _(patch: Patch) -> None:
     patch.around(Connection, "shut_down", close)
 
 
-@mutant("never-asks", "a silent member is not asked", needs=("heartbeat",), heartbeat=1)
+@mutant("never-asks", "a silent member gets no Ping", needs=("heartbeat",), heartbeat=1)
 def _(patch: Patch) -> None:
     def silence(original: Any, self: Any, state: Any, now: float) -> Any:
         self.ping_sent = True
@@ -136,7 +136,9 @@ def _(patch: Patch) -> None:
     patch.around(Deadlines, "check_silence", silence)
 
 
-@mutant("asks-again", "a silent member is asked again and again", needs=("heartbeat",), heartbeat=1)
+@mutant(
+    "asks-again", "a silent member gets Pings again and again", needs=("heartbeat",), heartbeat=1
+)
 def _(patch: Patch) -> None:
     def silence(original: Any, self: Any, state: Any, now: float) -> Any:
         due = list(original(self, state, now))
@@ -172,7 +174,12 @@ def _(patch: Patch) -> None:
     patch.around(Session, "receive", receive)
 
 
-@mutant("timeout-told-as-evicted", "a timeout has reason 2", needs=("heartbeat",), heartbeat=1)
+@mutant(
+    "timeout-told-as-evicted",
+    "the Left of a timeout has reason 2",
+    needs=("heartbeat",),
+    heartbeat=1,
+)
 def _(patch: Patch) -> None:
     def goodbye(original: Any, self: Any, code: ErrorCode, *arguments: Any) -> None:
         if code is ErrorCode.TIMEOUT and self.member is not None:
@@ -184,7 +191,7 @@ def _(patch: Patch) -> None:
     patch.around(Session, "goodbye", goodbye)
 
 
-@mutant("asks-strangers", "who is not logged in is asked", needs=("heartbeat",), heartbeat=1)
+@mutant("asks-strangers", "a client without login gets a Ping", needs=("heartbeat",), heartbeat=1)
 def _(patch: Patch) -> None:
     def opened(original: Any, self: Any, link: Any) -> None:
         original(self, link)
@@ -200,7 +207,7 @@ def _(patch: Patch) -> None:
 
 @mutant(
     "deadline-in-silence",
-    "who does not log in is ended without a word",
+    "a client that does not log in is ended without an Error",
     needs=("login-timeout",),
     login_timeout=1.0,
 )
@@ -214,7 +221,7 @@ def _(patch: Patch) -> None:
     patch.around(Session, "goodbye", goodbye)
 
 
-@mutant("waits-for-the-slowest", "nobody is served while one does not read")
+@mutant("waits-for-the-slowest", "no client is served while one does not read")
 def _(patch: Patch) -> None:
     def work(original: Any, self: Any, connection: Any, *arguments: Any) -> Any:
         owner = connection.owner
@@ -246,7 +253,7 @@ def _(patch: Patch) -> None:
     patch.set(Session, "reading", property(reading))
 
 
-@mutant("stops-in-silence", "at a stop nobody is told why", needs=("shutdown",))
+@mutant("stops-in-silence", "at a stop no client gets SHUTTING_DOWN", needs=("shutdown",))
 def _(patch: Patch) -> None:
     def goodbye(original: Any, self: Any, code: ErrorCode, *arguments: Any) -> None:
         if code is ErrorCode.SHUTTING_DOWN:
@@ -267,7 +274,7 @@ def _(patch: Patch) -> None:
     patch.around(Session, "goodbye", goodbye)
 
 
-@mutant("stop-told-to-members", "at a stop only members are told why", needs=("shutdown",))
+@mutant("stop-told-to-members", "at a stop only members get SHUTTING_DOWN", needs=("shutdown",))
 def _(patch: Patch) -> None:
     def goodbye(original: Any, self: Any, code: ErrorCode, *arguments: Any) -> None:
         if code is ErrorCode.SHUTTING_DOWN and self.member is None:
@@ -278,7 +285,9 @@ def _(patch: Patch) -> None:
     patch.around(Session, "goodbye", goodbye)
 
 
-@mutant("stop-lets-in", "who comes while the server stops is let in", needs=("shutdown",))
+@mutant(
+    "stop-lets-in", "a client that connects while the server stops is let in", needs=("shutdown",)
+)
 def _(patch: Patch) -> None:
     close = Listeners.close
 

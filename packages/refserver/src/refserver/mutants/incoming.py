@@ -26,7 +26,7 @@ from .registry import Patch, mutant
 
 
 class Header(NamedTuple):
-    """The twelve bytes behind the length."""
+    """The twelve bytes after the length."""
 
     version: int
     type: int
@@ -144,21 +144,21 @@ def body_mutant(name: str, wrong: str, types: set[int], body: Bodies) -> None:
 RELAYED = {Message.type, *range(0x80, 0x100)}
 APPLICATION = set(range(0x80, 0x100))
 
-header_mutant("reserved-ignored", "reserved is not looked at", lambda h: h._replace(reserved=0))
+header_mutant("reserved-ignored", "reserved is not checked", lambda h: h._replace(reserved=0))
 header_mutant(
     "reserved-low-byte",
-    "only the low byte of reserved is looked at",
+    "only the low byte of reserved is checked",
     lambda h: h._replace(reserved=h.reserved & 0xFF),
 )
-header_mutant("version-ignored", "the version is not looked at", lambda h: h._replace(version=1))
+header_mutant("version-ignored", "the version is not checked", lambda h: h._replace(version=1))
 header_mutant(
     "version-zero-accepted",
-    "version 0 is taken for version 1",
+    "version 0 is treated as version 1",
     lambda h: h._replace(version=h.version or 1),
 )
 header_mutant(
     "version-signed",
-    "versions above 127 are taken for older ones, which are accepted",
+    "versions above 127 are treated as older ones, which are accepted",
     lambda h: h._replace(version=1 if h.version > 127 else h.version),
 )
 header_mutant("seq-zero-accepted", "seq 0 is accepted", lambda h: h._replace(seq=h.seq or 1))
@@ -189,32 +189,32 @@ header_mutant(
 )
 
 
-@mutant("header-judged-late", "the header is judged when the body is there")
+@mutant("header-judged-late", "the header is validated when the body is there")
 def _(patch: Patch) -> None:
     incoming(patch, late=1 << 40)
 
 
-@mutant("length-judged-late", "the length is judged when the header is there")
+@mutant("length-judged-late", "the length is validated when the header is there")
 def _(patch: Patch) -> None:
     incoming(patch, early=16)
 
 
-@mutant("length-eleven-accepted", "a length of 11 is taken for 12")
+@mutant("length-eleven-accepted", "a length of 11 is treated as 12")
 def _(patch: Patch) -> None:
     incoming(patch, length=lambda n: 12 if n == 11 else n)
 
 
-@mutant("length-zero-accepted", "a length of 0 is taken for 12")
+@mutant("length-zero-accepted", "a length of 0 is treated as 12")
 def _(patch: Patch) -> None:
     incoming(patch, length=lambda n: n or 12)
 
 
-@mutant("length-signed", "lengths from 2^31 on are taken for small ones")
+@mutant("length-signed", "lengths from 2^31 on are treated as small ones")
 def _(patch: Patch) -> None:
     incoming(patch, length=lambda n: 12 if n >= 2**31 else n)
 
 
-@mutant("pieces-lost", "what is not a whole frame at the end of a read is lost")
+@mutant("pieces-lost", "a piece of a frame at the end of a read is lost")
 def _(patch: Patch) -> None:
     def receive(original: Any, self: Any, data: bytes, now: float) -> None:
         at = 0
@@ -253,7 +253,7 @@ def replaced(*patterns: bytes) -> Bodies:
 
 
 for _name, _wrong, _patterns in (
-    ("text-any-bytes", "bytes that are no UTF-8 are replaced", (b"\xff", b"good \x80")),
+    ("text-any-bytes", "bytes that are not UTF-8 are replaced", (b"\xff", b"good \x80")),
     ("text-surrogates", "surrogates are replaced", (b"\xed\xa0\x80", b"\xed\xa0\xbd\xed\xb8\x80")),
     ("text-overlong", "overlong forms are replaced", (b"\xc0\x80", b"\xe0\x80\xaf")),
     (
@@ -278,19 +278,19 @@ def _user_mended(body: bytes) -> bytes:
 
 body_mutant(
     "user-any-bytes",
-    "a user that is no UTF-8 is made one",
+    "a user that is not UTF-8 is made one",
     {Login.type},
     lambda h, b: _user_mended(b) if b[1:4] == b"ann" else b,
 )
 body_mutant(
     "sender-any-bytes",
-    "a sender that is no UTF-8 is made one",
+    "a sender that is not UTF-8 is made one",
     {Message.type},
     lambda h, b: b"\x01?" + b[2:] if b[:2] == b"\x01\xff" else b,
 )
 body_mutant(
     "application-sender-any-bytes",
-    "an application event's sender that is no UTF-8 is passed over",
+    "an application event's sender that is not UTF-8 is ignored",
     APPLICATION,
     lambda h, b: b"\0" + b[3:] if b[:3] == b"\x02\xc3\x28" else b,
 )
@@ -317,19 +317,19 @@ body_mutant(
 )
 body_mutant(
     "left-over-ignored",
-    "bytes behind what only servers send are ignored",
+    "bytes after an event that only servers send are ignored",
     {Ack.type, Error.type, 0x0A},
     lambda h, b: b[:8] if h.type == Ack.type else b[:3] if h.type == Error.type else b[:5],
 )
 body_mutant(
     "sender-overwritten",
-    "a Message's sender is overwritten in silence",
+    "a Message's sender is silently overwritten",
     {Message.type},
     lambda h, b: b"\0" + b[1 + b[0] :] if b and 0 < b[0] < len(b) and b[1] < 128 else b,
 )
 body_mutant(
     "application-sender-overwritten",
-    "an application event's sender is overwritten in silence",
+    "an application event's sender is silently overwritten",
     APPLICATION,
     lambda h, b: b"\0" + b[1 + b[0] :] if b and 0 < b[0] < len(b) and b[1] < 128 else b,
 )
@@ -344,7 +344,7 @@ def _login_size(body: bytes) -> int:
 
 body_mutant(
     "login-left-over-ignored",
-    "bytes behind a Login are ignored",
+    "bytes after a Login are ignored",
     {Login.type},
     lambda h, b: b[: _login_size(b)] if 0 < _login_size(b) < len(b) else b,
 )

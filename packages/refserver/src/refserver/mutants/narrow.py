@@ -100,7 +100,7 @@ def refuses(name: str, wrong: str, is_wrong: Callable[[bytes], bool]) -> None:
 
 refuses(
     "negative-pong-refused",
-    "a Pong's seq from 2^63 on is taken for a negative number",
+    "a Pong's seq from 2^63 on is treated as a negative number",
     lambda frame: frame[5] == 0x07 and frame[8] > 0x7F,
 )
 refuses(

@@ -47,7 +47,7 @@ lets_in(
 )
 lets_in(
     "longer-credential-proves",
-    "what stands behind a credential is not compared",
+    "what comes after a credential is not compared",
     lambda ask, login: first(
         ask(login.user, login.credential[:n]) for n in range(1, min(64, len(login.credential)))
     ),
@@ -73,14 +73,14 @@ lets_in(
 )
 lets_in(
     "credential-searched-for",
-    "a credential is searched for in what came",
+    "the credential is accepted if the received bytes contain it",
     lambda ask, login: first(
         ask(login.user, login.credential[n:]) for n in range(1, min(64, len(login.credential)))
     ),
 )
 lets_in(
     "ticket-proves",
-    "a ticket is taken for a proof, whatever the credential",
+    "a ticket is treated as a proof, whatever the credential",
     lambda ask, login: (
         Proof(login.user) if login.ticket and not ask("", login.credential) else None
     ),
@@ -92,7 +92,7 @@ lets_in(
 )
 lets_in(
     "credential-cut-at-255",
-    "only the first 255 bytes of a credential are looked at, without zeros at their end",
+    "only the first 255 bytes of a credential are checked, without zeros at their end",
     lambda ask, login: (
         ask(login.user, login.credential[:255].rstrip(b"\0"))
         if len(login.credential) > 255
@@ -101,7 +101,7 @@ lets_in(
 )
 
 
-@mutant("proven-name-not-given", "an empty user is a guest, whatever it proves", needs=GUARDED)
+@mutant("proven-name-not-given", "an empty user gets a new name, whatever it proves", needs=GUARDED)
 def _(patch: Patch) -> None:
     def authenticate(ask: Ask, login: Login) -> Proof | None:
         proof: Proof | None = ask(login.user, login.credential)
@@ -132,7 +132,11 @@ def _(patch: Patch) -> None:
     points.on_authenticate(patch, authenticate)
 
 
-@mutant("taken-before-credential", "a name in use is told before the credential", needs=GUARDED)
+@mutant(
+    "taken-before-credential",
+    "a name in use is reported before the credential is checked",
+    needs=GUARDED,
+)
 def _(patch: Patch) -> None:
     def login(original: Any, self: Any, login: Login, now: float) -> None:
         if not login.ticket and names.key_of(login.user) in self.room.members:
@@ -153,7 +157,7 @@ def _(patch: Patch) -> None:
     points.on_login(patch, login)
 
 
-@mutant("unauthorized-says-why", "UNAUTHORIZED says whether the user is there", needs=GUARDED)
+@mutant("unauthorized-says-why", "UNAUTHORIZED reveals whether the user is a member", needs=GUARDED)
 def _(patch: Patch) -> None:
     def login(original: Any, self: Any, login: Login, now: float) -> None:
         self.is_there = names.key_of(login.user) in self.room.members
@@ -167,7 +171,7 @@ def _(patch: Patch) -> None:
     points.on_goodbye(patch, goodbye)
 
 
-@mutant("second-login-judged", "a member's Login is judged before its state", needs=GUARDED)
+@mutant("second-login-judged", "a member's Login is validated before its state", needs=GUARDED)
 def _(patch: Patch) -> None:
     def seen(self: Any, frame: bytes) -> None:
         if frame[5] == 0x01 and frame.endswith(b"not the credential" + bytes(16)):
@@ -212,12 +216,12 @@ changes_name("name-in-small-letters", "a name is granted in small letters", str.
 changes_name("name-of-60", "a name is cut to 60 characters", lambda name: name[:60])
 changes_name(
     "name-length-signed",
-    "a name of more than 127 bytes is taken for one of 128 fewer",
+    "a name of more than 127 bytes is treated as one of 128 fewer",
     lambda name: name[:-128] if len(name) > 127 else name,
 )
 
 
-@mutant("told-in-small-letters", "a departure is told in small letters")
+@mutant("told-in-small-letters", "a Left has the name in small letters")
 def _(patch: Patch) -> None:
     def leave(original: Any, self: Any, member: Any, reason: LeftReason) -> int:
         asked, member.user = member.user, member.user.lower()
@@ -228,7 +232,7 @@ def _(patch: Patch) -> None:
     points.on_leave(patch, leave)
 
 
-@mutant("chosen-names-counted", "chosen names are counted, and anybody may ask for them")
+@mutant("chosen-names-counted", "chosen names are numbered, and every client can request them")
 def _(patch: Patch) -> None:
     patch.set(names, "is_kept", lambda name: False)
     patch.set(names, "assigned", lambda numbers, taken: f"guest-{next(numbers)}")

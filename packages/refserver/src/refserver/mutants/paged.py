@@ -44,12 +44,12 @@ def replays(name: str, wrong: str, change: Change) -> None:
 
 replays(
     "page-edge-lost",
-    "the last entry of a page is lost where another page follows",
+    "the last entry of a page is lost if another page follows",
     lambda self, frames, more: frames[:-1] if more and len(frames) > 1 else frames,
 )
 replays(
     "page-edge-twice",
-    "the last entry of a page is sent again where another page follows",
+    "the last entry of a page is sent again if another page follows",
     lambda self, frames, more: [*frames, frames[-1]] if more and len(frames) > 1 else frames,
 )
 
@@ -80,7 +80,7 @@ replays(
 
 replays(
     "large-entry-ends-page-lost",
-    "an entry of some thousand bytes is lost where it ends a page",
+    "an entry of some thousand bytes is lost if it ends a page",
     lambda self, frames, more: (
         frames[:-1]
         if more and len(frames) > 1 and len(frames[-1]) in range(2_000, 20_000)
@@ -102,7 +102,7 @@ def own_as_acks(self: Any, frames: list[bytes], more: bool) -> list[bytes]:
     ]
 
 
-replays("page-own-as-acks", "in a long replay one's own Messages are Acks", own_as_acks)
+replays("page-own-as-acks", "in a long replay, a member's own Messages are Acks", own_as_acks)
 
 
 def prepared_once(self: Any, frames: list[bytes], more: bool) -> list[bytes]:
@@ -114,7 +114,7 @@ def prepared_once(self: Any, frames: list[bytes], more: bool) -> list[bytes]:
 replays("page-for-one-reader", "the second reader of a page misses its first entry", prepared_once)
 
 
-@mutant("page-then-live-lost", "the first entry behind a long replay is lost")
+@mutant("page-then-live-lost", "the first entry after a long replay is lost")
 def _(patch: Patch) -> None:
     def entries(self: Any, frames: list[bytes], more: bool) -> list[bytes]:
         lost = getattr(self, "first_live", 0)
@@ -129,7 +129,7 @@ def _(patch: Patch) -> None:
     points.on_entries(patch, entries)
 
 
-@mutant("page-150th-lost", "the 150th entry that a member is given is lost")
+@mutant("page-150th-lost", "the 150th entry for a member is lost")
 def _(patch: Patch) -> None:
     def entries(self: Any, frames: list[bytes], more: bool) -> list[bytes]:
         before = getattr(self, "were_given", 0)
@@ -166,7 +166,7 @@ answered(
 )
 
 
-@mutant("logout-cuts-replay", "a resumed member that logs out is not given its replay")
+@mutant("logout-cuts-replay", "a resumed member that logs out does not get its replay")
 def _(patch: Patch) -> None:
     def logout(original: Any, self: Any, request: Any) -> None:
         if points.is_resumed(self):
@@ -177,7 +177,7 @@ def _(patch: Patch) -> None:
     points.on_logout(patch, logout)
 
 
-@mutant("end-cuts-replay", "a resumed member whose stream ends is not given its replay")
+@mutant("end-cuts-replay", "a resumed member does not get its replay if its stream ends")
 def _(patch: Patch) -> None:
     def leave(original: Any, self: Any, member: Any, reason: LeftReason) -> int:
         session = member.session
@@ -190,7 +190,7 @@ def _(patch: Patch) -> None:
     points.on_leave(patch, leave)
 
 
-@mutant("fault-cuts-replay", "a resumed member's fault is told before its replay")
+@mutant("fault-cuts-replay", "the Error to a resumed member's fault comes before its replay")
 def _(patch: Patch) -> None:
     def goodbye(original: Any, self: Any, code: ErrorCode, text: str | None) -> None:
         if points.is_resumed(self) and code is ErrorCode.UNSUPPORTED_VERSION:
@@ -212,7 +212,7 @@ def _(patch: Patch) -> None:
 
 
 @mutant(
-    "marker-before-its-arrival", "what came with a resuming Login is answered before it is told"
+    "marker-before-its-arrival", "requests after a resuming Login are answered before the replay"
 )
 def _(patch: Patch) -> None:
     def resume(original: Any, self: Any, member: Any, session: Any) -> None:

@@ -70,7 +70,7 @@ def on_bytes(patch: Patch, seen: Callable[[Any, bytes], None]) -> None:
 def on_frames(patch: Patch, seen: Callable[[Any, bytes], None]) -> None:
     """Look at each whole frame that comes, also when the connection is closing.
 
-    `gathered` is what has come of the frame behind it.
+    `gathered` is what has come of the frame after it.
     """
 
     def gathered(session: Any, data: bytes) -> None:
@@ -175,7 +175,7 @@ def now_of(session: Any) -> float:
 
 
 def answer(session: Any, request: Any, event: Event) -> None:
-    """Answer a request behind all that is in the log."""
+    """Answer a request after all that is in the log."""
     session.reply(session.answer(request, event))
 
 
@@ -268,7 +268,7 @@ def reply_first(session: Any, frame: bytes) -> None:
 
 
 def reply_at(session: Any, position: int, frame: bytes) -> None:
-    """A reply that stands behind this entry."""
+    """A reply that comes after this entry."""
     session.outbox.add(Reply(position, position, frame))
 
 
@@ -319,12 +319,12 @@ def drop_pongs(session: Any) -> None:
 
 
 def skip(session: Any, start: int, stop: int) -> None:
-    """Leave out the entries behind `start` up to `stop`."""
+    """Leave out the entries after `start` up to `stop`."""
     session.outbox.add(Reply(start, stop, b""))
 
 
 def last_frame_behind_everything(session: Any) -> None:
-    """Put the last frame that waits behind the end of the log."""
+    """Put the last frame that waits after the end of the log."""
     outbox = session.outbox
     last = outbox.replies.pop()
     outbox.replies.append(Reply(outbox.log.end, outbox.log.end, last.data))
@@ -341,7 +341,7 @@ def cursor_of(session: Any) -> int:
 
 
 def move_cursor(session: Any, cursor: int) -> None:
-    """Go on behind this entry."""
+    """Go on after this entry."""
     session.outbox.cursor = cursor
 
 
@@ -363,7 +363,7 @@ def _know_session(patch: Patch) -> None:
 def on_entries(patch: Patch, change: Callable[[Any, list[bytes], bool], list[bytes]]) -> None:
     """Change the entries that a member is given by itself, page by page.
 
-    `change` gets the session, the frames, and whether more are waiting behind them.
+    `change` gets the session, the frames, and whether more are waiting after them.
     """
 
     def read_log(original: Any, self: Any, stop: int | None = None) -> bytes:
@@ -445,7 +445,7 @@ def on_leave(patch: Patch, leave: Callable[[Any, Any, Any, Any], int]) -> None:
 
 
 def close_with(patch: Patch, residue: Callable[[Any], bytes]) -> None:
-    """Write some bytes behind the last frame of a connection."""
+    """Write some bytes after the last frame of a connection."""
 
     def next_chunk(original: Any, self: Any) -> bytes:
         data: bytes = original(self)

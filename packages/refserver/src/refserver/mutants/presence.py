@@ -1,6 +1,6 @@
 """Mutants that are wrong about who is there, under which name, and whether they may.
 
-Rule: the room's own methods are changed, and what judges names and credentials.
+Rule: the room's own methods are changed, and what validates names and credentials.
 
 Layer: above `replying`.
 """
@@ -75,17 +75,17 @@ def _(patch: Patch) -> None:
     patch.around(Room, "leave", leave)
 
 
-@mutant("logout-told-as-lost", "a Logout is told with reason 1")
+@mutant("logout-told-as-lost", "the Left of a Logout has reason 1")
 def _(patch: Patch) -> None:
     on_leave(patch, lambda room, why: LeftReason.LOST if why is LeftReason.LEFT else why)
 
 
-@mutant("loss-told-as-logout", "a loss is told with reason 0")
+@mutant("loss-told-as-logout", "the Left of a loss has reason 0")
 def _(patch: Patch) -> None:
     on_leave(patch, lambda room, why: LeftReason.LEFT if why is LeftReason.LOST else why)
 
 
-@mutant("eviction-told-as-lost", "an eviction is told with reason 1", needs=("evicts",))
+@mutant("eviction-told-as-lost", "the Left of an eviction has reason 1", needs=("evicts",))
 def _(patch: Patch) -> None:
     on_leave(patch, lambda room, why: LeftReason.LOST if why is LeftReason.EVICTED else why)
 
@@ -100,7 +100,7 @@ def _(patch: Patch) -> None:
     patch.around(Room, "leave", leave)
 
 
-@mutant("name-given-twice", "a name in use is given to the next one too, a little changed")
+@mutant("name-given-twice", "a name in use is granted to another client too, with a small change")
 def _(patch: Patch) -> None:
     numbers = count(2)
 
@@ -115,7 +115,7 @@ def _(patch: Patch) -> None:
     patch.around(Room, "enter", enter)
 
 
-@mutant("empty-name-granted", "an empty user gets a name with a character nobody sees")
+@mutant("empty-name-granted", "an empty user gets a name with an invisible character")
 def _(patch: Patch) -> None:
     def enter(original: Any, self: Any, session: Any, user: str, **named: Any) -> Any:
         return original(self, session, user or f"\u200bguest{next(numbers)}", **named)
@@ -173,7 +173,7 @@ def _(patch: Patch) -> None:
     patch.around(Room, "__init__", made)
 
 
-@mutant("history-for-everybody", "a newcomer reads the last five entries")
+@mutant("history-for-everybody", "a new member reads the last five entries")
 def _(patch: Patch) -> None:
     def enter(original: Any, self: Any, *arguments: Any, **named: Any) -> Any:
         member, cursor = original(self, *arguments, **named)
@@ -182,7 +182,7 @@ def _(patch: Patch) -> None:
     patch.around(Room, "enter", enter)
 
 
-@mutant("own-joined-carried", "a newcomer reads its own arrival")
+@mutant("own-joined-carried", "a new member reads its own arrival")
 def _(patch: Patch) -> None:
     def join(original: Any, self: Any, *arguments: Any, **named: Any) -> None:
         original(self, *arguments, **named)
@@ -191,7 +191,7 @@ def _(patch: Patch) -> None:
     patch.around(Session, "join", join)
 
 
-@mutant("strangers-read", "who is not logged in reads facts too")
+@mutant("strangers-read", "a client without login reads facts too")
 def _(patch: Patch) -> None:
     def from_log(original: Any, self: Any, stop: int | None = None) -> bytes:
         if self.in_log or self.closed:
@@ -203,7 +203,7 @@ def _(patch: Patch) -> None:
     patch.around(Outbox, "read_log", from_log)
 
 
-@mutant("credential-judged-though-open", "a credential is refused where none is asked for")
+@mutant("credential-judged-though-open", "a credential is refused where none is needed")
 def _(patch: Patch) -> None:
     def login(original: Any, self: Any, login: Login, now: float) -> None:
         if login.credential:
@@ -224,7 +224,7 @@ def _(patch: Patch) -> None:
     patch.around(Session, "login", login)
 
 
-@mutant("refused-login-enters", "a refused Login is told as an arrival")
+@mutant("refused-login-enters", "a refused Login makes a Joined")
 def _(patch: Patch) -> None:
     def enter(original: Any, self: Any, session: Any, user: str, **named: Any) -> Any:
         try:
@@ -247,7 +247,7 @@ def _(patch: Patch) -> None:
 
 
 @mutant(
-    "name-before-credential", "the name is judged before the credential", needs=("credentials",)
+    "name-before-credential", "the name is validated before the credential", needs=("credentials",)
 )
 def _(patch: Patch) -> None:
     def login(original: Any, self: Any, login: Login, now: float) -> None:
@@ -272,7 +272,7 @@ def _(patch: Patch) -> None:
 
 @mutant(
     "presence-not-hidden",
-    "without presence, arrivals and departures are told all the same",
+    "without presence, arrivals and departures are entered anyway",
     needs=("no-presence",),
     presence=False,
 )

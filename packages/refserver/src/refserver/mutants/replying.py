@@ -108,7 +108,7 @@ def _(patch: Patch) -> None:
     on_reply(patch, changed)
 
 
-@mutant("code-of-its-own", "LOGIN_REQUIRED has a number that nobody knows")
+@mutant("code-of-its-own", "LOGIN_REQUIRED has an unknown number")
 def _(patch: Patch) -> None:
     def changed(request: Any, event: Any, frame: bytes) -> bytes:
         early = isinstance(event, Error) and event.code == ErrorCode.LOGIN_REQUIRED
@@ -117,7 +117,7 @@ def _(patch: Patch) -> None:
     on_reply(patch, changed)
 
 
-@mutant("stray-byte-in-error", "an Error has a byte behind its text")
+@mutant("stray-byte-in-error", "an Error has a byte after its text")
 def _(patch: Patch) -> None:
     def changed(request: Any, event: Any, frame: bytes) -> bytes:
         if not (isinstance(event, Error) and event.code == ErrorCode.UNKNOWN_TYPE):
@@ -135,7 +135,7 @@ def _(patch: Patch) -> None:
     on_reply(patch, changed)
 
 
-@mutant("echo-in-error", "an Error before login repeats what was sent, whatever its size")
+@mutant("echo-in-error", "an Error before login repeats the received bytes, with any length")
 def _(patch: Patch) -> None:
     def changed(request: Any, event: Any, frame: bytes) -> bytes:
         if isinstance(event, Error) and event.code == ErrorCode.LOGIN_REQUIRED:
@@ -195,7 +195,7 @@ def _(patch: Patch) -> None:
     on_refused(patch, answer)
 
 
-@mutant("way-after-state", "before login what only servers send is LOGIN_REQUIRED")
+@mutant("way-after-state", "before login an event that only servers send is LOGIN_REQUIRED")
 def _(patch: Patch) -> None:
     def answer(self: Any, request: InvalidRequest) -> bool:
         early = request.error.code == ErrorCode.UNEXPECTED_EVENT and self.member is None
@@ -229,7 +229,7 @@ def _(patch: Patch) -> None:
     on_refused(patch, answer)
 
 
-@mutant("unexpected-passed-over", "what only servers send is passed over in silence")
+@mutant("unexpected-passed-over", "an event that only servers send is silently ignored")
 def _(patch: Patch) -> None:
     def answer(self: Any, request: InvalidRequest) -> bool:
         unexpected = request.error.code == ErrorCode.UNEXPECTED_EVENT
@@ -280,7 +280,7 @@ def _(patch: Patch) -> None:
     patch.around(Session, "reply", reply)
 
 
-@mutant("entries-told-late", "entries are told a moment later, replies and errors at once")
+@mutant("entries-told-late", "entries are carried a moment later, replies and errors at once")
 def _(patch: Patch) -> None:
     def send_entries(original: Any, self: Any, *arguments: Any) -> None:
         if hasattr(self, "late"):
@@ -291,7 +291,7 @@ def _(patch: Patch) -> None:
     patch.around(Session, "reply", lambda original, self, data: self.outbox.add_preamble(data))
 
 
-@mutant("goodbye-overtakes", "a fatal error throws away the replies that are due")
+@mutant("goodbye-overtakes", "a fatal error drops the replies that are due")
 def _(patch: Patch) -> None:
     def goodbye(original: Any, self: Any, *arguments: Any) -> None:
         if self.state < State.DRAINING:
@@ -312,7 +312,7 @@ def _(patch: Patch) -> None:
     )
 
 
-@mutant("pong-seq-of-6-bits", "only six bits of a Ping's seq come back")
+@mutant("pong-seq-of-6-bits", "a Pong has only six bits of its Ping's seq")
 def _(patch: Patch) -> None:
     on_reply(
         patch,
@@ -332,7 +332,7 @@ def _(patch: Patch) -> None:
     )
 
 
-@mutant("unknown-relayed", "an unknown type is refused, and told to the others")
+@mutant("unknown-relayed", "an unknown type is refused, and relayed to the others")
 def _(patch: Patch) -> None:
     def answer(self: Any, request: InvalidRequest) -> bool:
         if self.member is not None and request.error.code == ErrorCode.UNKNOWN_TYPE:

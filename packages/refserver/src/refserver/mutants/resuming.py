@@ -55,7 +55,7 @@ def _(patch: Patch) -> None:
     )
 
 
-@mutant("older-position-accepted", "a ticket opens what was before its session")
+@mutant("older-position-accepted", "a ticket can read entries from before its session")
 def _(patch: Patch) -> None:
     def enter(original: Any, self: Any, *arguments: Any, **named: Any) -> Any:
         member, cursor = original(self, *arguments, **named)
@@ -65,7 +65,7 @@ def _(patch: Patch) -> None:
     patch.around(Room, "enter", enter)
 
 
-@mutant("any-name-at-resume", "a ticket is good under any name")
+@mutant("any-name-at-resume", "a ticket is valid with any name")
 def _(patch: Patch) -> None:
     on_find(
         patch,
@@ -83,7 +83,7 @@ def _(patch: Patch) -> None:
     )
 
 
-@mutant("refused-resume-ends", "a resume ends the older connection even where it is refused")
+@mutant("refused-resume-ends", "a refused resume ends the older connection")
 def _(patch: Patch) -> None:
     def find(original: Any, self: Any, user: str, ticket: int, position: int) -> Any:
         try:
@@ -97,7 +97,7 @@ def _(patch: Patch) -> None:
     on_find(patch, find)
 
 
-@mutant("resume-takes-the-name", "a resume takes its name from whoever has it")
+@mutant("resume-takes-the-name", "a resume takes its name from the member that has it")
 def _(patch: Patch) -> None:
     def find(original: Any, self: Any, user: str, ticket: int, position: int) -> Any:
         try:
@@ -112,7 +112,7 @@ def _(patch: Patch) -> None:
     on_find(patch, find)
 
 
-@mutant("unknown-ticket-is-fresh", "an unknown ticket is taken for a fresh login")
+@mutant("unknown-ticket-is-fresh", "an unknown ticket is treated as a fresh login")
 def _(patch: Patch) -> None:
     def resume(original: Any, self: Any, login: Login, user: str, now: float) -> None:
         try:
@@ -182,7 +182,7 @@ def _(patch: Patch) -> None:
     patch.around(Room, "resume", resume)
 
 
-@mutant("takeover-in-silence", "at a takeover the older connection is ended without a word")
+@mutant("takeover-in-silence", "at a takeover the older connection is ended without an Error")
 def _(patch: Patch) -> None:
     def goodbye(original: Any, self: Any, code: ErrorCode, *arguments: Any) -> None:
         if code is ErrorCode.USER_TAKEN:

@@ -91,7 +91,7 @@ say_mutant(
 )
 say_mutant(
     "empty-dropped",
-    "an empty message is acknowledged and not told",
+    "an empty Message is acknowledged and not relayed",
     lambda s, t: None if isinstance(s, Message) and not t.content else t,
 )
 say_mutant(
@@ -101,7 +101,7 @@ say_mutant(
 )
 say_mutant(
     "empty-data-dropped",
-    "an application event without data is not told",
+    "an application event without data is not relayed",
     lambda s, t: None if isinstance(s, ApplicationEvent) and not t.data else t,
 )
 say_mutant(
@@ -160,12 +160,15 @@ def _(patch: Patch) -> None:
 
 say_mutant(
     "application-not-told",
-    "an application event is acknowledged and not told",
+    "an application event is acknowledged and not relayed",
     lambda s, t: None if isinstance(s, ApplicationEvent) else t,
 )
 
 
-@mutant("one-at-a-time", "who speaks before the last speaker did something else is not heard")
+@mutant(
+    "one-at-a-time",
+    "a member's Message is dropped unless the member before it has sent something else",
+)
 def _(patch: Patch) -> None:
     def received(original: Any, self: Any, data: bytes) -> None:
         server = self.owner

@@ -57,7 +57,7 @@ at_old_end(
 )
 at_old_end(
     "old-end-told",
-    "the end of a connection that was taken over is told",
+    "the end of a connection that was taken over makes a Left",
     lambda self: self.room.log.append(
         encode(Left(user=self.member.user, reason=LeftReason.LOST, seq=self.room.log.end + 1))
     ),
@@ -109,7 +109,7 @@ def at_takeover(name: str, wrong: str, then: Callable[[Any, Any, int], None], **
 
 at_takeover(
     "old-reads-on",
-    "a connection that was taken over reads its own Left and what comes with it",
+    "a connection that was taken over reads its own Left and later entries",
     lambda old, new, before: points.last_frame_behind_everything(old),
 )
 at_takeover(
@@ -125,7 +125,7 @@ def from_the_older_place(old: Any, new: Any, before: int) -> None:
 
 at_takeover(
     "replay-from-the-older-place",
-    "a takeover goes on where the older connection was",
+    "a takeover continues at the position of the older connection",
     from_the_older_place,
 )
 
@@ -135,7 +135,7 @@ def _(patch: Patch) -> None:
     points.reset_instead(patch, is_superseded)
 
 
-@mutant("second-takeover-in-silence", "the second takeover of a session says nothing")
+@mutant("second-takeover-in-silence", "the second takeover of a session sends no USER_TAKEN")
 def _(patch: Patch) -> None:
     def goodbye(original: Any, self: Any, code: ErrorCode, text: str | None) -> None:
         again = code is ErrorCode.USER_TAKEN and points.is_resumed(self)
@@ -181,10 +181,10 @@ def untold(original: Any, room: Any, member: Any, reason: LeftReason) -> int:
     return position
 
 
-leaves("resumed-end-not-told", "a resumed member that is lost is not told", untold)
+leaves("resumed-end-not-told", "the loss of a resumed member makes no Left", untold)
 
 
-@mutant("resumed-reads-its-replay-only", "a resumed member is given the replay and no more")
+@mutant("resumed-reads-its-replay-only", "a resumed member gets only its replay")
 def _(patch: Patch) -> None:
     def entries(self: Any, frames: list[bytes], more: bool) -> list[bytes]:
         stop = getattr(self, "replayed", None)
@@ -220,7 +220,7 @@ def _(patch: Patch) -> None:
     points.on_request(patch, instead)
 
 
-@mutant("behind-a-resume-dropped", "what came with a resuming Login is dropped")
+@mutant("behind-a-resume-dropped", "requests after a resuming Login are dropped")
 def _(patch: Patch) -> None:
     def instead(self: Any, request: Any) -> bool:
         dropping = getattr(self, "dropping", False)
@@ -257,7 +257,7 @@ def _(patch: Patch) -> None:
     points.on_frames(patch, seen)
 
 
-@mutant("resume-without-welcome-first", "a resume throws away the replies that wait")
+@mutant("resume-without-welcome-first", "a resume drops the replies that wait")
 def _(patch: Patch) -> None:
     def resume(original: Any, self: Any, login: Login, user: str) -> None:
         points.drop_preamble(self)

@@ -69,7 +69,7 @@ def unknown_told(original: Any, self: Any, user: str, ticket: int, position: int
     return original(self, user, ticket, position)
 
 
-finds("unknown-ticket-told", "HISTORY_GONE says that a ticket is unknown", unknown_told)
+finds("unknown-ticket-told", "HISTORY_GONE reveals that a ticket is unknown", unknown_told)
 
 
 def anothers_told(original: Any, self: Any, user: str, ticket: int, position: int) -> Any:
@@ -79,7 +79,11 @@ def anothers_told(original: Any, self: Any, user: str, ticket: int, position: in
     return original(self, user, ticket, position)
 
 
-finds("anothers-ticket-told", "HISTORY_GONE says that a ticket is another's", anothers_told)
+finds(
+    "anothers-ticket-told",
+    "HISTORY_GONE reveals that a ticket belongs to another user",
+    anothers_told,
+)
 
 
 def taken_first(self: Any, member: Any) -> None:
@@ -97,7 +101,7 @@ def taken_before_whose(original: Any, self: Any, user: str, ticket: int, positio
 
 finds(
     "taken-before-whose-ticket",
-    "a name in use is looked at before whose the ticket is",
+    "a name in use is checked before whose the ticket is",
     taken_before_whose,
 )
 
@@ -111,7 +115,7 @@ def taken_before_where(original: Any, self: Any, user: str, ticket: int, positio
 
 finds(
     "taken-before-position",
-    "a name in use is looked at before the position",
+    "a name in use is checked before the position",
     taken_before_where,
 )
 
@@ -122,14 +126,14 @@ def last_refused(original: Any, self: Any, user: str, ticket: int, position: int
     return original(self, user, ticket, position)
 
 
-finds("last-position-refused", "the last position is taken for one to come", last_refused)
+finds("last-position-refused", "the last position is treated as a future one", last_refused)
 
 
 def next_accepted(original: Any, self: Any, user: str, ticket: int, position: int) -> Any:
     return original(self, user, ticket, position - (position == self.log.end + 1))
 
 
-finds("next-position-accepted", "the position behind the last one is accepted", next_accepted)
+finds("next-position-accepted", "the position after the last one is accepted", next_accepted)
 
 
 def spoilt(original: Any, self: Any, user: str, ticket: int, position: int) -> Any:
@@ -158,7 +162,7 @@ def newer_only(original: Any, self: Any, user: str, ticket: int, position: int) 
 finds("new-session-replaces", "a name keeps its newest session only", newer_only)
 
 
-@mutant("name-has-one-ticket", "a name has one ticket for ever")
+@mutant("name-has-one-ticket", "a name has one ticket forever")
 def _(patch: Patch) -> None:
     asked: list[str] = []
     found: dict[str, int] = {}
@@ -213,12 +217,12 @@ def or_fresh(name: str, wrong: str, is_fresh: Callable[[Login], bool]) -> None:
 
 or_fresh(
     "wide-position-alone-is-fresh",
-    "a position without a ticket is looked at in 32 bits",
+    "a position without a ticket is checked in 32 bits",
     lambda login: login.ticket == 0 and login.position % 2**32 == 0,
 )
 or_fresh(
     "ticket-with-zeros-is-fresh",
-    "whether there is a ticket is looked at in 32 bits",
+    "whether there is a ticket is checked in 32 bits",
     lambda login: login.ticket % 2**32 == 0 and login.ticket != 0,
 )
 

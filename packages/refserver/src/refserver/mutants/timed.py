@@ -1,4 +1,4 @@
-"""Mutants whose clocks look at something else than the client's own bytes.
+"""Mutants whose clocks check something else than the client's own bytes.
 
 Rule: each is right in a quiet room.
 
@@ -38,7 +38,7 @@ def _(patch: Patch) -> None:
     points.on_received(patch, then)
 
 
-@mutant("anybodys-byte-renews", "anybody's bytes end everybody's silence", **HEARTBEAT)
+@mutant("anybodys-byte-renews", "the bytes of any client end the silence of all", **HEARTBEAT)
 def _(patch: Patch) -> None:
     def then(self: Any, data: bytes, now: float) -> None:
         for member in self.room.members.values():
@@ -52,13 +52,13 @@ def _(patch: Patch) -> None:
     points.keep_asked(patch, lambda data: data[5:6] != bytes([Pong.type]))
 
 
-@mutant("resumed-not-asked", "a resumed member is not asked", **HEARTBEAT)
+@mutant("resumed-not-asked", "a resumed member gets no Ping", **HEARTBEAT)
 def _(patch: Patch) -> None:
     points.mark_resumed(patch)
     points.no_silence_of(patch, points.is_resumed)
 
 
-@mutant("not-asked-inside-a-frame", "who is inside of a frame is not asked", **HEARTBEAT)
+@mutant("not-asked-inside-a-frame", "a client in the middle of a frame gets no Ping", **HEARTBEAT)
 def _(patch: Patch) -> None:
     points.no_silence_of(patch, points.is_inside_frame)
 
@@ -97,7 +97,7 @@ def _(patch: Patch) -> None:
     points.ignore_pongs(patch)
 
 
-@mutant("timeout-before-what-is-due", "a timeout comes before entries that are due", **HEARTBEAT)
+@mutant("timeout-before-what-is-due", "a timeout comes before due entries", **HEARTBEAT)
 def _(patch: Patch) -> None:
     def goodbye(original: Any, self: Any, code: ErrorCode, text: str | None) -> None:
         if code is ErrorCode.TIMEOUT and self.member is not None:

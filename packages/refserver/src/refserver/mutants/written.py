@@ -1,4 +1,4 @@
-"""Mutants that write what a client has to refuse, or serve strangers after everybody else.
+"""Mutants that write invalid frames, or serve clients without login after all others.
 
 Rule: each is wrong about what the server writes by itself.
 
@@ -18,11 +18,11 @@ from .replying import on_goodbye, on_reply
 
 
 def with_bad_text(frame: bytes) -> bytes:
-    """The same Error, with a text that is no UTF-8."""
+    """The same Error, with a text that is not UTF-8."""
     return struct.pack(">I", 17) + frame[4:18] + b"\2\xc3\x28"
 
 
-@mutant("server-name-no-text", "the server's own name is no UTF-8")
+@mutant("server-name-no-text", "the server's own name is not UTF-8")
 def _(patch: Patch) -> None:
     on_reply(
         patch,
@@ -30,7 +30,7 @@ def _(patch: Patch) -> None:
     )
 
 
-@mutant("refusal-no-text", "the text of an Error that answers a request is no UTF-8")
+@mutant("refusal-no-text", "the text of an Error that answers a request is not UTF-8")
 def _(patch: Patch) -> None:
     on_reply(
         patch,
@@ -40,7 +40,7 @@ def _(patch: Patch) -> None:
     )
 
 
-@mutant("last-words-no-text", "the text of MALFORMED is no UTF-8")
+@mutant("last-words-no-text", "the text of MALFORMED is not UTF-8")
 def _(patch: Patch) -> None:
     on_goodbye(
         patch,
@@ -48,7 +48,10 @@ def _(patch: Patch) -> None:
     )
 
 
-@mutant("limit-of-the-room", "with three members in the room, strangers may send as much as they")
+@mutant(
+    "limit-of-the-room",
+    "with three members in the room, clients without login have the limit of members",
+)
 def _(patch: Patch) -> None:
     def then(self: Any, data: bytes, now: float) -> None:
         if self.member is None and len(self.room.members) > 2:
@@ -57,7 +60,9 @@ def _(patch: Patch) -> None:
     points.on_bytes(patch, lambda self, data: then(self, data, 0.0))
 
 
-@mutant("strangers-wait-for-quiet", "a stranger's Ping behind a Message is not answered")
+@mutant(
+    "strangers-wait-for-quiet", "a Ping of a client without login is not answered after a Message"
+)
 def _(patch: Patch) -> None:
     def instead(self: Any, request: Any) -> bool:
         waits = (

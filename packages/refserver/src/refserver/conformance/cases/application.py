@@ -42,7 +42,7 @@ def every_type(t: Attempt) -> None:
 
 @section.case(
     3,
-    "data is relayed unchanged and unjudged, whatever its bytes",
+    "data is relayed unchanged and without validation, whatever its bytes",
     "EP-3.11-4",
     cause="data is decoded as text",
     needs=("APP-01",),
@@ -102,7 +102,7 @@ def not_to_the_author(t: Attempt) -> None:
     ann.expect(e.ack(9))
     ann.sync()
     facts = [f for f in ann.seen if f.type in raw.APPLICATION and t.is_ours(f)]
-    t.check(not facts, "no fact of one's own", "one's own event")
+    t.check(not facts, "no own fact", "its own event")
 
 
 @section.case(
@@ -126,7 +126,7 @@ def unknown_reaches_nobody(t: Attempt) -> None:
     "an unknown type is skipped whole, though its body comes later",
     "EP-2.2-10",
     "EP-2.1-1",
-    cause="the header is answered and the body taken for the next frame",
+    cause="the header is answered and the body treated as the next frame",
 )
 def unknown_in_two(t: Attempt) -> None:
     ann = t.connect()

@@ -1,4 +1,4 @@
-"""What the clocks of a server look at while something goes on. Sections 9.1 and 9.2.
+"""What the clocks of a server check while something goes on. Sections 9.1 and 9.2.
 
 Rule: a silence is the client's own, measured by its bytes alone. Each case waits for one
 clock, of a few seconds.
@@ -24,7 +24,7 @@ from .resume import resumed
 section = Section("clocks", "CLOCK")
 LOGIN_TIMEOUT = ("login-timeout",)
 LOGIN_WITHIN = 10.0
-"""Seconds in which a server that declares `login-timeout` ends who does not log in."""
+"""Seconds in which a server that declares `login-timeout` ends a client that does not log in."""
 OFTEN = 0.1
 """Seconds between two signs of life of somebody who is busy."""
 
@@ -61,7 +61,7 @@ def ended_meanwhile(t: Attempt, *members: Connection) -> None:
 
 @section.case(
     1,
-    "the deadline for logging in ends no member, however it came in",
+    "the deadline for the login ends no member, with any kind of login",
     "EP-9.2-1",
     cause="the timer is not stopped when a Login is accepted",
     capabilities=LOGIN_TIMEOUT,
@@ -97,7 +97,7 @@ def login_deadline_and_resumed(t: Attempt) -> None:
 
 @section.case(
     3,
-    "the deadline for logging in is not renewed by whatever else is sent",
+    "other frames do not renew the deadline for the login",
     "EP-9.2-1",
     cause="the time is counted from the last byte, or from the last refusal",
     capabilities=LOGIN_TIMEOUT,
@@ -123,9 +123,9 @@ def login_deadline_is_not_renewed(t: Attempt) -> None:
 
 @section.case(
     4,
-    "a silent member is asked though others talk all the time",
+    "a silent member gets a Ping while others send all the time",
     "EP-9.1-1",
-    cause="what the server writes, or what others send, starts the silence anew",
+    cause="bytes of the server or of other clients restart the silence",
     capabilities=HEARTBEAT,
     segmentations=ONCE,
     needs=("ALIVE-01",),
@@ -137,10 +137,10 @@ def asked_in_a_busy_room(t: Attempt) -> None:
 
 @section.case(
     5,
-    "a silent member is ended though others talk all the time, behind all that was said",
+    "a silent member is ended while others send all the time, after all entries",
     "EP-9.1-2",
     "EP-8.2-5",
-    cause="what the server writes starts the silence anew, or the end overtakes what is due",
+    cause="bytes of the server restart the silence, or the end overtakes due bytes",
     capabilities=HEARTBEAT,
     segmentations=ONCE,
     needs=("ALIVE-02",),
@@ -159,7 +159,7 @@ def ended_in_a_busy_room(t: Attempt) -> None:
 
 @section.case(
     6,
-    "a Message in place of the Pong is an answer, and the next silence is asked about too",
+    "a Message instead of the Pong ends the silence, and the next silence gets a Ping too",
     "EP-9.1-1",
     "EP-9.1-3",
     cause="only a Pong makes the server ask again",
@@ -178,7 +178,7 @@ def answered_by_a_message(t: Attempt) -> None:
 
 @section.case(
     7,
-    "a resumed member is asked, and ended, as any other",
+    "a resumed member gets a Ping, and is ended, like any other member",
     "EP-9.1-1",
     "EP-9.1-2",
     cause="the clocks are started by a fresh login only",
@@ -199,7 +199,7 @@ def resumed_is_asked(t: Attempt) -> None:
 
 @section.case(
     8,
-    "a member that is silent inside of a frame is asked and ended as any other",
+    "a member that is silent in the middle of a frame gets a Ping, and is ended, like any other",
     "EP-9.1-1",
     "EP-9.1-2",
     cause="a frame that is not whole stops the clocks",
@@ -242,7 +242,7 @@ def after_a_timeout(t: Attempt) -> None:
 
 @section.case(
     10,
-    "a member is asked again and again, never with seq 0, and any Pong is an answer",
+    "a member gets a Ping in each silence, never with seq 0, and any Pong ends the silence",
     "EP-9.1-3",
     "EP-2.2-7",
     "EP-3.7-6",
@@ -263,7 +263,7 @@ def any_pong_answers(t: Attempt) -> None:
 
 @section.case(
     11,
-    "one member's silence is not another's: both are asked, each in its time",
+    "two silent members each get a Ping at their own time",
     "EP-9.1-1",
     cause="one clock for all members, or the first one that is due hides the others",
     capabilities=HEARTBEAT,
@@ -285,10 +285,10 @@ def two_silences(t: Attempt) -> None:
 
 @section.case(
     12,
-    "a member that does not read and is silent is ended behind all that it has not read",
+    "a silent member that does not read is ended after all entries that it has not read",
     "EP-9.1-2",
     "EP-8.2-5",
-    cause="at a timeout what is due to a member that does not read is dropped",
+    cause="at a timeout, the due bytes of a member that does not read are dropped",
     capabilities=(*HEARTBEAT, "presence"),
     segmentations=ONCE,
     needs=("CLOCK-05",),

@@ -26,7 +26,7 @@ def clean(t: Attempt) -> None:
 
 @section.case(
     2,
-    "what follows a Logout is discarded",
+    "bytes after a Logout are discarded",
     "EP-4.3-6",
     cause="frames that came with the Logout are still handled",
     needs=("MSG-01",),
@@ -57,7 +57,7 @@ def answered_before_the_end(t: Attempt) -> None:
     4,
     "at a member's end of stream the server closes too",
     "EP-10.3-4",
-    cause="a half-closed connection is kept for ever",
+    cause="a half-closed connection is kept forever",
 )
 def closes_too(t: Attempt) -> None:
     ann = t.member()
@@ -70,7 +70,7 @@ def closes_too(t: Attempt) -> None:
     "a member whose stream ends has left, with reason 1",
     "EP-10.3-4",
     "EP-5.4-4",
-    cause="the end of a stream is taken for a Logout",
+    cause="the end of a stream is treated as a Logout",
     capabilities=PRESENCE,
 )
 def half_close_is_a_loss(t: Attempt) -> None:
@@ -84,7 +84,7 @@ def half_close_is_a_loss(t: Attempt) -> None:
     6,
     "the entries made before a member's end of stream are sent to it",
     "EP-10.3-4",
-    cause="what is queued is thrown away at the end of the stream",
+    cause="what is queued is dropped at the end of the stream",
     needs=("MSG-02",),
 )
 def entries_before_the_end(t: Attempt) -> None:
@@ -127,7 +127,7 @@ def logout_and_end(t: Attempt) -> None:
 
 @section.case(
     9,
-    "a stream that ends before login is closed without a word",
+    "a stream that ends before login is closed without an Error",
     "EP-4.1-3",
     "EP-10.3-4",
     cause="the end of the stream is answered with an error",
@@ -141,7 +141,7 @@ def end_before_login(t: Attempt) -> None:
 
 @section.case(
     10,
-    "a fatal error arrives though the client goes on sending",
+    "a fatal error arrives though the client continues to send",
     "EP-10.4-1",
     cause="the socket is closed with unread input, which resets the connection",
     segmentations=ONCE,
@@ -157,7 +157,7 @@ def closed_in_stages(t: Attempt) -> None:
 
 @section.case(
     11,
-    "the Ack of a Logout arrives though the client goes on sending",
+    "the Ack of a Logout arrives though the client continues to send",
     "EP-10.4-1",
     "EP-4.3-6",
     cause="the socket is closed with unread input, which resets the connection",
@@ -173,9 +173,9 @@ def logout_closed_in_stages(t: Attempt) -> None:
 
 @section.case(
     12,
-    "everybody who leaves at once is told once",
+    "members that leave at the same time each have one Left",
     "EP-5.4-2",
-    cause="leaving while others are told is not provided for",
+    cause="leaving while other members are written to is not handled",
     capabilities=PRESENCE,
 )
 def all_at_once(t: Attempt) -> None:

@@ -148,7 +148,7 @@ def eight_guests(t: Attempt) -> None:
 
 @section.case(
     5,
-    "what four members say at the same moment has one order for all of them",
+    "the Messages of four members at the same moment have one order for all of them",
     "EP-5.1-1",
     "EP-5.3-4",
     "EP-5.2-3",
@@ -180,7 +180,7 @@ def four_at_once(t: Attempt) -> None:
 
 @section.case(
     6,
-    "a long Message and short ones behind it stay in their order",
+    "a long Message and the short ones after it stay in order",
     "EP-5.3-4",
     "EP-4.2-7",
     cause="long contents are handled by another road, and later",
@@ -198,7 +198,7 @@ def long_and_short(t: Attempt) -> None:
     7,
     "the same content again is another entry",
     "EP-5.3-3",
-    cause="what looks like a repetition is thrown away",
+    cause="what looks like a repetition is dropped",
     needs=("MSG-09",),
 )
 def same_content(t: Attempt) -> None:
@@ -214,7 +214,7 @@ def same_content(t: Attempt) -> None:
     "the same seq with the same content is another request",
     "EP-4.2-3",
     "EP-5.3-3",
-    cause="a seq is taken for the key of a request that is sent again",
+    cause="a seq is treated as the key of a request that is sent again",
     needs=("MSG-09",),
 )
 def same_request(t: Attempt) -> None:
@@ -252,10 +252,10 @@ def same_request_after_resume(t: Attempt) -> None:
 
 @section.case(
     10,
-    "who comes in while others talk reads on from its Welcome without a gap",
+    "a client that logs in while others send reads every entry after its Welcome",
     "EP-5.2-1",
     "EP-6.1-4",
-    cause="a newcomer becomes a reader a little after its place was taken",
+    cause="a new member becomes a reader a little after its place was taken",
     segmentations=ONCE,
     needs=("ORDER-01",),
 )
@@ -276,7 +276,7 @@ def newcomer_in_the_middle(t: Attempt) -> None:
     said = {f.entry for conn in (bob, dan) for f in conn.seen if f.type == raw.ACK}
     read = set(entries(ann.seen))
     missed = {position for position in said if position > ann.place} - read
-    t.check(not missed, "every entry behind its place", f"{len(missed)} missing")
+    t.check(not missed, "every entry after its place", f"{len(missed)} missing")
 
 
 @section.case(
@@ -314,10 +314,10 @@ def talk_over_a_takeover(t: Attempt) -> None:
 
 @section.case(
     12,
-    "four who leave at the same moment are told once each, and their names are free",
+    "four members that leave at the same moment each have one Left, and their names are free",
     "EP-5.4-2",
     "EP-5.4-5",
-    cause="departures of the same moment are told together",
+    cause="departures at the same moment become one entry",
     capabilities=("presence",),
     segmentations=ONCE,
     needs=("ORDER-10",),
@@ -390,7 +390,7 @@ def four_events_at_once(t: Attempt) -> None:
 
 @section.case(
     15,
-    "who is not logged in is answered while a member sends without a pause",
+    "a client without login is answered while a member sends without a pause",
     "EP-4.2-1",
     cause="members go first, as long as any of them has something to do",
     segmentations=ONCE,

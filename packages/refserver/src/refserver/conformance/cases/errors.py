@@ -12,7 +12,7 @@ section = Section("errors", "ERR")
 
 @section.case(
     3,
-    "a fatal error stands behind the replies to all that came before",
+    "a fatal error comes after the replies to all earlier requests",
     "EP-8.2-5",
     cause="the error is written past the queue of replies",
     needs=("MSG-01",),
@@ -29,9 +29,9 @@ def behind_replies(t: Attempt) -> None:
 
 @section.case(
     4,
-    "a fatal error stands behind all entries made before",
+    "a fatal error comes after all entries made before",
     "EP-8.2-5",
-    cause="what is queued for a faulty client is thrown away",
+    cause="what is queued for a faulty client is dropped",
     needs=("MSG-02",),
     negative=True,
 )

@@ -37,7 +37,7 @@ def in_length(t: Attempt) -> None:
 
 @section.case(
     2,
-    "a frame may be cut behind its length",
+    "a frame may be cut after its length",
     SAME,
     cause="the length is read again with the rest",
     needs=("MSG-02",),
@@ -63,7 +63,7 @@ def in_header(t: Attempt) -> None:
     4,
     "a frame may be cut between header and body",
     SAME,
-    cause="a header without its body is taken for a frame",
+    cause="a header without its body is treated as a frame",
     needs=("MSG-02",),
     segmentations=ONCE,
 )
@@ -162,7 +162,7 @@ def longest_in_pieces(t: Attempt) -> None:
     "a fault comes out the same when its frame comes in pieces",
     SAME,
     "EP-2.2-9",
-    cause="a piece that was judged good is not looked at again",
+    cause="a piece that was found valid is not checked again",
     segmentations=ONCE,
     negative=True,
 )

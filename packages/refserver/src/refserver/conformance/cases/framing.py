@@ -1,4 +1,4 @@
-"""Frames follow each other; the length is judged first, and at once. Section 2.1."""
+"""Frames follow each other; the length is validated first, and at once. Section 2.1."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def length_twelve(t: Attempt) -> None:
     "EP-2.1-5",
     "EP-4.2-5",
     "EP-4.2-6",
-    cause="one read is taken for one frame, and what else came is lost",
+    cause="one read is treated as one frame, and what else came is lost",
 )
 def frames_together(t: Attempt) -> None:
     ann = t.connect()
@@ -70,10 +70,10 @@ def cut_header(t: Attempt) -> None:
 
 @section.case(
     9,
-    "what comes before a faulty frame in the same piece has its full effect",
+    "the frames before a faulty frame in the same piece have their full effect",
     "EP-8.2-5",
     "EP-2.1-5",
-    cause="a fault throws away what was read with it",
+    cause="a fault drops what was read with it",
     needs=("MSG-01",),
     negative=True,
 )
@@ -88,10 +88,10 @@ def good_before_bad(t: Attempt) -> None:
 
 @section.case(
     10,
-    "nothing behind a faulty frame is judged",
+    "nothing after a faulty frame is validated",
     "EP-8.3-5",
     "EP-4.3-6",
-    cause="the reader looks for the next frame behind a fault",
+    cause="the reader looks for the next frame after a fault",
     needs=("MSG-01",),
     negative=True,
 )
@@ -102,7 +102,7 @@ def nothing_behind_bad(t: Attempt) -> None:
     ann.ends(raw.MALFORMED)
     t.check(
         not [f for f in bob.sync() if f.type == raw.MESSAGE and t.is_ours(f)],
-        "the Message behind the fault is entered nowhere",
+        "the Message after the fault is entered nowhere",
         "bob was sent it",
     )
 

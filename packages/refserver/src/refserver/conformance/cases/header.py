@@ -1,4 +1,4 @@
-"""The twelve bytes behind the length. Section 2.2."""
+"""The twelve bytes after the length. Section 2.2."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def unauthorized(
     1,
     "an empty credential proves nothing",
     "EP-6.3-3",
-    cause="no credential is taken for no check",
+    cause="a missing credential skips the check",
     capabilities=GUARDED,
     negative=True,
 )
@@ -57,7 +57,7 @@ def anothers_credential(t: Attempt) -> None:
 
 @section.case(
     3,
-    "a credential with something behind it proves nothing",
+    "a credential with something after it proves nothing",
     "EP-6.3-3",
     cause="only the bytes that the secret has are compared, or the end is trimmed",
     capabilities=GUARDED,
@@ -121,7 +121,7 @@ def credential_behind(t: Attempt) -> None:
     "a resume with a credential that proves nothing is UNAUTHORIZED, and ends nobody",
     "EP-6.3-2",
     "EP-6.4-13",
-    cause="the ticket is taken for a proof, or the older connection is ended first",
+    cause="the ticket is treated as a proof, or the older connection is ended first",
     capabilities=(*GUARDED, "resume"),
     negative=True,
 )
@@ -181,10 +181,10 @@ def empty_user_with_anothers_ticket(t: Attempt) -> None:
 
 @section.case(
     11,
-    "who proves nothing is not told that a name is in use",
+    "a client that proves nothing does not learn that a name is in use",
     "EP-6.3-2",
     "EP-8.3-1",
-    cause="the name is looked up before the credential is judged",
+    cause="the name is looked up before the credential is validated",
     capabilities=GUARDED,
     negative=True,
 )
@@ -197,7 +197,7 @@ def name_in_use_and_no_proof(t: Attempt) -> None:
 
 @section.case(
     12,
-    "UNAUTHORIZED takes its time for a name that nobody has too",
+    "UNAUTHORIZED is delayed for an unknown name too",
     "EP-6.3-4",
     cause="only the comparison is delayed, and an unknown user has nothing to compare",
     capabilities=GUARDED,
@@ -211,7 +211,7 @@ def unknown_user_takes_time(t: Attempt) -> None:
 
 @section.case(
     13,
-    "a client that shuts its sending side is told UNAUTHORIZED too, and no earlier",
+    "a client that shuts its sending side gets UNAUTHORIZED too, and no earlier",
     "EP-10.3-3",
     "EP-6.3-4",
     cause="the end of the stream ends the delay, or takes the reply with it",
@@ -230,7 +230,7 @@ def unauthorized_behind_the_end(t: Attempt) -> None:
 
 @section.case(
     14,
-    "UNAUTHORIZED does not tell which users, names in use and tickets there are",
+    "UNAUTHORIZED does not reveal users, names in use and tickets",
     "EP-6.3-7",
     cause="the text says what was wrong",
     capabilities=(*GUARDED, "resume"),
@@ -286,7 +286,7 @@ def unchanged(t: Attempt, watcher: Connection, name: str) -> None:
 
 @section.case(
     17,
-    "spaces in a name are kept in all that is told of it, or the name is BAD_USER",
+    "spaces in a name are kept everywhere, or the name is BAD_USER",
     "EP-6.1-3",
     "EP-3.3-4",
     "EP-2.3-5",
@@ -301,7 +301,7 @@ def spaces_in_a_name(t: Attempt) -> None:
 
 @section.case(
     18,
-    "a name is not normalised, wherever it is told, or it is BAD_USER",
+    "a name is not normalised anywhere, or it is BAD_USER",
     "EP-6.1-3",
     "EP-3.3-4",
     "EP-2.3-5",
@@ -316,7 +316,7 @@ def name_not_normalised(t: Attempt) -> None:
 
 @section.case(
     19,
-    "capital letters in a name are kept in all that is told of it",
+    "capital letters in a name are kept everywhere",
     "EP-6.1-3",
     "EP-3.3-4",
     cause="a name is told in the form under which it is looked up",
@@ -328,9 +328,9 @@ def capitals_in_a_name(t: Attempt) -> None:
 
 @section.case(
     20,
-    "names that differ only behind their first 60 bytes are two names",
+    "names that differ only after their first 60 bytes are two names",
     "EP-6.1-3",
-    cause="only the beginning of a name is looked at, or kept",
+    cause="only the beginning of a name is checked, or kept",
     capabilities=OPEN,
 )
 def long_names_differ(t: Attempt) -> None:
@@ -344,7 +344,7 @@ def long_names_differ(t: Attempt) -> None:
 
 @section.case(
     21,
-    "a name that a server chooses is none that a member has asked for",
+    "a server does not choose a name that a member has requested",
     "EP-6.2-4",
     "EP-6.1-2",
     cause="chosen names are counted, and not looked up among the members",
@@ -372,7 +372,7 @@ def chosen_name_in_use(t: Attempt) -> None:
 
 @section.case(
     22,
-    "a name that a server chooses is none that is still in use, whoever has left meanwhile",
+    "a server does not choose a name that is still in use, even after others have left",
     "EP-6.2-4",
     "EP-6.1-2",
     cause="names are chosen by how many members there are",

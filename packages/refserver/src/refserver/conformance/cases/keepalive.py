@@ -32,7 +32,7 @@ def awaited(conn: Connection, expectation: e.Expectation, seconds: float) -> flo
 
 @section.case(
     1,
-    "a silent member is asked with a Ping after one heartbeat, and not before",
+    "a silent member gets a Ping after one heartbeat, and not before",
     "EP-9.1-1",
     cause="the silence is never measured, or from the last byte sent",
     capabilities=HEARTBEAT,
@@ -50,7 +50,7 @@ def asked(t: Attempt) -> None:
 
 @section.case(
     2,
-    "a member that stays silent is ended with TIMEOUT after two heartbeats, and asked once",
+    "a member that stays silent gets one Ping, and is ended with TIMEOUT after two heartbeats",
     "EP-9.1-2",
     "EP-9.1-4",
     cause="the Ping starts the silence anew, or is sent again and again",
@@ -124,9 +124,9 @@ def left_after_timeout(t: Attempt) -> None:
 
 @section.case(
     6,
-    "before login nobody is asked",
+    "a client without login gets no Ping",
     "EP-4.1-3",
-    cause="every connection is asked, logged in or not",
+    cause="every connection gets a Ping, also before login",
     capabilities=HEARTBEAT,
     segmentations=ONCE,
 )

@@ -1,6 +1,6 @@
 """A Logout with work before it and around it, and where the last frame ends. Sections 5 and 10.
 
-Rule: the last frame is behind all that was due, and no byte is behind it.
+Rule: the last frame is after all that was due, and no byte is after it.
 
 Layer: above `catalogue`, in the catalogue of cases.
 """
@@ -21,7 +21,7 @@ section = Section("leaving", "LEAVE", needs=("CLOSE-01",))
 def ends_whole(t: Attempt, conn: Connection) -> None:
     """The stream ends where its last frame ends."""
     conn.expect(e.END)
-    t.check(not conn.residue, "the end behind a whole frame", f"{conn.residue} bytes more")
+    t.check(not conn.residue, "the end after a whole frame", f"{conn.residue} bytes more")
 
 
 @section.case(
@@ -42,7 +42,7 @@ def messages_and_logout(t: Attempt) -> None:
 
 @section.case(
     2,
-    "whatever is asked before a Logout in the same piece has its reply before the Ack",
+    "every request before a Logout in the same piece has its reply before the Ack",
     "EP-4.2-7",
     "EP-4.2-1",
     cause="replies that made no entry are dropped by a Logout",
@@ -68,10 +68,10 @@ def everything_and_logout(t: Attempt) -> None:
 
 @section.case(
     3,
-    "what others said before a Logout is carried before its Ack",
+    "Messages of others from before a Logout are carried before its Ack",
     "EP-5.2-1",
     "EP-5.3-2",
-    cause="a member that leaves is given no entries any more",
+    cause="a member that leaves gets no more entries",
     needs=("MSG-02",),
 )
 def others_words_before_the_ack(t: Attempt) -> None:
@@ -87,7 +87,7 @@ def others_words_before_the_ack(t: Attempt) -> None:
 
 @section.case(
     4,
-    "without presence too the Ack of a Logout stands behind what others said before",
+    "also without presence, the Ack of a Logout comes after earlier Messages of others",
     "EP-5.2-4",
     "EP-5.3-2",
     cause="an Ack that makes no entry is written at once",
@@ -107,7 +107,7 @@ def others_words_without_presence(t: Attempt) -> None:
 
 @section.case(
     5,
-    "what was said before a Logout in the same piece reaches others before the Left",
+    "Messages before a Logout in the same piece reach others before the Left",
     "EP-5.3-4",
     "EP-5.3-2",
     cause="the departure is entered before what is still to be entered",
@@ -129,7 +129,7 @@ def last_words(t: Attempt) -> None:
     "a Logout that was refused before login is not kept for later",
     "EP-4.2-9",
     "EP-4.2-8",
-    cause="the wish to leave is noted before the state is looked at",
+    cause="the wish to leave is noted before the state is checked",
     needs=("LOGIN-15",),
 )
 def refused_logout_is_forgotten(t: Attempt) -> None:
@@ -144,7 +144,7 @@ def refused_logout_is_forgotten(t: Attempt) -> None:
 
 @section.case(
     7,
-    "behind the Ack of a Logout there is no byte",
+    "no byte follows the Ack of a Logout",
     "EP-10.1-1",
     "EP-2.1-1",
     cause="a frame was begun when the last one was decided",
@@ -159,7 +159,7 @@ def no_byte_behind_the_ack(t: Attempt) -> None:
 
 @section.case(
     8,
-    "behind a fatal Error there is no byte",
+    "no byte follows a fatal Error",
     "EP-8.2-3",
     "EP-2.1-1",
     cause="the last frame is padded, or another one was begun",
@@ -175,7 +175,7 @@ def no_byte_behind_a_fatal_error(t: Attempt) -> None:
 
 @section.case(
     9,
-    "behind the USER_TAKEN of a takeover there is no byte",
+    "no byte follows the USER_TAKEN of a takeover",
     "EP-8.2-3",
     "EP-6.4-10",
     cause="the older connection is given something more before it is closed",
@@ -191,10 +191,10 @@ def no_byte_behind_a_takeover(t: Attempt) -> None:
 
 @section.case(
     10,
-    "at a client's end of stream a server ends its own behind a whole frame",
+    "at a client's end of stream a server ends its own after a whole frame",
     "EP-10.3-5",
     "EP-2.1-1",
-    cause="what is being written is cut, or something is put behind it",
+    cause="what is being written is cut, or something is put after it",
     needs=("CLOSE-04",),
 )
 def no_byte_behind_the_end(t: Attempt) -> None:
@@ -215,7 +215,7 @@ def _last_reply(conn: Connection) -> raw.Frame | None:
 
 @section.case(
     11,
-    "behind the refusal of bytes that are no frame there is no byte",
+    "no byte follows the refusal of bytes that are no frame",
     "EP-8.2-3",
     "EP-2.1-1",
     cause="the fault is answered in another protocol, or twice",
@@ -231,10 +231,10 @@ def no_byte_behind_garbage(t: Attempt) -> None:
 
 @section.case(
     12,
-    "behind UNAUTHORIZED there is no byte",
+    "no byte follows UNAUTHORIZED",
     "EP-8.2-3",
     "EP-2.1-1",
-    cause="a reply that waited comes behind the refusal",
+    cause="a reply that waited comes after the refusal",
     capabilities=("credentials",),
     needs=("LOGIN-24",),
     negative=True,
@@ -248,7 +248,7 @@ def no_byte_behind_unauthorized(t: Attempt) -> None:
 
 @section.case(
     13,
-    "a session goes on behind its Logout, and reads its own Left",
+    "a session continues after its Logout, and reads its own Left",
     "EP-6.4-1",
     "EP-5.2-3",
     cause="the Left of a Logout is its connection's alone, and missing in a replay",

@@ -114,7 +114,7 @@ def small_before_welcome(t: Attempt) -> None:
 
 @section.case(
     10,
-    "the length alone is judged: 4,096 before login needs no body to be refused or kept",
+    "the length alone is validated: 4,096 before login needs no body to be refused or kept",
     "EP-2.1-3",
     "EP-7.2-1",
     cause="memory for a whole frame is taken when its length is known",

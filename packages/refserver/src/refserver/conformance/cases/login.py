@@ -34,7 +34,7 @@ def welcome(t: Attempt) -> None:
 
 @section.case(
     2,
-    "the name that was asked for is granted unchanged",
+    "the requested name is granted unchanged",
     "EP-6.1-3",
     cause="the name is normalised or cut instead of refused",
 )
@@ -171,7 +171,7 @@ def longest_name(t: Attempt) -> None:
 
 @section.case(
     13,
-    "a Message before login is refused with LOGIN_REQUIRED, and the connection goes on",
+    "a Message before login is refused with LOGIN_REQUIRED, and the connection continues",
     "EP-4.3-1",
     "EP-4.2-9",
     cause="a Message is handled in every state, or ends the connection",
@@ -185,7 +185,7 @@ def message_before_login(t: Attempt) -> None:
 
 @section.case(
     15,
-    "a Logout before login is refused with LOGIN_REQUIRED, and the connection goes on",
+    "a Logout before login is refused with LOGIN_REQUIRED, and the connection continues",
     "EP-4.3-2",
     cause="a Logout is acknowledged in every state",
 )
@@ -210,7 +210,7 @@ def ping_before_login(t: Attempt) -> None:
 
 @section.case(
     17,
-    "a server says nothing before it is asked",
+    "a server sends nothing before the first request",
     "EP-4.1-3",
     cause="a greeting at accept",
     needs=("LOGIN-16",),
@@ -246,7 +246,7 @@ def no_facts_before_login(t: Attempt) -> None:
     19,
     "a server that needs no credential accepts any",
     "EP-6.3-6",
-    cause="a credential is judged though none is asked for",
+    cause="a credential is validated though none is needed",
     capabilities=OPEN,
 )
 def any_credential(t: Attempt) -> None:
@@ -260,7 +260,7 @@ def any_credential(t: Attempt) -> None:
     "a refused Login has no effect: nobody has joined",
     "EP-4.2-8",
     "EP-5.4-8",
-    cause="the arrival is entered before the name is looked at",
+    cause="the arrival is entered before the name is checked",
     needs=("LOGIN-08",),
     capabilities=("presence",),
 )
@@ -297,7 +297,7 @@ def never_logged_in(t: Attempt) -> None:
 
 @section.case(
     22,
-    "a Message sent right behind the Login is a member's",
+    "a Message sent directly after the Login is a member's",
     "EP-4.2-5",
     "EP-4.2-6",
     cause="the state changes only when the Welcome has been written",
@@ -313,7 +313,7 @@ def login_and_message(t: Attempt) -> None:
 
 @section.case(
     23,
-    "what is sent behind a refused Login is judged as before login",
+    "requests after a refused Login are validated as before login",
     "EP-4.2-6",
     "EP-4.3-1",
     cause="the state changes when a Login is read, not when it is accepted",

@@ -42,7 +42,7 @@ def relayed(t: Attempt) -> None:
 
 @section.case(
     3,
-    "the seq of the fact is the position that the Ack says",
+    "the seq of the fact is the position in the Ack",
     "EP-5.1-3",
     "EP-3.5-2",
     cause="the fact keeps the seq of the request",
@@ -67,14 +67,14 @@ def not_to_the_author(t: Attempt) -> None:
     ann.said(t.text("hello"))
     ann.sync()
     facts = [f for f in ann.seen if f.type == raw.MESSAGE and t.is_ours(f)]
-    t.check(not facts, "no fact of one's own", "one's own Message")
+    t.check(not facts, "no own fact", "its own Message")
 
 
 @section.case(
     5,
     "an empty Message is a message",
     "EP-3.3-5",
-    cause="empty content is taken for nothing to say",
+    cause="empty content is treated as nothing to say",
     needs=("MSG-02",),
 )
 def empty(t: Attempt) -> None:
@@ -85,10 +85,10 @@ def empty(t: Attempt) -> None:
 
 @section.case(
     6,
-    "a Message with a sender is refused with UNEXPECTED_EVENT, and the connection goes on",
+    "a Message with a sender is refused with UNEXPECTED_EVENT, and the connection continues",
     "EP-3.3-3",
     "EP-4.2-9",
-    cause="the sender is overwritten in silence, or believed",
+    cause="the sender is silently overwritten, or believed",
     needs=("MSG-01",),
 )
 def sender_filled_in(t: Attempt) -> None:
@@ -103,7 +103,7 @@ def sender_filled_in(t: Attempt) -> None:
     8,
     "a refused Message reaches nobody",
     "EP-4.2-8",
-    cause="the message is relayed before it is judged",
+    cause="the message is relayed before it is validated",
     needs=("MSG-06",),
 )
 def refused_reaches_nobody(t: Attempt) -> None:
@@ -151,7 +151,7 @@ def ack_means_entered(t: Attempt) -> None:
 
 @section.case(
     11,
-    "who comes later does not read what was said before",
+    "a client that logs in later does not read what was said before",
     "EP-5.2-1",
     "EP-6.1-4",
     cause="history is replayed to a fresh login",
@@ -167,7 +167,7 @@ def nothing_from_before(t: Attempt) -> None:
 
 @section.case(
     12,
-    "two members who speak at once read each other",
+    "two members that send at the same time read each other's Messages",
     "EP-5.2-3",
     "EP-5.3-2",
     cause="input of one connection makes the output of another wait",

@@ -127,7 +127,7 @@ def seq_of_first_and_last(t: Attempt) -> None:
 
 @section.case(
     7,
-    "a Pong of any seq is taken in silence",
+    "a Pong of any seq is ignored",
     "EP-3.7-6",
     "EP-2.3-2",
     cause="a Pong is looked up among the questions, in fewer bits",

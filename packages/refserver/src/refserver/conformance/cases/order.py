@@ -65,7 +65,7 @@ def same_order(t: Attempt) -> None:
 
 @section.case(
     3,
-    "what one member says stands in the order in which it was said",
+    "the Messages of one member are in the order in which it sent them",
     "EP-5.3-4",
     cause="requests of one connection are handled side by side",
     needs=("MSG-02",),
@@ -97,7 +97,7 @@ def ack_in_its_place(t: Attempt) -> None:
 
 @section.case(
     5,
-    "with presence, an arrival is an entry at the newcomer's Welcome position",
+    "with presence, an arrival is an entry at the new member's Welcome position",
     "EP-5.4-1",
     "EP-6.1-4",
     "EP-3.9-1",
@@ -112,9 +112,9 @@ def joined_position(t: Attempt) -> None:
 
 @section.case(
     6,
-    "one's own Joined is not carried at a fresh login",
+    "a member's own Joined is not carried at a fresh login",
     "EP-6.1-4",
-    cause="the newcomer is a reader before its arrival is entered",
+    cause="the new member is a reader before its arrival is entered",
     capabilities=PRESENCE,
 )
 def not_ones_own_joined(t: Attempt) -> None:
@@ -242,7 +242,7 @@ def nothing_after_logout(t: Attempt) -> None:
     "a refused request makes no entry",
     "EP-4.2-8",
     "EP-5.1-1",
-    cause="a position is taken before the request is judged",
+    cause="a position is taken before the request is validated",
     needs=("ORDER-01",),
 )
 def refused_takes_no_position(t: Attempt) -> None:
@@ -278,7 +278,7 @@ def no_presence(t: Attempt) -> None:
     16,
     "without presence Welcome's position is the last one in the log",
     "EP-6.1-5",
-    cause="a position is given to the arrival all the same",
+    cause="a position is given to the arrival anyway",
     capabilities=("no-presence",),
     needs=("MSG-01",),
 )
@@ -294,7 +294,7 @@ def welcome_without_presence(t: Attempt) -> None:
     "without presence the Ack of a Logout has position 0",
     "EP-5.4-7",
     "EP-3.5-2",
-    cause="a position is given to the departure all the same",
+    cause="a position is given to the departure anyway",
     capabilities=("no-presence",),
 )
 def logout_without_presence(t: Attempt) -> None:

@@ -57,7 +57,7 @@ def absent(t: Attempt, *, count: int = MANY) -> tuple[Connection, Connection, li
 
 
 def begun(t: Attempt, ann: Connection, *behind: bytes, receive_buffer: int = 0) -> Connection:
-    """A connection that has sent a resuming Login and what is behind it, and read nothing."""
+    """A connection that has sent a resuming Login and what is after it, and read nothing."""
     conn = t.connect("ann", receive_buffer=receive_buffer)
     conn.recording = False  # of so many frames no report is readable
     identity = t.identity("ann")
@@ -67,7 +67,7 @@ def begun(t: Attempt, ann: Connection, *behind: bytes, receive_buffer: int = 0) 
 
 
 def whole(t: Attempt, conn: Connection, place: int, positions: list[int]) -> None:
-    """All entries behind a place came once and in order, those positions among them."""
+    """All entries after a place came once and in order, those positions among them."""
     found = entries(conn.seen)
     expected = list(range(place + 1, place + 1 + len(found)))
     wrong = next((n for n, m in zip(expected, found, strict=True) if n != m), None)
@@ -122,10 +122,10 @@ def long_entries(t: Attempt) -> None:
 
 @section.case(
     3,
-    "the Pong of a Ping behind the Login stands behind a long replay",
+    "the Pong of a Ping after the Login comes after a long replay",
     "EP-6.5-1",
     "EP-5.2-4",
-    cause="replies are written behind the first page",
+    cause="replies are written after the first page",
     capabilities=RESUME,
     segmentations=ONCE,
     needs=("RESUME-18",),
@@ -141,7 +141,7 @@ def marker_behind_long_replay(t: Attempt) -> None:
 
 @section.case(
     4,
-    "with presence the Pong stands behind one's own Joined too",
+    "with presence, the Pong also comes after the member's own Joined",
     "EP-6.5-1",
     "EP-6.4-3",
     cause="the place of a reply is taken before the arrival is entered",
@@ -156,12 +156,12 @@ def marker_behind_own_joined(t: Attempt) -> None:
     conn.welcomed(1)
     conn.expect(e.pong(2))
     joined = [f for f in conn.seen if f.type == raw.JOINED and f.author == ann.user.encode()]
-    t.check(len(joined) == 1, "one's own Joined before the Pong", f"{len(joined)} of them")
+    t.check(len(joined) == 1, "its own Joined before the Pong", f"{len(joined)} of them")
 
 
 @section.case(
     5,
-    "what is said while a long replay goes on comes behind it, without a gap",
+    "entries that are made during a long replay come after it, without a gap",
     "EP-5.2-1",
     cause="what is said meanwhile overtakes the replay, or falls between both",
     capabilities=RESUME,
@@ -178,7 +178,7 @@ def said_during_a_replay(t: Attempt) -> None:
 
 @section.case(
     6,
-    "a Logout behind the Login is acknowledged behind a long replay",
+    "a Logout after the Login is acknowledged after a long replay",
     "EP-5.2-1",
     "EP-4.2-7",
     cause="a Logout ends the replay",
@@ -196,7 +196,7 @@ def logout_behind_long_replay(t: Attempt) -> None:
 
 @section.case(
     7,
-    "the end of the stream behind the Login cuts no replay",
+    "the end of the stream after the Login cuts no replay",
     "EP-10.3-5",
     "EP-10.3-3",
     cause="at the end of the stream what is held is dropped",
@@ -215,7 +215,7 @@ def end_behind_long_replay(t: Attempt) -> None:
 
 @section.case(
     8,
-    "a fatal fault behind the Login is told behind a long replay",
+    "the Error to a fatal fault after the Login comes after a long replay",
     "EP-8.2-5",
     cause="a fault ends the connection before what is due was written",
     capabilities=RESUME,
@@ -236,7 +236,7 @@ def fault_behind_long_replay(t: Attempt) -> None:
     "a takeover in the middle of a long replay cuts neither connection's",
     "EP-8.2-5",
     "EP-5.2-1",
-    cause="what the older connection has not read is thrown away",
+    cause="what the older connection has not read is dropped",
     capabilities=RESUME,
     segmentations=ONCE,
     needs=("TAKE-06",),
@@ -261,7 +261,7 @@ def takeover_in_a_replay(t: Attempt) -> None:
 
 @section.case(
     10,
-    "a replay has all kinds of entries: arrivals, departures, the empty ones, one's own",
+    "a replay has all kinds of entries: arrivals, departures, empty Messages, the member's own",
     "EP-5.2-1",
     "EP-5.2-3",
     cause="a history keeps messages only, or none that is empty",
@@ -296,7 +296,7 @@ def all_kinds_are_replayed(t: Attempt) -> None:
 
 @section.case(
     11,
-    "one's own Messages in a long replay are facts, each of them",
+    "a member's own Messages in a long replay are all facts",
     "EP-5.2-3",
     "EP-5.2-2",
     cause="entries of the session are replayed as Acks, or left out",
@@ -318,7 +318,7 @@ def own_words_in_a_long_replay(t: Attempt) -> None:
 
 @section.case(
     12,
-    "three who read a long history at the same time all read the whole",
+    "three clients that read a long history at the same time all read it completely",
     "EP-5.2-1",
     "EP-7.2-3",
     cause="a page that is prepared for one reader is given to another",
@@ -347,7 +347,7 @@ def three_replays_at_once(t: Attempt) -> None:
 
 @section.case(
     13,
-    "a member that reads late is given a long backlog whole, its own Acks in their places",
+    "a member that reads late gets a long backlog completely, with its own Acks at their positions",
     "EP-5.2-1",
     "EP-5.2-2",
     cause="Acks and facts are written from two queues, page by page",

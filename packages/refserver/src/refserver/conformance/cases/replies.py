@@ -78,10 +78,10 @@ def pong(t: Attempt) -> None:
 
 @section.case(
     5,
-    "a Pong that answers nothing is taken in silence",
+    "a Pong that answers nothing is ignored",
     "EP-3.7-5",
     "EP-3.7-6",
-    cause="every event gets a reply, or a Pong that was not asked for is a fault",
+    cause="every event gets a reply, or a Pong that was not requested is a fault",
 )
 def stray_pong(t: Attempt) -> None:
     ann = t.member()
@@ -91,7 +91,7 @@ def stray_pong(t: Attempt) -> None:
 
 @section.case(
     6,
-    "a Pong before login is taken in silence",
+    "a Pong before login is ignored",
     "EP-3.7-6",
     cause="everything but Login and Ping is refused before login",
 )
@@ -133,7 +133,7 @@ def each_its_position(t: Attempt) -> None:
 
 @section.case(
     11,
-    "a Pong stands behind every entry that was there before",
+    "a Pong comes after every entry that was there before",
     "EP-5.2-4",
     cause="replies are written at once, entries at the end of a turn",
     needs=("MSG-02",),
@@ -148,7 +148,7 @@ def behind_entries(t: Attempt) -> None:
 
 @section.case(
     12,
-    "an Error stands behind every entry that was there before",
+    "an Error comes after every entry that was there before",
     "EP-5.2-4",
     cause="replies are written at once, entries at the end of a turn",
     needs=("MSG-02",),
@@ -164,7 +164,7 @@ def error_behind_entries(t: Attempt) -> None:
 
 @section.case(
     13,
-    "the Ack of a Logout has the position of one's own Left",
+    "the Ack of a Logout has the position of the member's Left",
     "EP-5.4-7",
     cause="the Ack is made before the Left is entered",
     capabilities=("presence",),

@@ -23,7 +23,7 @@ def lost(t: Attempt, conn: Connection) -> None:
 
 
 def resumed(t: Attempt, old: Connection, position: int) -> Connection:
-    """A new connection of the old one's session, behind that position."""
+    """A new connection of the old one's session, after that position."""
     conn = t.connect(old.who)
     conn.login(ticket=old.ticket, position=position)
     return conn
@@ -43,7 +43,7 @@ def refused(
 
 @section.case(
     1,
-    "a resume is welcomed with the position that it asked for and the same ticket",
+    "a resume is welcomed with the position that it requested and the same ticket",
     "EP-6.4-1",
     "EP-6.4-2",
     cause="a resume is handled like a fresh login",
@@ -81,9 +81,9 @@ def replayed(t: Attempt) -> None:
 
 @section.case(
     3,
-    "with presence one's own Joined stands in the replay, in its place",
+    "with presence, a member's own Joined is in the replay, at its position",
     "EP-6.4-3",
-    cause="one's own arrival is left out as at a fresh login",
+    cause="its own arrival is left out as at a fresh login",
     capabilities=PRESENCE,
     needs=("RESUME-01",),
 )
@@ -96,7 +96,7 @@ def own_joined(t: Attempt) -> None:
 
 @section.case(
     4,
-    "one's own older messages are replayed as facts",
+    "its own older messages are replayed as facts",
     "EP-5.2-3",
     cause="messages of the same name are left out",
     capabilities=RESUME,
@@ -112,7 +112,7 @@ def own_messages(t: Attempt) -> None:
 
 @section.case(
     5,
-    "nothing at or before the position that was asked for is replayed",
+    "nothing at or before the position that was requested is replayed",
     "EP-5.2-1",
     cause="the whole session is replayed",
     capabilities=RESUME,
@@ -133,7 +133,7 @@ def from_the_middle(t: Attempt) -> None:
     "an accepted resume ends the older connection with USER_TAKEN, seq 0",
     "EP-6.4-10",
     "EP-8.2-2",
-    cause="the older connection is left open, or closed without a word",
+    cause="the older connection is left open, or closed without an Error",
     capabilities=RESUME,
     needs=("RESUME-01",),
 )
@@ -180,10 +180,10 @@ def takeover_silences(t: Attempt) -> None:
 
 @section.case(
     9,
-    "a ticket that nobody has is HISTORY_GONE, and the connection goes on",
+    "a ticket that nobody has is HISTORY_GONE, and the connection continues",
     "EP-6.4-5",
     "EP-4.3-5",
-    cause="an unknown ticket is taken for a fresh login",
+    cause="an unknown ticket is treated as a fresh login",
 )
 def unknown_ticket(t: Attempt) -> None:
     conn = refused(t, "ann", 0x0123456789ABCDEF, 1)
@@ -287,7 +287,7 @@ def empty_user(t: Attempt) -> None:
     16,
     "a refused resume leaves the older connection as it was",
     "EP-6.4-13",
-    cause="the older connection is ended before the position is looked at",
+    cause="the older connection is ended before the position is checked",
     capabilities=RESUME,
     needs=("RESUME-10",),
 )
@@ -319,7 +319,7 @@ def name_taken_meanwhile(t: Attempt) -> None:
 
 @section.case(
     18,
-    "the Pong of a Ping right behind the Login stands behind the replay",
+    "the Pong of a Ping directly after the Login comes after the replay",
     "EP-6.5-1",
     "EP-5.2-4",
     cause="replies overtake the replay",

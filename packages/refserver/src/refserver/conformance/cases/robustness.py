@@ -52,7 +52,7 @@ def come_and_go(t: Attempt) -> None:
     "a reset inside of a frame disturbs nobody",
     "EP-7.2-3",
     "EP-2.1-6",
-    cause="an error of the socket is taken for the server's own",
+    cause="an error of the socket is treated as the server's own",
     needs=("MSG-02",),
 )
 def reset_inside_of_a_frame(t: Attempt) -> None:
@@ -104,7 +104,7 @@ def neighbours(t: Attempt) -> None:
     "hundreds of requests before login are answered or end the connection",
     "EP-4.2-1",
     "EP-7.2-2",
-    cause="replies to strangers are queued without limit, or dropped",
+    cause="replies to clients without login are queued without limit, or dropped",
     segmentations=ONCE,
 )
 def many_before_login(t: Attempt) -> None:

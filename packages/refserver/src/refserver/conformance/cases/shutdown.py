@@ -97,7 +97,7 @@ def last(conn: Connection) -> Frame | None:
 
 
 def check_told(t: Attempt, conn: Connection) -> None:
-    """SHUTTING_DOWN is the last frame, and the end stands behind it."""
+    """SHUTTING_DOWN is the last frame, and the end comes after it."""
     frame = last(conn)
     is_told = bool(conn.ended) and TOLD.fits(frame)
     came = "no frame" if frame is None else summary(frame.raw)
@@ -142,7 +142,7 @@ def members_are_told(t: Attempt) -> None:
     "EP-10.2-2",
     "EP-8.2-5",
     "EP-5.3-2",
-    cause="what is not written yet is thrown away at the stop",
+    cause="what is not written yet is dropped at the stop",
     capabilities=STOPS,
     segmentations=ONCE,
     last=True,
@@ -162,7 +162,7 @@ def backlog_is_read(t: Attempt) -> None:
 
 @section.case(
     3,
-    "a connection that is not logged in is told of the stop too",
+    "a connection without login gets SHUTTING_DOWN too",
     "EP-10.2-2",
     cause="only members are told",
     capabilities=STOPS,
@@ -175,7 +175,7 @@ def strangers_are_told(t: Attempt) -> None:
 
 @section.case(
     4,
-    "nobody has left because the server stops",
+    "a stop of the server makes no Left",
     "EP-5.4-6",
     cause="a session that ends enters its Left, whatever the reason",
     capabilities=("presence", *STOPS),
@@ -191,7 +191,7 @@ def nobody_has_left(t: Attempt) -> None:
 
 @section.case(
     5,
-    "who connects while a server stops is refused, or sent SHUTTING_DOWN",
+    "a client that connects while a server stops is refused, or sent SHUTTING_DOWN",
     "EP-10.2-2",
     cause="the server listens on until the last member is gone",
     capabilities=STOPS,
@@ -207,7 +207,7 @@ def newcomers_are_told(t: Attempt) -> None:
 
 @section.case(
     6,
-    "what is said at the moment of the stop has both its Ack and its entry, or neither",
+    "a Message at the moment of the stop has both its Ack and its entry, or neither",
     "EP-8.2-4",
     "EP-8.2-5",
     "EP-5.3-2",

@@ -154,7 +154,7 @@ def old_gets_its_acks(t: Attempt) -> None:
 
 @section.case(
     7,
-    "the older connection reads neither its own Left nor anything behind it",
+    "the older connection reads neither its own Left nor anything after it",
     "EP-5.2-7",
     cause="a connection that has its last frame to send is still a reader",
     capabilities=RESUME,
@@ -294,7 +294,7 @@ def taken_over_by_a_member(t: Attempt, who: str) -> None:
     "a member's Login with its own ticket is ALREADY_LOGGED_IN, and takes nothing over",
     "EP-4.3-3",
     "EP-4.2-8",
-    cause="a resume is looked at before the state",
+    cause="a resume is checked before the state",
     capabilities=RESUME,
     needs=("LOGIN-07",),
 )
@@ -307,7 +307,7 @@ def no_takeover_of_oneself(t: Attempt) -> None:
     "a member's Login with another's ticket takes nothing over",
     "EP-4.3-3",
     "EP-4.2-8",
-    cause="a resume is looked at before the state",
+    cause="a resume is checked before the state",
     capabilities=RESUME,
     needs=("LOGIN-07",),
 )
@@ -317,7 +317,7 @@ def no_takeover_by_a_member(t: Attempt) -> None:
 
 @section.case(
     15,
-    "what is sent behind a resuming Login is answered behind the replay, in order",
+    "requests after a resuming Login are answered after the replay, in order",
     "EP-4.2-5",
     "EP-4.2-7",
     "EP-5.2-4",
@@ -391,7 +391,7 @@ def logout_from_the_past(t: Attempt) -> None:
 
 @section.case(
     18,
-    "a session is resumed once whoever had its name has left",
+    "a session is resumed after the member with its name has left",
     "EP-6.4-14",
     "EP-5.4-5",
     cause="the session that had the name last keeps it",
@@ -411,11 +411,11 @@ def resumed_after_another(t: Attempt) -> None:
 
 @section.case(
     19,
-    "after a takeover one's own Left and Joined are carried as facts, in their places",
+    "after a takeover, the session's own Left and Joined are carried as facts, at their positions",
     "EP-6.4-3",
     "EP-6.4-11",
     "EP-5.2-3",
-    cause="what a takeover enters is taken for the new connection's own",
+    cause="what a takeover enters is treated as the new connection's own",
     capabilities=PRESENCE,
     needs=("RESUME-03", "RESUME-07"),
 )
@@ -478,7 +478,7 @@ def gapless_for_all(t: Attempt) -> None:
 
 @section.case(
     22,
-    "USER_TAKEN arrives though the older connection goes on sending",
+    "USER_TAKEN arrives though the older connection continues to send",
     "EP-10.4-1",
     "EP-6.4-10",
     cause="the older connection is closed with unread input, which resets it",

@@ -77,7 +77,7 @@ def tickets_look_alike(t: Attempt) -> None:
     "another session's ticket is HISTORY_GONE, whoever has its name by now",
     "EP-6.4-5",
     "EP-8.3-1",
-    cause="the name in use is looked at before whose the ticket is",
+    cause="the name in use is checked before whose the ticket is",
     capabilities=RESUME,
     needs=("RESUME-17",),
 )
@@ -94,7 +94,7 @@ def anothers_ticket_and_name_in_use(t: Attempt) -> None:
     "a wrong position comes before a name in use",
     "EP-8.3-1",
     "EP-6.4-6",
-    cause="the name in use is looked at first",
+    cause="the name in use is checked first",
     capabilities=RESUME,
     needs=("RESUME-17",),
 )
@@ -111,7 +111,7 @@ def position_before_name(t: Attempt) -> None:
     "two sessions of one name have two tickets",
     "EP-6.1-8",
     "EP-12-4",
-    cause="a name has one ticket for ever",
+    cause="a name has one ticket forever",
 )
 def two_sessions_two_tickets(t: Attempt) -> None:
     tickets = set()
@@ -163,7 +163,7 @@ def still_nothing_before(t: Attempt) -> None:
     "the last position of the log can be resumed from",
     "EP-6.4-6",
     "EP-6.4-2",
-    cause="the last position is taken for one that is not there yet",
+    cause="the last position is treated as one that is not there yet",
     capabilities=RESUME,
 )
 def last_position(t: Attempt) -> None:
@@ -176,7 +176,7 @@ def last_position(t: Attempt) -> None:
 
 @section.case(
     9,
-    "the position behind the last one is HISTORY_GONE",
+    "the position after the last one is HISTORY_GONE",
     "EP-6.4-6",
     cause="the position is compared with where the next entry goes",
     capabilities=RESUME,
@@ -213,7 +213,7 @@ def wide_positions(t: Attempt) -> None:
     11,
     "ticket 0 with any position is HISTORY_GONE",
     "EP-6.4-7",
-    cause="only the low bits of the position are looked at",
+    cause="only the low bits of the position are checked",
     needs=("RESUME-12",),
 )
 def no_ticket_and_wide_positions(t: Attempt) -> None:
@@ -224,7 +224,7 @@ def no_ticket_and_wide_positions(t: Attempt) -> None:
     12,
     "a ticket with 32 zero bits is no fresh login",
     "EP-6.4-5",
-    cause="only the low bits of the ticket are looked at",
+    cause="only the low bits of the ticket are checked",
     needs=("RESUME-09",),
 )
 def tickets_with_zeros(t: Attempt) -> None:
@@ -259,7 +259,7 @@ def refused_resumes_change_nothing(t: Attempt) -> None:
     "what another session said under the same name is replayed as facts",
     "EP-5.2-3",
     "EP-5.2-1",
-    cause="entries are told from one's own by their name",
+    cause="entries are told from its own by their name",
     capabilities=RESUME,
     needs=("RESUME-04",),
 )

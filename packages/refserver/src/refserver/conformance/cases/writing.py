@@ -141,12 +141,12 @@ def replies_before_a_resume(t: Attempt) -> None:
     )
     again.expect(e.pong(1), e.error(raw.HISTORY_GONE, 2), e.welcome(3), e.pong(4))
     first = [frame.type for frame in again.seen[:3]]
-    t.check(first == [raw.PONG, raw.ERROR, raw.WELCOME], "the Welcome behind both", f"{first}")
+    t.check(first == [raw.PONG, raw.ERROR, raw.WELCOME], "the Welcome after both", f"{first}")
 
 
 @section.case(
     6,
-    "who is not logged in is held to 4,096 whoever else is a member",
+    "the limit of a client without login is 4,096 also with members in the room",
     "EP-7.1-3",
     cause="the limit is the server's, and not the connection's",
     needs=("LIMIT-02",),
@@ -161,10 +161,10 @@ def strangers_limit_among_members(t: Attempt) -> None:
 
 @section.case(
     7,
-    "a reply that is due to somebody who is not logged in waits for nobody",
+    "a reply to a client without login waits for no other client",
     "EP-4.2-1",
     "EP-5.2-4",
-    cause="a reply is put behind the log, which a stranger never reads",
+    cause="a reply is put after the log, which a stranger never reads",
     needs=("MSG-02",),
 )
 def strangers_reply_among_members(t: Attempt) -> None:

@@ -22,7 +22,7 @@ section = Section("again", "PEER-AGAIN", needs=("PEER-RESUME-01", "PEER-RESUME-0
 RESUMES = ("resume",)
 FLOAT = 2**53
 """From here on a floating-point number takes two neighbours for the same."""
-FOR_EVER = "whatever ends a connection is a reason to connect again, for ever"
+FOR_EVER = "whatever ends a connection is a reason to connect again, forever"
 
 
 def _stays_away(t: Peer, code: int) -> None:
@@ -122,7 +122,7 @@ def clean(t: Peer) -> None:
     "tries again with the same ticket where it is lost before the Welcome of its resume",
     "EP-6.5-4",
     "EP-6.5-13",
-    cause="a resume that has no reply is taken for one that was refused",
+    cause="a resume that has no reply is treated as one that was refused",
     capabilities=RESUMES,
 )
 def lost_in_the_login(t: Peer) -> None:
@@ -273,7 +273,7 @@ def high_position(t: Peer) -> None:
 
 @section.case(
     16,
-    "refuses a Welcome with the position next to the one that it asked for, beyond 2^53 too",
+    "refuses a Welcome with the position next to the one that it requested, beyond 2^53 too",
     "EP-5.1-2",
     "EP-6.4-16",
     cause="the positions are compared as floating-point numbers",
@@ -323,7 +323,7 @@ def no_ticket(t: Peer) -> None:
     "does not ask again for a session that is gone",
     "EP-6.4-7",
     "EP-6.5-15",
-    cause="every refused resume is tried again, for ever, or the old position is asked for afresh",
+    cause="every refused resume is tried again, forever, or the old position is requested afresh",
     capabilities=RESUMES,
     needs=("PEER-RESUME-06",),
 )
@@ -381,7 +381,7 @@ def ping_of_the_markers_number(t: Peer) -> None:
 
 @section.case(
     21,
-    "goes on with a replay behind an unknown type",
+    "goes on with a replay after an unknown type",
     "EP-3.12-2",
     "EP-6.5-6",
     cause="what is not known in a replay ends it",

@@ -23,7 +23,7 @@ def every_type(t: Peer) -> None:
 
 @section.case(
     2,
-    "takes any data: empty, no UTF-8, long",
+    "takes any data: empty, not UTF-8, long",
     "EP-3.11-5",
     cause="data is decoded as text, or by a class that it does not fit",
     needs=("PEER-PING-01",),

@@ -28,7 +28,7 @@ def clean(t: Peer) -> None:
     "EP-3.5-2",
     "EP-5.2-5",
     "EP-5.4-7",
-    cause="position 0 is looked at as a position",
+    cause="position 0 is checked as a position",
     needs=("PEER-SAY-01",),
 )
 def clean_without_presence(t: Peer) -> None:
@@ -59,7 +59,7 @@ def no_ack(t: Peer) -> None:
     4,
     "tells a loss where the stream ends by itself",
     "EP-10.3-1",
-    cause="the end of the stream is taken for a clean end, or not noticed",
+    cause="the end of the stream is treated as a clean end, or not noticed",
 )
 def lost(t: Peer) -> None:
     t.welcome()

@@ -13,7 +13,7 @@ section = Section("errors", "PEER-ERROR", needs=("PEER-LOGIN-01", "PEER-FACT-01"
     1,
     "goes on after an Error that answers a request",
     "EP-3.6-3",
-    cause="every Error is taken for the end",
+    cause="every Error is treated as the end",
     needs=("PEER-SAY-01", "PEER-PING-01"),
 )
 def not_fatal(t: Peer) -> None:
@@ -85,16 +85,16 @@ def taken_over(t: Peer) -> None:
 
 @section.case(
     6,
-    "takes everything before the last Error, and nothing behind it",
+    "takes everything before the last Error, and nothing after it",
     "EP-3.6-3",
     "EP-4.2-13",
     "EP-8.2-3",
-    cause="an Error overtakes what was read before it, or reading goes on behind it",
+    cause="an Error overtakes what was read before it, or reading continues after it",
 )
 def last_frame(t: Peer) -> None:
     t.welcome()
     facts = [t.message("bob", "one"), t.left("bob")]
-    t.send(*facts, raw.error(0, raw.SHUTTING_DOWN), t.message("bob", "behind the end"))
+    t.send(*facts, raw.error(0, raw.SHUTTING_DOWN), t.message("bob", "after the end"))
     t.finish()
     t.shows(*facts)
     t.ends("explained", code=raw.SHUTTING_DOWN)
@@ -104,7 +104,7 @@ def last_frame(t: Peer) -> None:
     7,
     "goes on after an Error that answers a Ping",
     "EP-3.6-3",
-    cause="only a Pong is taken for the reply to a Ping",
+    cause="only a Pong is treated as the reply to a Ping",
     needs=("PEER-SAY-04", "PEER-ERROR-01"),
 )
 def ping_refused(t: Peer) -> None:

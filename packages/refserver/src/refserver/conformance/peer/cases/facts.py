@@ -73,7 +73,7 @@ def doubled(t: Peer) -> None:
     6,
     "counts the position of an Ack with those of facts",
     "EP-5.2-5",
-    cause="only facts are counted, and the one behind an Ack looks like a gap",
+    cause="only facts are counted, and the one after an Ack looks like a gap",
     needs=("PEER-FACT-01", "PEER-SAY-01"),
 )
 def ack_counts(t: Peer) -> None:

@@ -29,7 +29,7 @@ def flood(t: Peer) -> None:
     2,
     "answers two Pings with the same number twice",
     "EP-3.7-3",
-    cause="a Ping with a number that is known is taken for a repetition",
+    cause="a Ping with a number that is known is treated as a repetition",
 )
 def same_number(t: Peer) -> None:
     t.welcome()

@@ -14,7 +14,7 @@ section = Section("framing", "PEER-FRAME", needs=("PEER-LOGIN-01", "PEER-FACT-01
     "finds every frame of one that comes in one piece with the Welcome",
     "EP-2.1-1",
     "EP-2.1-5",
-    cause="one read is taken for one frame",
+    cause="one read is treated as one frame",
     segmentations=ONCE,
 )
 def coalesced(t: Peer) -> None:
@@ -29,7 +29,7 @@ def coalesced(t: Peer) -> None:
     "puts a frame together that comes in two halves, wherever it is cut",
     "EP-2.1-5",
     "EP-2.2-10",
-    cause="what is left over after a frame is thrown away with the next read",
+    cause="what is left over after a frame is dropped with the next read",
     needs=("PEER-PING-01",),
     segmentations=ONCE,
 )
@@ -84,7 +84,7 @@ def good_before_bad(t: Peer) -> None:
 
 @section.case(
     8,
-    "uses nothing behind a faulty frame",
+    "uses nothing after a faulty frame",
     "EP-4.2-12",
     "EP-8.3-5",
     cause="a faulty frame is skipped, and the next one read",

@@ -50,7 +50,7 @@ def ping_while_busy(t: Peer) -> None:
     "keeps the server's numbers of Pings apart from those of its own requests",
     "EP-3.7-2",
     "EP-4.2-11",
-    cause="a Ping's seq is looked up among one's own requests",
+    cause="a Ping's seq is looked up among its own requests",
     needs=("PEER-PING-01", "PEER-SAY-01"),
 )
 def own_numbers(t: Peer) -> None:

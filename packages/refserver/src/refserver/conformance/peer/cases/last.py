@@ -1,4 +1,4 @@
-"""What stands behind the last frame, and which frame is the last. Sections 8.2 and 10."""
+"""What comes after the last frame, and which frame is the last. Sections 8.2 and 10."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PIECE = raw.message(9, "never whole", "bob")[:-3]
 
 @section.case(
     1,
-    "takes a last Error for the end, with a piece of a frame behind it",
+    "takes a last Error for the end, with a piece of a frame after it",
     "EP-3.6-3",
     "EP-8.2-3",
     cause="what is left in the buffer at the end of the stream makes it a loss or a fault",
@@ -27,10 +27,10 @@ def piece_behind_an_error(t: Peer) -> None:
 
 @section.case(
     2,
-    "takes a last Error for the end, with what is no frame behind it",
+    "takes a last Error for the end, with what is no frame after it",
     "EP-3.6-3",
     "EP-8.2-3",
-    cause="all of a piece is judged before the first frame of it is used",
+    cause="all of a piece is validated before the first frame of it is used",
 )
 def garbage_behind_an_error(t: Peer) -> None:
     t.welcome()
@@ -41,7 +41,7 @@ def garbage_behind_an_error(t: Peer) -> None:
 
 @section.case(
     3,
-    "tells a clean end at the Ack of its Logout, with a piece of a frame behind it",
+    "tells a clean end at the Ack of its Logout, with a piece of a frame after it",
     "EP-10.1-1",
     "EP-10.1-2",
     cause="what is left in the buffer at the end of the stream makes it a loss or a fault",
@@ -59,7 +59,7 @@ def piece_behind_goodbye(t: Peer) -> None:
 
 @section.case(
     4,
-    "tells a clean end at the Ack of its Logout, with an Error behind it",
+    "tells a clean end at the Ack of its Logout, with an Error after it",
     "EP-10.1-1",
     "EP-10.1-2",
     cause="reading goes on to the end of the stream, and the last frame wins",
@@ -80,7 +80,7 @@ def error_behind_goodbye(t: Peer) -> None:
     "tells the last Error, and no clean end, where its Logout has no Ack",
     "EP-3.6-3",
     "EP-10.1-2",
-    cause="every end after a Logout is taken for a clean one",
+    cause="every end after a Logout is treated as a clean one",
     needs=("PEER-CLOSE-01",),
 )
 def error_in_place_of_goodbye(t: Peer) -> None:

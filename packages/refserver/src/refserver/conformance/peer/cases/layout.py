@@ -13,7 +13,7 @@ section = Section("layout", "PEER-BODY", needs=("PEER-LOGIN-01", "PEER-FACT-01")
     "reads an empty content, and the longest name",
     "EP-2.3-2",
     "EP-3.3-1",
-    cause="0 bytes of text are taken for a missing field, or a length of 255 as signed",
+    cause="0 bytes of text are treated as a missing field, or a length of 255 as signed",
 )
 def extremes(t: Peer) -> None:
     t.welcome()

@@ -71,7 +71,7 @@ def before_welcome(t: Peer) -> None:
     7,
     "sends no length above max_frame",
     "EP-7.1-2",
-    cause="only the usual 65,536 is looked at, or nothing",
+    cause="only the usual 65,536 is checked, or nothing",
     needs=("PEER-SAY-01", "PEER-PING-01"),
 )
 def sends_no_more(t: Peer) -> None:
@@ -85,7 +85,7 @@ def sends_no_more(t: Peer) -> None:
     "EP-3.8-5",
     "EP-3.8-6",
     "EP-7.1-2",
-    cause="4,096 is taken for granted",
+    cause="4,096 is treated as granted",
     needs=("PEER-SAY-01", "PEER-PING-01", "PEER-LIMIT-07"),
 )
 def obeys_less(t: Peer) -> None:
@@ -96,7 +96,7 @@ def obeys_less(t: Peer) -> None:
 
 
 def _sends_at_most(t: Peer, limit: int) -> None:
-    text = "x" * (limit - 12)  # one more than fits behind an empty sender
+    text = "x" * (limit - 12)  # one more than fits after an empty sender
     t.order(f"say {text}")
     t.send(raw.ping(PROBE))
     frame = t.connection.next(t.soon())

@@ -45,7 +45,7 @@ def right_header(t: Peer) -> None:
     3,
     "takes its name from the Welcome",
     "EP-3.8-4",
-    cause="the name that was asked for is told as one's own",
+    cause="the requested name is told as its own",
 )
 def granted_name(t: Peer) -> None:
     t.tell(t.welcome_to(t.login(), user="ann the 2nd"))
@@ -56,7 +56,7 @@ def granted_name(t: Peer) -> None:
     "takes an Error with its Login's seq as a refusal, not as the end of the protocol",
     "EP-3.6-3",
     "EP-4.4-4",
-    cause="every Error is taken for the last frame, or the refused client goes on as a member",
+    cause="every Error is treated as the last frame, or the refused client goes on as a member",
 )
 def refused_login(t: Peer) -> None:
     login = t.login()
@@ -87,7 +87,7 @@ def unauthorized(t: Peer) -> None:
     "tells UNSUPPORTED_VERSION as what ended the connection",
     "EP-3.6-3",
     "EP-8.2-6",
-    cause="a version that is refused is taken for a lost connection, and tried again for ever",
+    cause="a version that is refused is treated as a lost connection, and tried again forever",
 )
 def version_refused(t: Peer) -> None:
     t.login()

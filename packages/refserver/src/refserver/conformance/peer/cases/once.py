@@ -48,11 +48,11 @@ def twins(t: Peer) -> None:
     sends_no_more(t)
 
 
-# ------------------------------------------------------------- only the oldest is looked at
+# ------------------------------------------------------------- only the oldest is checked
 
 
 def _resends_over_a_loss(t: Peer) -> None:
-    """Lose a client within a replay that has settled its "ok": it sends that again all the same,
+    """Lose a client within a replay that has settled its "ok": it sends that again anyway,
     though the next replay has an "ok" under its name."""
     loses(t)
     pong = let_in_again(t)
@@ -100,7 +100,7 @@ def other_words_and_a_loss(t: Peer) -> None:
 
 @section.case(
     9,
-    "takes nothing for accepted behind INTERNAL: it says that there was no effect",
+    "takes nothing for accepted after INTERNAL: it says that there was no effect",
     "EP-6.5-12",
     "EP-6.5-14",
     "EP-8.2-4",
@@ -118,7 +118,7 @@ def behind_internal(t: Peer) -> None:
 
 @section.case(
     10,
-    "looks for what was accepted behind SLOW_CONSUMER, which says nothing of it",
+    "looks for what was accepted after SLOW_CONSUMER, which says nothing of it",
     "EP-6.5-3",
     "EP-6.5-13",
     cause="every Error that ends a connection is taken to say that there was no effect",
@@ -135,7 +135,7 @@ def behind_slow_consumer(t: Peer) -> None:
 
 @section.case(
     11,
-    "looks for what was accepted behind an Error that came before the Welcome of its resume",
+    "looks for what was accepted after an Error that came before the Welcome of its resume",
     "EP-6.5-3",
     "EP-6.5-13",
     cause="what that Error says of its own connection is applied to the one before",
@@ -162,7 +162,7 @@ def turned_away(t: Peer) -> None:
     "sends again what still fits where max_frame is less now, and not the rest",
     "EP-6.5-17",
     "EP-7.1-2",
-    cause="the limit is that of the first Welcome, or one that does not fit stops all behind it",
+    cause="the limit is that of the first Welcome, or one that does not fit stops all after it",
     capabilities=RESUMES,
     needs=("PEER-LIMIT-07",),
 )
@@ -199,10 +199,10 @@ def lost_ping(t: Peer) -> None:
 
 @section.case(
     20,
-    "looks at no fact behind a Left of its own name, whatever its reason",
+    "looks at no fact after a Left of its own name, whatever its reason",
     "EP-6.5-10",
     "EP-6.5-14",
-    cause="only a Left with reason 1 is taken for the end of one's own connection",
+    cause="only a Left with reason 1 is treated as the end of its own connection",
     capabilities=RESUMES,
     needs=("PEER-ONCE-06",),
 )

@@ -68,7 +68,7 @@ def goodbye_before_ack(t: Peer) -> None:
     "EP-3.6-3",
     "EP-4.2-9",
     "EP-10.1-2",
-    cause="any reply to a Logout is taken for the end",
+    cause="any reply to a Logout is treated as the end",
     needs=("PEER-PING-01",),
 )
 def logout_refused(t: Peer) -> None:

@@ -26,7 +26,7 @@ RESUMES = ("resume",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay(Row):
-    """One row. Behind the facts of `replay` come the client's own `Left` and `Joined`."""
+    """One row. After the facts of `replay` come the client's own `Left` and `Joined`."""
 
     asks: tuple[str, ...]
     """The orders whose requests are in doubt."""
@@ -104,9 +104,9 @@ REPLAYS = (
     ),
     Replay(
         "PEER-ONCE-04",
-        "looks at no fact behind one under its name that it has not said",
+        "looks at no fact after one under its name that it has not said",
         ("EP-6.5-9", "EP-6.5-14"),
-        cause="a fact under one's own name that fits nothing is passed over",
+        cause="a fact under its own name that fits nothing is ignored",
         capabilities=RESUMES,
         asks=("say one",),
         replay=lambda t: [t.message("ann", "one more"), t.message("ann", "one")],
@@ -124,9 +124,9 @@ REPLAYS = (
     ),
     Replay(
         "PEER-ONCE-06",
-        "looks at no fact behind a Left of its own name: its connection had ended",
+        "looks at no fact after a Left of its own name: its connection had ended",
         ("EP-6.5-10", "EP-6.5-14"),
-        cause="another session's words under the same name are taken for one's own",
+        cause="another session's words under the same name are treated as its own",
         capabilities=RESUMES,
         asks=("say ok",),
         replay=lambda t: [t.left("ann", raw.LOST_REASON), t.joined("ann"), t.message("ann", "ok")],
@@ -136,7 +136,7 @@ REPLAYS = (
         "PEER-ONCE-12",
         "knows its facts by the name that it was granted",
         ("EP-3.8-4", "EP-6.5-8"),
-        cause="facts are compared with the name that was asked for",
+        cause="facts are compared with the requested name",
         capabilities=RESUMES,
         asks=("say one", "say two"),
         replay=lambda t: [t.message("ann", "two"), t.message("ann 2", "one")],
@@ -195,7 +195,7 @@ REPLAYS = (
         "PEER-ONCE-19",
         "knows an empty message of its own again",
         ("EP-6.5-8", "EP-3.3-5"),
-        cause="an empty content is taken for none, and never compared",
+        cause="an empty content is treated as none, and never compared",
         capabilities=RESUMES,
         asks=("say ", "say two"),
         replay=lambda t: [t.message("ann", "")],

@@ -79,7 +79,7 @@ def ask(t: Peer) -> None:
     "sends no request after its Logout",
     "EP-3.4-1",
     "EP-4.4-5",
-    cause="what is asked for after a Logout goes out until its Ack has come",
+    cause="what is requested after a Logout goes out until its Ack has come",
     needs=("PEER-SAY-01",),
 )
 def nothing_after_logout(t: Peer) -> None:

@@ -53,7 +53,7 @@ def resumes(t: Peer) -> None:
     "counts on from the position of the Welcome, through the replay",
     "EP-5.2-5",
     "EP-6.4-3",
-    cause="one's own messages or one's own Joined are not expected as facts",
+    cause="its own messages or its own Joined are not expected as facts",
     capabilities=RESUMES,
 )
 def replay(t: Peer) -> None:
@@ -64,9 +64,9 @@ def replay(t: Peer) -> None:
 
 @section.case(
     3,
-    "sends a Ping right behind the Login, and no message before its Pong",
+    "sends a Ping directly after the Login, and no message before its Pong",
     "EP-6.5-6",
-    cause="the end of the replay is guessed from the facts: an older Joined is taken for one's own",
+    cause="the end of the replay is guessed from the facts: an older Joined is treated as its own",
     capabilities=RESUMES,
     needs=("PEER-PING-01",),
 )
@@ -81,7 +81,7 @@ def asks_for_the_end(t: Peer) -> None:
 
 @section.case(
     5,
-    "refuses a Welcome with another position than it asked for",
+    "refuses a Welcome with another position than it requested",
     "EP-6.4-16",
     cause="the position of the Welcome is taken as it is, or a fault is resumed as a loss is",
     capabilities=RESUMES,
@@ -97,7 +97,7 @@ def another_position(t: Peer) -> None:
     "tells HISTORY_GONE, and sends nothing again by itself",
     "EP-3.6-3",
     "EP-4.4-4",
-    cause="a session that is gone is taken for one that goes on, at the latest at the Pong",
+    cause="a session that is gone is treated as one that goes on, at the latest at the Pong",
     capabilities=RESUMES,
 )
 def history_gone(t: Peer) -> None:
@@ -112,7 +112,7 @@ def history_gone(t: Peer) -> None:
     7,
     "does not come back by itself after USER_TAKEN ended its connection",
     "EP-9.3-3",
-    cause="two clients of one session throw each other out for ever",
+    cause="two clients of one session throw each other out forever",
     capabilities=RESUMES,
     level=Level.SHOULD,
 )
@@ -144,7 +144,7 @@ def another_ticket(t: Peer) -> None:
 
 @section.case(
     9,
-    "resumes from the entry of its last Ack, where no fact came behind it",
+    "resumes from the entry of its last Ack, where no fact came after it",
     "EP-6.5-4",
     cause="the place is taken from facts alone",
     capabilities=RESUMES,
@@ -240,7 +240,7 @@ def waits(t: Peer) -> None:
     "sends nothing at the Pong where USER_TAKEN refused its resume, and tries it again",
     "EP-4.4-4",
     "EP-6.5-3",
-    cause="any Pong ends the replay, or a name that is taken for a moment is given up for ever",
+    cause="any Pong ends the replay, or a name that is in use for a moment is given up forever",
     capabilities=RESUMES,
     needs=("PEER-RESUME-11",),
 )

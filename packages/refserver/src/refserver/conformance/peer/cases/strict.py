@@ -1,4 +1,4 @@
-"""Every body judged to its last byte, every text to its last character. Sections 2.3 and 2.4.
+"""Every body validated to its last byte, every text to its last character. Sections 2.3 and 2.4.
 
 One mechanism decodes them all in a good client. In others each event has its own, and the
 replies are where nobody looked.

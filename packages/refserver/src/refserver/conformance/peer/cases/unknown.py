@@ -29,7 +29,7 @@ def passed_over(t: Peer) -> None:
     2,
     "counts an unknown type as no entry, whatever its seq",
     "EP-3.12-3",
-    cause="the seq of whatever is no reply is taken for a position",
+    cause="the seq of whatever is no reply is treated as a position",
 )
 def no_entry(t: Peer) -> None:
     t.welcome()
@@ -38,7 +38,7 @@ def no_entry(t: Peer) -> None:
     line = t.line()
     if line["event"] == "Unknown":
         line = t.line()
-    t.check(line.get("content") == "hello", "the fact behind it", line.get("event"))
+    t.check(line.get("content") == "hello", "the fact after it", line.get("event"))
 
 
 @section.case(
