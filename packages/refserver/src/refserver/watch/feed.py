@@ -7,11 +7,13 @@ Layer: above `conversation`, below `proxy`'s commands.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import struct
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import IO
 
 from .conversation import Bytes, Did, Ended, Item, Missing, Opened, Side
@@ -25,6 +27,8 @@ CLIENT_BYTES, SERVER_BYTES, OTHER = 0, 1, 2
 MOST = 64 << 20
 """Bytes that wait for the judge; more are dropped."""
 AT_ONCE = 64
+PIPE = 1 << 20
+"""Bytes that the pipe is to hold, where the system lets it: fewer wakes of both processes."""
 
 
 class Feed:
@@ -38,6 +42,9 @@ class Feed:
         """Bytes of conversations that the judge was not given."""
         self.fd = fd
         os.set_blocking(fd, False)
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            with suppress(OSError):  # above what this user may have
+                fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE)
         self._waiting: deque[bytes] = deque()
         self._size = 0
         self._gaps: dict[tuple[int, Side], int] = {}

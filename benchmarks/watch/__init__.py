@@ -1,0 +1,1 @@
+"""What it costs to stand between a client and a server."""
