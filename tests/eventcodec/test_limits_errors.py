@@ -25,6 +25,7 @@ FATAL = {
     ErrorCode.TIMEOUT,
     ErrorCode.SERVER_FULL,
     ErrorCode.SHUTTING_DOWN,
+    ErrorCode.UNAVAILABLE,
     ErrorCode.INTERNAL,
 }
 SECRET = "\x1b[31mfrom the peer"

@@ -113,7 +113,7 @@ class Host:
         if self.presence:
             self._append(("joined", f"{user} {connection}"))
 
-    def parts(self, connection: str, reason: int, user: str) -> None:
+    def parts(self, connection: str, reason: int, user: str, asked: bool) -> None:
         seat = self.seats.get(connection)
         if seat is not None:
             self.show(seat)

@@ -77,6 +77,7 @@ CODES = {
     "TIMEOUT": 22,
     "SERVER_FULL": 23,
     "SHUTTING_DOWN": 24,
+    "UNAVAILABLE": 25,
     "INTERNAL": 30,
 }
 GOES_ON = {

@@ -45,6 +45,7 @@ class ErrorCode(IntEnum):
     TIMEOUT = 22
     SERVER_FULL = 23
     SHUTTING_DOWN = 24
+    UNAVAILABLE = 25
     INTERNAL = 30
 
     @property
@@ -82,6 +83,7 @@ _ABOUT = {
     ErrorCode.TIMEOUT: (True, "the client was silent for too long"),
     ErrorCode.SERVER_FULL: (True, "the server takes no more connections"),
     ErrorCode.SHUTTING_DOWN: (True, "the server stops"),
+    ErrorCode.UNAVAILABLE: (True, "the server cannot reach the room"),
     ErrorCode.INTERNAL: (True, "the server failed; it is not the client's fault"),
 }
 

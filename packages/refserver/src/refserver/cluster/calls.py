@@ -16,6 +16,7 @@ from enum import Enum
 __all__ = [
     "Answer",
     "Code",
+    "EngineError",
     "Enter",
     "Header",
     "Leave",
@@ -32,6 +33,10 @@ __all__ = [
     "parse_turn",
     "ticket_digest",
 ]
+
+
+class EngineError(Exception):
+    """The engine cannot be used; the text says why, in one line."""
 
 
 class Status(Enum):

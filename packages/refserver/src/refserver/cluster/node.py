@@ -62,8 +62,8 @@ class Copy(Protocol):
         """A member comes, here or on another node: with presence, enter its `Joined`."""
         ...
 
-    def parts(self, connection: str, reason: int, user: str) -> None:
-        """A member leaves, asked or not: with presence, enter its `Left`."""
+    def parts(self, connection: str, reason: int, user: str, asked: bool) -> None:
+        """A member leaves, because it has `asked` here or not: with presence, enter its `Left`."""
         ...
 
     def forget(self, first: int) -> None:
@@ -106,6 +106,11 @@ class Call:
     number: int
     operations: list[tuple[Operation, Placed]]
     arguments: list[Argument]
+
+    @property
+    def makes_room(self) -> bool:
+        """Whether it enters nothing that stays: then it may run although memory is short."""
+        return not any(isinstance(each, Say | Enter | Resume) for each, _ in self.operations)
 
 
 class Node:
@@ -324,7 +329,7 @@ class Node:
             zip(call.operations, record.answers, strict=True)
         ):
             while items and items[0][0] == index:
-                self._apply(items.popleft()[1])
+                self._apply(items.popleft()[1], isinstance(operation, Leave))
             self._place(operation, placed, answer)
 
     def _place(self, operation: Operation, placed: Placed, answer: Answer) -> None:
@@ -340,7 +345,7 @@ class Node:
             for (operation, placed), answer in zip(call.operations, answers, strict=True):
                 self._place(operation, placed, answer)
 
-    def _apply(self, item: Item) -> None:
+    def _apply(self, item: Item, asked: bool = False) -> None:
         if self.phase is Phase.OVER:  # behind its fence
             return
         presence = self._settings.presence
@@ -354,7 +359,7 @@ class Node:
                 self._copy.joins(connection, user)
             case Parts(connection, reason, user):
                 self.end += presence
-                self._copy.parts(connection, reason, user)
+                self._copy.parts(connection, reason, user, asked)
             case Fence(node) if node == self.identity:
                 self.phase = Phase.OVER
                 self._drop()
@@ -363,6 +368,10 @@ class Node:
                 pass
 
     # ------------------------------------------------------------- the end
+
+    def abandon(self) -> None:
+        """Give up: the stream has what no node has written."""
+        self._be_over(explained=False)
 
     def _be_fenced(self) -> None:
         if self._doubts or not self._epoch:

@@ -28,6 +28,7 @@ MIB = 1024 * KIB
 A_DAY = 86_400
 
 WHERE = "Listening"
+SHARED = "A shared room"
 WHO = "Authentication"
 ROOM = "The room"
 SIZES = "Requests"
@@ -111,6 +112,40 @@ class Config:
         group=WHERE,
         unit="ADDRESSES",
         reason="a trusted proxy can give any address",
+    )
+
+    log: str = option(
+        "",
+        "keep the room's log in Redis at this address, redis://HOST:PORT/DB, rediss:// or unix://, "
+        "and share the room with all servers that do so; needs refserver[redis]",
+        group=SHARED,
+        unit="URL",
+        reason="a room on one server needs nothing else",
+    )
+    room: str = option(
+        "room",
+        "name of the shared room, if Redis has several",
+        group=SHARED,
+        unit="NAME",
+        reason="most have one",
+    )
+    log_credentials: str = option(
+        "",
+        "file with USER:PASSWORD for Redis, in one line",
+        group=SHARED,
+        unit="FILE",
+        reason="a password in a command line is shown to every user of the machine",
+        path=True,
+    )
+    log_timeout: float = option(
+        10.0,
+        "members are told UNAVAILABLE if Redis is not reachable for so long; after one and a half "
+        "of it, the other servers take this one for dead",
+        group=SHARED,
+        unit="SECONDS",
+        reason="Redis restarts in less, and a person waits no longer",
+        least=0.5,
+        most=A_DAY,
     )
 
     tokens: str = option(

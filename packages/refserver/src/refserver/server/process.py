@@ -50,6 +50,7 @@ async def serve(config: Config) -> None:
     loop.set_exception_handler(on_unhandled)
     server = Server(config, authenticator_of(config), Tls(config) if config.tls_cert else None)
     metrics_server = None if config.metrics is None else expose(server, config.metrics)
+    await server.connect()
     with listening(spelled(config.host, config.port)):
         port = server.start()
     lines = [f"listening on {spelled(config.host, port)}\n"]
@@ -73,6 +74,7 @@ async def serve(config: Config) -> None:
         await server.ended.wait()
     if metrics_server is not None:
         metrics_server.close()
+    await server.disconnect()
     log_event("stopped")
     # From here on, a signal would end the process by itself, as after an error.
     signal.pthread_sigmask(signal.SIG_BLOCK, (*STOPPING, signal.SIGHUP))

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 
 from eventcodec import ErrorCode
 
+from ..cluster.calls import EngineError
 from ..session.context import Context, Peer
 from ..session.room import Room
-from ..session.sequencer import LocalSequencer, Sequencer, Submitter
+from ..session.sequencer import LocalSequencer, Sequencer, Shared, Submitter
 from ..session.session import Session
 from .admission import Admission
 from .auth import AllowAll, Auth
@@ -32,12 +33,16 @@ from .logs import log_event
 from .metrics import ServerCounters, Values
 from .proxy_protocol import Headers
 from .scheduler import FEWEST_FRAMES
+from .shared import link
 from .timers import NEVER, Timers
 from .tls import Tls, common_name
 from .turn import Turns
 
 if TYPE_CHECKING:
     from .websocket import WebSockets
+
+if TYPE_CHECKING:
+    from ..cluster.link import Link
 
 __all__ = ["Server"]
 
@@ -69,8 +74,15 @@ class Server:
         self.config = config
         self.auth = auth or AllowAll()
         self.tls = tls
-        self.room: Room[Submitter] = Room(capacity=config.log_bytes, presence=config.presence)
-        self.sequencer: Sequencer = LocalSequencer(self.room)
+        self.link: Link | None = None
+        self.sequencer: Sequencer
+        if config.log:
+            self.link = link(config, lambda log: self.turns.follow(log), lambda: self.turns.need())
+            self.sequencer = self.link.sequencer
+        else:
+            room: Room[Submitter] = Room(capacity=config.log_bytes, presence=config.presence)
+            self.sequencer = LocalSequencer(room)
+        self.room: Shared = self.sequencer.room
         self.loop = asyncio.get_running_loop()
         self.clock = ClientClock(self.loop.time)
         self.ended = asyncio.Event()
@@ -101,6 +113,21 @@ class Server:
         self._beat: asyncio.TimerHandle | None = None
         self._seen_missed = 0.0
         self._reloading: asyncio.Task[None] | None = None
+
+    # ------------------------------------------------------------- the shared room
+
+    async def connect(self) -> None:
+        """Come into the shared room, where there is one. Raises ConfigError."""
+        if self.link is not None:
+            try:
+                await self.link.start()
+            except EngineError as error:
+                raise ConfigError(f"--log: {error}") from None
+
+    async def disconnect(self) -> None:
+        """Leave the shared room, when the last connection is gone."""
+        if self.link is not None:
+            await self.link.stop()
 
     # ------------------------------------------------------------- listening
 
@@ -450,9 +477,10 @@ class Server:
         for listeners, headers in zip(self._listeners, self._headers, strict=True):
             listeners.close()
             headers.close()
-        self.room.shut()
+        self.sequencer.shut()
         for connection in list(self.connections):
             connection.session.goodbye(ErrorCode.SHUTTING_DOWN)
+        self.sequencer.retire()
         self.loop.call_later(self.config.drain, self.abort)
         if not self.connections and not self.handshakes:
             self.ended.set()

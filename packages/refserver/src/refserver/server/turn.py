@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Collection
 
 from ..session.context import Counters
-from ..session.log import SEGMENT
+from ..session.log import SEGMENT, Log
 from ..session.sequencer import Sequencer
 from ..session.state import State
 from .batching import Batching, Send
@@ -46,7 +46,14 @@ class Turns:
         self._sent_bytes = 0
         self._retained_bytes = 0  # what was entered when everybody had been offered it
         self._offered: tuple[int, int] | None = None  # what the mark stands behind
-        sequencer.log.retain_after(0)
+        self.follow(sequencer.log)
+
+    def follow(self, log: Log) -> None:
+        """Send this log from now on. Nobody was offered any of it."""
+        self._sent = log.end
+        self._sent_bytes = self._retained_bytes = log.total
+        self._offered = None
+        log.retain_after(log.end)
 
     def need(self) -> None:
         """Have a turn in the next round of the loop."""
@@ -67,7 +74,7 @@ class Turns:
         scheduler, sequencer, counters = self.scheduler, self._sequencer, self._counters
         before = counters.requests
         scheduler.begin_input(len(self.room.members))
-        while (connection := scheduler.next_reader()) is not None:
+        while not sequencer.is_full and (connection := scheduler.next_reader()) is not None:
             size, requests = sequencer.total, counters.requests
             frames = scheduler.frames if connection.is_authenticated else FEWEST_FRAMES
             entries = self.work(connection, now, frames)
@@ -84,7 +91,7 @@ class Turns:
             self._poll()
         elif send is not Send.NOTHING:
             self._offered_all()
-        if scheduler.input_waits:
+        if scheduler.input_waits and not sequencer.is_full:
             self.need()
 
     def work(self, connection: Connection, now: float, frames: int = FRAMES) -> int:
@@ -115,6 +122,8 @@ class Turns:
             self.write(connection)
             try:
                 connection.update_interest()
+                if not connection.is_authenticated and connection.session.state == State.MEMBER:
+                    connection.owner.logging_in(connection)  # it was told so since it worked
                 if connection.session.has_work:
                     scheduler.has_input(connection)
             except Exception as error:

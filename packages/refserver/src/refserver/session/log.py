@@ -34,14 +34,15 @@ class Log:
     (1, 2, (b'second', 2))
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, end: int = 0) -> None:
         self.capacity = capacity
-        self.end = 0  # position of the last entry
+        self.end = end  # position of the last entry
         self._entries: list[bytes] = []
         self._ends: list[int] = []  # bytes ever entered, up to and with each entry
-        self._base = 1  # position of _entries[0]
+        self._base = end + 1  # position of _entries[0]
         self._head = 0  # index of the first entry that still counts
         self._retained = sys.maxsize  # entries behind this position stay
+        self._wanted = 0  # entries before this position go
         self._segments: dict[int, tuple[bytes, int]] = {}
 
     @property
@@ -137,19 +138,27 @@ class Log:
         self._retained = position
         self._trim()
 
+    def drop_before(self, position: int) -> None:
+        """Drop what is older, whatever the capacity; what is to be retained goes later."""
+        self._wanted = position
+        self._trim()
+
     def _trim(self) -> None:
         excess = self.size - self.capacity
         head, ends = self._head, self._ends
         last = min(len(self._entries) - 1, self._retained + 1 - self._base)
+        keep = min(last, self._wanted - self._base)
         if excess > 0 and head < last:
             before = ends[head] - len(self._entries[head])
             behind = range(head + 1, min(last, head + 1 + excess // ENTRY_CHARGE))
             freed = bisect_left(
                 behind, excess, key=lambda at: ends[at - 1] - before + ENTRY_CHARGE * (at - head)
             )
-            self._head += freed + 1
+            keep = max(keep, head + freed + 1)
+        if keep > head:
             # Their places go later, their bytes now.
-            self._entries[head : self._head] = [b""] * (freed + 1)
+            self._entries[head:keep] = [b""] * (keep - head)
+            self._head = keep
         if self._head > 1024 and self._head * 2 > len(self._entries):
             del self._entries[: self._head]
             del self._ends[: self._head]

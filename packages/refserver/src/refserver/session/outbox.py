@@ -93,9 +93,10 @@ class Outbox:
         sent."""
         self.in_log = False
         self._start += self.log.end - self.cursor
+        self.unread -= sum(len(reply.data) + REPLY_CHARGE for reply in self.replies)
+        self.unread -= sum(map(len, self.preamble))
         self.replies.clear()
         self.preamble.clear()
-        self.unread = 0
         self.cursor = self.log.end
 
     def clear(self) -> None:

@@ -19,7 +19,7 @@ from . import names
 from .log import Log
 from .tickets import KEPT_BY_GUESTS, KEPT_BY_USER, Tickets
 
-__all__ = ["LoginRefused", "Membership", "Room"]
+__all__ = ["LoginRefused", "Membership", "Room", "refuse_kept"]
 
 S = TypeVar("S")
 
@@ -31,6 +31,12 @@ class LoginRefused(Exception):
         super().__init__(code, reason)
         self.code = code
         self.reason = reason or code.meaning
+
+
+def refuse_kept(user: str, *, bound: bool) -> None:
+    """Raise LoginRefused, BAD_USER, for a name of the server's own that no credential proves."""
+    if names.is_kept(user) and not bound:
+        raise LoginRefused(ErrorCode.BAD_USER, "the server keeps this name for its own use")
 
 
 @dataclass(slots=True, eq=False)
@@ -74,8 +80,7 @@ class Room(Generic[S]):
         An empty `user` gets a free name. With `bound`, a credential proves the name, so reserved
         names are allowed too. Raises LoginRefused, BAD_USER or USER_TAKEN.
         """
-        if names.is_kept(user) and not bound:
-            raise LoginRefused(ErrorCode.BAD_USER, "the server keeps this name for its own use")
+        refuse_kept(user, bound=bound)
         user = user or names.assigned(self._guests, self.members)
         if names.key_of(user) in self.members:
             raise LoginRefused(ErrorCode.USER_TAKEN)

@@ -9,14 +9,14 @@ Layer: above `room` and `outbox`, below `session`. No socket, no clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from eventcodec import LeftReason, Login
+from eventcodec import ErrorCode, LeftReason, Login
 
 from .log import Log
 from .outbox import Outbox, Reply
-from .room import Membership, Room
+from .room import LoginRefused, Membership, Room
 
 __all__ = ["LocalSequencer", "Sequencer", "Shared", "Submitter"]
 
@@ -35,8 +35,24 @@ class Submitter(Protocol):
         """Its Login is accepted. It reads the log after `cursor`."""
         ...
 
+    def refuse(self, login: Login, refused: LoginRefused) -> None:
+        """Its Login is not accepted; another may follow."""
+        ...
+
     def superseded(self) -> None:
         """Another connection continues its session. Its own `Left` is the next entry."""
+        ...
+
+    def goodbye(self, code: ErrorCode) -> None:
+        """Its connection ends with this Error."""
+        ...
+
+    def desert(self) -> None:
+        """Its connection ends without a word: nobody knows what became of what it asked."""
+        ...
+
+    def wake(self) -> None:
+        """It was told something, and may have something to send."""
         ...
 
     def left(self, before: int, last: bytes) -> None:
@@ -45,12 +61,12 @@ class Submitter(Protocol):
 
 
 class Shared(Protocol):
-    """The shared state for reading: the log, and the members by the keys of their names."""
+    """The shared state for reading: the log, and the members that have a connection here."""
 
     @property
     def log(self) -> Log: ...
     @property
-    def members(self) -> Sized: ...
+    def members(self) -> Mapping[str, Membership[Submitter]]: ...
 
 
 class Sequencer(Protocol):
@@ -61,6 +77,11 @@ class Sequencer(Protocol):
     @property
     def log(self) -> Log:
         """The log with the positions."""
+        ...
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more may be submitted for the moment."""
         ...
 
     @property
@@ -96,9 +117,19 @@ class Sequencer(Protocol):
         its `Left`, or from 0."""
         ...
 
+    def shut(self) -> None:
+        """The server stops: from now on no departure is entered because of that. EP-5.4-6."""
+        ...
+
+    def retire(self) -> None:
+        """Everybody has had their last word."""
+        ...
+
 
 class LocalSequencer:
     """The order of a room in the memory of this process. It answers before the call returns."""
+
+    is_full = False
 
     def __init__(self, room: Room[Submitter]) -> None:
         self.room = room
@@ -140,3 +171,9 @@ class LocalSequencer:
         before = self.log.end
         position = self.room.leave(client.member, reason)
         client.left(before, last(position))
+
+    def shut(self) -> None:
+        self.room.shut()
+
+    def retire(self) -> None:
+        pass

@@ -316,6 +316,7 @@ class Session:
     def welcome(self, login: Login, member: Membership[Submitter], cursor: int) -> None:
         """The client is a member now, with the position `cursor` in the log."""
         self.member = member
+        self._log = self.outbox.log = self._sequencer.log
         settings, counters = self._context.settings, self._context.counters
         welcome = Welcome(
             user=member.user,
@@ -405,6 +406,10 @@ class Session:
     def superseded(self) -> None:
         """Another connection continues the session. Its own `Left` is the next entry."""
         self.goodbye(ErrorCode.USER_TAKEN, "the session goes on elsewhere")
+
+    def desert(self) -> None:
+        """End the connection without a word: nobody knows what became of what it asked."""
+        self.finish(b"", LeftReason.LOST, DRAINING)
 
     def left(self, before: int, last: bytes) -> None:
         """The member has left. The last frame comes after the log up to `before`."""

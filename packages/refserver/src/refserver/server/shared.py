@@ -1,0 +1,95 @@
+"""How a server comes to share its room: from its settings to a link with Redis.
+
+Rule: the only module of `server` that knows what the nodes of a room must have alike, and where
+the credentials for Redis are. `redis` is imported here and below, and only where it is used.
+
+Layer: above `files`, below `server`.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from ..cluster.node import Settings
+from ..session.log import Log
+from .config import Config, ConfigError
+from .files import read
+from .logs import log_event
+
+if TYPE_CHECKING:
+    from ..cluster.link import Link
+
+__all__ = ["link"]
+
+LEASE = 1.5
+"""Times --log-timeout: a node has told its members before the others take it for dead."""
+
+SCHEMES = ("redis", "rediss", "unix")
+MOST_CREDENTIALS = 4_096
+
+
+def link(config: Config, began: Callable[[Log], None], progressed: Callable[[], None]) -> Link:
+    """The way to the engine of `config.log`. Raises ConfigError, also without refserver[redis]."""
+    check(config)
+    try:
+        from ..cluster.link import Link
+    except ImportError as error:
+        if error.name == "redis":
+            raise ConfigError("--log needs redis: install refserver[redis]") from None
+        raise
+    return Link(
+        config.log,
+        config.room,
+        settings(config),
+        timeout=config.log_timeout,
+        began=began,
+        progressed=progressed,
+        log_event=log_event,
+        credentials=credentials(config.log_credentials) if config.log_credentials else None,
+    )
+
+
+def settings(config: Config) -> Settings:
+    """What all nodes must have alike; another Unicode takes other names for the same."""
+    alike = {
+        "presence": config.presence,
+        "max-frame": config.max_frame,
+        "log-bytes": config.log_bytes,
+        "log-timeout": config.log_timeout,
+        "unicode": unicodedata.unidata_version,
+    }
+    return Settings(
+        config=" ".join(f"{name}={value}" for name, value in alike.items()),
+        presence=config.presence,
+        log_bytes=config.log_bytes,
+        lease=LEASE * config.log_timeout,
+    )
+
+
+def check(config: Config) -> None:
+    """Raises ConfigError for an address that cannot be used, or that has a password in it."""
+    try:
+        parts = urlsplit(config.log)
+        has_password, _ = "@" in parts.netloc, parts.port
+    except ValueError as error:
+        raise ConfigError(f"--log: {error}") from None
+    if parts.scheme not in SCHEMES:
+        raise ConfigError("--log: begin with redis://, rediss:// or unix://")
+    if has_password:
+        raise ConfigError("--log: give user and password in --log-credentials FILE")
+    if not config.room or set(config.room) & set("{}"):
+        raise ConfigError("--room: give a name without braces")
+
+
+def credentials(path: str) -> tuple[str, str]:
+    """User and password in this file. Raises ConfigError."""
+    try:
+        user, colon, password = read(path, MOST_CREDENTIALS).decode().strip("\r\n").partition(":")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is not UTF-8") from None
+    if not colon or "\n" in password:
+        raise ConfigError(f"{path}: write USER:PASSWORD in one line")
+    return user or "default", password

@@ -1,0 +1,342 @@
+"""Sessions of one node of a shared room: told in order, told late, and told when it is over."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from tests.refserver.engine import Engine, written
+from tests.refserver.model import Unlimited
+from tests.refserver.raw import (
+    ACK,
+    ERROR,
+    HISTORY_GONE,
+    JOINED,
+    LEFT,
+    MESSAGE,
+    PONG,
+    UNAVAILABLE,
+    USER_TAKEN,
+    WELCOME,
+    Failed,
+    Frame,
+    Frames,
+    acked,
+    failed,
+    login,
+    logout,
+    message,
+    ping,
+    said,
+    welcomed,
+)
+
+from eventcodec import ErrorCode
+from refserver.cluster.calls import Status
+from refserver.cluster.node import Phase, Settings
+from refserver.cluster.records import Record
+from refserver.cluster.sequencer import ClusterSequencer
+from refserver.server.auth import AllowAll
+from refserver.server.config import Config
+from refserver.session.context import Context, Peer
+from refserver.session.log import Log
+from refserver.session.session import Session
+
+NUMBERS = itertools.count(1)
+
+
+class Server:
+    """A node with its sessions, and an engine that answers when the test says so."""
+
+    def __init__(self, engine: Engine, **settings: bool) -> None:
+        self.engine = engine
+        alike = Settings("alike", settings.get("presence", True), 1 << 24, 15.0)
+        self.sequencer = ClusterSequencer(alike, self)
+        self.context = Context(
+            settings=Config(),
+            authenticator=AllowAll(),
+            quotas=Unlimited(),
+            log_event=lambda kind, **fields: None,
+        )
+        self.pump()
+
+    def new_ticket(self) -> int:
+        return next(NUMBERS)
+
+    def new_identity(self) -> str:
+        return f"{next(NUMBERS):032x}"
+
+    def has_asked(self) -> None:
+        pass
+
+    def began(self, log: Log) -> None:
+        log.retain_after(0)
+
+    def connect(self) -> Seat:
+        return Seat(self)
+
+    def call(self) -> None:
+        """One call goes to the engine and is answered."""
+        node, engine = self.sequencer.node, self.engine
+        if node.phase is Phase.OVER:
+            return
+        if node.phase is not Phase.OPEN:
+            words = node.open_arguments(engine.run_id.decode(), False, f"{next(NUMBERS):032x}")
+            status, *told = engine.open(encoded(words))
+            node.opened(Status(status.decode()), *told)
+        elif call := node.next_call():
+            status, *blob = engine.turn(encoded(call.arguments))
+            node.answered(call.number, Status(status.decode()), *blob)
+
+    def read(self) -> None:
+        """The copy has all that the stream has."""
+        place = self.sequencer.node.place
+        for id, fields in self.engine.read((place.position, place.sub), 1_000):
+            if self.sequencer.node.reads:
+                self.sequencer.node.read(Record.parse(written(id).decode(), fields))
+
+    def pump(self) -> None:
+        """Everything that was asked is answered."""
+        for _ in range(4):
+            self.call()
+            self.read()
+
+
+class Seat:
+    """One connection of a server."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.session = Session(server.sequencer, server.context, Peer("127.0.0.1"), 0.0)
+        self._frames = Frames()
+
+    def ask(self, *frames: bytes) -> None:
+        """Send, and let the server work."""
+        if frames:
+            self.session.receive(b"".join(frames), 0.0)
+        while self.session.work(0.0, 100) or self.session.has_work:
+            pass
+
+    def heard(self) -> list[Frame]:
+        """What came since it was asked last."""
+        found: list[Frame] = []
+        while data := self.session.outbox.next_chunk():
+            found += self._frames.receive(bytes(data))
+        return found
+
+    def enter(self, user: str, ticket: int = 0, position: int = 0) -> list[Frame]:
+        """Log in, and read what comes."""
+        self.ask(login(user, ticket=ticket, position=position))
+        self.server.pump()
+        return self.heard()
+
+
+def encoded(words: list[str | bytes | int]) -> list[bytes]:
+    return [each if isinstance(each, bytes) else str(each).encode() for each in words]
+
+
+def types(frames: list[Frame]) -> list[int]:
+    return [frame.type for frame in frames]
+
+
+def test_two_servers_have_one_room() -> None:
+    engine = Engine()
+    here, there = Server(engine), Server(engine)
+    ann, bob = here.connect(), there.connect()
+    ann.enter("ann")
+    bob.enter("bob")
+
+    ann.ask(message(b"hello", 2))
+    for server in (here, there):
+        server.pump()
+
+    joined, ack = ann.heard()
+    assert (joined.type, acked(ack)) == (JOINED, 3)
+    assert [said(each) for each in bob.heard()] == [("ann", b"hello")]
+
+
+def test_replies_stand_in_request_order_between_the_entries() -> None:
+    here = Server(Engine())
+    ann = here.connect()
+    ann.enter("ann")
+
+    ann.ask(message(b"a", 2), ping(3), message(b"b", 4), message(b"c", 5), ping(6))
+    assert ann.heard() == [], "nothing has its place yet"
+    here.pump()
+
+    frames = ann.heard()
+    assert types(frames) == [ACK, PONG, ACK, ACK, PONG]
+    assert [each.seq for each in frames] == [2, 3, 4, 5, 6]
+    assert [acked(frames[each]) for each in (0, 2, 3)] == [2, 3, 4]
+
+
+def test_what_was_asked_is_acknowledged_when_the_copy_has_it_and_not_before() -> None:
+    here = Server(Engine())
+    ann = here.connect()
+    ann.enter("ann")
+
+    ann.ask(message(b"a", 2))
+    here.call()
+    assert ann.heard() == [], "the engine has it, the copy has not"
+    here.read()
+
+    assert types(ann.heard()) == [ACK]
+
+
+def test_a_login_is_judged_before_what_stands_behind_it() -> None:
+    engine = Engine()
+    here, there = Server(engine), Server(engine)
+    here.connect().enter("ann")
+    other = there.connect()
+
+    other.ask(
+        login("ann", seq=1), message(b"too early", 2), login("bob", seq=3), message(b"now", 4)
+    )
+    for _ in range(3):
+        there.pump()
+        other.ask()
+    frames = other.heard()
+
+    assert [failed(each).code for each in frames[:2]] == [USER_TAKEN, 10]
+    assert types(frames[2:]) == [WELCOME, ACK]
+
+
+def test_a_session_goes_on_on_another_server() -> None:
+    engine = Engine()
+    here, there = Server(engine), Server(engine)
+    ann = here.connect()
+    ticket = welcomed(ann.enter("ann")[0]).ticket
+    ann.ask(message(b"one", 2))
+    here.pump()
+
+    again = there.connect()
+    frames = again.enter("ann", ticket, position=1)
+    ann.ask(message(b"two", 3))  # the old server does not know yet
+    here.pump()
+
+    assert types(frames) == [WELCOME, MESSAGE, LEFT, JOINED]
+    assert failed(ann.heard()[-1]) == Failed(0, USER_TAKEN)
+    there.pump()
+    assert again.heard() == [], "what came by the old connection had no effect"
+
+
+def test_a_logout_is_acknowledged_with_the_place_of_its_left() -> None:
+    here = Server(Engine())
+    ann, bob = here.connect(), here.connect()
+    ann.enter("ann")
+    bob.enter("bob")
+
+    ann.ask(logout(2))
+    assert ann.heard()[-1].type == JOINED
+    assert not ann.session.outbox.finished
+    here.pump()
+
+    assert [acked(each) for each in ann.heard()] == [3]
+    assert ann.session.outbox.finished
+    assert types(bob.heard()) == [LEFT]
+
+
+@pytest.mark.proves("EP-8.2-4", "EP-8.2-7")
+def test_without_the_engine_only_who_has_nothing_in_doubt_is_told() -> None:
+    engine = Engine()
+    here, there = Server(engine), Server(engine)
+    doubts, clear, other = here.connect(), here.connect(), there.connect()
+    for seat, user in ((doubts, "ann"), (clear, "bob"), (other, "eve")):
+        seat.enter(user)
+    here.pump()
+    other.ask(message(b"behind", 2))
+    there.pump()
+    doubts.heard(), clear.heard()
+
+    doubts.ask(message(b"?", 2))
+    clear.ask(ping(2))
+    here.sequencer.engine_is_away()
+
+    assert doubts.heard() == []
+    assert [failed(each) for each in clear.heard()] == [Failed(0, UNAVAILABLE)]
+    assert doubts.session.outbox.finished and clear.session.outbox.finished
+    late = here.connect()
+    late.ask(login("late", seq=1))
+    assert [failed(each) for each in late.heard()] == [Failed(0, UNAVAILABLE)]
+
+    here.sequencer.engine_is_back()
+    here.pump()
+    there.pump()
+    assert types(other.heard())[-3:] == [MESSAGE, LEFT, LEFT]
+
+
+def test_a_fenced_server_tells_all_and_serves_again_by_itself() -> None:
+    engine = Engine()
+    here, there = Server(engine), Server(engine)
+    ann, bob = here.connect(), there.connect()
+    ticket = welcomed(ann.enter("ann")[0]).ticket
+    bob.enter("bob")
+
+    for _ in range(8):
+        engine.time += 4_000
+        there.pump()
+    ann.ask(message(b"late", 2))
+    here.pump()
+    here.pump()
+
+    assert failed(ann.heard()[-1]) == Failed(0, UNAVAILABLE)
+    assert types(bob.heard()) == [LEFT]
+    assert types(here.connect().enter("ann", ticket, position=1)) == [
+        WELCOME,
+        JOINED,  # bob
+        LEFT,
+        JOINED,
+    ]
+
+
+def test_a_login_that_comes_right_behind_the_fence_is_answered() -> None:
+    engine = Engine()
+    here, there = Server(engine), Server(engine)
+    for _ in range(8):
+        engine.time += 4_000
+        there.pump()
+
+    here.call()
+    here.read()
+    late = here.connect()
+
+    assert types(late.enter("late")) == [WELCOME]
+
+
+def test_an_engine_that_comes_back_empty_ends_everybody_and_knows_no_ticket() -> None:
+    engine = Engine()
+    here = Server(engine)
+    ann = here.connect()
+    ticket = welcomed(ann.enter("ann")[0]).ticket
+
+    engine.state = None
+    engine.restart()
+    here.sequencer.node.disconnected()
+    here.pump()
+
+    assert failed(ann.heard()[-1]) == Failed(0, UNAVAILABLE)
+    [reply] = here.connect().enter("ann", ticket, position=1)
+    assert (reply.type, failed(reply).code) == (ERROR, HISTORY_GONE)
+
+
+def test_a_server_that_stops_enters_no_departure_if_it_is_the_last() -> None:
+    engine = Engine()
+    here, there = Server(engine), Server(engine)
+    ann, bob = here.connect(), there.connect()
+    ann.enter("ann")
+    bob.enter("bob")
+    here.pump()
+    there.pump()
+    ann.heard()
+
+    for server, seat in ((here, ann), (there, bob)):
+        server.sequencer.shut()
+        seat.session.goodbye(ErrorCode.SHUTTING_DOWN)
+        server.sequencer.retire()
+        server.pump()
+        there.pump()
+
+    assert types(ann.heard()) == [ERROR]
+    assert types(bob.heard()) == [LEFT, ERROR]
+    assert engine.state is not None
+    assert engine.state.end == 3

@@ -1,0 +1,275 @@
+"""Real servers that share a room over a real Redis, and what may happen to either."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from tests.refserver.raw import (
+    ACK,
+    HISTORY_GONE,
+    JOINED,
+    LEFT,
+    MESSAGE,
+    PONG,
+    UNAVAILABLE,
+    WELCOME,
+    Bystander,
+    Client,
+    Failed,
+    acked,
+    failed,
+    login,
+    member,
+    message,
+    ping,
+    said,
+    short,
+)
+from tests.refserver.running import refused
+from tests.support.redis import RedisServer, needs_redis, redis_server
+from tests.support.server import Running, running
+
+pytest.importorskip("redis")
+pytestmark = needs_redis
+
+QUICK = ("--log-timeout", "1")
+"""A server that stops answering is taken for dead after one and a half of it."""
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@contextmanager
+def sharing(
+    folder: Path, engine: RedisServer, room: str, *options: str, count: int = 2
+) -> Iterator[list[Running]]:
+    """So many servers of one room."""
+    with ExitStack() as stack:
+        servers = []
+        for each in range(count):
+            (own := folder / str(each)).mkdir()
+            shared = ("--log", engine.url, "--room", room, *options)
+            servers.append(stack.enter_context(running(own, *shared)))
+        yield servers
+
+
+def test_messages_reach_the_members_of_the_other_server_in_one_order(
+    tmp_path: Path, engine: RedisServer
+) -> None:
+    with (
+        sharing(tmp_path, engine, "order") as (here, there),
+        member(here.port, "ann") as ann,
+        member(there.port, "bob") as bob,
+        Bystander(here.port, "eve") as eve,
+        Bystander(there.port, "joe") as joe,
+    ):
+        for each in range(50):
+            ann.send(message(b"a%d" % each, 2 + each))
+            bob.send(message(b"b%d" % each, 2 + each))
+        ann.until(ACK, 51)
+        bob.until(ACK, 51)
+
+        contents = []
+        for reader in (eve, joe):
+            found: list[tuple[int, str, bytes]] = []
+            while len(found) < 100:
+                fact = reader.frame()
+                if fact.type == MESSAGE:
+                    found.append((fact.seq, *said(fact)))
+            contents.append(found)
+
+        assert contents[0] == contents[1]
+        assert [each for _, user, each in contents[0] if user == "ann"] == [
+            b"a%d" % each for each in range(50)
+        ]
+
+
+def test_a_session_moves_to_the_other_server(tmp_path: Path, engine: RedisServer) -> None:
+    with sharing(tmp_path, engine, "move") as (here, there), Client(here.port) as ann:
+        welcome = ann.join("ann")
+        ann.send(message(b"one", 2))
+        assert acked(ann.frame()) == welcome.position + 1
+
+        with Client(there.port) as again:
+            again.send(login("ann", ticket=welcome.ticket, position=welcome.position), ping(2))
+            frames = again.until(PONG)
+            assert [each.type for each in frames] == [WELCOME, MESSAGE, LEFT, JOINED, PONG]
+            assert failed(ann.rest()[-1]).seq == 0
+
+
+def test_what_a_killed_server_has_acknowledged_is_at_the_others(
+    tmp_path: Path, engine: RedisServer
+) -> None:
+    (tmp_path / "victim").mkdir()
+    victim = ["serve", "--port", "0", "--log", engine.url, "--room", "killed", *QUICK]
+    with (
+        sharing(tmp_path, engine, "killed", *QUICK, count=1) as (there,),
+        Bystander(there.port, "eve") as eve,
+        subprocess.Popen(
+            [sys.executable, "-m", "refserver", *victim],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        port = int(process.stdout.readline().rpartition(":")[2])
+        with Client(port) as ann:
+            welcome = ann.join("ann")
+            ann.send(*[message(b"m%d" % each, 2 + each) for each in range(100)])
+            ann.until(ACK, 101)
+            process.kill()
+
+        facts = eve.until_left("ann")
+        assert [said(each)[1] for each in facts if each.type == MESSAGE] == [
+            b"m%d" % each for each in range(100)
+        ]
+        assert facts[-1].body == short("ann") + b"\1"
+        with Client(there.port) as again:
+            again.join("ann", ticket=welcome.ticket, position=welcome.position + 100)
+
+
+def test_a_server_that_was_stopped_for_long_is_fenced_and_serves_again(
+    tmp_path: Path, engine: RedisServer
+) -> None:
+    with (
+        sharing(tmp_path, engine, "fenced", *QUICK) as (here, there),
+        member(here.port, "ann") as ann,
+        Bystander(there.port, "eve") as eve,
+    ):
+        here.signal(signal.SIGSTOP)
+        assert eve.until_left("ann")[-1].body == short("ann") + b"\1"
+        here.signal(signal.SIGCONT)
+
+        assert failed(ann.rest()[-1]) == Failed(0, UNAVAILABLE)
+        came = False
+        while not came:
+            with Client(here.port) as again:
+                again.send(login("ann"))
+                came = again.frame().type == WELCOME
+        assert [each.type for each in eve.frames(1)] == [JOINED]
+
+
+def test_an_engine_that_is_killed_and_comes_back_with_its_data_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    durable = ("--appendonly", "yes", "--appendfsync", "always")
+    (tmp_path / "redis").mkdir()
+    with (
+        redis_server(tmp_path / "redis", *durable) as engine,
+        sharing(tmp_path, engine, "durable") as (here, there),
+        member(here.port, "ann") as ann,
+        Bystander(there.port, "eve") as eve,
+    ):
+        for each in range(20):
+            ann.send(message(b"before %d" % each, 2 + each))
+        ann.until(ACK, 21)
+        ann.send(message(b"meanwhile", 22))
+        engine.kill()
+        engine.start()
+        ann.send(message(b"after", 23))
+        ann.until(ACK, 23)
+
+        contents: list[bytes] = []
+        while not contents or contents[-1] != b"after":
+            contents.append(said(eve.frame())[1])
+        assert contents == [b"before %d" % each for each in range(20)] + [b"meanwhile", b"after"]
+
+
+def test_an_engine_that_comes_back_empty_ends_everybody_and_knows_no_ticket(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "redis").mkdir()
+    with (
+        redis_server(tmp_path / "redis") as engine,
+        sharing(tmp_path, engine, "empty") as (here, there),
+        Client(here.port) as ann,
+        member(there.port, "bob") as bob,
+    ):
+        welcome = ann.join("ann")
+        engine.kill()
+        engine.start()
+
+        for each in (ann, bob):
+            assert failed(each.rest()[-1]) == Failed(0, UNAVAILABLE)
+        with Client(there.port) as again:
+            again.send(login("ann", ticket=welcome.ticket, position=welcome.position))
+            assert failed(again.frame()).code == HISTORY_GONE
+
+
+def test_without_the_engine_members_are_told_after_a_while(tmp_path: Path) -> None:
+    (tmp_path / "redis").mkdir()
+    with (
+        redis_server(tmp_path / "redis") as engine,
+        sharing(tmp_path, engine, "away", *QUICK, count=1) as (here,),
+        member(here.port, "ann") as ann,
+    ):
+        os.kill(engine.process.pid, signal.SIGSTOP)
+        try:
+            assert failed(ann.rest()[-1]) == Failed(0, UNAVAILABLE)
+        finally:
+            os.kill(engine.process.pid, signal.SIGCONT)
+        with Client(here.port) as again:
+            again.send(login("bob"))
+            assert again.frame().type in (WELCOME, 0x05)
+
+
+# ---------------------------------------------------------------- the start
+
+
+def unused_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        (["--log", f"redis://127.0.0.1:{unused_port()}/0"], "cannot use redis://127.0.0.1"),
+        (["--log", "http://127.0.0.1/0"], "begin with redis://"),
+        (["--log", "redis://me:secret@127.0.0.1/0"], "--log-credentials"),
+        (["--log", "redis://127.0.0.1:1/0", "--room", "{a}"], "without braces"),
+    ],
+)
+def test_an_engine_that_cannot_be_used_is_told_in_one_line(options: list[str], wrong: str) -> None:
+    code, told = refused("serve", "--port", "0", *options)
+
+    assert code == 2
+    assert wrong in told and "secret" not in told
+    assert len(told.strip().splitlines()) == 1
+
+
+def test_a_server_with_other_settings_does_not_start(tmp_path: Path, engine: RedisServer) -> None:
+    shared = ("--log", engine.url, "--room", "alike")
+    with sharing(tmp_path, engine, "alike", count=1):
+        code, told = refused("serve", "--port", "0", *shared, "--max-frame", "4096")
+
+    assert code == 2
+    assert "other settings" in told and "max-frame=65536" in told
+
+
+def test_credentials_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "redis").mkdir()
+    (tmp_path / "credentials").write_text("default:a secret\n")
+    with redis_server(tmp_path / "redis", "--requirepass", "a secret") as engine:
+        code, _ = refused("serve", "--port", "0", "--log", engine.url)
+        assert code == 2
+        file = str(tmp_path / "credentials")
+        with (
+            sharing(tmp_path, engine, "room", "--log-credentials", file, count=1) as (here,),
+            member(here.port, "ann"),
+        ):
+            pass
