@@ -32,7 +32,9 @@ def compiler() -> str:
 
 
 def has_openssl() -> bool:
-    """Whether the compiler finds OpenSSL's headers: without them the rows over TLS are left out."""
+    """Whether OpenSSL's program is there, and its headers: else the rows over TLS are left out."""
+    if shutil.which("openssl") is None:
+        return False
     command = [compiler(), "-E", "-x", "c", "-"]
     source = "#include <openssl/ssl.h>"
     return subprocess.run(command, input=source, text=True, capture_output=True).returncode == 0

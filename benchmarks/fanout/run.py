@@ -13,6 +13,7 @@ import click
 
 from benchmarks import results
 from benchmarks.fanout import drawing, report
+from benchmarks.fanout.build import has_openssl
 from benchmarks.fanout.measure import Failed, Sample, allow_connections, cores, run
 from benchmarks.fanout.rows import ROWS, Row
 from benchmarks.fanout.servers import REFSERVER, SERVERS, Server
@@ -88,6 +89,9 @@ def main(
         console.print("[yellow]one core only: server and load generator share it")
     allow_connections()
     chosen = [ROWS[name] for name in rows or ROWS]
+    if any(row.load.tls for row in chosen) and not has_openssl():
+        console.print("[yellow]no OpenSSL: the rows over TLS stay empty")
+        chosen = [row for row in chosen if not row.load.tls]
     if quick:
         chosen = [replace(row, load=replace(row.load, seconds=None)) for row in chosen]
     installed = _installed(list(servers or SERVERS))

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from benchmarks.fanout.build import has_openssl
 from benchmarks.fanout.measure import Failed, Sample, generate, run
 from benchmarks.fanout.rows import Load
-from benchmarks.fanout.servers import FLOOR, FLOOR_BATCHED, Server
+from benchmarks.fanout.servers import FLOOR, FLOOR_BATCHED, REFSERVER, Server
 
 from eventcodec import Ack, Decoder, Login, Message, Welcome, decode, encode
 
@@ -37,11 +38,29 @@ def test_every_delivery_and_every_byte_is_counted(server: Server) -> None:
 
 @pytest.mark.parametrize("server", [FLOOR, FLOOR_BATCHED], ids=lambda server: server.name)
 def test_a_steady_flow_loses_nothing(server: Server) -> None:
-    sample = run(server, Load(4, 3, 7), seconds=0.05, warmup=0.01)
+    sample = run(server, Load(4, 3, 7), seconds=0.3, warmup=0.01)
 
     assert sample["lost"] == 0
     assert sample["messages"] > 0
     assert sample["member_bytes"] > sample["subscriber_bytes"] > 0
+
+
+def test_a_closed_loop_has_one_message_on_its_way() -> None:
+    sample = run(FLOOR, Load(4, closed=True), seconds=0.2, warmup=0.01)
+
+    assert sample["lost"] == 0
+    assert abs(sample["deliveries"] - 4 * sample["messages"]) <= 4
+    assert sample["latency_us"]["p50"] > 0
+
+
+def test_a_flow_over_tls_loses_nothing() -> None:
+    if not has_openssl():
+        pytest.skip("the load generator needs OpenSSL's headers and program for TLS")
+
+    sample = run(REFSERVER, Load(4, 3, 7, tls=True), seconds=0.2, warmup=0.01)
+
+    assert sample["lost"] == 0
+    assert sample["deliveries"] > 0
 
 
 def serve(listener: socket.socket, number: Callable[[int], int]) -> None:

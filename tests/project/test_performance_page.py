@@ -52,8 +52,8 @@ def sample(cpu: float) -> dict[str, object]:
 def test_a_part_of_the_rows_gives_a_part_of_the_tables() -> None:
     rounds = {"refserver": [sample(0.003), None, sample(0.006)], "floor": [sample(0.003)] * 3}
     result = {
-        "samples": {"one-by-one": rounds},
-        "failures": [{"round": 2, "row": "one-by-one", "server": "refserver", "reason": "gone"}],
+        "samples": {"one-by-one": rounds, "closed-loop": rounds},
+        "failures": [{"round": 2, "row": "closed-loop", "server": "refserver", "reason": "gone"}],
         "environment": {},
         "servers": {},
         "options": {"rounds": 3, "seconds": 1, "warmup": 0},
@@ -63,8 +63,8 @@ def test_a_part_of_the_rows_gives_a_part_of_the_tables() -> None:
 
     assert "| 4.50 (3.00–6.00) | 3.00 |" in blocks["fanout-cpu"]
     assert "1000 × 4 × 32" not in blocks["fanout-cpu"]
-    assert "| ≤ 1.2 × | 1.50 (1.00–2.00) × | no, by 25% |" in blocks["fanout-bars"]
-    assert "round 2, one-by-one, refserver: gone" in blocks["fanout-bars"]
+    assert "| native | ≤ 1.1 × | 1.50 (1.00–2.00) × | no, by 36% |" in blocks["fanout-bars"]
+    assert "round 2, closed-loop, refserver: gone" in blocks["fanout-bars"]
     assert blocks["fanout-latency"].count("| 5 | 5 | 5 | 5 | 5 |") == 2
 
 
