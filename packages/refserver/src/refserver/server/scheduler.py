@@ -48,6 +48,8 @@ class Scheduler(Generic[C]):
 
     A client stands in `first` when it begins to ask, and in `round` as long as it has more, or
     uses much in each turn.
+
+    It has more than fifteen attributes: the four queues, and what is left of each budget of a turn.
     """
 
     def __init__(self, time: Callable[[], float]) -> None:
