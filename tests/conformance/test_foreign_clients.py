@@ -75,7 +75,7 @@ def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No coverage of the clients: other tests run all of eventcodec, and 199 starts are slow."""
+    """No coverage of the clients: other tests run all of eventcodec, and each start is slow."""
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
