@@ -1,4 +1,4 @@
-"""The commands for files of conversations: `judge` and `watch`.
+"""The commands for files of conversations: `judge` and `watch`; and all of them together.
 
 Rule: what is found goes to stdout and complaints go to stderr; the exit code says whether there
 was a finding.
@@ -23,6 +23,7 @@ from .judgement import finding_lines
 from .options import EXIT_CODES, report_options
 from .options import files as written_files
 from .proxy_command import proxy_command
+from .replay_command import replay_command
 from .reports import Reports, complaints, print_finding, told
 from .sources import items_of
 from .timeline import Timeline
@@ -34,7 +35,7 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 def register(main: click.Group) -> None:
     """Add these commands."""
-    for command in (proxy_command, judge_command, watch_command):
+    for command in (proxy_command, judge_command, watch_command, replay_command):
         main.add_command(command)
 
 

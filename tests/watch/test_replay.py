@@ -1,0 +1,135 @@
+"""Recordings are played again: what only a live server knows is rewritten; departures are told."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from tests.watch.kit import forwarding
+from tests.watch.test_commands import recording
+from tests.watch.worlds import frame, short
+
+from refserver.cli import main
+from refserver.client import connect
+from refserver.launcher import launched
+from refserver.watch.conversation import Bytes, Ended, Item, Opened, Side
+
+CLIENT, SERVER = Side.CLIENT, Side.SERVER
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(main, ["replay", *map(str, words)])
+
+
+def login(user: str, ticket: bytes = bytes(8), position: int = 0) -> bytes:
+    return frame(1, 1, short(user) + b"\0\0" + ticket + position.to_bytes(8, "big"))
+
+
+def exchanged(sock: socket.socket, data: bytes, replies: int) -> list[bytes]:
+    """Send this, and read so many frames."""
+    sock.sendall(data)
+    came: list[bytes] = []
+    buffer = b""
+    while len(came) < replies:
+        buffer += sock.recv(4096)
+        while len(buffer) >= 4 and len(buffer) >= (size := 4 + int.from_bytes(buffer[:4], "big")):
+            came.append(buffer[:size])
+            buffer = buffer[size:]
+    return came
+
+
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two members; ann is lost, and resumes behind her first words."""
+    told: list[Item] = []
+    with launched("--quiet") as server, forwarding(server.port, told) as port:
+        address = ("127.0.0.1", port)
+        with socket.create_connection(address) as bob, socket.create_connection(address) as ann:
+            exchanged(bob, login("bob"), 1)
+            (welcome,) = exchanged(ann, login(""), 1)
+            name = welcome[17 : 17 + welcome[16]].decode()
+            ticket = welcome[17 + welcome[16] :][:8]
+            exchanged(ann, frame(2, 2, b"\0one") + frame(6, 3), 2)
+            exchanged(bob, frame(0x80, 2, b"\0two"), 3)
+            ann.close()
+            with socket.create_connection(address) as again:
+                said = login(name, ticket, 3) + frame(6, 2) + frame(11, 3, b"?")
+                exchanged(again, said, 5)
+                exchanged(again, frame(3, 4), 1)
+                again.shutdown(socket.SHUT_WR)
+                assert again.recv(100) == b""
+    return recording(tmp_path_factory.mktemp("replay") / "talk.jsonl", told)
+
+
+def test_the_same_server_departs_nowhere_although_its_tickets_and_positions_differ(
+    talk: Path,
+) -> None:
+    with launched("--quiet") as server:
+
+        async def earlier() -> None:
+            async with connect("127.0.0.1", server.port, user="zed") as room:
+                for n in range(5):
+                    await room.say(f"{n}")
+
+        asyncio.run(earlier())
+        done = run(talk, "--to", f"127.0.0.1:{server.port}")
+
+    assert done.output == "3 connections played, no departures\n"
+    assert done.exit_code == 0
+
+
+def test_another_server_departs_and_its_fault_is_found(talk: Path) -> None:
+    with launched("--quiet", "--mutant", "ack-without-position") as server:
+        done = run(talk, "--to", f"127.0.0.1:{server.port}", "--timeout", "1")
+
+    assert done.exit_code == 1
+    assert "EP-3.5-2  the server of connection" in done.output
+    assert "departure: connection" in done.output
+
+
+def test_another_max_frame_is_told(talk: Path) -> None:
+    with launched("--quiet", "--max-frame", "5000") as server:
+        done = run(talk, "--to", f"127.0.0.1:{server.port}")
+
+    assert "max_frame 5000 instead of 65536" in done.output
+    assert done.exit_code == 1
+
+
+def test_a_reply_that_does_not_come_is_told(talk: Path) -> None:
+    with launched("--quiet", "--mutant", "unexpected-passed-over") as server:
+        path = recording(
+            talk.parent / "wrong.jsonl",
+            [
+                Opened(0.0, 1),
+                Bytes(0.1, 1, CLIENT, frame(4, 1, bytes(8))),
+                Bytes(0.2, 1, SERVER, frame(5, 1, b"\0\5\0")),
+                Ended(0.3, 1, CLIENT),
+            ],
+        )
+        done = run(path, "--to", f"127.0.0.1:{server.port}", "--timeout", "0.3")
+
+    assert "no reply came where Error seq 1 UNEXPECTED_EVENT was recorded" in done.output
+
+
+def test_what_has_no_beginning_or_no_ticket_is_told(tmp_path: Path) -> None:
+    items: list[Item] = [
+        Opened(0.0, 1, whole=False),
+        Opened(0.0, 2),
+        Bytes(0.1, 2, CLIENT, login("ann", b"\1" * 8, 7)),
+    ]
+    with launched("--quiet") as server:
+        done = run(recording(tmp_path / "t", items), "--to", f"127.0.0.1:{server.port}")
+
+    assert "connection 1: its beginning was not recorded" in done.output
+    assert "connection 2: its ticket is from before the recording" in done.output
+
+
+def test_a_server_that_is_not_there_is_told(talk: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        done = run(talk, "--to", f"127.0.0.1:{free.getsockname()[1]}")
+
+    assert done.exit_code == 4
