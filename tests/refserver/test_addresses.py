@@ -23,7 +23,7 @@ from tests.refserver.raw import (
 )
 from tests.refserver.stopped import Host, hosting
 
-from refserver.server import admission as gate
+from refserver.server import admission
 from refserver.server.auth import Tokens
 
 ELSEWHERE = "127.0.0.2"
@@ -31,7 +31,7 @@ ELSEWHERE = "127.0.0.2"
 
 @pytest.fixture(autouse=True)
 def nobody_is_exempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "is_loopback", lambda address: False)
+    monkeypatch.setattr(admission, "is_loopback", lambda address: False)
 
 
 @pytest.fixture

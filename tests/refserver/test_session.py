@@ -46,7 +46,7 @@ def decoded(data: bytes | memoryview) -> list[Event]:
 
 
 @dataclass(frozen=True)
-class Talk:
+class Exchange:
     """What somebody says, and what is answered."""
 
     said: list[Event]
@@ -64,32 +64,32 @@ WELCOME = Welcome(
 )
 
 BEFORE_LOGIN = {
-    "Message": Talk([Message(content="hi", seq=3)], [(3, ErrorCode.LOGIN_REQUIRED)]),
-    "application event": Talk([SHOUT], [(3, ErrorCode.LOGIN_REQUIRED)]),
-    "Logout": Talk([Logout(seq=3)], [(3, ErrorCode.LOGIN_REQUIRED)]),
-    "Ping": Talk([Ping(seq=3)], [Pong(seq=3)]),
-    "Pong": Talk([Pong(seq=3)], []),
-    "Ack": Talk([Ack(seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
-    "Error": Talk([Error(code=1, seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
-    "Welcome": Talk([WELCOME.with_seq(3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
-    "Joined": Talk([Joined(user="bob", seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
-    "Left": Talk([Left(user="bob", seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
-    "unknown": Talk([UNKNOWN], [(3, ErrorCode.UNKNOWN_TYPE)]),
-    "a sender": Talk(
+    "Message": Exchange([Message(content="hi", seq=3)], [(3, ErrorCode.LOGIN_REQUIRED)]),
+    "application event": Exchange([SHOUT], [(3, ErrorCode.LOGIN_REQUIRED)]),
+    "Logout": Exchange([Logout(seq=3)], [(3, ErrorCode.LOGIN_REQUIRED)]),
+    "Ping": Exchange([Ping(seq=3)], [Pong(seq=3)]),
+    "Pong": Exchange([Pong(seq=3)], []),
+    "Ack": Exchange([Ack(seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
+    "Error": Exchange([Error(code=1, seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
+    "Welcome": Exchange([WELCOME.with_seq(3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
+    "Joined": Exchange([Joined(user="bob", seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
+    "Left": Exchange([Left(user="bob", seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
+    "unknown": Exchange([UNKNOWN], [(3, ErrorCode.UNKNOWN_TYPE)]),
+    "a sender": Exchange(
         [Message(sender="ann", content="hi", seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]
     ),
-    "Login": Talk([Login(user="ann", seq=1)], [WELCOME]),
-    "a credential that nobody asked for": Talk(
+    "Login": Exchange([Login(user="ann", seq=1)], [WELCOME]),
+    "a credential that nobody asked for": Exchange(
         [Login(user="ann", credential=b"\x00\xff", seq=1)], [WELCOME]
     ),
-    "a refused Login, then a good one": Talk(
+    "a refused Login, then a good one": Exchange(
         [Login(user="a\nb", seq=9), Login(user="ann", seq=1)], [(9, ErrorCode.BAD_USER), WELCOME]
     ),
-    "a ticket that nobody has, then a fresh Login": Talk(
+    "a ticket that nobody has, then a fresh Login": Exchange(
         [Login(user="ann", ticket=5, position=1, seq=9), Login(user="ann", seq=1)],
         [(9, ErrorCode.HISTORY_GONE), WELCOME],
     ),
-    "all at once": Talk(
+    "all at once": Exchange(
         [
             Ping(seq=3),
             Message(content="too soon", seq=3),
@@ -112,46 +112,46 @@ BEFORE_LOGIN = {
 }
 
 LOGGED_IN = {
-    "Message": Talk([Message(content="", seq=3)], [Ack(position=2, seq=3)]),
-    "application event": Talk([SHOUT], [Ack(position=2, seq=3)]),
-    "two of one number": Talk(
+    "Message": Exchange([Message(content="", seq=3)], [Ack(position=2, seq=3)]),
+    "application event": Exchange([SHOUT], [Ack(position=2, seq=3)]),
+    "two of one number": Exchange(
         [Message(content="a", seq=3), SHOUT], [Ack(position=2, seq=3), Ack(position=3, seq=3)]
     ),
-    "numbers that fall": Talk(
+    "numbers that fall": Exchange(
         [Ping(seq=9), Ping(seq=8), Ping(seq=8)], [Pong(seq=9), Pong(seq=8), Pong(seq=8)]
     ),
-    "Login": Talk([Login(user="ann", seq=3)], [(3, ErrorCode.ALREADY_LOGGED_IN)]),
-    "Logout": Talk([Logout(seq=3)], [Ack(position=2, seq=3)]),
-    "behind a Logout": Talk([Logout(seq=3), Ping(seq=4), UNKNOWN], [Ack(position=2, seq=3)]),
-    "Ping": Talk([Ping(seq=3)], [Pong(seq=3)]),
-    "Pong": Talk([Pong(seq=3), Ping(seq=4)], [Pong(seq=4)]),
-    "Ack": Talk([Ack(seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
-    "Error": Talk([Error(code=1, seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
-    "Welcome": Talk([WELCOME.with_seq(3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
-    "Joined": Talk([Joined(user="bob", seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
-    "Left": Talk([Left(user="bob", seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
-    "unknown": Talk([UNKNOWN], [(3, ErrorCode.UNKNOWN_TYPE)]),
-    "a sender": Talk(
+    "Login": Exchange([Login(user="ann", seq=3)], [(3, ErrorCode.ALREADY_LOGGED_IN)]),
+    "Logout": Exchange([Logout(seq=3)], [Ack(position=2, seq=3)]),
+    "behind a Logout": Exchange([Logout(seq=3), Ping(seq=4), UNKNOWN], [Ack(position=2, seq=3)]),
+    "Ping": Exchange([Ping(seq=3)], [Pong(seq=3)]),
+    "Pong": Exchange([Pong(seq=3), Ping(seq=4)], [Pong(seq=4)]),
+    "Ack": Exchange([Ack(seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
+    "Error": Exchange([Error(code=1, seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
+    "Welcome": Exchange([WELCOME.with_seq(3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
+    "Joined": Exchange([Joined(user="bob", seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
+    "Left": Exchange([Left(user="bob", seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]),
+    "unknown": Exchange([UNKNOWN], [(3, ErrorCode.UNKNOWN_TYPE)]),
+    "a sender": Exchange(
         [Message(sender="ann", content="hi", seq=3), SHOUT],
         [(3, ErrorCode.UNEXPECTED_EVENT), Ack(position=2, seq=3)],
     ),
-    "a sender of an application event": Talk(
+    "a sender of an application event": Exchange(
         [ApplicationEvent(type=0x80, sender="ann", seq=3)], [(3, ErrorCode.UNEXPECTED_EVENT)]
     ),
 }
 
 
-def each(talks: dict[str, Talk]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("talk", talks.values(), ids=talks)
+def each(exchanges: dict[str, Exchange]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("exchange", exchanges.values(), ids=exchanges)
 
 
 PIECES = {"whole": 1 << 20, "byte by byte": 1, "in sevens": 7}
 in_pieces = pytest.mark.parametrize("size", PIECES.values(), ids=PIECES)
 
 
-def told(client: Client, talk: Talk, size: int) -> list[object]:
+def told(client: Client, exchange: Exchange, size: int) -> list[object]:
     """What is answered when it comes in pieces of this size."""
-    data = b"".join(map(encode, talk.said))
+    data = b"".join(map(encode, exchange.said))
     answers: list[Event] = []
     for at in range(0, len(data), size):
         answers += client.ask(data[at : at + size])
@@ -165,30 +165,30 @@ def told(client: Client, talk: Talk, size: int) -> list[object]:
 @pytest.mark.proves("EP-3.1-2", "EP-3.7-2", "EP-3.12-1", "EP-6.1-1", "EP-6.3-6", "EP-8.3-3")
 @in_pieces
 @each(BEFORE_LOGIN)
-def test_a_stranger_is_answered(talk: Talk, size: int) -> None:
-    assert told(BareRoom().enter(), talk, size) == talk.answered
+def test_a_stranger_is_answered(exchange: Exchange, size: int) -> None:
+    assert told(BareRoom().enter(), exchange, size) == exchange.answered
 
 
 @pytest.mark.proves("EP-4.2-1", "EP-4.2-2", "EP-4.2-3", "EP-4.2-7", "EP-4.2-10", "EP-3.7-6")
 @pytest.mark.proves("EP-4.3-3", "EP-4.3-4", "EP-4.3-6", "EP-5.4-7", "EP-10.1-1", "EP-3.3-3")
 @in_pieces
 @each(LOGGED_IN)
-def test_a_member_is_answered(talk: Talk, size: int) -> None:
-    assert told(BareRoom().enter("ann"), talk, size) == talk.answered
+def test_a_member_is_answered(exchange: Exchange, size: int) -> None:
+    assert told(BareRoom().enter("ann"), exchange, size) == exchange.answered
 
 
 @pytest.mark.proves("EP-4.2-8", "EP-4.2-9", "EP-5.4-8")
 @each(BEFORE_LOGIN)
-def test_what_a_stranger_says_has_no_effect_unless_it_logs_in(talk: Talk) -> None:
+def test_what_a_stranger_says_has_no_effect_unless_it_logs_in(exchange: Exchange) -> None:
     room = BareRoom()
     bob = room.enter("bob")
     stranger = room.enter()
 
-    stranger.ask(*talk.said)
+    stranger.ask(*exchange.said)
     stranger.session.lost()
 
     facts = bob.heard()
-    joined = any(isinstance(said, Login) and said.seq == 1 for said in talk.said)
+    joined = any(isinstance(said, Login) and said.seq == 1 for said in exchange.said)
     assert bool(facts) == joined
     assert (not facts) or facts[0] == Joined(user="ann", seq=2)
 

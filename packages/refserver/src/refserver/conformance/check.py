@@ -122,7 +122,7 @@ def check(
     name: str,
     on_result: Callable[[Result], None] = lambda result: None,
 ) -> Report:
-    """Run the plan against the driver's server; gives the report of it."""
+    """Run the plan against the driver's server; returns the report of it."""
     for case in plan.cases:
         if unknown := set(case.capabilities) - set(DECLARED_BY):
             raise UsageError(f"{case.id} needs {sorted(unknown)}, which nobody can declare")

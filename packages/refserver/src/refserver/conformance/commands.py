@@ -250,7 +250,7 @@ def credentials(variable: str | None) -> tuple[Identity, ...]:
 
 
 def stopping(pid: int | None, command: str | None) -> Callable[[], str] | None:
-    """What makes the server shut down, if anything was given; it gives what went wrong, or ""."""
+    """What makes the server shut down, if anything was given; it returns what went wrong, or ""."""
     if pid is not None and command is not None:
         raise UsageError("--pid or --stop-command, one of them")
     if pid is not None:
@@ -289,7 +289,7 @@ def _is_expanded(word: str) -> bool:
 
 
 def signalled(pid: int, number: int) -> str:
-    """Send a signal, 0 to see whether one could; gives what went wrong, or ""."""
+    """Send a signal, 0 to see whether one could; returns what went wrong, or ""."""
     try:
         os.kill(pid, number)
     except OSError as error:

@@ -186,7 +186,7 @@ def _names(entry: str, id: str, segmentation: Segmentation) -> bool:
 def run_suite(
     plan: Plan, driver: Driver, on_result: Callable[[Result], None] = lambda result: None
 ) -> list[Result]:
-    """Run the plan; gives the results in order, and each to `on_result` as it comes."""
+    """Run the plan; returns the results in order, and hands each to `on_result` as it comes."""
     results: list[Result] = []
     verdicts: dict[str, dict[Segmentation, Verdict]] = {}
     gone = ""

@@ -41,6 +41,7 @@ from ..session.state import State
 from .registry import Patch
 from .replying import no_fast_path
 
+HEADER = 16
 PAUSE, LONG_PAUSE = 0.15, 1.0
 """Seconds that a request waits for others, and waits on where they have sent something."""
 
@@ -70,14 +71,15 @@ def on_bytes(patch: Patch, seen: Callable[[Any, bytes], None]) -> None:
 def on_frames(patch: Patch, seen: Callable[[Any, bytes], None]) -> None:
     """Look at each whole frame that comes, also when the connection is closing.
 
-    `gathered` is what has come of the frame after it.
+    What is shorter than a header is none. `gathered` is what has come of the frame after it.
     """
 
     def gathered(session: Any, data: bytes) -> None:
         session.gathered = getattr(session, "gathered", b"") + data
         for frame in frames_of(session.gathered):
             session.gathered = session.gathered[len(frame) :]
-            seen(session, frame)
+            if len(frame) >= HEADER:
+                seen(session, frame)
 
     on_bytes(patch, gathered)
 

@@ -364,9 +364,9 @@ def chosen_name_in_use(t: Attempt) -> None:
         if answer is not None and e.welcome(1).fits(answer):
             names.append(f"{stem}{n}")
     for _ in range(3):
-        guest = t.connect()
-        guest.send(raw.login(1))
-        names.append((guest.expect(e.welcome(1)).text("user") or b"").decode())
+        client = t.connect()
+        client.send(raw.login(1))
+        names.append((client.expect(e.welcome(1)).text("user") or b"").decode())
     t.check(len(set(names)) == len(names), "names that nobody has", ", ".join(map(ascii, names)))
 
 
@@ -380,18 +380,18 @@ def chosen_name_in_use(t: Attempt) -> None:
     needs=("LOGIN-04",),
 )
 def chosen_names_and_departures(t: Attempt) -> None:
-    guests: dict[Connection, bytes | None] = {}
+    clients: dict[Connection, bytes | None] = {}
 
     def come(count: int) -> None:
         for _ in range(count):
-            guest = t.connect("guest")
-            guest.send(raw.login(1))
-            guests[guest] = guest.expect(e.welcome(1)).text("user")
+            client = t.connect("guest")
+            client.send(raw.login(1))
+            clients[client] = client.expect(e.welcome(1)).text("user")
 
     come(4)
-    for guest in list(guests)[:2]:
-        guest.send(raw.logout(2))
-        guest.expect(e.ack(2), e.END)
-        del guests[guest]
+    for client in list(clients)[:2]:
+        client.send(raw.logout(2))
+        client.expect(e.ack(2), e.END)
+        del clients[client]
     come(3)
-    t.check(len(set(guests.values())) == 5, "five names", f"{len(set(guests.values()))}")
+    t.check(len(set(clients.values())) == 5, "five names", f"{len(set(clients.values()))}")

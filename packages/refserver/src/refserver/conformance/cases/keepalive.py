@@ -25,7 +25,7 @@ def member_since(t: Attempt) -> tuple[Connection, float]:
 
 
 def awaited(conn: Connection, expectation: e.Expectation, seconds: float) -> float:
-    """Await what must come within so many seconds more than the timeout; gives when it came."""
+    """Await what must come within so many seconds more than the timeout; returns when it came."""
     conn.expect_by(expectation, time.monotonic() + seconds + conn.timeout)
     return conn.transcript.now
 

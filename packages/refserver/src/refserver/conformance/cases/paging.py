@@ -32,7 +32,7 @@ def size_of(n: int) -> int:
 
 
 def fill(t: Attempt, author: Connection, count: int = MANY) -> list[int]:
-    """Say so many Messages, in pieces; gives their positions."""
+    """Say so many Messages, in pieces; returns their positions."""
     positions: list[int] = []
     for start in range(0, count, BATCH):
         ns = range(start, min(start + BATCH, count))

@@ -21,7 +21,7 @@ SMALL_BUFFER = 8_192
 
 
 def flood(t: Attempt, author: Connection, size: int = FLOOD) -> int:
-    """Say so many bytes, a few frames at a time; gives the number of messages."""
+    """Say so many bytes, a few frames at a time; returns the number of messages."""
     piece = max(1, min(author.max_frame, 60_000) - 13)
     count = max(1, size // piece)
     for start in range(0, count, 8):

@@ -57,7 +57,7 @@ def _orders(t: Peer, *orders: str) -> None:
 
 
 def let_in_again(t: Peer, user: str = "ann", max_frame: int = 65_536) -> Frame:
-    """Let the client continue; gives the Pong that ends the replay, not sent yet."""
+    """Let the client continue; returns the Pong that ends the replay, not sent yet."""
     login = t.login()
     pong = Frame(raw.pong(t.asked(raw.PING).seq))
     t.tell(t.welcome_to(login, user=user, position=t.place, max_frame=max_frame))
@@ -72,7 +72,7 @@ def comes_in_again(t: Peer, user: str = "ann") -> None:
 def sends_again(t: Peer, pong: Frame, *contents: bytes) -> Frame:
     """End the replay: then, and not before, the client sends these again, in this order.
 
-    Messages by their content, application events by their data. Gives the last one, which has
+    Messages by their content, application events by their data. Returns the last one, which has
     no reply yet; the others get their Acks, for each may wait for the one before.
     """
     t.expect_silence()

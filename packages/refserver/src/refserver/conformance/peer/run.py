@@ -65,7 +65,7 @@ def check_client(
     name: str,
     on_result: Callable[[Result], None] = lambda result: None,
 ) -> Report:
-    """Run the plan against the driver's command; gives the report of it."""
+    """Run the plan against the driver's command; returns the report of it."""
     return report_of(
         plan,
         driver,

@@ -109,7 +109,7 @@ class Script(Attempt):
         self._take_in()
 
     def turn_away(self, seconds: float, most: int) -> int:
-        """Close on whoever connects, for so long or so often; gives how often that was."""
+        """Close on whoever connects, for so long or so often; returns how often that was."""
         deadline = time.monotonic() + seconds
         count = 0
         while count < most and self.wait(deadline, self.listener.fileno(), READ):
@@ -146,7 +146,7 @@ class Script(Attempt):
         max_frame: int = 65_536,
         heartbeat: int = 0,
     ) -> Frame:
-        """Await a connection and its Login, and let it in; gives the Welcome."""
+        """Await a connection and its Login, and let it in; returns the Welcome."""
         frame = self.welcome_to(
             self.login(), user=user, position=position, max_frame=max_frame, heartbeat=heartbeat
         )

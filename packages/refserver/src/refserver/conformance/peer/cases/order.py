@@ -15,7 +15,7 @@ section = Section("order", "PEER-ORDER", needs=("PEER-LOGIN-01", "PEER-SAY-01", 
 
 
 def _two_requests(t: Peer, first: int, second: int) -> list[Frame]:
-    """Order a request of each type at once; gives those that come before any reply."""
+    """Order a request of each type at once; returns those that come before any reply."""
     orders = {raw.MESSAGE: "say hello", raw.PING: "ping", raw.LOGOUT: "logout"}
     t.welcome()
     t.tell(*(t.message(KIT, orders[type]) for type in (first, second)))
