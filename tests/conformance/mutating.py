@@ -30,8 +30,9 @@ from refserver.server.config import Config
 from refserver.server.server import Server
 
 IDENTITIES = tuple(Identity(name, f"{name}'s".encode()) for name in ("ann", "bob", "cyd", "dan"))
-ROUNDS = 4
-"""Turns of the loop in which what has come is read, handled, and answered."""
+ROUNDS = 16
+"""Turns of the loop in which what has come is read, handled, and answered; in ten of them the
+server may wait for more to send (`server.batching`)."""
 PATIENCE = 60.0
 """Seconds until a server that does not come round fails its test."""
 GLANCE = 0.05

@@ -42,7 +42,7 @@ from .registry import Patch
 from .replying import no_fast_path
 
 HEADER = 16
-PAUSE, LONG_PAUSE = 0.15, 1.0
+PAUSE, LONG_PAUSE = 0.1, 1.0
 """Seconds that a request waits for others, and waits on where they have sent something."""
 
 

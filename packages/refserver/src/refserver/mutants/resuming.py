@@ -195,14 +195,12 @@ def _(patch: Patch) -> None:
 
 @mutant("takeover-told-as-logout", "at a takeover the member leaves with reason 0")
 def _(patch: Patch) -> None:
-    def goodbye(original: Any, self: Any, code: ErrorCode, *arguments: Any) -> None:
-        if code is ErrorCode.USER_TAKEN and self.member is not None:
-            self.conn.goodbye(code)
-            self.finish(self.conn.data_to_send(), LeftReason.LEFT, State.DRAINING)
-        else:
-            original(self, code, *arguments)
+    def leave(original: Any, self: Any, member: Any, reason: LeftReason) -> int:
+        is_taken_over = member.session is not None and member.session.state == State.SUPERSEDED
+        position: int = original(self, member, LeftReason.LEFT if is_taken_over else reason)
+        return position
 
-    patch.around(Session, "goodbye", goodbye)
+    patch.around(Room, "leave", leave)
 
 
 @mutant("resumed-once", "a session can be resumed once")

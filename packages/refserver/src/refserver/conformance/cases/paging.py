@@ -49,11 +49,16 @@ def fill_up(t: Attempt, author: Connection) -> list[int]:
     return [author.said(content) for _ in range(BACKLOG // len(content))]
 
 
-def absent(t: Attempt, *, count: int = MANY) -> tuple[Connection, Connection, list[int]]:
-    """A member that was lost, another one, and where that one spoke meanwhile."""
+def absent(
+    t: Attempt, *, count: int = MANY, far: bool = False
+) -> tuple[Connection, Connection, list[int]]:
+    """A member that was lost, another one, and where that one spoke meanwhile.
+
+    Where the member is `far` behind, no socket holds what it has missed.
+    """
     bob, ann = t.member("bob"), t.member("ann")
     lost(t, ann)
-    return ann, bob, fill(t, bob, count)
+    return ann, bob, fill(t, bob, count) + (fill_up(t, bob) if far else [])
 
 
 def begun(t: Attempt, ann: Connection, *behind: bytes, receive_buffer: int = 0) -> Connection:
@@ -131,8 +136,8 @@ def long_entries(t: Attempt) -> None:
     needs=("RESUME-18",),
 )
 def marker_behind_long_replay(t: Attempt) -> None:
-    ann, _, positions = absent(t)
-    conn = begun(t, ann, raw.ping(2), raw.frame(0x0B, 3))
+    ann, _, positions = absent(t, far=True)
+    conn = begun(t, ann, raw.ping(2), raw.frame(0x0B, 3), receive_buffer=8_192)
     conn.welcomed(1)
     conn.expect(e.pong(2))
     whole(t, conn, ann.place, positions)
@@ -187,8 +192,8 @@ def said_during_a_replay(t: Attempt) -> None:
     needs=("LEAVE-03",),
 )
 def logout_behind_long_replay(t: Attempt) -> None:
-    ann, _, positions = absent(t)
-    conn = begun(t, ann, raw.message(2, t.text("bye")), raw.logout(3))
+    ann, _, positions = absent(t, far=True)
+    conn = begun(t, ann, raw.message(2, t.text("bye")), raw.logout(3), receive_buffer=8_192)
     conn.welcomed(1)
     conn.expect(e.ack(2), e.ack(3), e.END)
     whole(t, conn, ann.place, positions)
@@ -205,8 +210,8 @@ def logout_behind_long_replay(t: Attempt) -> None:
     needs=("CLOSE-07",),
 )
 def end_behind_long_replay(t: Attempt) -> None:
-    ann, _, positions = absent(t)
-    conn = begun(t, ann)
+    ann, _, positions = absent(t, far=True)
+    conn = begun(t, ann, receive_buffer=8_192)
     conn.half_close()
     conn.welcomed(1)
     conn.to_the_end()
@@ -224,8 +229,8 @@ def end_behind_long_replay(t: Attempt) -> None:
     negative=True,
 )
 def fault_behind_long_replay(t: Attempt) -> None:
-    ann, _, positions = absent(t)
-    conn = begun(t, ann, raw.frame(raw.PING, 2, version=9))
+    ann, _, positions = absent(t, far=True)
+    conn = begun(t, ann, raw.frame(raw.PING, 2, version=9), receive_buffer=8_192)
     conn.welcomed(1)
     conn.ends(raw.UNSUPPORTED_VERSION)
     whole(t, conn, ann.place, positions)
@@ -399,9 +404,7 @@ def from_anywhere(t: Attempt) -> None:
     needs=("TAKE-06",),
 )
 def older_keeps_its_pongs(t: Attempt) -> None:
-    bob, ann = t.member("bob"), t.member("ann")
-    lost(t, ann)
-    fill_up(t, bob)
+    ann, bob, _ = absent(t, count=0, far=True)
     mine = t.text("older")
     older = begun(t, ann, raw.ping(20), raw.message(21, mine), receive_buffer=8_192)
     bob.expect(e.message(ann.user, mine))  # so the Ping before it was carried out too
@@ -429,7 +432,7 @@ def middling_entries(t: Attempt) -> None:
     longest = min(bob.max_frame - 13, 12_000)
     positions = []
     for n in range(2 * BATCH):
-        size = 100 if n % 3 == 0 else longest - n * 37 % 1_000
+        size = 100 if n % 5 in (0, 2) else longest - n * 37 % 1_000  # pages end at each kind
         bob.send_piece(raw.message(n + 2, t.text(f"{n}").ljust(size)))
         positions.append(bob.expect(e.ack(n + 2)).entry)
     conn = begun(t, ann, raw.ping(2))
