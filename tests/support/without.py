@@ -50,9 +50,16 @@ def take_away(*lacking: Names) -> None:
                     delattr(module, name)
 
 
+def count_all_processors() -> None:
+    """Python 3.13 and later ask for the affinity here, and for all processors elsewhere."""
+    if hasattr(os, "process_cpu_count"):
+        os.process_cpu_count = os.cpu_count
+
+
 def like_macos() -> None:
     """Leave what macOS has too."""
     selectors.DefaultSelector = selectors.PollSelector  # type: ignore[misc, assignment]
+    count_all_processors()
     take_away(MACOS)
 
 
@@ -63,6 +70,7 @@ def like_windows() -> None:
     kill = partialmethod(subprocess.Popen.send_signal, signal.SIGKILL)
     subprocess.Popen.kill = kill  # type: ignore[method-assign, assignment]
     selectors.DefaultSelector = selectors.SelectSelector  # type: ignore[misc, assignment]
+    count_all_processors()
     take_away(MACOS, WINDOWS)
     for name in MODULES_OF_POSIX:
         sys.modules[name] = None  # type: ignore[assignment]

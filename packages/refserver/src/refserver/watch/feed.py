@@ -7,7 +7,6 @@ Layer: above `conversation`, below `proxy`'s commands.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import struct
@@ -42,9 +41,11 @@ class Feed:
         """Bytes of conversations that the judge was not given."""
         self.fd = fd
         os.set_blocking(fd, False)
-        if hasattr(fcntl, "F_SETPIPE_SZ"):
-            with suppress(OSError):  # above what this user may have
-                fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE)
+        # Other systems have no such size, or no such module; and this user may not have so much.
+        with suppress(ImportError, AttributeError, OSError):
+            import fcntl
+
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE)
         self._waiting: deque[bytes] = deque()
         self._size = 0
         self._gaps: dict[tuple[int, Side], int] = {}
