@@ -33,7 +33,7 @@ from tests.refserver.raw import (
     said,
     short,
 )
-from tests.refserver.running import refused
+from tests.refserver.running import REFSERVER, refused
 from tests.support.redis import RedisServer, needs_redis, redis_server
 from tests.support.server import Running, running
 
@@ -223,6 +223,35 @@ def test_without_the_engine_members_are_told_after_a_while(tmp_path: Path) -> No
         with Client(here.port) as again:
             again.send(login("bob"))
             assert again.frame().type in (WELCOME, 0x05)
+
+
+# ---------------------------------------------------------------- the kit
+
+
+def checked(servers: list[Running], *words: str) -> str:
+    """What the kit says of servers between which it spreads the members of each case."""
+    addresses = [f"127.0.0.1:{server.port}" for server in servers]
+    done = subprocess.run(
+        [REFSERVER, "check", *addresses, *words], capture_output=True, text=True, timeout=280
+    )
+    assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-500:]
+    return done.stdout
+
+
+def test_the_kit_finds_two_servers_to_be_one_room(tmp_path: Path, engine: RedisServer) -> None:
+    few = ("ORDER-*", "TAKE-*", "RESUME-*", "LEAVE-*", "--segmentation", "whole")
+    with sharing(tmp_path, engine, "kit") as servers:
+        assert " passed" in checked(servers, *few)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("presence", [True, False])
+def test_every_case_of_the_kit_passes_on_two_servers(
+    tmp_path: Path, engine: RedisServer, presence: bool
+) -> None:
+    off = () if presence else ("--no-presence",)
+    with sharing(tmp_path, engine, f"all-{presence}", *off) as servers:
+        checked(servers, *(() if presence else ("--cannot", "presence")))
 
 
 # ---------------------------------------------------------------- the start

@@ -42,6 +42,8 @@ class Setting:
     capabilities: frozenset[str]
     identities: tuple[Identity, ...] = ()
     """Who may log in, where not everybody may."""
+    others: tuple[tuple[str, int], ...] = ()
+    """Further servers of the same room: the connections of a case go round all of them."""
     wrap: Wrap | None = None
     """Makes a connection speak TLS or WebSocket."""
     stop: Callable[[], str] | None = None
@@ -105,9 +107,10 @@ class Attempt(Transcript):
 
     def connect(self, who: str = "ann", *, receive_buffer: int = 0) -> Connection:
         """A connection, not logged in. Raises NotReached."""
+        addresses = (self.setting.address, *self.setting.others)
         try:
             stream = dial(
-                self.setting.address,
+                addresses[len(self._connections) % len(addresses)],
                 self.timeout,
                 wrap=self.setting.wrap,
                 receive_buffer=receive_buffer,

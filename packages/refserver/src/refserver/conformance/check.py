@@ -111,7 +111,14 @@ class ServerDriver:
 
     def rerun(self, case: Case, segmentation: Segmentation) -> str:
         """The command line that runs only this."""
-        words = ["refserver", "check", self.target, case.id, "--segmentation", str(segmentation)]
+        words = [
+            "refserver",
+            "check",
+            *self.target.split(),
+            case.id,
+            "--segmentation",
+            str(segmentation),
+        ]
         return shlex.join([*words, "--seed", str(self.seed), *self.options])
 
 

@@ -63,7 +63,7 @@ def register(group: click.Group) -> None:
 
 
 @click.command("check", epilog=EXIT_CODES)
-@ids_argument("words", SERVER_CASES, "HOST:PORT [ID]...")
+@ids_argument("words", SERVER_CASES, "HOST:PORT... [ID]...")
 @click.option(
     "--can",
     "abilities",
@@ -109,22 +109,27 @@ def check_command(
     """Test the server at HOST:PORT, with all cases or some (FRAME-07, 'LOGIN-*').
 
     Of HOST:PORT one may be left out: localhost, :3000, 3000. ws://HOST:PORT tests it over
-    WebSocket; what that cannot carry is unsupported.
+    WebSocket; what that cannot carry is unsupported. With several HOST:PORT, the connections of
+    each case go to them in turn: servers that share one room pass as one does.
 
     \b
     Examples:
       refserver check localhost:3000
       refserver check ws://localhost:3001
+      refserver check :3000 :3001
       refserver check :3000 'FRAME-*' --segmentation bytewise
       refserver check :3000 --html report.html --json report.json
       refserver check --list 'LOGIN-*'
     """
     with complaints():
-        where, ids = aimed(words)
+        places, ids = aimed(words)
         if asked.listing:
             return list_cases(asked.chosen(ids))
-        if where is None:
+        if not places:
             raise UsageError("which server? HOST:PORT comes first")
+        where, *others = places
+        if any(other.scheme != where.scheme for other in others):
+            raise UsageError("all servers of a room are reached in the same way")
         tls = tls or where.scheme == "wss"
         stop = stopping(pid, stop_command)
         identities = credentials(credential_env)
@@ -133,6 +138,7 @@ def check_command(
         host, port = where.host, where.port
         setting = Setting(
             address=resolve(host, port, asked.timeout),
+            others=tuple(resolve(each.host, each.port, asked.timeout) for each in others),
             wrap=wrapping(where, trusting(ca) if tls or ca else None),
             timeout=asked.timeout,
             capabilities=declared,
@@ -141,7 +147,7 @@ def check_command(
         )
         driver = ServerDriver(
             setting=setting,
-            target=str(where),
+            target=" ".join(map(str, places)),
             seed=asked.some_seed(),
             token=secrets.token_hex(3),
             options=asked.again,
@@ -210,15 +216,25 @@ def wrapping(where: Where, context: SSLContext | None) -> Wrap | None:
     return over_websocket(where.host, where.port, where.path, context)
 
 
-def aimed(words: Sequence[str]) -> tuple[Where | None, Sequence[str]]:
-    """The address that comes first, if one does, and the ids. Raises UsageError."""
+def aimed(words: Sequence[str]) -> tuple[list[Where], Sequence[str]]:
+    """The addresses that come first, and the ids. Raises UsageError.
+
+    >>> places, ids = aimed([":3000", ":3001", "FRAME-*"])
+    >>> [str(each) for each in places], ids
+    (['localhost:3000', 'localhost:3001'], ['FRAME-*'])
+    """
     families = {case.id.rpartition("-")[0] for case in SERVER_CASES}
-    if not words or "*" in words[0] or words[0].upper().partition("-")[0] in families:
-        return None, words
-    try:
-        return Where.of(words[0]), words[1:]
-    except ValueError as error:
-        raise UsageError(f"{words[0]!r}: {error}") from None
+    places: list[Where] = []
+    for word in words:
+        if "*" in word or word.upper().partition("-")[0] in families:
+            break
+        if places and not {":", "."} & set(word) and not word.isdecimal():
+            break  # a mistyped id, of which the catalogue says so
+        try:
+            places.append(Where.of(word))
+        except ValueError as error:
+            raise UsageError(f"{word!r}: {error}") from None
+    return places, words[len(places) :]
 
 
 def capabilities(
