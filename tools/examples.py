@@ -86,10 +86,10 @@ def of_client_cases(cases: Iterable[Case]) -> dict[str, Example]:
     driver = ClientDriver(command=CLIENT, setting=setting, seed=7)
     found = {}
     for case in cases:
-        attempt = driver.attempt(case, Segmentation.WHOLE)
-        if attempt.failure is not None:
-            raise attempt.failure
-        found[case.id] = example(attempt.steps)
+        outcome = driver.attempt(case, Segmentation.WHOLE)
+        if outcome.failure is not None:
+            raise outcome.failure
+        found[case.id] = example(outcome.steps)
     return found
 
 

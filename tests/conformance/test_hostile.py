@@ -43,11 +43,11 @@ def setting(address: tuple[str, int], case: Case | None = None) -> Setting:
 def attempted(driver: ServerDriver | ClientDriver, case: Case) -> None:
     """Make an attempt; any exception but these is the kit's fault."""
     try:
-        attempt = driver.attempt(case, Segmentation.WHOLE)
+        outcome = driver.attempt(case, Segmentation.WHOLE)
     except (NotReached, Unsupported):
         return
-    assert attempt.failure is None or attempt.failure.actual
-    assert attempt.steps
+    assert outcome.failure is None or outcome.failure.actual
+    assert outcome.steps
 
 
 @pytest.mark.hypothesis

@@ -277,8 +277,8 @@ def _not_run(case: Case, segmentation: Segmentation, verdict: Verdict, reason: s
 def _tried(case: Case, segmentation: Segmentation, driver: Driver) -> Result:
     start = time.monotonic()
     try:
-        attempt = driver.attempt(case, segmentation)
-        again = _again(case, segmentation, driver) if attempt.failure else attempt
+        outcome = driver.attempt(case, segmentation)
+        again = _again(case, segmentation, driver) if outcome.failure else outcome
     except (NotReached, Unsupported, Untestable):
         raise
     except Exception:
@@ -290,8 +290,8 @@ def _tried(case: Case, segmentation: Segmentation, driver: Driver) -> Result:
             actual=reason,
             rerun=driver.rerun(case, segmentation),
         )
-    result = _result(case, segmentation, driver, attempt, time.monotonic() - start)
-    if attempt.failure and not again.failure:
+    result = _result(case, segmentation, driver, outcome, time.monotonic() - start)
+    if outcome.failure and not again.failure:
         unstable = "failed, and passed when tried again"
         return dataclasses.replace(result, verdict=Verdict.UNSTABLE, reason=unstable)
     return result
@@ -305,9 +305,9 @@ def _again(case: Case, segmentation: Segmentation, driver: Driver) -> Outcome:
 
 
 def _result(
-    case: Case, segmentation: Segmentation, driver: Driver, attempt: Outcome, seconds: float
+    case: Case, segmentation: Segmentation, driver: Driver, outcome: Outcome, seconds: float
 ) -> Result:
-    failure = attempt.failure
+    failure = outcome.failure
     return Result(
         case=case.id,
         segmentation=segmentation,
@@ -317,7 +317,7 @@ def _result(
         expected=() if failure is None else failure.expected,
         actual="" if failure is None else failure.actual,
         rerun=driver.rerun(case, segmentation),
-        steps=attempt.steps,
+        steps=outcome.steps,
     )
 
 
