@@ -36,6 +36,7 @@ SOURCES = (
     "requirements",
     "matrix",
     "judged",
+    "pictures",
 )
 
 
