@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,17 +15,31 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from click.testing import CliRunner
 from tests.refserver.conftest import Authority
+from tests.refserver.cutting import cutter
 from tests.refserver.running import PATIENCE, REFSERVER, Client, member
 from tests.support.server import Running, running
 
-from eventcodec import Ack, ApplicationEvent, Error, Logout, Message, Ping, Welcome, encode
+from eventcodec import (
+    Ack,
+    ApplicationEvent,
+    Error,
+    Joined,
+    Logout,
+    Message,
+    Ping,
+    Welcome,
+    decode,
+    encode,
+)
 from refserver.characters import escape
 from refserver.cli import main
 from refserver.client import commands as client_commands
+from refserver.client.bench import Figures
 from refserver.server.auth import new_token
 
 
@@ -369,7 +384,7 @@ def test_facts_of_others_move_no_deadline(words: str, complaint: str) -> None:
     assert (done.exit_code, complaint in done.stderr) == (1, True), done.stderr
 
 
-@pytest.mark.parametrize("command", ["send", "tail"])
+@pytest.mark.parametrize("command", ["send", "tail", "ping", "bench"])
 def test_nobody_there_is_4(command: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -402,7 +417,7 @@ def test_nobody_there_is_4(command: str) -> None:
         (["tail", "localhost", "--as", "\udcff"], "user: has a surrogate"),
         (
             ["tail", "localhost", "--json", "--format", "{event}"],
-            "use only one of --json and --format",
+            "use only one of --json, --raw and --format",
         ),
         (["tail", "localhost", "--format", "{credential}"], "{credential} is no field"),
         (["tail", "localhost", "--format", "{}"], "{} is no field"),
@@ -561,7 +576,7 @@ def test_a_server_that_falls_silent_is_asked_and_then_left() -> None:
         done = invoke("tail", f"localhost:{port}")
 
     assert done.exit_code == 1
-    assert "silent for 2 s" in done.stderr
+    assert "the server was silent for too long" in done.stderr
 
 
 def test_an_unknown_type_is_told_as_such() -> None:
@@ -570,6 +585,137 @@ def test_an_unknown_type_is_told_as_such() -> None:
         done = invoke("tail", f"localhost:{port}", "-n", "1")
 
     assert "unknown type 0x0B cafe" in done.stdout
+
+
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+
+
+def test_events_have_the_time_when_they_came(server: Running) -> None:
+    with tailing(server, "--timestamps", "-n", "1") as tail:
+        out, _ = tail.communicate(timeout=PATIENCE)
+    with tailing(server, "--timestamps", "--json", "-n", "1") as tail:
+        told = json.loads(tail.communicate(timeout=PATIENCE)[0])
+
+    assert re.fullmatch(rf"{TIME} \d+ watcher left\n", out)
+    assert re.fullmatch(TIME, told.pop("time"))
+    assert (told["event"], told["user"]) == ("Left", "watcher")
+
+
+def test_frames_are_printed_as_they_are(server: Running) -> None:
+    with tailing(server, "--raw", "--only", "message", "-n", "1") as tail:
+        invoke("send", at(server), "--as", "ann", "hello")
+        out, _ = tail.communicate(timeout=PATIENCE)
+
+    message = decode(bytes.fromhex(out))
+    assert isinstance(message, Message)
+    assert (message.sender, message.content) == ("ann", "hello")
+
+
+def test_without_an_event_for_so_long_it_is_done(server: Running) -> None:
+    done = invoke("tail", at(server), "--as", "idler", "--idle", "0.05")
+
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_lost_connection_is_resumed_without_a_gap_and_said(server: Running) -> None:
+    with (
+        member(server.port, "ann") as ann,
+        cutter(server, [200, 300], upstream=False, silent=False) as port,
+    ):
+        command = [str(REFSERVER), "tail", f"127.0.0.1:{port}", "--as", "bob", "--retry"]
+        command += ["--only", "message", "-n", "20", "--format", "{content}"]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as tail:
+            while not isinstance(ann.next(), Joined):
+                pass
+            for number in range(20):
+                ann.ask(Message(content=f"number {number}"))
+            out, err = tail.communicate(timeout=PATIENCE)
+
+    assert tail.returncode == 0, err
+    assert out.splitlines() == [f"number {number}" for number in range(20)]
+    assert err.count("the connection was lost") == err.count("connected again") == 2
+
+
+def test_history_that_is_gone_is_said_and_it_goes_on(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        port = reserved.getsockname()[1]
+    with running(tmp_path, "--port", str(port)) as first:
+        command = [str(REFSERVER), "tail", f"127.0.0.1:{port}", "--as", "bob", "--retry"]
+        command += ["--only", "joined", "-n", "1"]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as tail:
+            with member(first.port, "ann") as ann:
+                while not (isinstance(event := ann.next(), Joined) and event.user == "bob"):
+                    pass
+                first.stop()
+            with running(tmp_path, "--port", str(port)) as second:
+                assert tail.stderr is not None
+                assert any("are lost" in line for line in iter(tail.stderr.readline, ""))
+                while tail.poll() is None:  # until one of them comes behind its fresh login
+                    with member(second.port, "carol") as carol:
+                        carol.ask(Logout())
+                out, _ = tail.communicate(timeout=PATIENCE)
+
+    assert out.endswith("carol joined\n")
+    assert tail.returncode == 0
+
+
+# ---------------------------------------------------------------- ping
+
+
+def test_pings_are_measured_and_summed_up(server: Running) -> None:
+    done = invoke("ping", at(server), "--as", "pinger", "-c", "3", "-i", "0")
+
+    assert done.exit_code == 0
+    *pongs, _, counted, times = done.stdout.splitlines()
+    assert [re.sub(r"time=\S+", "", pong) for pong in pongs] == [
+        f"pong from {at(server)}: seq={number}  ms" for number in (1, 2, 3)
+    ]
+    assert counted.startswith("3 sent, 3 received, 0% lost")
+    least, mean, most = map(float, re.findall(r"[\d.]+", times))
+    assert 0 < least <= mean <= most
+
+
+def test_a_pong_that_does_not_come_is_1_and_counted() -> None:
+    with answering(encode(a_welcome()), ending=False) as port:
+        done = invoke("ping", f"localhost:{port}", "--as", "ann", "--timeout", "0.1", "--json")
+
+    assert done.exit_code == 1
+    assert json.loads(done.stdout) == {"sent": 1, "received": 0, "seconds": ANY}
+    assert "no Pong within 0.1 s" in done.stderr
+
+
+# ---------------------------------------------------------------- bench
+
+
+def test_a_bench_counts_what_was_delivered(server: Running) -> None:
+    words = ("--members", "4", "--publishers", "2", "--duration", "0.2", "--json")
+    done = invoke("bench", at(server), "--as", "bench", *words)
+
+    assert done.exit_code == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["sent"] == told["accepted"] > 0
+    assert told["delivered"] == told["sent"] * 3
+    late = told["latency_ms"]
+    assert 0 < late["p50"] <= late["p95"] <= late["p99"] <= late["max"]
+
+
+def test_a_bench_says_where_it_is_itself_the_limit() -> None:
+    busy = Figures(sent=1, accepted=1, seconds=1.0, processor=0.95)
+    idle = Figures(sent=1, accepted=1, seconds=1.0, processor=0.5)
+
+    assert (busy.told()["is_client_limited"], idle.told()["is_client_limited"]) == (True, False)
+
+
+def test_a_bench_whose_room_turns_members_away_fails(tmp_path: Path) -> None:
+    with running(tmp_path, "--connections", "2") as server:
+        done = invoke("bench", at(server), "--members", "3", "--duration", "0.1")
+
+    assert done.exit_code == 1
+    assert "SERVER_FULL" in done.stderr
 
 
 # ---------------------------------------------------------------- what holds for both

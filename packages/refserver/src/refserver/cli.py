@@ -28,6 +28,7 @@ from .arguments import Number, Whole, a_host, address, completing, near
 from .characters import escape
 from .client import commands as client_commands
 from .client.client import CommandError
+from .client.options import CREDENTIAL
 from .exit_codes import SERVE, Exit, in_one_line
 from .server import auth, logs
 from .server.config import Config, ConfigError
@@ -296,7 +297,7 @@ def _check_environment(root: click.Command) -> None:
     others = {name for name in os.environ if name.startswith("REFSERVER_")} - known
     if not others:  # the usual case: the other commands need not be loaded
         return
-    known |= {client_commands.CREDENTIAL, *_variables(root)}
+    known |= {CREDENTIAL, *_variables(root)}
     for name in sorted(others - known):
         raise ConfigError(f"{name} in the environment is not a setting{near(name, known)}")
 

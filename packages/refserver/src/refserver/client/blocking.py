@@ -92,7 +92,7 @@ class Room(BaseRoom):
                 self.wait()
             self._check()
         except BaseException:
-            self._abort()
+            self.abort()
             raise
         return self
 
@@ -104,15 +104,19 @@ class Room(BaseRoom):
     ) -> None:
         """Log out after all requests have their outcomes; after an exception leave at once."""
         try:
-            if kind is None and self._paused is None:
-                self._log_out()
-                left = CLOSE_TIMEOUT
-                by = time.monotonic() + left
-                while not self._is_closed and self._paused is None and left > 0:
-                    self.wait(left)
-                    left = by - time.monotonic()
+            if kind is None:
+                self.leave()
         finally:
-            self._abort()
+            self.abort()
+
+    def leave(self, timeout: float = CLOSE_TIMEOUT) -> None:
+        """Logs out after all requests have their outcomes; waits at most `timeout` seconds."""
+        if self._paused is not None:
+            return
+        self._log_out()
+        by = time.monotonic() + timeout
+        while not self._is_closed and self._paused is None and by > time.monotonic():
+            self.wait(by - time.monotonic())
 
     def say(self, what: Sayable) -> int:
         """Sends it exactly once. Returns its position in the log when the server has accepted it.
@@ -168,6 +172,12 @@ class Room(BaseRoom):
             self._check()
             self.wait()
         return self._facts.popleft()
+
+    def take(self) -> list[Event]:
+        """Returns the facts that have come, without waiting; for a loop of one's own on `wait`."""
+        facts = list(self._facts)
+        self._facts.clear()
+        return facts
 
     # ------------------------------------------------------------ one turn
 
@@ -280,7 +290,7 @@ class Room(BaseRoom):
         self._raise_if_paused()
         self._raise_if_full(MAX_BACKLOG)
 
-    def _abort(self) -> None:
-        """End the session and the connection. Each request gets its outcome."""
+    def abort(self) -> None:
+        """Ends the session and the connection at once. Each request gets its outcome."""
         self._session.close()
         self._take()

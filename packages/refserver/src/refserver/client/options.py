@@ -1,0 +1,80 @@
+"""What all client commands share: where to connect, who logs in, and how an event is printed.
+
+Rule: an option has one meaning in every command.
+
+Layer: below the commands, above `client`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from eventcodec import Event, Login, jsonlines
+
+from ..arguments import Number, an_address
+from ..characters import escape
+from ..exit_codes import CLIENT_COMMANDS, in_one_line
+from .client import Client
+
+__all__ = ["CREDENTIAL", "EXIT_CODES", "connecting", "join", "login_of", "tell_json"]
+
+CREDENTIAL = "REFSERVER_CREDENTIAL"
+EXIT_CODES = in_one_line(CLIENT_COMMANDS)
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def connecting(command: Command) -> Command:
+    """The options for the address, the user and the time-out."""
+    a_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+    seconds = Number(min=0, min_open=True)
+    for decorate in reversed(
+        (
+            click.argument("address", metavar="HOST:PORT", callback=an_address),
+            click.option("--as", "user", metavar="NAME", help="Log in with this name."),
+            click.option(
+                "--credential-file",
+                type=a_file,
+                help="Read the credential from this file, without the line end.  "
+                f"[env: {CREDENTIAL} has the credential itself]",
+            ),
+            click.option("--tls", is_flag=True, help="Connect over TLS."),
+            click.option("--ca", type=a_file, help="Trust these certificates; implies --tls."),
+            click.option(
+                "--timeout",
+                type=seconds,
+                default=5.0,
+                show_default=True,
+                metavar="SECONDS",
+                help="Time to wait for a reply.",
+            ),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+def login_of(user: str | None, credential_file: Path | None) -> Login:
+    """The Login with user and credential. Raises LocalProtocolError if a Login cannot have them."""
+    credential = os.fsencode(os.environ.get(CREDENTIAL, ""))
+    if credential_file is not None:
+        credential = credential_file.read_bytes().removesuffix(b"\n").removesuffix(b"\r")
+        if not credential:
+            raise click.UsageError(f"{credential_file}: holds no credential")
+    return Login(seq=1, user=user or "", credential=credential)
+
+
+def join(client: Client, login: Login) -> None:
+    """Log in. If no name was requested, print the name that the server chose."""
+    client.log_in(login)
+    if not login.user:
+        click.echo(f"refserver: logged in as {escape(client.conn.user)}", err=True)
+
+
+def tell_json(event: Event) -> None:
+    click.echo(jsonlines.dumps(event, secrets=False))

@@ -1,0 +1,128 @@
+"""`refserver ping`: how long a server takes to answer.
+
+Rule: it measures from the write of a `Ping` to the read of its `Pong`, and says what it measured.
+
+Layer: below `commands`, above `options`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from contextlib import suppress
+from pathlib import Path
+from statistics import fmean
+
+import click
+
+from eventcodec import Ping, Pong, Reply
+
+from ..arguments import Number, Whole, spelled
+from .client import Client, CommandError, connect
+from .options import EXIT_CODES, connecting, join, login_of
+
+__all__ = ["ping", "summary"]
+
+
+@click.command(epilog=EXIT_CODES)
+@connecting
+@click.option("-c", "--count", type=Whole(min=1), help="Exit after this number of Pings.")
+@click.option(
+    "-i",
+    "--interval",
+    type=Number(min=0),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time between two Pings.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print only the summary, as JSON.")
+def ping(
+    address: tuple[str, int],
+    user: str | None,
+    credential_file: Path | None,
+    tls: bool,
+    ca: Path | None,
+    timeout: float,
+    count: int | None,
+    interval: float,
+    as_json: bool,
+) -> None:
+    """Measure how long a server takes to answer a Ping, until Ctrl-C.
+
+    It logs in, because a server ends a connection that does not. The exit code is 1 if a Pong did
+    not come within --timeout.
+
+    \b
+    Examples:
+      refserver ping localhost:3000
+      refserver ping localhost:3000 -c 10 -i 0.2
+    """
+    login, where, times = login_of(user, credential_file), spelled(*address), list[float]()
+    sent = 0
+    with connect(address, timeout, login.credential, tls, ca) as sock:
+        client = Client(sock, timeout)
+        join(client, login)
+        start = time.monotonic()
+        with suppress(KeyboardInterrupt):
+            for sent in itertools.count(1) if count is None else range(1, count + 1):
+                took = _round_trip(client)
+                if took is None:
+                    break
+                times.append(took)
+                if not as_json:
+                    click.echo(f"pong from {where}: seq={sent} time={took * 1000:.3f} ms")
+                if sent != count:
+                    _pass(client, time.monotonic() + interval - took)
+        told = summary(times, sent, time.monotonic() - start)
+        click.echo(json.dumps(told) if as_json else _lines(where, told))
+        if sent > len(times):
+            raise CommandError(f"no Pong within {timeout:g} s")
+        client.log_out()
+
+
+def _round_trip(client: Client) -> float | None:
+    """Seconds from a Ping to its Pong, or None where none comes."""
+    request = client.conn.send(Ping())
+    start = time.perf_counter()
+    client.flush()
+    deadline = time.monotonic() + client.timeout
+    while client.wait_until(deadline):
+        for received in client.read():
+            if isinstance(received, Reply) and received.request == request:
+                assert isinstance(received.event, Pong)
+                return time.perf_counter() - start
+    return None
+
+
+def _pass(client: Client, until: float) -> None:
+    """Let the time pass, and read what comes: a member that does not read is evicted."""
+    while client.wait_until(until):
+        for _ in client.read():
+            pass
+
+
+def summary(times: list[float], sent: int, seconds: float) -> dict[str, float]:
+    """The figures of a run; times in milliseconds.
+
+    >>> summary([0.001, 0.003], 2, 1.5)["avg"]
+    2.0
+    """
+    figures = {"sent": sent, "received": len(times), "seconds": round(seconds, 3)}
+    if not times:
+        return figures
+    named = {"min": min(times), "avg": fmean(times), "max": max(times)}
+    return figures | {name: round(value * 1000, 3) for name, value in named.items()}
+
+
+def _lines(where: str, told: dict[str, float]) -> str:
+    lost = 100 * (told["sent"] - told["received"]) / max(1, told["sent"])
+    lines = [
+        f"--- {where} ---",
+        f"{told['sent']} sent, {told['received']} received, {lost:.0f}% lost, "
+        f"{told['seconds']:.1f} s",
+    ]
+    if "min" in told:
+        lines.append(f"min/avg/max = {told['min']:.3f}/{told['avg']:.3f}/{told['max']:.3f} ms")
+    return "\n".join(lines)

@@ -1,0 +1,330 @@
+"""`refserver tail`: what happens in a room, line by line, over as many connections as it takes.
+
+Rule: it prints facts. What follows from the end of a connection is the business of the room of
+`blocking`; `--retry` only says whether to go on.
+
+Layer: below `commands`, above `options` and `blocking`.
+"""
+
+from __future__ import annotations
+
+import json
+import string
+import time
+from collections.abc import Container
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from ssl import SSLError
+
+import click
+
+from eventcodec import (
+    Closed,
+    ConnectionLostError,
+    Error,
+    Gap,
+    Joined,
+    Left,
+    Message,
+    Offline,
+    Online,
+    Pause,
+    Paused,
+    PeerError,
+    RemoteProtocolError,
+    SessionState,
+    Unknown,
+    encode,
+    jsonlines,
+)
+
+from ..arguments import Number, Whole, spelled
+from ..characters import escape
+from ..exit_codes import Exit
+from .blocking import Room
+from .blocking import connect as enter
+from .client import CommandError, Fact, trusting, why
+from .exceptions import PlaintextError
+from .options import EXIT_CODES, connecting, login_of
+from .room import Status
+
+__all__ = ["tail"]
+
+FIELDS: tuple[str, ...] = (
+    "position",
+    "event",
+    "type",
+    "sender",
+    "user",
+    "content",
+    "data",
+    "reason",
+)
+"""The fields for a template."""
+KINDS = ("Message", "Joined", "Left", "ApplicationEvent", "Unknown")
+"""The kinds of events that are printed."""
+SECONDS = Number(min=0, min_open=True)
+
+
+def _template(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    try:
+        for _, field, spec, _ in string.Formatter().parse(value or ""):
+            if field is not None and field not in FIELDS:
+                known = ", ".join(FIELDS)
+                raise click.BadParameter(f"{{{field}}} is no field; known are {known}.")
+            if "{" in (spec or ""):
+                raise click.BadParameter("a field within a field is not allowed.")
+        (value or "").format_map(dict.fromkeys(FIELDS, ""))
+    except ValueError as error:  # Python's own words: a brace without its other, for example
+        raise click.BadParameter(f"{value!r}: {error}.") from None
+    return value
+
+
+def _fields(event: Fact) -> dict[str, str]:
+    """The fields for a template, escaped; empty if the event does not have the field."""
+    told = dict.fromkeys(FIELDS, "")
+    told |= {"event": type(event).__name__, "type": f"0x{event.type:02X}"}
+    if not isinstance(event, Unknown):
+        told["position"] = str(event.seq)
+    for name in ("sender", "user", "content"):
+        told[name] = escape(getattr(event, name, ""))
+    told["data"] = (getattr(event, "data", b"") or getattr(event, "body", b"")).hex()
+    if isinstance(event, Left):
+        told["reason"] = event.why.name.lower()
+    return told
+
+
+def _line(event: Fact) -> str:
+    """A fact as a line for people."""
+    form = {
+        Message: "{position} {sender}: {content}",
+        Joined: "{position} {user} joined",
+        Left: "{position} {user} left{how}",
+        Unknown: "- unknown type {type} {data}",
+    }.get(type(event), "{position} {sender}: {type} {data}")
+    how = f" ({event.why.name.lower()})" if isinstance(event, Left) and event.reason else ""
+    return form.format_map(_fields(event) | {"how": how})
+
+
+class Printer:
+    """Prints facts in the form that was asked for."""
+
+    def __init__(self, *, as_json: bool, raw: bool, template: str | None, timestamps: bool) -> None:
+        if [as_json, raw, template is not None].count(True) > 1:
+            raise click.UsageError("use only one of --json, --raw and --format")
+        self._as_json = as_json
+        self._raw = raw
+        self._template = template
+        self._timestamps = timestamps
+
+    def __call__(self, event: Fact) -> None:
+        click.echo(self._said(event, _now() if self._timestamps else ""))
+
+    def _said(self, event: Fact, at: str) -> str:
+        if self._as_json:
+            said = jsonlines.dumps(event, secrets=False)
+            return json.dumps({"time": at, **json.loads(said)}) if at else said
+        if self._raw:
+            line = encode(event).hex()
+        elif self._template is None:
+            line = _line(event)
+        else:
+            line = self._template.format_map(_fields(event))
+        return f"{at} {line}" if at else line
+
+
+def _now() -> str:
+    """The time, in UTC, to milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Watching:
+    """Says what becomes of the connection, and keeps why the command cannot go on."""
+
+    def __init__(self, *, retries: bool, where: str, is_tls: bool, is_named: bool) -> None:
+        self._retries = retries
+        self._where = where
+        self._hint = "" if is_tls else "; the port may speak TLS: --tls"
+        self._is_named = is_named
+        self.was_online = self.is_behind = self.left = False
+        self.failure = ""
+        """Why it does not go on. What came before is shown first."""
+
+    def __call__(self, status: Status) -> None:
+        match status:
+            case Online(welcome=welcome, is_resumed=is_resumed):
+                if is_resumed:
+                    say(f"connected again, behind position {welcome.position}")
+                elif not self._is_named and not self.was_online:
+                    say(f"logged in as {escape(welcome.user)}")
+                self.was_online = True
+            case Offline(error=error, retry_at=at):
+                if not self._retries or not self.was_online:
+                    self.failure = self._why(error)
+                    return
+                say(f"{self._why(error)}; again in {max(0.0, at - time.monotonic()):.1f} s")
+            case Gap(position=position):
+                self.is_behind = self._retries
+                say(f"the server has no entries behind position {position} any more: some are lost")
+            case Paused(reason=reason, error=error):
+                if not (self.is_behind and reason is Pause.GAP):
+                    self.failure = self._why_paused(reason, error)
+            case Closed(is_clean=is_clean):
+                self.left = is_clean
+
+    def _why(self, error: Exception | None) -> str:
+        match error:
+            case PeerError(code=code, text=text):
+                return f"the server ended the connection: {why(Error(code=code, text=text))}"
+            case ConnectionLostError() if self.was_online:
+                return f"the connection was lost: {error}"
+            case ConnectionLostError():
+                return f"the connection was lost{self._hint}"
+            case OSError():
+                return f"cannot connect to {self._where}: {error.strerror or error}"
+        return f"the connection was lost: {error}"
+
+    def _why_paused(self, reason: Pause, error: Exception | None) -> str:
+        match error:
+            case RemoteProtocolError():
+                return f"the server broke the protocol: {error}"
+            case PeerError(code=code, text=text):
+                said = why(Error(code=code, text=text))
+                if self.was_online:
+                    return f"the server ended the connection: {said}"
+                return f"the server refused the login: {said}"
+        return f"the session is paused: {reason.value}"
+
+
+def say(remark: str) -> None:
+    """A remark on stderr."""
+    click.echo(f"refserver: {remark}", err=True)
+
+
+def _enter(room: Room, watching: Watching, timeout: float) -> None:
+    """Wait until the room is entered, or cannot be. Raises CommandError."""
+    deadline = time.monotonic() + timeout
+    while room.state in (SessionState.WAITING, SessionState.LOGIN) and not watching.failure:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise CommandError(f"no Welcome within {timeout:g} s{watching._hint}")
+        room.wait(left)
+
+
+def _follow(
+    room: Room,
+    watching: Watching,
+    show: Printer,
+    *,
+    only: Container[str],
+    count: int | None,
+    idle: float | None,
+) -> None:
+    """Show facts until there were `count`, or none for `idle` seconds."""
+    quiet_at = None if idle is None else time.monotonic() + idle
+    while count != 0:
+        left = None if quiet_at is None else quiet_at - time.monotonic()
+        if left is not None and left <= 0:
+            return
+        if not watching.failure:
+            room.wait(left)
+        if watching.is_behind:
+            watching.is_behind = False
+            room.go_on()
+        for fact in room.take():
+            if isinstance(fact, Fact) and type(fact).__name__ in only and count != 0:
+                show(fact)
+                count = None if count is None else count - 1
+                quiet_at = None if idle is None else time.monotonic() + idle
+        if watching.failure and count != 0:
+            raise CommandError(watching.failure)
+
+
+@click.command(epilog=EXIT_CODES)
+@connecting
+@click.option("--json", "as_json", is_flag=True, help="Print events as JSON lines.")
+@click.option(
+    "--format",
+    "template",
+    metavar="TEMPLATE",
+    callback=_template,
+    help="Print each event in this format; a field stands in braces: "
+    f"{', '.join(FIELDS)}. A field that the event does not have is empty.",
+)
+@click.option("--raw", is_flag=True, help="Print the frame of each event, in hex.")
+@click.option("--timestamps", is_flag=True, help="Print when each event came, in UTC.")
+@click.option(
+    "--only",
+    type=click.Choice(KINDS, case_sensitive=False),
+    multiple=True,
+    help="Print only events of this kind; can be repeated.",
+)
+@click.option("-n", "count", type=Whole(min=1), help="Exit after this number of events.")
+@click.option(
+    "--idle", type=SECONDS, metavar="SECONDS", help="Exit after so long without an event."
+)
+@click.option(
+    "--retry",
+    is_flag=True,
+    help="Connect again when the connection is lost, and print what was missed; what happens is "
+    "said on stderr.",
+)
+def tail(
+    address: tuple[str, int],
+    user: str | None,
+    credential_file: Path | None,
+    tls: bool,
+    ca: Path | None,
+    timeout: float,
+    as_json: bool,
+    template: str | None,
+    raw: bool,
+    timestamps: bool,
+    only: tuple[str, ...],
+    count: int | None,
+    idle: float | None,
+    retry: bool,
+) -> None:
+    """Print the events of a room, one line each, until Ctrl-C.
+
+    HOST:PORT can also be only one of them: localhost, :3000, 3000.
+
+    \b
+    Examples:
+      refserver tail localhost:3000 --as bob
+      refserver tail localhost:3000 --as bob --json -n 10
+      refserver tail localhost:3000 --retry --timestamps >> room.log
+      refserver tail localhost:3000 --only Message --format '{sender}: {content}'
+    """
+    show = Printer(as_json=as_json, raw=raw, template=template, timestamps=timestamps)
+    login = login_of(user, credential_file)
+    is_tls, where = tls or ca is not None, spelled(*address)
+    watching = Watching(retries=retry, where=where, is_tls=is_tls, is_named=bool(login.user))
+    room = enter(
+        *address,
+        user=login.user,
+        credential=login.credential,
+        tls=trusting(ca) if is_tls else False,
+        on_status=watching,
+    )
+    try:
+        with suppress(KeyboardInterrupt):  # the usual end: log out
+            _enter(room, watching, timeout)
+            _follow(room, watching, show, only=only or KINDS, count=count, idle=idle)
+        if watching.was_online and not watching.failure:
+            room.leave(timeout)
+            if not watching.left:
+                raise CommandError(f"no Ack of the Logout within {timeout:g} s")
+    except (SSLError, ValueError) as error:
+        raise CommandError(
+            f"no TLS with {where}: {escape(str(error))}", Exit.UNREACHABLE
+        ) from error
+    except PlaintextError:
+        text = f"a credential goes to {where} over TLS only: add --tls"
+        raise CommandError(text, Exit.USAGE) from None
+    except OSError as error:
+        text = f"cannot connect to {where}: {error.strerror or error}"
+        raise CommandError(text, Exit.UNREACHABLE) from error
+    finally:
+        room.abort()
