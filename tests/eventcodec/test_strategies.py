@@ -91,10 +91,13 @@ def test_chunks_are_any_from_one_to_single_bytes() -> None:
     assert find(cuts(b"abcd"), lambda chunks: len(chunks) == 4)
 
 
-def test_hypothesis_learns_of_events_when_it_is_imported() -> None:
+@pytest.mark.parametrize("first", ["hypothesis", "eventcodec", "eventcodec.strategies"])
+def test_hypothesis_learns_of_events_whatever_is_imported_first(first: str) -> None:
     script = (
+        f"import {first}\n"
         "from hypothesis import strategies as st, find\n"
         "from eventcodec import Message\n"
+        "from eventcodec.strategies import events\n"
         "print(find(st.from_type(Message), lambda event: True))"
     )
 

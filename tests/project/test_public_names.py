@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
+import subprocess
+import sys
 import typing
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -86,6 +89,34 @@ def test_the_upgrading_page_names_what_replaces_each_name(name: str) -> None:
     old_names = [line.split("|")[1] for line in UPGRADING.splitlines() if line.startswith("|")]
 
     assert [cell for cell in old_names if re.search(rf"\b{name}\b", cell)]
+
+
+@pytest.mark.parametrize("module", ["refserver.client", "refserver.client.blocking"])
+def test_the_api_page_documents_the_ready_clients(module: str) -> None:
+    documented = re.findall(rf"^\.\. auto\w+:: {re.escape(module)}\.(\w+)$", PAGE, re.MULTILINE)
+    offered = importlib.import_module(module).__all__
+
+    assert sorted(documented) == sorted({*offered} - {"MAX_BACKLOG"})
+
+
+def test_the_examples_of_the_ready_clients_run(port: int) -> None:
+    ready, blocking = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+
+    first, second = (
+        subprocess.run(
+            [sys.executable, "-W", "error", "-c", code.replace("3000", str(port))],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        for code in (ready, blocking)
+    )
+
+    assert (first.returncode, first.stderr) == (0, "")
+    told = [line for line in first.stdout.splitlines() if line.startswith("acknowledged")]
+    assert told == ["acknowledged 1", "acknowledged 2", "acknowledged 3"]
+    assert (second.returncode, second.stderr) == (0, "")
+    assert second.stdout.splitlines()[0] == "['acknowledged', 'acknowledged']"
 
 
 def functions() -> list[tuple[str, FunctionType]]:

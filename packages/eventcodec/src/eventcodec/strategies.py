@@ -3,8 +3,7 @@
 Rule: a strategy reads the declaration of an event, so that a new event or a new field needs no
 change here. They know only the words of `eventcodec.wire`.
 
-Layer: the top, beside the commands. Public; the only module that imports Hypothesis, which is
-optional.
+Layer: beside the commands. Public; it imports Hypothesis, which is optional.
 
 >>> from hypothesis import given
 >>> from eventcodec import Decoder
@@ -37,7 +36,6 @@ from .events import (
     ApplicationEvent,
     Error,
     Event,
-    Fact,
     Unknown,
 )
 
@@ -146,12 +144,3 @@ def cuts(stream: bytes) -> st.SearchStrategy[list[bytes]]:
 
 def _cut(stream: bytes, places: list[int]) -> list[bytes]:
     return [stream[a:b] for a, b in zip([0, *places], [*places, len(stream)], strict=True)]
-
-
-def register() -> None:
-    """Register the strategies for events. Hypothesis calls it through its entry point."""
-    for kind in (*STANDARD_EVENTS, ApplicationEvent, Unknown):
-        st.register_type_strategy(kind, events(kind))
-    facts = [each for each in STANDARD_EVENTS if issubclass(each, Fact)]
-    st.register_type_strategy(Fact, events(*facts, ApplicationEvent))
-    st.register_type_strategy(Event, events())

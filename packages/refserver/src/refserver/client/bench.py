@@ -14,8 +14,8 @@ import random
 import secrets
 import ssl
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -216,6 +216,11 @@ class Member(asyncio.Protocol):
             self._run.figures.sent += 1
             self.conn.send(Message(content=self._run.content()))
 
+    def abort(self) -> None:
+        """Close the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
     def leave(self) -> None:
         if not self.conn.ended:
             self.conn.send(Logout())
@@ -240,41 +245,57 @@ async def measure(
     progress: Progress,
 ) -> Figures:
     """Let everybody in, publish for so long, and wait for what is on its way."""
-    loop = asyncio.get_running_loop()
-    entering = progress.add_task("entering", total=members)
-    joined: list[Member] = []
-    for number in range(members):
-        user = f"{login.user}-{number + 1}" if login.user else ""
-        member = Member(
-            run,
-            Login(user=user, credential=login.credential),
-            publishes=number < publishers,
-        )
-        await loop.create_connection(lambda member=member: member, *address, ssl=tls)
-        await _either(member.is_in, run, timeout, "no Welcome")
-        joined.append(member)
-        progress.advance(entering)
-    figures, publishing = run.figures, progress.add_task("publishing", total=seconds)
-    start, used = time.monotonic(), time.process_time()
-    run.is_sending = True
-    for member in joined[:publishers]:
-        member.publish()
-        member.flush()
-    while not run.failure and (left := start + seconds - time.monotonic()) > 0:
-        await asyncio.sleep(min(0.1, left))
-        progress.update(publishing, completed=time.monotonic() - start)
-    run.is_sending = False
-    figures.seconds = time.monotonic() - start
-    figures.processor = time.process_time() - used
-    delivered = figures.delivered
-    await _settle(run, members)
-    figures.seconds += 0.0 if figures.delivered == delivered else time.monotonic() - start - seconds
-    for member in joined:
-        member.leave()
-    await asyncio.wait([member.is_out for member in joined], timeout=timeout)
+    async with entered(run, address, tls, login, members, publishers, timeout, progress) as joined:
+        figures, publishing = run.figures, progress.add_task("publishing", total=seconds)
+        start, used = time.monotonic(), time.process_time()
+        run.is_sending = True
+        for member in joined[:publishers]:
+            member.publish()
+            member.flush()
+        while not run.failure and (left := start + seconds - time.monotonic()) > 0:
+            await asyncio.sleep(min(0.1, left))
+            progress.update(publishing, completed=time.monotonic() - start)
+        run.is_sending = False
+        await _settle(run, members)
+        figures.seconds = time.monotonic() - start
+        figures.processor = time.process_time() - used
+        for member in joined:
+            member.leave()
+        await asyncio.wait([member.is_out for member in joined], timeout=timeout)
     if run.failure:
         raise CommandError(run.failure)
     return figures
+
+
+@asynccontextmanager
+async def entered(
+    run: Run,
+    address: tuple[str, int],
+    tls: ssl.SSLContext | None,
+    login: Login,
+    members: int,
+    publishers: int,
+    timeout: float,
+    progress: Progress,
+) -> AsyncIterator[list[Member]]:
+    """So many members, of whom the first publish; whatever happens, no connection stays open."""
+    loop = asyncio.get_running_loop()
+    entering = progress.add_task("entering", total=members)
+    joined: list[Member] = []
+    try:
+        for number in range(members):
+            user = f"{login.user}-{number + 1}" if login.user else ""
+            one = Login(user=user, credential=login.credential)
+            member = Member(run, one, publishes=number < publishers)
+            await loop.create_connection(lambda member=member: member, *address, ssl=tls)
+            joined.append(member)
+            await _either(member.is_in, run, timeout, "no Welcome")
+            progress.advance(entering)
+        yield joined
+    finally:
+        for member in joined:
+            member.abort()
+        await asyncio.sleep(0)  # a transport closes in the next turn of the loop
 
 
 async def _settle(run: Run, members: int) -> None:
