@@ -1,8 +1,7 @@
-"""Wireshark shows a chat that no test of the dissector wrote: a client in Rust, cut up on its way."""
+"""Wireshark shows a chat that nobody wrote for it: a client in Rust, cut up on its way."""
 
 from __future__ import annotations
 
-import re
 import shutil
 import socket
 import subprocess
