@@ -27,7 +27,7 @@ CAPABILITIES = {
     "presence": (True, "enters Joined and Left"),
     "resume": (True, "keeps sessions, and resumes them"),
     "heartbeat": (False, "has a heartbeat of a few seconds; some cases wait for it"),
-    "login-timeout": (False, "ends who does not log in within 10 seconds"),
+    "login-timeout": (False, "ends clients that do not log in within 10 seconds"),
     "evicts": (False, "ends a member that lags behind by 40 MiB"),
 }
 """What may be declared about a server: whether it is unless told otherwise, and what it means."""

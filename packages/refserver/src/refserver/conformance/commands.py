@@ -1,4 +1,4 @@
-"""The kit's commands: check, peer, report, explain.
+"""The commands of the kit: check, peer, report, explain.
 
 Rule: results go to stdout, complaints to stderr, and the exit code never lies.
 
@@ -69,7 +69,7 @@ def register(group: click.Group) -> None:
     "abilities",
     type=click.Choice(list(CAPABILITIES)),
     multiple=True,
-    help="Declare what the server can: "
+    help="Declare an ability of the server: "
     + "; ".join(f"{name}: {text}" for name, (on, text) in CAPABILITIES.items() if not on),
 )
 @click.option(
@@ -77,22 +77,22 @@ def register(group: click.Group) -> None:
     "inabilities",
     type=click.Choice([name for name, (on, _) in CAPABILITIES.items() if on]),
     multiple=True,
-    help="Declare what the server cannot.",
+    help="Declare that the server does not have this ability.",
 )
 @click.option(
     "--credential-env",
     metavar="NAME",
-    help="The environment variable with name:credential pairs, separated by spaces, for a "
-    "server that does not let everybody in; four of them serve all cases.",
+    help="Name of the environment variable with name:credential pairs, separated by spaces, for "
+    "a server that checks credentials. All cases need four pairs.",
 )
-@click.option("--tls", is_flag=True, help="Test it over TLS, which cannot half-close.")
+@click.option("--tls", is_flag=True, help="Connect over TLS, which cannot half-close.")
 @click.option("--ca", type=EXISTING, help="Trust these certificates; implies --tls.")
-@click.option("--pid", type=Whole(2), help="The server's process: may be stopped at last.")
+@click.option("--pid", type=Whole(2), help="Process of the server; the kit stops it at the end.")
 @click.option(
     "--stop-command",
     metavar="COMMAND",
-    help="Stops the server at last: a program and its arguments. No shell reads it; where one "
-    "has to, say: sh -c '...'.",
+    help="Command that stops the server at the end. It runs without a shell; use sh -c '...' if "
+    "it needs one.",
 )
 @suite_options(SERVER_CASES)
 def check_command(
@@ -108,9 +108,9 @@ def check_command(
 ) -> None:
     """Test the server at HOST:PORT, with all cases or some (FRAME-07, 'LOGIN-*').
 
-    Of HOST:PORT one may be left out: localhost, :3000, 3000. ws://HOST:PORT tests it over
-    WebSocket; what that cannot carry is unsupported. With several HOST:PORT, the connections of
-    each case go to them in turn: servers that share one room pass as one does.
+    HOST:PORT can also be only one of them: localhost, :3000, 3000. ws://HOST:PORT tests over
+    WebSocket; cases that WebSocket cannot carry are unsupported. With several HOST:PORT, the
+    connections of each case go to them in turn: servers that share one room must pass too.
 
     \b
     Examples:
@@ -323,15 +323,15 @@ def run_to_stop(words: list[str]) -> str:
 
 @click.group("report", no_args_is_help=False)
 def report_group() -> None:
-    """Work with reports that were written as JSON."""
+    """Work with JSON reports."""
 
 
 @report_group.command("merge")
 @click.argument("reports", nargs=-1, required=True, type=EXISTING, metavar="REPORT.json...")
 @report_options
-@click.option("-v", "--verbose", is_flag=True, help="Tell passed cases too.")
+@click.option("-v", "--verbose", is_flag=True, help="Print passed cases too.")
 def merge_command(reports: tuple[Path, ...], verbose: bool, **files: Path | None) -> None:
-    """Several reports as one: implementations side by side.
+    """Merge several reports into one, with the implementations side by side.
 
     \b
     Example:
@@ -366,7 +366,7 @@ def numbered(report: Report) -> Report:
 @click.command("explain")
 @click.argument("what", metavar="CASE|EP-…|CODE", shell_complete=completing(explained))
 def explain_command(what: str) -> None:
-    """The rule behind a case, a statement or an error code, and what usually is wrong.
+    """Show the rule of a case, a statement or an error code, and the usual causes.
 
     \b
     Examples:

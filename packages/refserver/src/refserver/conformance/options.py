@@ -105,10 +105,10 @@ def _given(ctx: click.Context, option: click.Option) -> Sequence[object]:
 def report_options(command: Command) -> Command:
     """The options that say where a report is written to."""
     for name, text in (
-        ("markdown", "Write a summary in Markdown, for a CI's page."),
-        ("html", "Write one self-contained page."),
+        ("markdown", "Write a summary in Markdown, for the page of a CI."),
+        ("html", "Write one self-contained HTML page."),
         ("junit", "Write JUnit XML."),
-        ("json", "Write everything, to be kept and merged."),
+        ("json", "Write all results as JSON, for report merge."),
         ("badge", "Write a badge for a README, as SVG."),
     ):
         command = aside(f"--{name}", f"{name}_file", type=FILE, metavar="FILE", help=text)(command)
@@ -239,17 +239,19 @@ def _with_options(catalogue: Sequence[Case], command: Command) -> Command:
             type=click.Choice(["all", *map(str, Segmentation)]),
             default="all",
             show_default=True,
-            help="How what is sent is cut into pieces.",
+            help="The division of the sent bytes into chunks.",
         ),
-        aside("--seed", type=Whole(0), help="For the random cuts; shown, to run again."),
-        aside("--level", type=click.Choice(["must", "should"]), help="Only cases of this level."),
+        aside("--seed", type=Whole(0), help="Seed of the random chunks; each run prints its seed."),
+        aside(
+            "--level", type=click.Choice(["must", "should"]), help="Run only cases of this level."
+        ),
         aside(
             "--section",
             "sections",
             multiple=True,
             metavar="NAME",
             shell_complete=completing(lambda: dict.fromkeys(case.section for case in catalogue)),
-            help="Only this section, as --list has it; may be repeated.",
+            help="Run only this section of --list; can be repeated.",
         ),
         aside("--list", "listing", is_flag=True, help="List the cases instead of running them."),
         click.option(
@@ -258,24 +260,24 @@ def _with_options(catalogue: Sequence[Case], command: Command) -> Command:
             default=2.0,
             show_default=True,
             metavar="SECONDS",
-            help="How long what must come is awaited.",
+            help="Time to wait for each expected frame.",
         ),
         click.option(
             "--expected-failures",
             type=EXISTING,
             metavar="FILE",
-            help="Ids, one a line, that are known to fail; who passes must be taken off. "
+            help="File of ids that are known to fail, one a line. If one passes, the run fails. "
             "* stands for anything: FRAME-*, */bytewise.",
         ),
         click.option(
             "--known-flaky",
             type=EXISTING,
             metavar="FILE",
-            help="Ids, one a line, that may fail or pass.",
+            help="File of ids that can fail or pass, one a line.",
         ),
-        aside("--name", help="What the report calls the implementation."),
+        aside("--name", help="Name of the implementation in the reports."),
         report_options,
-        aside("-v", "--verbose", is_flag=True, help="Tell passed cases too."),
+        aside("-v", "--verbose", is_flag=True, help="Print passed cases too."),
     ]
     whole: Command = gathered
     for option in reversed(options):

@@ -73,10 +73,10 @@ def peer_command(
     abilities: tuple[str, ...],
     ws: bool,
 ) -> None:
-    """Test a client: its COMMAND is run once for each case, against a scripted server.
+    """Test a client: run its COMMAND once for each case, against a scripted server.
 
-    {host} and {port} in COMMAND become the server's address. --doctor checks step by
-    step whether the COMMAND does what it has to do:
+    {host} and {port} in COMMAND become the address of the server. With --doctor, the kit
+    checks step by step what COMMAND has to do:
 
     \b
     * It connects, and logs in as ann, without a credential.
@@ -85,9 +85,9 @@ def peer_command(
         {"event": "Message", "seq": "41", "sender": "bob", "content": "hello"}
         {"event": "Ack", "seq": "2", "position": "42"}
       seq and position as strings of digits, bytes as hex; without the ticket.
-    * It follows orders, which are Messages of a member called kit: "say TEXT",
+    * It follows orders, which are Messages of the member kit: "say TEXT",
       "event TYPE HEX", "ping", "logout", and with --can resume "resume".
-    * It prints how each connection ended, and leaves with status 0:
+    * It prints the end of each connection, and exits with status 0:
         {"event": "End", "how": "clean"}     or lost, fault, refused, explained
 
     \b
