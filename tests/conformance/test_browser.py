@@ -19,8 +19,8 @@ from urllib.request import urlopen
 
 import pytest
 from tests.conformance.test_foreign_clients import PATIENCE, passes_every_case
+from tests.refserver.clients import Client, member
 from tests.refserver.cutting import Cutter, said_by
-from tests.refserver.running import Client, member
 from tests.support.server import running
 
 from eventcodec import Left, LeftReason, Message, Reply

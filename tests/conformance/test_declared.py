@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from tests.refserver.running import REFSERVER
+from tests.refserver.clients import REFSERVER
 from tests.support.server import PATIENCE, Running, running
 
 from refserver.cli import main

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from tests.conformance.serving import serving
 from tests.once import once
-from tests.refserver.running import member
+from tests.refserver.clients import member
 
 from eventcodec import ApplicationEvent, Joined, Left, Logout, Message
 from refserver.conformance.attempt import Setting

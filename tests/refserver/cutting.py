@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from tests.refserver.running import PATIENCE, Client
+from tests.refserver.clients import TIMEOUT, Client
 from tests.support.server import Running
 
 from eventcodec import Message, Ping, Reply
@@ -30,7 +30,7 @@ class Cutter:
         self._upstream = upstream
         self._silent = silent
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(PATIENCE)
+        self._listener.settimeout(TIMEOUT)
         self.port = int(self._listener.getsockname()[1])
         self.cut = 0
         """Connections that were cut where the test said."""
@@ -41,7 +41,7 @@ class Cutter:
     def close(self) -> None:
         """Cut everything, for good."""
         self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join(PATIENCE)
+        self._thread.join(TIMEOUT)
         for sock in self._open:
             sock.close()
 
@@ -51,7 +51,7 @@ class Cutter:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            server = socket.create_connection(("127.0.0.1", self._server_port), timeout=PATIENCE)
+            server = socket.create_connection(("127.0.0.1", self._server_port), timeout=TIMEOUT)
             self._open += [client, server]
             cut = self._cuts.popleft() if self._cuts else None
             up, down = (cut, None) if self._upstream else (None, cut)

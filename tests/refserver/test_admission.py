@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from tests.refserver.clients import TIMEOUT, Client, client, member
 from tests.refserver.conftest import Authority
-from tests.refserver.running import PATIENCE, Client, client, member
 from tests.support.server import Running, running
 
 from eventcodec import Ack, ConnectionLostError, ErrorCode, Logout, PeerError, Ping, Pong
@@ -102,7 +102,7 @@ def test_beyond_those_that_may_be_told_the_others_are_cut_off(tmp_path: Path, cl
 
 
 def silent(server: Running) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
+    return socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT)
 
 
 def is_cut_off(sock: socket.socket) -> bool:

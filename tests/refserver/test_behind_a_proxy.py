@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.refserver.clients import TIMEOUT, Client
 from tests.refserver.conftest import Authority
-from tests.refserver.running import PATIENCE, Client
 from tests.support.server import Running, running
 
 from eventcodec import Ack, Login, Logout, Ping, Pong, Welcome
@@ -71,7 +71,7 @@ def started(command: list[str], port: int) -> Iterator[None]:
             while True:
                 assert process.poll() is None, process.stdout and process.stdout.read()
                 try:
-                    socket.create_connection(("127.0.0.1", port), PATIENCE).close()
+                    socket.create_connection(("127.0.0.1", port), TIMEOUT).close()
                     break
                 except ConnectionRefusedError:
                     continue
@@ -79,7 +79,7 @@ def started(command: list[str], port: int) -> Iterator[None]:
         finally:
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(PATIENCE)
+                process.wait(TIMEOUT)
             except subprocess.TimeoutExpired:
                 process.kill()
 
@@ -115,7 +115,7 @@ def test_the_proxy_of_the_page_brings_the_clients_address(
     with proxied(kind, tmp_path, authority.issue(), change) as (server, port):
         # An address of its own; the proxy itself connects from 127.0.0.1.
         raw = socket.create_connection(
-            ("127.0.0.1", port), PATIENCE, source_address=("127.0.0.7", 0)
+            ("127.0.0.1", port), TIMEOUT, source_address=("127.0.0.7", 0)
         )
         with context.wrap_socket(raw, server_hostname="localhost") as sock:
             ann = Client(sock)

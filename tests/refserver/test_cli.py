@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from tests.refserver.clients import REFSERVER, TIMEOUT, client, member, refused
 from tests.refserver.conftest import Authority
-from tests.refserver.running import PATIENCE, REFSERVER, client, member, refused
 from tests.support.server import running
 
 import refserver.server.process
@@ -224,7 +224,7 @@ def test_a_stdout_that_takes_nothing_is_5_and_one_line(words: str) -> None:
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
         )
 
     assert done.returncode == 5

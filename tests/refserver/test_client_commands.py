@@ -19,9 +19,9 @@ from unittest.mock import ANY
 
 import pytest
 from click.testing import CliRunner
+from tests.refserver.clients import REFSERVER, TIMEOUT, Client, member
 from tests.refserver.conftest import Authority
 from tests.refserver.cutting import cutter
-from tests.refserver.running import PATIENCE, REFSERVER, Client, member
 from tests.support.server import Running, running
 
 from eventcodec import (
@@ -151,7 +151,7 @@ def test_a_lone_hyphen_is_stdin_and_each_of_its_lines_a_message(
             [REFSERVER, "send", f":{server.port}", "--as", "ann", "-"],
             input=piped,
             capture_output=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
         )
         said = [bob.next() for _ in range(len(texts) + 2)]
 
@@ -165,7 +165,7 @@ def test_a_line_of_stdin_that_is_not_utf_8_is_named(server: Running) -> None:
         [REFSERVER, "send", f":{server.port}", "--as", "ann", "-"],
         input=b"one\ncaf\xe9\n",
         capture_output=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
 
     assert (done.returncode, done.stderr) == (1, b"refserver: line 2: is not UTF-8\n")
@@ -208,7 +208,7 @@ def test_lines_on_a_pipe_are_sent_as_they_come(server: Running) -> None:
             assert json.loads(process.stdout.readline())["event"] == "Ack"
         process.stdin.close()
 
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(TIMEOUT) == 0
 
 
 def test_many_more_than_may_be_under_way_all_arrive_in_order(server: Running) -> None:
@@ -504,7 +504,7 @@ def test_tls_is_spoken_and_checked(tmp_path: Path, authority: Authority) -> None
 def test_a_room_is_told_line_by_line(server: Running) -> None:
     with tailing(server, "--as", "bob", "-n", "4") as tail:
         invoke("send", at(server), "--as", "ann", "hello\x1b[2J")
-        out, err = tail.communicate(timeout=PATIENCE)
+        out, err = tail.communicate(timeout=TIMEOUT)
 
     lines = [line.partition(" ")[2] for line in out.splitlines()]
     assert lines == ["watcher left", "ann joined", "ann: hello\\x1b[2J", "ann left"]
@@ -514,7 +514,7 @@ def test_a_room_is_told_line_by_line(server: Running) -> None:
 def test_a_room_is_told_as_json(server: Running) -> None:
     with tailing(server, "--json", "-n", "3") as tail:
         invoke("send", at(server), "--as", "ann", "zoë\x9b")
-        out, _ = tail.communicate(timeout=PATIENCE)
+        out, _ = tail.communicate(timeout=TIMEOUT)
 
     assert out.isascii()
     message = json.loads(out.splitlines()[2])
@@ -527,7 +527,7 @@ def test_a_line_may_have_a_form_of_ones_own(server: Running) -> None:
         ann.ask(Message(content="a\nb"))
         ann.ask(ApplicationEvent(type=0x90, data=b"\x00\xff"))
         ann.sock.close()
-        out, _ = tail.communicate(timeout=PATIENCE)
+        out, _ = tail.communicate(timeout=TIMEOUT)
 
     assert out.splitlines() == [
         "Left|0x0A|watcher||left",
@@ -541,7 +541,7 @@ def test_a_line_may_have_a_form_of_ones_own(server: Running) -> None:
 def test_only_the_kinds_that_are_asked_for_are_told(server: Running) -> None:
     with tailing(server, "--only", "message", "--only", "left", "-n", "3") as tail:
         invoke("send", at(server), "--as", "ann", "hello")
-        out, _ = tail.communicate(timeout=PATIENCE)
+        out, _ = tail.communicate(timeout=TIMEOUT)
 
     lines = [line.partition(" ")[2] for line in out.splitlines()]
     assert lines == ["watcher left", "ann: hello", "ann left"]
@@ -553,7 +553,7 @@ def test_ctrl_c_leaves_the_room_cleanly(server: Running) -> None:
         while tail.stdout is not None and "hello" not in tail.stdout.readline():
             pass  # only now it is sure to have its Welcome
         tail.send_signal(signal.SIGINT)
-        _, err = tail.communicate(timeout=PATIENCE)
+        _, err = tail.communicate(timeout=TIMEOUT)
         left = next(event for event in iter(ann.next, None) if type(event).__name__ == "Left")
 
     assert (tail.returncode, err) == (0, "")
@@ -563,7 +563,7 @@ def test_ctrl_c_leaves_the_room_cleanly(server: Running) -> None:
 def test_the_end_of_the_server_ends_it_with_1(tmp_path: Path) -> None:
     with running(tmp_path) as server, tailing(server) as tail:
         server.stop()
-        _, err = tail.communicate(timeout=PATIENCE)
+        _, err = tail.communicate(timeout=TIMEOUT)
 
     assert tail.returncode == 1
     assert "SHUTTING_DOWN" in err
@@ -592,9 +592,9 @@ TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
 def test_events_have_the_time_when_they_came(server: Running) -> None:
     with tailing(server, "--timestamps", "-n", "1") as tail:
-        out, _ = tail.communicate(timeout=PATIENCE)
+        out, _ = tail.communicate(timeout=TIMEOUT)
     with tailing(server, "--timestamps", "--json", "-n", "1") as tail:
-        told = json.loads(tail.communicate(timeout=PATIENCE)[0])
+        told = json.loads(tail.communicate(timeout=TIMEOUT)[0])
 
     assert re.fullmatch(rf"{TIME} \d+ watcher left\n", out)
     assert re.fullmatch(TIME, told.pop("time"))
@@ -604,7 +604,7 @@ def test_events_have_the_time_when_they_came(server: Running) -> None:
 def test_frames_are_printed_as_they_are(server: Running) -> None:
     with tailing(server, "--raw", "--only", "message", "-n", "1") as tail:
         invoke("send", at(server), "--as", "ann", "hello")
-        out, _ = tail.communicate(timeout=PATIENCE)
+        out, _ = tail.communicate(timeout=TIMEOUT)
 
     message = decode(bytes.fromhex(out))
     assert isinstance(message, Message)
@@ -631,7 +631,7 @@ def test_a_lost_connection_is_resumed_without_a_gap_and_said(server: Running) ->
                 pass
             for number in range(20):
                 ann.ask(Message(content=f"number {number}"))
-            out, err = tail.communicate(timeout=PATIENCE)
+            out, err = tail.communicate(timeout=TIMEOUT)
 
     assert tail.returncode == 0, err
     assert out.splitlines() == [f"number {number}" for number in range(20)]
@@ -657,7 +657,7 @@ def test_history_that_is_gone_is_said_and_it_goes_on(tmp_path: Path) -> None:
                 while tail.poll() is None:  # until one of them comes behind its fresh login
                     with member(second.port, "carol") as carol:
                         carol.ask(Logout())
-                out, _ = tail.communicate(timeout=PATIENCE)
+                out, _ = tail.communicate(timeout=TIMEOUT)
 
     assert out.endswith("carol joined\n")
     assert tail.returncode == 0
@@ -732,7 +732,7 @@ def test_a_shell_can_complete_the_commands(shell: str) -> None:
         env={**os.environ, "_REFSERVER_COMPLETE": f"{shell}_source"},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
 
     assert "_REFSERVER_COMPLETE" in done.stdout
@@ -749,7 +749,7 @@ def test_completion_knows_send_and_tail() -> None:
         },
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
 
     assert {"plain,send", "plain,tail"} <= set(done.stdout.split())

@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from tests.refserver.clients import TIMEOUT, Client, client, member
 from tests.refserver.conftest import Authority
 from tests.refserver.raw import Frame, Frames, failed, login, logout, message, ping, said
-from tests.refserver.running import PATIENCE, Client, client, member
 from tests.refserver.stopped import Host, HostedClient, hosting
 from tests.support.server import running
 
@@ -35,9 +35,9 @@ async def stuck_behind(host: Host, slow: HostedClient) -> None:
     """Say so much that the kernel takes no more for this guest, which reads nothing."""
     ann = await host.member("ann")
     await slow.heard()
-    link = next(iter(host.server.connections))
+    connection = next(iter(host.server.connections))
     number = 2
-    while link.writable:
+    while connection.writable:
         await say(ann, 50, number)
         number += 50
 
@@ -186,7 +186,7 @@ def test_over_tls_what_came_before_the_end_of_the_stream_counts_and_is_answered(
     with (
         running(tmp_path, *settings) as server,
         tls_member(server.port, context, "bob") as bob,
-        socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as plain,
+        socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT) as plain,
     ):
         ann = HalfClosing(plain, context)
         ann.send_all(login("ann") + b"".join(message(str(n), n) for n in numbers))
@@ -242,7 +242,7 @@ def test_a_truncated_tls_stream_is_a_loss(authority: Authority, tmp_path: Path) 
     context = authority.client()
     settings = ["--tls-cert", str(authority.issue())]
     with running(tmp_path, *settings) as server, tls_member(server.port, context, "bob") as bob:
-        with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as plain:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT) as plain:
             sock = context.wrap_socket(plain, server_hostname="localhost")
             sock.sendall(login("ann") + message("one", 2))
             assert sock.recv(65_536)

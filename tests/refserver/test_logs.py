@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.refserver.running import member
+from tests.refserver.clients import member
 from tests.support.server import running, strange
 
 from refserver.server import logs

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
+from tests.refserver.clients import TIMEOUT, member, refused
 from tests.refserver.conftest import Authority
 from tests.refserver.raw import login, message, ping
-from tests.refserver.running import PATIENCE, member, refused
 from tests.refserver.stopped import hosting
 from tests.support.server import Running, running
 
@@ -249,7 +249,7 @@ def test_the_figures_are_read_once_however_many_ask_in_a_moment() -> None:
 
 
 def ask(port: int, data: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as sock:
         sock.sendall(data)
         answer = b""
         try:

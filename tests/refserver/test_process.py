@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tests.refserver.clients import REFSERVER
 from tests.refserver.raw import (
     ACK,
     APPLICATION,
@@ -33,7 +34,6 @@ from tests.refserver.raw import (
     message,
     said,
 )
-from tests.refserver.running import REFSERVER
 from tests.support.server import Running, running
 
 MARKER = b"a secret that must not be seen"

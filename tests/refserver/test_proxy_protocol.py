@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.refserver.clients import Client, client
 from tests.refserver.conftest import Authority
 from tests.refserver.raw import SERVER_FULL, failed, login
-from tests.refserver.running import Client, client
 from tests.refserver.stopped import hosting
 from tests.support.server import running
 

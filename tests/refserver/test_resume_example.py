@@ -13,8 +13,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from tests.refserver.clients import TIMEOUT, member
 from tests.refserver.cutting import Cutter, cutter, said_by
-from tests.refserver.running import PATIENCE, member
 from tests.support.server import Running, running
 
 from eventcodec import LocalProtocolError
@@ -151,7 +151,7 @@ def test_it_runs_as_a_program(server: Running) -> None:
             capture_output=True,
             text=True,
             encoding="utf-8",
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
         )
 
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

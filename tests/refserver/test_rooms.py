@@ -9,9 +9,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.refserver.clients import member
 from tests.refserver.conftest import Authority
 from tests.refserver.cutting import cutter, said_by
-from tests.refserver.running import member
 from tests.support.server import Running, running
 
 from eventcodec import (

@@ -87,9 +87,9 @@ async def test_a_silent_member_is_pinged_and_then_gone() -> None:
 async def test_a_small_write_does_not_wait_until_the_one_before_is_acknowledged() -> None:
     async with hosting() as host:
         await host.member("ann")
-        [link] = host.server.connections
+        [connection] = host.server.connections
 
-        assert link.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 # ---------------------------------------------------------------- the end of a connection
@@ -163,7 +163,7 @@ async def test_a_member_that_takes_nothing_is_evicted_and_nobody_waits_for_it() 
         slow = await host.member("slow", receive_buffer=SMALL)
         ann, bob = await host.member("ann"), await host.member("bob")
         sent = 0
-        while all(link.writable for link in host.server.connections):
+        while all(connection.writable for connection in host.server.connections):
             sent += 1
             await ann.send(message(bytes(60_000), sent))
             assert acked((await ann.heard_until(ACK))[-1])
@@ -324,6 +324,6 @@ async def test_nothing_is_left_of_those_who_have_gone() -> None:
         await host.pass_time(5)
 
         gc.collect()
-        [link] = server.connections
+        [connection] = server.connections
         alive = [each for each in gc.get_objects() if type(each) is Session]
-        assert alive == [link.session]
+        assert alive == [connection.session]

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from tests.refserver.clients import REFSERVER, refused
 from tests.refserver.raw import (
     ACK,
     HISTORY_GONE,
@@ -33,7 +34,6 @@ from tests.refserver.raw import (
     said,
     short,
 )
-from tests.refserver.running import REFSERVER, refused
 from tests.support.redis import RedisServer, needs_redis, redis_server
 from tests.support.server import Running, running
 

@@ -197,7 +197,7 @@ async def work_done(monkeypatch: pytest.MonkeyPatch, stalled: int) -> Counter[st
             for each in (ann, *readers):
                 await each.frame()
 
-        while sum(link.writable for link in host.server.connections) > 9:
+        while sum(connection.writable for connection in host.server.connections) > 9:
             await say(60_000)
         with monkeypatch.context() as counted:
             work: Counter[str] = Counter()

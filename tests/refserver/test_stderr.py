@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.refserver.running import PATIENCE, REFSERVER, member
+from tests.refserver.clients import REFSERVER, TIMEOUT, member
 
 from eventcodec import Ping, Pong
 from refserver.server import stderr
@@ -253,7 +253,7 @@ def test_a_server_whose_stderr_nobody_reads_serves_and_stops(make: Callable[[], 
                 fill(descriptor)
                 process.send_signal(signal.SIGTERM)
 
-                assert process.wait(PATIENCE) == 0
+                assert process.wait(TIMEOUT) == 0
             finally:
                 process.kill()
         with suppress(OSError):
@@ -273,7 +273,7 @@ def test_a_server_whose_first_line_nobody_reads_serves_and_stops(
     ):
         fill(descriptor)
         systemd.bind(address)
-        systemd.settimeout(PATIENCE)
+        systemd.settimeout(TIMEOUT)
         with subprocess.Popen(
             [REFSERVER, "serve", "--port", "0", "--quiet"],
             stdout=descriptor,
@@ -290,6 +290,6 @@ def test_a_server_whose_first_line_nobody_reads_serves_and_stops(
                         assert isinstance(ann.ask(Ping()), Pong)
                 process.send_signal(signal.SIGTERM)
 
-                assert process.wait(PATIENCE) == 0
+                assert process.wait(TIMEOUT) == 0
             finally:
                 process.kill()

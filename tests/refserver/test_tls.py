@@ -9,8 +9,8 @@ import ssl
 from pathlib import Path
 
 import pytest
+from tests.refserver.clients import client, member
 from tests.refserver.conftest import Authority
-from tests.refserver.running import client, member
 from tests.support.server import Running, running
 
 from eventcodec import ConnectionLostError, Error, ErrorCode, Login, PeerError, Ping, Pong

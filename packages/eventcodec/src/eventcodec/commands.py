@@ -98,7 +98,7 @@ exit codes: 0 all right, 1 something wrong, 2 usage, 3 no case ran, 5 the suite 
 """
 
 
-class Unusable(Exception):
+class CommandError(Exception):
     """The command cannot start. The text is one line."""
 
 
@@ -115,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _give_up_output()
         _complain(f"reading or writing failed: {error.strerror}")
         return SUITE
-    except Unusable as reason:
+    except CommandError as reason:
         _complain(str(reason))
         return USAGE
     except KeyboardInterrupt:
@@ -164,7 +164,7 @@ def _decode(args: argparse.Namespace) -> int:
 
 def _encode(args: argparse.Namespace) -> int:
     if not args.as_hex and sys.stdout.isatty():
-        raise Unusable("frames are no text; take --hex, or write them to a file")
+        raise CommandError("frames are no text; take --hex, or write them to a file")
     with _opened(args) as stream:
         for number, line in enumerate(stream, 1):
             if not line.strip():
@@ -197,7 +197,7 @@ def _opened(args: argparse.Namespace) -> AbstractContextManager[BufferedIOBase]:
     try:
         return open(args.file, "rb")
     except OSError as error:
-        raise Unusable(f"cannot read {args.file}: {error.strerror}") from None
+        raise CommandError(f"cannot read {args.file}: {error.strerror}") from None
 
 
 # ---------------------------------------------------------------- vectors
@@ -213,7 +213,7 @@ def _list(args: argparse.Namespace) -> int:
 def _show(args: argparse.Namespace) -> int:
     vector = next((each for each in _all_vectors() if each.id == args.id), None)
     if vector is None:
-        raise Unusable(f"no vector is called {args.id}; `vectors list` has them all")
+        raise CommandError(f"no vector is called {args.id}; `vectors list` has them all")
     print(f"{vector.id}: {_about(vector)}")
     print(f"proves: {', '.join(vector.proves) or 'nothing by itself'}")
     match vector:
@@ -248,7 +248,7 @@ def _export(args: argparse.Namespace) -> int:
                 folder.mkdir(parents=True, exist_ok=True)
                 (folder / source.name).write_bytes(source.read_bytes())
             except OSError as error:
-                raise Unusable(f"cannot write {error.filename}: {error.strerror}") from None
+                raise CommandError(f"cannot write {error.filename}: {error.strerror}") from None
             print(folder / source.name)
     return OK
 
@@ -269,7 +269,7 @@ def _check(args: argparse.Namespace) -> int:
     try:
         report = checking.check(cases, args.program, timeout=args.timeout)
     except OSError as error:
-        raise Unusable(f"cannot run {args.program[0]}: {error.strerror}") from None
+        raise CommandError(f"cannot run {args.program[0]}: {error.strerror}") from None
     options = [f"--receiver={receiver}" for receiver in args.receiver] + ["--encode"] * args.encode
     print("\n".join(report.as_json() if args.json else report.as_text(options)))
     if report.end == checking.INTERRUPTED:
@@ -299,7 +299,7 @@ def _selftest(args: argparse.Namespace) -> int:
 
 def _describe(args: argparse.Namespace) -> int:
     if args.format == "text" and args.events:
-        raise Unusable("--events needs another language: see --as")
+        raise CommandError("--events needs another language: see --as")
     if args.format != "text":
         declared = [event for module in args.events for event in _declared_in(module)]
         print(describe.FORMATS[args.format](describe.protocol(declared)), end="")
@@ -329,7 +329,7 @@ def _declared_in(name: str) -> list[type[ApplicationEvent]]:
     try:
         module = import_module(name)
     except ImportError as error:
-        raise Unusable(f"--events {name}: {error}") from error
+        raise CommandError(f"--events {name}: {error}") from error
     found = {
         value.type: value
         for value in vars(module).values()

@@ -234,7 +234,7 @@ def _keep_body(event: Any) -> None:
 def _settle(event: Any) -> None:
     _check_seq(event.seq)
     given = {name: getattr(event, name) for name, _ in event.parts}
-    body, values = reference.settle(event.parts, given)
+    body, values = reference.normalized(event.parts, given)
     for name, value in values.items():
         object.__setattr__(event, name, value)
     object.__setattr__(event, "_body", body)

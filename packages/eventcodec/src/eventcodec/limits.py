@@ -62,39 +62,39 @@ LIMITS = (
         "MIN_LENGTH",
         MIN_LENGTH,
         "bytes",
-        "the rest of the header behind `length`; less cannot be a frame of any version",
+        "the rest of the header after `length`; no version has a shorter frame",
         "HTTP/2: a frame header has a fixed 9 bytes",
     ),
     Limit(
         "MAX_FRAME_BEFORE_WELCOME",
         MAX_FRAME_BEFORE_WELCOME,
         "bytes of `length`",
-        "a peer that nobody knows yet may not make a server hold much; the longest "
-        "useful Login is far below",
+        "a client without login must not use much memory of a server; the longest useful "
+        "Login is far shorter",
         "SMTP, HTTP servers: a request line of 4 to 8 KiB",
     ),
     Limit(
         "MAX_FRAME",
         MAX_FRAME,
         "bytes of `length`",
-        "default of `Welcome.max_frame`: a long message fits, and a thousand half-read "
-        "frames still fit into memory",
+        "default of `Welcome.max_frame`: a long message fits, and the memory has space for a "
+        "thousand incomplete frames",
         "MQTT brokers and NATS: 64 KiB to 1 MiB",
     ),
     Limit(
         "SENDER_ALLOWANCE",
         SENDER_ALLOWANCE,
         "bytes of `length`",
-        "a server writes the sender into the frame that it relays; that may not push a "
-        "legal message over the reader's limit",
+        "a server adds the sender to the frame that it relays; a valid message must stay "
+        "below the limit of its readers",
         "none known; follows from the frame",
     ),
     Limit(
         "MAX_FRAME_CEILING",
         MAX_FRAME_CEILING,
         "bytes of `length`",
-        "the most that a client of this package reads, whatever a server announces; text that "
-        "has one character beyond U+FFFF takes four times its size in memory, so that one "
+        "the longest frame that a client of this package reads, even if a server announces more; "
+        "text with one character beyond U+FFFF takes four times its size in memory, so one "
         "message of 16 MiB can take 112 MiB for a moment and 64 MiB while it is kept",
         "HTTP/2: SETTINGS_MAX_FRAME_SIZE ends at 16 MiB - 1",
     ),
@@ -116,9 +116,9 @@ LIMITS = (
         "MAX_UNSENT_PONGS",
         MAX_UNSENT_PONGS,
         "Pongs",
-        "a server that pings without end may not fill a client's memory: at one more the "
-        "connection ends with the server's fault; a client that takes its data to send after "
-        "each read is far below",
+        "a server that sends Pings without end must not fill a client's memory: one more ends "
+        "the connection with the server's fault; a client that takes its data to send after "
+        "each read has far fewer",
         "Go's net/http2: 10,000 queued control frames; nghttp2: 1,000",
     ),
 )

@@ -23,7 +23,7 @@ from .errors import ErrorCode, LocalProtocolError, RemoteProtocolError
 from .record import Record
 from .repetition import Budget
 
-__all__ = ["KNOWN", "Part", "Step", "check", "explain", "reference", "settle", "walk"]
+__all__ = ["KNOWN", "Part", "Step", "check", "explain", "normalized", "reference", "walk"]
 
 KNOWN = (wire.Integer, wire.Boolean, wire.Octets)
 """The subcons that the compiler knows. All other subcons are construct's own, or an
@@ -203,7 +203,9 @@ def read(
 # ---------------------------------------------------------------- writing
 
 
-def settle(parts: Sequence[Part], given: Mapping[str, object]) -> tuple[bytes, dict[str, object]]:
+def normalized(
+    parts: Sequence[Part], given: Mapping[str, object]
+) -> tuple[bytes, dict[str, object]]:
     """The body for these values, and the values as every reader finds them in it.
 
     A value that construct fills in (a `Computed`, or None for a `Default`) or rounds (a float) is

@@ -20,7 +20,7 @@ from typing import IO
 
 __all__ = ["LaunchedServer", "NotOurs", "NotStarted", "RunningServer", "launched"]
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds that a server may take to stop, far beyond what it needs."""
 HERE = {"localhost": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 """How a server is reached that listens on these."""
@@ -62,7 +62,7 @@ class LaunchedServer(RunningServer):
     def stop(self) -> int:
         """Shut it down in good order, as SIGTERM does; its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(PATIENCE)
+        return self.process.wait(TIMEOUT)
 
 
 @contextmanager
@@ -105,6 +105,6 @@ def launched(
         finally:
             process.terminate()
             try:
-                process.wait(PATIENCE)
+                process.wait(TIMEOUT)
             except subprocess.TimeoutExpired:
                 process.kill()

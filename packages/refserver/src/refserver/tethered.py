@@ -15,7 +15,7 @@ import time
 
 from .cli import main
 
-PATIENCE = 10.0
+TIMEOUT = 10.0
 """Seconds to stop in, once the tether is gone."""
 
 
@@ -28,7 +28,7 @@ def follow(tether: int) -> None:
     while os.read(tether, 1 << 10):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(PATIENCE)
+    time.sleep(TIMEOUT)
     os._exit(1)
 
 

@@ -31,7 +31,7 @@ ACCEPTS = 4
 """The most connections accepted in one turn of the loop, so that members do not wait."""
 FRESH = 0.25
 """Seconds for which a page is sent again, so that frequent requests do not cost more."""
-PATIENCE = 5.0
+TIMEOUT = 5.0
 REQUEST = 8192
 GONE = (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
 OURS = re.compile(rb"(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?", re.IGNORECASE)
@@ -83,7 +83,7 @@ class MetricsServer:
     async def _ask(self, sock: socket.socket) -> None:
         reader, writer = await asyncio.open_connection(sock=sock, limit=REQUEST)
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 writer.write(self.answer(await reader.readuntil(b"\r\n\r\n")))
                 writer.close()
                 await writer.wait_closed()

@@ -22,7 +22,7 @@ FAR = 1.0
 GRID = 8
 """into so many moments in a second. Otherwise each heartbeat costs four rounds of the loop."""
 
-SPARE = 64
+MAX_OUTDATED = 64
 """The most outdated entries, in addition to two for each timer."""
 
 T = TypeVar("T")
@@ -89,7 +89,7 @@ class Timers(Generic[T]):
                 return False
         timer.due = due
         heappush(self._heap, (due, next(self._numbers), timer))
-        if len(self._heap) > 2 * self._count + SPARE:
+        if len(self._heap) > 2 * self._count + MAX_OUTDATED:
             self._heap = [entry for entry in self._heap if entry[0] == entry[2].due]
             heapify(self._heap)
         return self._heap[0][2] is timer

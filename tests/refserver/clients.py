@@ -17,7 +17,7 @@ from pathlib import Path
 from eventcodec import ClientConnection, ConnectionEnded, Event, EventCodecError, Login, Reply
 
 REFSERVER = Path(sys.executable).with_name("refserver")
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds until what does not come fails its test."""
 
 
@@ -27,7 +27,7 @@ def refused(*arguments: str, **environment: str) -> tuple[int, str]:
         [REFSERVER, *arguments],
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         env={**os.environ, **environment},
     )
     assert done.stdout == ""
@@ -79,7 +79,7 @@ class Client:
 @contextmanager
 def client(port: int, tls: ssl.SSLContext | None = None) -> Iterator[Client]:
     """A connection to 127.0.0.1, closed at the end."""
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as plain:
+    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as plain:
         if tls is None:
             yield Client(plain)
         else:
