@@ -73,7 +73,11 @@ def measure(
 @click.option(
     "--server", "servers", multiple=True, type=click.Choice(list(SERVERS)), help="Only this server."
 )
-@click.option("--publish", is_flag=True, help="Write docs/performance.md and its plots too.")
+@click.option(
+    "--publish",
+    is_flag=True,
+    help="Write docs/performance.md and its plots too; with --row, only these rows are new.",
+)
 def main(
     rounds: int,
     seconds: float,
@@ -96,6 +100,10 @@ def main(
         chosen = [replace(row, load=replace(row.load, seconds=None)) for row in chosen]
     installed = _installed(list(servers or SERVERS))
     result = measure(chosen, installed, rounds, seconds, warmup)
+    if publish and rows:  # the other rows stay as they were published
+        before = results.load("fanout")
+        result["samples"] = before["samples"] | result["samples"]
+        result["servers"] = before["servers"] | result["servers"]
     blocks = report.blocks(result)
     folder = results.store(
         "fanout", result, blocks, lambda plots: drawing.draw(result, plots), publish=publish
