@@ -61,6 +61,9 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 exchanged(again, frame(3, 4), 1)
                 again.shutdown(socket.SHUT_WR)
                 assert again.recv(100) == b""
+            exchanged(bob, frame(6, 3), 4)  # the Left, the Joined and the Left of ann, and a Pong
+            bob.shutdown(socket.SHUT_WR)
+            assert bob.recv(100) == b""
     return recording(tmp_path_factory.mktemp("replay") / "talk.jsonl", told)
 
 

@@ -101,6 +101,7 @@ class _Line:
         self.pending = bytearray()
         """Recorded bytes of the client's that are in no whole frame yet, and were not sent."""
         self.over = False
+        self.was_reset = False
 
 
 class Replay:
@@ -198,9 +199,11 @@ class Replay:
             return
         if not self._pipelined:
             self._await_replies(line)
+            self._await_facts(line)
         self._send(line, bytes(line.pending))
         line.pending.clear()
         if item.how is How.RESET:
+            line.was_reset = True
             with suppress(OSError):
                 linger = struct.pack("ii", 1, 0)
                 line.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -398,18 +401,22 @@ class Replay:
 
     def _compare_facts(self, line: _Line) -> None:
         """A fact that no connection had is new; one that came later than a client's end is not."""
+        if lacking := self._await_facts(line):
+            self._depart(line.number, f"{lacking.total()} recorded facts did not come")
+        known = {key for each in self._lines.values() for key in self._recorded_facts(each)}
+        new = [key for key in self._live_facts(line) if key not in known]
+        if new and not line.was_reset:  # who resets does not read to the end
+            self._depart(line.number, f"{len(new)} facts came that were not recorded")
+
+    def _await_facts(self, line: _Line) -> Counter[Key]:
+        """Wait until the facts have come that had been recorded by now; gives those that lack."""
         deadline = self._clock() + self._patience
         while lacking := self._recorded_facts(line) - self._live_facts(line):
             left = deadline - self._clock()
             if line.live.ended or left <= 0:
                 break
             self._hear(left)
-        if lacking:
-            self._depart(line.number, f"{lacking.total()} recorded facts did not come")
-        known = {key for each in self._lines.values() for key in self._recorded_facts(each)}
-        new = [key for key in self._live_facts(line) if key not in known]
-        if new:
-            self._depart(line.number, f"{len(new)} facts came that were not recorded")
+        return lacking
 
     def _recorded_facts(self, line: _Line) -> Counter[Key]:
         """How often each fact was recorded, under the names of the live server."""
