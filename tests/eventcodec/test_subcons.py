@@ -526,6 +526,6 @@ def test_a_bound_on_elements_changes_no_declaration_of_the_application() -> None
 def test_as_many_elements_as_a_frame_has_bits_are_read() -> None:
     kind: Any = declared(c.Bitwise(c.GreedyRange(c.Bit)))
 
-    event = kind(value=[1] * 8 * 60_000, seq=1)
+    event = kind(value=[1] * 8 * 10_000, seq=1)  # more than 65,536
 
     assert Codec([kind]).decode(encode(event)) == event
