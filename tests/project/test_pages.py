@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ import yaml
 from tests.project import pages
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
+pytestmark = pytest.mark.skipif(
+    sys.platform == "darwin", reason="its bash is from 2007, and cannot name a descriptor"
+)
 PAGE_OF_CI = (DOCS / "in-ci.md").read_text(encoding="utf-8")
 PAGES = [
     "tutorial.md",
