@@ -37,6 +37,11 @@ WITHOUT_FIGURE = {
     "test_without_a_good_certificate_nobody_gets_in_and_the_log_says_why",
     "test_what_is_not_tls_is_cut_off_and_logged_in_one_line",
     "test_strangers_do_not_keep_a_member_out",
+    "test_a_session_goes_on_on_another_server",
+    "test_a_server_that_was_stopped_for_long_is_fenced_and_serves_again",
+    "test_an_engine_that_is_killed_and_comes_back_with_its_data_loses_nothing",
+    "test_an_engine_that_comes_back_empty_ends_everybody_and_knows_no_ticket",
+    "test_without_the_engine_only_who_has_nothing_in_doubt_is_told",
     "test_less_than_one_frame_is_held_once_the_events_are_taken",
 }
 """Kept or not: nothing about these can be more or less."""

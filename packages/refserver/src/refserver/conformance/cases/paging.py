@@ -247,9 +247,10 @@ def fault_behind_long_replay(t: Attempt) -> None:
     needs=("TAKE-06",),
 )
 def takeover_in_a_replay(t: Attempt) -> None:
-    ann, _, positions = absent(t)
+    ann, bob, positions = absent(t)
     said = [raw.message(n, t.text(f"older {n}")) for n in range(2, 12)]
     older = begun(t, ann, raw.ping(20), *said, receive_buffer=8_192)
+    bob.expect(e.message(ann.user, t.text("older 2")))  # so it is the older one on any server
     newer = begun(t, ann, raw.ping(2))
     older.welcomed(1)
     newer.welcomed(1)
