@@ -39,6 +39,8 @@ from tests.refserver.stopped import HOST, SHUT, Host, HostedClient, hosting
 
 pytest.importorskip("websockets", reason="the extra ws is not installed")
 
+from websockets.frames import Frame as WsFrame
+
 KEY = base64.b64encode(bytes(16)).decode()
 ACCEPT = base64.b64encode(
     hashlib.sha1(f"{KEY}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()
@@ -464,3 +466,26 @@ async def test_what_is_no_websocket_costs_its_sender_alone(junk: bytes) -> None:
         assert [frame.type for frame in await bob.heard_until(LEFT)][-1] == LEFT
         await host.pass_time(3)
         assert len(host.server.connections) == 1
+
+
+async def test_a_fan_out_is_wrapped_once_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with web() as (ws, host):
+        members = [await ws.member(f"member {number}") for number in range(5)]
+        for member in members:
+            await member.heard()
+        wrapped_ones: list[bytes] = []
+        serialize = WsFrame.serialize
+
+        def counted(frame: WsFrame, **how: Any) -> bytes:
+            wrapped_ones.append(bytes(frame.data))
+            return serialize(frame, **how)
+
+        bob = await host.member("bob")
+        for member in members:
+            await member.frame()
+        monkeypatch.setattr(WsFrame, "serialize", counted)
+        await bob.send(message("to all", 2))
+
+        for member in members:
+            assert said(await member.frame()) == ("bob", b"to all")
+        assert len(wrapped_ones) == 1
