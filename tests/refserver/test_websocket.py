@@ -359,7 +359,9 @@ async def test_the_time_to_log_in_begins_before_the_handshake() -> None:
 
 
 @pytest.mark.proves("EP-16.2-8")
-@pytest.mark.parametrize("head", [b"x" * 9_000, b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 2_000])
+@pytest.mark.parametrize(
+    "head", [b"x" * 9_000, b"GET / HTTP/1.1\r\n" + (b"A: " + b"b" * 200 + b"\r\n") * 100]
+)
 async def test_a_long_or_strange_request_is_refused(head: bytes) -> None:
     async with web() as (ws, host):
         client = await ws.connect()
@@ -436,6 +438,43 @@ async def test_a_client_that_sends_no_close_is_cut_off() -> None:
         await host.pass_time(2.1)
 
         assert not host.server.connections
+
+
+@pytest.mark.proves("EP-16.1-5")
+async def test_what_comes_with_a_welcome_is_cut_into_messages_too() -> None:
+    async with web(max_frame=4_096) as (ws, host):
+        bob, ann = await host.member("bob"), await ws.client()
+        welcome = await ann.join("ann")
+        ann.close()
+        for number in range(2, 12):
+            await bob.send(message("x" * 4_000, number))
+        again = await ws.client()
+
+        await again.join("ann", ticket=welcome.ticket, position=welcome.position)
+        await again.heard_until(JOINED)
+
+        assert again.messages[0] <= 4_100
+        assert max(again.messages) <= 4_096 + 259
+
+
+@pytest.mark.proves("EP-7.2-2")
+async def test_pongs_that_nobody_reads_are_not_kept() -> None:
+    async with web(heartbeat=0) as (ws, host):
+        bob = await host.member("bob")
+        ann = await ws.member("ann", receive_buffer=4_096)
+        [connection] = [each for each in host.server.connections if each.has_handshake]
+        number = 2
+        while connection.writable:
+            await bob.send(message("z" * 30_000, number))
+            await bob.frame()
+            await host.pass_time()
+            number += 1
+
+        for _ in range(40):
+            await ann.send_raw(wrapped(bytes(125), WS_PING) * 100)
+            await host.pass_time()
+
+        assert connection.transport.get_write_buffer_size() < 200_000
 
 
 async def test_a_client_that_never_reads_is_evicted_and_its_pings_cost_nothing() -> None:
