@@ -15,18 +15,18 @@ from enum import Enum
 __all__ = ["Batching", "Send"]
 
 FULL = 65_536
-"""Bytes that are sent without waiting for more. A write has room for half as much again, but
-what is beyond that costs each member a second write."""
+"""So many bytes are sent without waiting for more. A write has space for half as much again; more
+costs each member a second write."""
 POLLS = 8
-"""Polls at most before the log is sent: a bound on the wait of readers. Authors that send one
+"""The most polls before the log is sent: the limit for the wait of readers. Authors that send one
 message after the other bring one with each poll."""
 VAIN_POLLS = 2
-"""So many that bring nothing, one after the other, end the polling: an author that was sent its
-Ack needs as long as two of them to send its next message."""
+"""So many polls in a row without new entries end the polling. After its Ack, an author needs as
+long as two polls to send its next message."""
 
 
 class Send(Enum):
-    """What `Batching.decide` can say."""
+    """The results of `Batching.decide`."""
 
     NOTHING = "there is nothing to send"
     FIRST = "send the log, then each client its replies"
@@ -46,7 +46,7 @@ class Batching:
 
     def __init__(self) -> None:
         self._polls = 0  # since the log was sent
-        self._vain = 0  # those of them that brought nothing, one after the other
+        self._vain = 0  # the last of them in a row without new entries
         self._unsent = 0  # bytes in the turn before
 
     def decide(self, unsent: int, alone: bool) -> Send:

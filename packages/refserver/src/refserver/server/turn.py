@@ -1,6 +1,7 @@
-"""The turns of the loop: those who have input work, then everybody is written to.
+"""The turns of the loop: sessions with input work, then all members are written to.
 
-Rule: one turn does what the scheduler says, in its order, and asks the loop for the next.
+Rule: one turn carries out the decisions of the scheduler, in its order, and asks the loop for the
+next turn.
 
 Layer: below `server`, above `connection` and `scheduler`.
 """
@@ -44,8 +45,8 @@ class Turns:
         self._batching = Batching()
         self._sent = 0  # the end of the log when it was sent
         self._sent_bytes = 0
-        self._retained_bytes = 0  # what was entered when everybody had been offered it
-        self._offered: tuple[int, int] | None = None  # what the mark stands behind
+        self._retained_bytes = 0  # the bytes of the log that all members were offered
+        self._offered: tuple[int, int] | None = None  # the position and size of the log at the mark
         self.follow(sequencer.log)
 
     def follow(self, log: Log) -> None:
@@ -62,7 +63,7 @@ class Turns:
             self.loop.call_soon(self.run)
 
     def _poll(self) -> None:
-        """Have a turn behind all input that there is: the loop calls its timers last."""
+        """Have a turn after all present input: the loop calls its timers last."""
         if not self._is_due:
             self._is_due = True
             self.loop.call_at(self.loop.time(), self.run)
@@ -95,7 +96,7 @@ class Turns:
             self.need()
 
     def work(self, connection: Connection, now: float, frames: int = FRAMES) -> int:
-        """Let one client's session work; returns the entries that it made."""
+        """Let one client's session work. Returns the number of its new entries."""
         session = connection.session
         try:
             entries = session.work(now, frames)
@@ -115,7 +116,7 @@ class Turns:
     # ------------------------------------------------------------- output
 
     def _write_own(self) -> None:
-        """Write to each what it has of its own: replies, and history that it has not read."""
+        """Write to each client its own output: replies, and history that it has not read."""
         scheduler = self.scheduler
         scheduler.begin_output()
         while (connection := scheduler.next_writer()) is not None:
@@ -134,7 +135,8 @@ class Turns:
             self.need()
 
     def write(self, connection: Connection) -> None:
-        """Write to one client its part of this turn: what was entered since all were offered it."""
+        """Write to one client its part of this turn: as much as was entered since the last offer to
+        all."""
         chunks = 2 + (self._sequencer.log.total - self._retained_bytes) // SEGMENT
         try:
             if connection.write_some(chunks):
@@ -143,14 +145,15 @@ class Turns:
             connection.fail(error)
 
     def _send_log(self) -> None:
-        """Write what was entered since the log was sent: one write for each member."""
+        """Write the entries since the log was last sent: one write for each member."""
         log = self._sequencer.log
         start, size = self._sent, log.total - self._sent_bytes
         self._sent, self._sent_bytes = log.end, log.total
         self.send_entries(start, size)
 
     def _offered_all(self) -> None:
-        """The log was sent: what is older may go, now or when those who wait have had theirs."""
+        """The log was sent: older entries may go, now or after the waiting clients have got their
+        part."""
         if not self.scheduler.output_waits:
             self._retain(self._sent, self._sent_bytes)
             return
@@ -160,7 +163,7 @@ class Turns:
             self.scheduler.mark()
 
     def send_entries(self, start: int, size: int) -> None:
-        """Write the entries behind `start`, `size` bytes of them, to everybody."""
+        """Write the entries after `start`, `size` bytes, to all members."""
         scheduler = self.scheduler
         for connection in fan_out(self._connections, self._sequencer.log, start):
             if size > 2 * SEGMENT:  # long entries: each in its turn
@@ -169,7 +172,7 @@ class Turns:
                 self.write(connection)
 
     def _retain(self, position: int, size: int) -> None:
-        """Everybody was offered the log up to there: what is older may go."""
+        """All members were offered the log up to this position: older entries may go."""
         self._offered = None
         self._retained_bytes = size
         self._sequencer.log.retain_after(position)

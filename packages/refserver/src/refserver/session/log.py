@@ -1,7 +1,7 @@
-"""The log: numbered entries, of which it keeps the last ones.
+"""The log: the last of the numbered entries.
 
-Rule: the log is the only copy of what was said. History, backlog and replay are
-ranges of it; bytes that several members read are joined once.
+Rule: the log is the only copy of the entries. History, backlog and replay are ranges of it. Bytes
+for several members are joined once.
 
 Layer: the ground of `session`. No socket, no clock.
 """
@@ -16,18 +16,19 @@ from itertools import accumulate
 __all__ = ["ENTRY_CHARGE", "SEGMENT", "Log"]
 
 SEGMENT = 98_304
-"""Bytes that a member is given at a time: about what a socket takes at once. A batch of 64 KiB
+"""The bytes for a member at a time: about as much as a socket takes at once. A batch of 64 KiB
 (`server.batching`) fits with what came beyond it: a short rest would be a second write."""
 
 ENTRY_CHARGE = 100
-"""What an entry costs beside its bytes, in bytes: its object and its places in two lists."""
+"""The memory of an entry in addition to its bytes, in bytes: its object and its items in two
+lists."""
 
 KEPT_SEGMENTS = 16
-"""Runs of entries that are kept joined for the next reader at the same place: 1 MiB of them."""
+"""The most runs of entries that are kept joined for the next reader at the same position: 1 MiB."""
 
 
 class Log:
-    """The last entries, numbered without a gap; the oldest go when `capacity` is passed.
+    """The last entries, numbered without a gap. Above `capacity`, the oldest are dropped.
 
     >>> log = Log(capacity=1_000)
     >>> log.append(b"first"), log.append(b"second"), log.segment(1)
@@ -41,13 +42,13 @@ class Log:
         self._ends: list[int] = []  # bytes ever entered, up to and with each entry
         self._base = end + 1  # position of _entries[0]
         self._head = 0  # index of the first entry that still counts
-        self._retained = sys.maxsize  # entries behind this position stay
+        self._retained = sys.maxsize  # entries after this position stay
         self._wanted = 0  # entries before this position go
         self._segments: dict[int, tuple[bytes, int]] = {}
 
     @property
     def first(self) -> int:
-        """The position of the oldest entry, `end` + 1 where there is none."""
+        """The position of the oldest entry; `end` + 1 if there is none."""
         return self._base + self._head
 
     @property
@@ -75,25 +76,25 @@ class Log:
         next(totals)
         self._entries += frames
         self._ends += totals
-        if self._segments:  # those that end where the log did are no whole segments any more
+        if self._segments:  # those at the old end of the log are not whole segments any more
             end, kept = self.end, self._segments.items()
             self._segments = {cursor: run for cursor, run in kept if run[1] != end}
         self.end += len(frames)
         self._trim()
 
     def holds(self, cursor: int) -> bool:
-        """Whether everything behind `cursor` can still be read."""
+        """Whether all entries after `cursor` can still be read."""
         return self.first - 1 <= cursor <= self.end
 
     def bytes_after(self, cursor: int) -> int:
-        """Bytes of the entries behind `cursor` that the log holds."""
+        """The bytes of the entries after `cursor` that the log holds."""
         start = max(cursor + 1 - self._base, self._head)
         if start >= len(self._entries):
             return 0
         return self._ends[-1] - self._ends[start] + len(self._entries[start])
 
     def keeps(self, cursor: int, frames: Collection[bytes]) -> bool:
-        """Whether everything behind `cursor` can still be read when `frames` have been entered."""
+        """Whether all entries after `cursor` can still be read after `frames` are entered."""
         if not self.holds(cursor):
             return False
         if cursor == self.end:
@@ -103,11 +104,11 @@ class Log:
         return size + ENTRY_CHARGE * count <= self.capacity
 
     def segment(self, cursor: int, stop: int | None = None) -> tuple[bytes, int]:
-        """The entries behind `cursor`, as one run of bytes, and the place behind them.
+        """The entries after `cursor` as one run of bytes, and the position of the last one.
 
-        About `SEGMENT` bytes, more only where a single entry is longer, and no entry behind
-        `stop`. Two calls for the same place return the same object. Raises LookupError
-        where the next entry is gone.
+        It has about `SEGMENT` bytes, or more if a single entry is longer, and no entry after
+        `stop`. Two calls for the same position return the same object. Raises LookupError if the
+        next entry is gone.
         """
         if cursor >= self.end:
             return b"", cursor
@@ -131,9 +132,8 @@ class Log:
         return b"".join(self._entries[start:behind]), self._base + behind - 1
 
     def retain_after(self, position: int) -> None:
-        """Keep what is behind `position`, whatever the capacity, until the next call.
-
-        So nothing is dropped that was not offered to every member, however much comes at once.
+        """Keep the entries after `position`, also above the capacity, until the next call. So no
+        entry is dropped before every member was offered it, even if many arrive at once.
         """
         self._retained = position
         self._trim()
