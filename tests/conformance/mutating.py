@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.conformance.serving import DECLARED
@@ -79,6 +79,8 @@ class Here:
     port: int
     loop: asyncio.AbstractEventLoop
     server: Server
+    between: list[asyncio.AbstractEventLoop] = field(default_factory=list)
+    """The loops of what stands between the kit and the server, in threads of this process."""
 
     def stop(self) -> str:
         """Let it shut down in good order."""
@@ -89,10 +91,11 @@ class Here:
         """Wait until it has done what it could do by now, or has ended."""
         hangs = time.monotonic() + PATIENCE
         for _ in range(ROUNDS):
-            been_there = threading.Event()
-            self.loop.call_soon_threadsafe(been_there.set)
-            while self.loop.is_running() and not been_there.wait(GLANCE):
-                assert time.monotonic() < hangs
+            for loop in (*self.between, self.loop, *self.between):
+                been_there = threading.Event()
+                loop.call_soon_threadsafe(been_there.set)
+                while loop.is_running() and not been_there.wait(GLANCE):
+                    assert time.monotonic() < hangs
 
     def waited(self, original: Any, wire: Wire, deadline: float, events: int) -> bool:
         """As the kit waits, but for a server that is only slow."""

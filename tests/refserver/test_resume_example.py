@@ -8,6 +8,7 @@ import io
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -30,6 +31,13 @@ CUTS = [20 + 17 * n % 400 for n in range(300)]
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attempts follow each other at once; how long they wait is tested with the session."""
     monkeypatch.setattr("eventcodec.session.SHORTEST_WAIT", 0.0)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Without a heartbeat: a listener reads when all was said, however long that takes."""
+    with running(tmp_path_factory.mktemp("server"), "--heartbeat", "0", dev=True) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

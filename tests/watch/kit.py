@@ -34,8 +34,12 @@ PATIENCE = 10.0
 
 
 @contextmanager
-def forwarding(port: int, told: list[Item]) -> Iterator[int]:
+def forwarding(
+    port: int, told: list[Item], loops: list[asyncio.AbstractEventLoop] | None = None
+) -> Iterator[int]:
     """A proxy to a port of this machine, in a thread; gives the port where it listens.
+
+    Its loop is added to `loops`: a kit that waits for the server waits for the proxy too.
 
     As the server does, it listens no more when the server does not: who would connect again and
     again has an end so.
@@ -43,6 +47,8 @@ def forwarding(port: int, told: list[Item]) -> Iterator[int]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
+    if loops is not None:
+        loops.append(loop)
 
     def tell(item: Item) -> None:
         told.append(item)
@@ -68,7 +74,7 @@ def traffic_of_a_mutant(name: str, ids: Sequence[str]) -> list[Item]:
     cannot |= {"presence"} if "no-presence" in needs else set()
     can = frozenset((DECLARED - cannot) | needs)
     told: list[Item] = []
-    with broken(mutant) as here, forwarding(here.port, told) as port:
+    with broken(mutant) as here, forwarding(here.port, told, here.between) as port:
         setting = Setting(
             address=("127.0.0.1", port),
             timeout=TIMEOUT,
