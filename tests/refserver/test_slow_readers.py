@@ -137,8 +137,13 @@ def crowd(folder: Path, readers: int, stalled: int, *options: str) -> Iterator[C
         yield Crowd(stack, server, readers, stalled)
 
 
+BACK_OFF = 150
+"""Seconds: the kernel sends again to a full receive buffer after up to two minutes."""
+
+
 def wake(stalled: Stalled) -> list[Frame]:
     """Everything that was left for it."""
+    stalled.client.sock.settimeout(BACK_OFF)
     return stalled.client.rest()
 
 
