@@ -18,11 +18,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console as TerminalConsole
-from rich.progress import BarColumn, Progress, TextColumn
 
 from eventcodec import (
     Ack,
@@ -42,6 +40,9 @@ from ..exit_codes import Exit
 from .client import CommandError, trusting, why
 from .exceptions import PlaintextError, check_credential
 from .options import EXIT_CODES, connecting, login_of
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 __all__ = ["Figures", "bench"]
 
@@ -321,7 +322,10 @@ async def _either(future: asyncio.Future[None], run: Run, timeout: float, late: 
 @contextmanager
 def progressing() -> Iterator[Progress]:
     """A bar on stderr, where that is a terminal."""
-    console = TerminalConsole(stderr=True)
+    from rich.console import Console  # slow to import, and no other command draws progress
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    console = Console(stderr=True)
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
