@@ -206,6 +206,7 @@ def test_an_engine_that_comes_back_empty_ends_everybody_and_knows_no_ticket(
         with Client(there.port) as again:
             again.send(login("ann", ticket=welcome.ticket, position=welcome.position))
             assert failed(again.frame()).code == HISTORY_GONE
+        assert any("EPOCH" in line or "LOST" in line for line in here.records)
 
 
 def test_without_the_engine_members_are_told_after_a_while(tmp_path: Path) -> None:

@@ -232,6 +232,8 @@ class Link:
         told = reply[1] if len(reply) > 1 else b""
         if status is Status.CONFIG:
             raise EngineError(f"the other nodes of the room have other settings: {told.decode()}")
+        if status in (Status.EPOCH, Status.LOST):
+            self._log_event("engine", level=logging.WARNING, answer=status.value)
         node.opened(status, told)
         self._reads.set()
 
