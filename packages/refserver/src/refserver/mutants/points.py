@@ -11,6 +11,7 @@ from __future__ import annotations
 import secrets
 import socket
 import struct
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -42,8 +43,8 @@ from .registry import Patch
 from .replying import no_fast_path
 
 HEADER = 16
-PAUSE, LONG_PAUSE = 0.1, 1.0
-"""Seconds that a request waits for others, and waits on where they have sent something."""
+MUCH, PAUSE = 500, 1.0
+"""Bytes that come at once from a member that is busy, and the seconds for which it is."""
 
 
 def frames_of(data: bytes) -> list[bytes]:
@@ -111,17 +112,17 @@ def on_publish(patch: Patch, publish: Callable[[Any, Any, Any], None]) -> None:
 
 
 def serve_last(patch: Patch, concerns: Callable[[Any], bool]) -> None:
-    """Let what some connections send, but for a Login, wait while others go on sending."""
+    """Let what some connections send, but for a Login, wait while a member sends much."""
+
+    def is_busy(room: Any) -> bool:
+        session, since = getattr(room, "busy", (None, 0.0))
+        in_time = time.monotonic() < since + PAUSE
+        return in_time and session is not None and session.state == State.MEMBER
 
     def work(original: Any, self: Any, connection: Any, now: float, *rest: Any) -> int:
-        session, before = connection.session, getattr(self, "others", 0)
-        if not concerns(connection):
-            self.others = before + 1
-        elif session.first_type != Login.type and getattr(session, "others", -1) != before:
-            is_first = not hasattr(session, "others")
-            session.others = before
-            wait = PAUSE if is_first else LONG_PAUSE
-            self.loop.call_later(wait, serve_again, self, connection)
+        session = connection.session
+        if concerns(connection) and session.first_type != Login.type and is_busy(session.room):
+            self.loop.call_later(0.05, serve_again, self, connection)
             return 0
         entries: int = original(self, connection, now, *rest)
         return entries
@@ -132,8 +133,8 @@ def serve_last(patch: Patch, concerns: Callable[[Any], bool]) -> None:
 
     def seen(session: Any, data: bytes) -> None:
         session.first_type = data[5] if len(data) > 5 else 0
-        if hasattr(session, "others"):
-            del session.others
+        if session.state == State.MEMBER and len(data) > MUCH:
+            session.room.busy = session, time.monotonic()
 
     on_bytes(patch, seen)
     patch.around(Turns, "work", work)
