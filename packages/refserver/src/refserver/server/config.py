@@ -93,7 +93,7 @@ class Config:
         "beside localhost, the --host and addresses in figures",
         group=WHERE,
         unit="NAMES",
-        reason="a page that makes its own name mean this machine gets nowhere",
+        reason="a hostile page can point its own host name to this machine; the server refuses it",
     )
     ws_origins: str = option(
         "",
@@ -101,7 +101,7 @@ class Config:
         "http://localhost:8000; null is a page from a file",
         group=WHERE,
         unit="ORIGINS",
-        reason="a page of anybody's, open in a browser, could use what its user may use",
+        reason="otherwise any page in the browser of a user could use the room",
     )
 
     proxy_protocol: str = option(
@@ -139,8 +139,8 @@ class Config:
     )
     log_timeout: float = option(
         10.0,
-        "members are told UNAVAILABLE if Redis is not reachable for so long; after one and a half "
-        "of it, the other servers take this one for dead",
+        "if Redis is not reachable for this time, members get UNAVAILABLE; after 1.5 times this "
+        "time the other servers treat this server as dead",
         group=SHARED,
         unit="SECONDS",
         reason="Redis restarts in less, and a person waits no longer",
@@ -193,7 +193,7 @@ class Config:
         "listen beyond loopback although a name proves nothing: anybody who reaches the port "
         "reads everything and takes any free name",
         group=WHO,
-        reason="a mistake in a port mapping opens no room",
+        reason="without it, a wrong port mapping cannot open the room to strangers",
     )
 
     presence: bool = option(
@@ -242,7 +242,7 @@ class Config:
         "maximum open connections; never above the limit of descriptors - 64",
         group=CONNECTIONS,
         unit="N",
-        reason="the usual limit of descriptors allows so many",
+        reason="with the usual limit of 1,024 descriptors, the server accepts 960",
         least=1,
     )
     unauthenticated: int = option(
@@ -319,7 +319,7 @@ class Config:
     )
     close_timeout: float = option(
         2.0,
-        "maximum wait for the client's end of stream after it took the last frame",
+        "maximum time to wait until the client ends its stream, after it received the last frame",
         group=TIME,
         unit="SECONDS",
         reason="a round trip around the world and a retransmission",
