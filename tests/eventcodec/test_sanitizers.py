@@ -167,6 +167,51 @@ def test_memory_stays_what_it_was_over_millions_of_frames(frames: int) -> None:
     assert resident() - before < 3 * MIB
 
 
+# ---------------------------------------------------------------- the headers of a later Python
+
+NEWER = [
+    python
+    for minor in range(sys.version_info[1] + 1, sys.version_info[1] + 6)
+    if (python := shutil.which(f"python3.{minor}"))
+]
+SELFTEST = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("eventcodec._speedups", sys.argv[1])
+sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules[spec.name])
+import eventcodec.selftest
+assert eventcodec.IMPLEMENTATION == "native"
+wrong = [result for result in eventcodec.selftest.run() if not result.passed]
+assert not wrong, wrong
+"""
+
+
+@pytest.mark.skipif(
+    not (NEWER and SOURCE.exists() and shutil.which(COMPILER)),
+    reason="no compiler, no later Python, or only the wheel is installed",
+)
+def test_a_module_built_with_the_headers_of_a_later_python_works_here(tmp_path: Path) -> None:
+    """One wheel serves every Python, whichever built it."""
+    ask = "import sysconfig; print(sysconfig.get_path('include'))"
+    asked = [NEWER[-1], "-c", ask]
+    include = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    if not Path(include, "Python.h").exists():
+        pytest.skip("the later Python has no headers")
+    target = tmp_path / "_speedups.so"
+    build = [COMPILER, "-shared", "-fPIC", f"-I{include}", str(SOURCE), "-o", str(target)]
+    subprocess.run(build, check=True, timeout=120)
+    environment = {**os.environ, "EVENTCODEC_PURE": ""}
+
+    done = subprocess.run(
+        [sys.executable, "-c", SELFTEST, str(target)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert done.returncode == 0, done.stderr
+
 # ---------------------------------------------------------------- other interpreters
 
 IN_ANOTHER = """

@@ -757,7 +757,10 @@ relay(PyObject *module, PyObject *const *args, Py_ssize_t count)
     if (PyErr_Occurred())
         Py_DECREF(facts);
     else
-        result = Py_BuildValue("(Ny#n)", facts, (const char *)acks, taken * ACK_SIZE, at);
+        /* No `#` in a format: headers before 3.13 and those since then treat it differently, so a
+         * module that is built with 3.13 would fail on 3.11. */
+        result = Py_BuildValue("(NNn)", facts,
+                               PyBytes_FromStringAndSize((const char *)acks, taken * ACK_SIZE), at);
     PyMem_Free(acks);
     return result;
 }

@@ -14,18 +14,28 @@ from dataclasses import dataclass
 from random import Random
 
 from . import exchange, vectors, wire
-from .codec import Codec, encode
+from .codec import Codec, encode, relay
 from .decoder import ConnectionEnded, Decoder
 from .errors import RemoteProtocolError
-from .events import APPLICATION_TYPES, ApplicationEvent, Event, Unknown, application_event, field
+from .events import (
+    APPLICATION_TYPES,
+    Ack,
+    ApplicationEvent,
+    Event,
+    Message,
+    Unknown,
+    application_event,
+    field,
+)
 from .framing import pack_header
-from .limits import HEADER_SIZE, LENGTH_SIZE
+from .limits import HEADER_SIZE, LENGTH_SIZE, MAX_FRAME
 from .reference import reference, walk
 
 __all__ = ["Result", "run"]
 
 MUTANTS = 5_000
 STREAMS = 300
+RUNS = 1_000
 LONGEST = 400
 
 
@@ -191,8 +201,23 @@ def _outcome(chunks: Iterable[bytes]) -> tuple[list[object], str, object]:
     return events, str(error), getattr(error, "seq", None)
 
 
+def _relays(random: Random) -> Iterator[str | None]:
+    """Requests that a server relays: the facts and Acks are those that `encode` makes."""
+    for _ in range(RUNS):
+        seq, position = random.getrandbits(60) + 1, random.getrandbits(60) + 1
+        requests, facts, acks = b"", [], b""
+        for n in range(random.randint(1, 8)):
+            text = "".join(random.choices("aé☺𝄞", k=random.randint(1, 40)))
+            requests += encode(Message(seq=seq + n, content=text))
+            facts.append(encode(Message(seq=position + n, sender="ann", content=text)))
+            acks += encode(Ack(seq=seq + n, position=position + n))
+        relayed = relay(requests, 0, MAX_FRAME, b"\x03ann", position, len(facts))
+        yield None if relayed == (facts, acks, len(requests)) else f"wrong: {requests.hex()}"
+
+
 CHECKS: tuple[tuple[str, Callable[[Random], Iterator[str | None]]], ...] = (
     ("vectors, read and written", _vectors),
     ("mutated bodies, compiled functions against construct", _agreement),
     ("streams, whole, byte by byte and in random chunks", _chunkings),
+    ("runs of requests, relayed", _relays),
 )
