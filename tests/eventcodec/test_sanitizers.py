@@ -212,6 +212,7 @@ def test_a_module_built_with_the_headers_of_a_later_python_works_here(tmp_path: 
 
     assert done.returncode == 0, done.stderr
 
+
 # ---------------------------------------------------------------- other interpreters
 
 IN_ANOTHER = """
