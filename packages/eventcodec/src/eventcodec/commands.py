@@ -52,7 +52,7 @@ examples:
   python -m eventcodec selftest
 """
 DESCRIBE = """\
-languages:
+formats:
   text       for people, with limits and error codes
   wireshark  a dissector in Lua, for Wireshark and tshark
   kaitai     a .ksy file, from which kaitai-struct-compiler makes a reader in many languages
@@ -72,8 +72,8 @@ The program gets one JSON line for each question on its standard input:
 and answers each, in the same order, with one JSON line on its standard output:
 
   {"event": "Ping", "seq": "7"}   the event, in the form of `decode`
-  {"error": 1}                    the code of the error that these bytes are
-  {"incomplete": true}            neither: more bytes must come
+  {"error": 1}                    the code of the error in these bytes
+  {"incomplete": true}            no event and no error yet: more bytes are needed
 
 Most questions are to a codec, whatever its state. With --receiver some are to one end of a
 connection, and "state" is "new" or "member": bring that end into it first, so that 7 is the
@@ -93,8 +93,8 @@ With --encode it also gets events, and answers with their frames:
 
 `python -m eventcodec vectors answer` is such a program.
 exit codes: 0 all right, 1 something wrong, 2 usage, 3 no case ran, 5 the suite failed,
-130 interrupted (Ctrl-C, SIGTERM, SIGHUP): what was answered until then is told,
-141 the reader of stdout left early, as SIGPIPE would tell
+130 interrupted (Ctrl-C, SIGTERM, SIGHUP): the answers so far are reported,
+141 stdout was closed early
 """
 
 
@@ -299,7 +299,7 @@ def _selftest(args: argparse.Namespace) -> int:
 
 def _describe(args: argparse.Namespace) -> int:
     if args.format == "text" and args.events:
-        raise CommandError("--events needs another language: see --as")
+        raise CommandError("--events needs --as wireshark, kaitai or markdown")
     if args.format != "text":
         declared = [event for module in args.events for event in _declared_in(module)]
         print(describe.FORMATS[args.format](describe.protocol(declared)), end="")
@@ -394,7 +394,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_input(command, "frames")
     _add_max_frame(command)
     command.add_argument(
-        "--secrets", action="store_true", help="show credentials, tickets and what may be one"
+        "--secrets",
+        action="store_true",
+        help="show credentials, tickets, and unreadable bytes, which can be one of them",
     )
 
     command = _command(commands, "encode", _encode, "write frames from JSON lines")
@@ -412,11 +414,11 @@ def _parser() -> argparse.ArgumentParser:
         "--secrets", action="store_true", help="show credentials and tickets on a terminal too"
     )
 
-    nested = _command(commands, "vectors", None, "the conformance vectors, and any codec's answers")
+    nested = _command(commands, "vectors", None, "show the conformance vectors, test a codec")
     _add_vectors(nested.add_subparsers(title="commands", metavar="COMMAND", required=True))
 
     command = _command(commands, "selftest", _selftest, "check this installation")
-    command.add_argument("--seed", type=int, default=1, help="of what is random (%(default)s)")
+    command.add_argument("--seed", type=int, default=1, help="seed (default: %(default)s)")
 
     command = _command(
         commands, "describe", _describe, "print layouts, limits and error codes", epilog=DESCRIBE
@@ -426,7 +428,7 @@ def _parser() -> argparse.ArgumentParser:
         dest="format",
         choices=("text", *describe.FORMATS),
         default="text",
-        help="in which language (%(default)s)",
+        help="format of the output (default: %(default)s)",
     )
     command.add_argument(
         "--events",
@@ -439,13 +441,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_vectors(commands: Any) -> None:
-    command = _command(commands, "list", _list, "name them all")
+    command = _command(commands, "list", _list, "list the vectors")
     _add_only(command)
 
-    command = _command(commands, "show", _show, "show one, field by field")
+    command = _command(commands, "show", _show, "show one vector, field by field")
     command.add_argument("id", metavar="ID")
 
-    command = _command(commands, "export", _export, "write the files into a folder")
+    command = _command(commands, "export", _export, "write the vector files into a folder")
     command.add_argument("folder", metavar="FOLDER")
 
     command = _command(commands, "check", _check, "test a codec in any language", epilog=CHECK)
@@ -456,18 +458,22 @@ def _add_vectors(commands: Any) -> None:
         action="append",
         choices=exchange.RECEIVERS[1:],
         default=[],
-        help="ask as well what only this end of a connection finds",
+        help="also ask for errors that only this end of a connection can find",
     )
     command.add_argument(
-        "--encode", action="store_true", help="ask for the frames of events as well"
+        "--encode", action="store_true", help="also ask for the frame of each event"
     )
     command.add_argument(
-        "--timeout", type=_seconds, default=60, metavar="S", help="for everything (%(default)s s)"
+        "--timeout",
+        type=_seconds,
+        default=60,
+        metavar="S",
+        help="time for the whole run (default: %(default)s s)",
     )
     command.add_argument("--json", action="store_true", help="report as JSON")
-    command.add_argument("program", nargs="+", metavar="PROGRAM", help="and its arguments")
+    command.add_argument("program", nargs="+", metavar="PROGRAM", help="codec and its arguments")
 
-    _command(commands, "answer", _answer, "answer as `check` asks: this package's own answers")
+    _command(commands, "answer", _answer, "answer the questions of `check` with this package")
 
 
 def _command(
@@ -502,9 +508,9 @@ def _add_max_frame(command: argparse.ArgumentParser) -> None:
         type=_max_frame,
         default=DEFAULT_MAX_FRAME,
         metavar="N",
-        help="the greatest length that is accepted, in bytes (%(default)s)",
+        help="maximum length of a frame, in bytes (default: %(default)s)",
     )
 
 
 def _add_only(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--only", default="*", metavar="GLOB", help="those whose id matches")
+    command.add_argument("--only", default="*", metavar="GLOB", help="only those whose id matches")

@@ -264,8 +264,8 @@ def serve(ctx: click.Context, /, at: int | None, mutant: str | None, **settings:
     option in the environment: --max-frame is REFSERVER_MAX_FRAME.
 
     \b
-    SIGTERM, SIGINT  send every member its last frames, and exit with 0;
-                     the third signal ends at once
+    SIGTERM, SIGINT  send every member its last frames, then exit with 0;
+                     the third of these signals cuts all connections at once
     SIGHUP           read the token file and the certificates again
 
     \b

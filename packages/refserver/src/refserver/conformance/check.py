@@ -26,7 +26,7 @@ __all__ = ["CAPABILITIES", "DECLARED_BY", "ServerDriver", "check", "probe", "res
 CAPABILITIES = {
     "presence": (True, "enters Joined and Left"),
     "resume": (True, "keeps sessions, and resumes them"),
-    "heartbeat": (False, "has a heartbeat of a few seconds; some cases wait for it"),
+    "heartbeat": (False, "has a heartbeat of a few seconds, so that cases can wait for it"),
     "login-timeout": (False, "ends clients that do not log in within 10 seconds"),
     "evicts": (False, "ends a member that lags behind by 40 MiB"),
 }

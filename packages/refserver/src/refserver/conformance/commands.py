@@ -70,24 +70,29 @@ def register(group: click.Group) -> None:
     type=click.Choice(list(CAPABILITIES)),
     multiple=True,
     help="Declare an ability of the server: "
-    + "; ".join(f"{name}: {text}" for name, (on, text) in CAPABILITIES.items() if not on),
+    + "; ".join(f"{name} ({text})" for name, (on, text) in CAPABILITIES.items() if not on),
 )
 @click.option(
     "--cannot",
     "inabilities",
     type=click.Choice([name for name, (on, _) in CAPABILITIES.items() if on]),
     multiple=True,
-    help="Declare that the server does not have this ability.",
+    help="Declare an ability that the server does not have.",
 )
 @click.option(
     "--credential-env",
     metavar="NAME",
     help="Name of the environment variable with name:credential pairs, separated by spaces, for "
-    "a server that checks credentials. All cases need four pairs.",
+    "a server that checks credentials. To run every case, give four pairs.",
 )
 @click.option("--tls", is_flag=True, help="Connect over TLS, which cannot half-close.")
 @click.option("--ca", type=EXISTING, help="Trust these certificates; implies --tls.")
-@click.option("--pid", type=Whole(2), help="Process of the server; the kit stops it at the end.")
+@click.option(
+    "--pid",
+    type=Whole(2),
+    metavar="PID",
+    help="Process id of the server. The kit stops the server at the end.",
+)
 @click.option(
     "--stop-command",
     metavar="COMMAND",
@@ -108,9 +113,9 @@ def check_command(
 ) -> None:
     """Test the server at HOST:PORT, with all cases or some (FRAME-07, 'LOGIN-*').
 
-    HOST:PORT can also be only one of them: localhost, :3000, 3000. ws://HOST:PORT tests over
-    WebSocket; cases that WebSocket cannot carry are unsupported. With several HOST:PORT, the
-    connections of each case go to them in turn: servers that share one room must pass too.
+    You can leave out the host or the port: localhost, :3000, 3000. ws://HOST:PORT tests over
+    WebSocket; the report marks cases that cannot run there as unsupported. With several HOST:PORT,
+    the connections of a case go to the servers in turn: this tests servers that share one room.
 
     \b
     Examples:

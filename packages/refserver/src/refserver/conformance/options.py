@@ -239,7 +239,7 @@ def _with_options(catalogue: Sequence[Case], command: Command) -> Command:
             type=click.Choice(["all", *map(str, Segmentation)]),
             default="all",
             show_default=True,
-            help="The division of the sent bytes into chunks.",
+            help="How the kit cuts the bytes that it sends into chunks.",
         ),
         aside("--seed", type=Whole(0), help="Seed of the random chunks; each run prints its seed."),
         aside(
@@ -266,14 +266,14 @@ def _with_options(catalogue: Sequence[Case], command: Command) -> Command:
             "--expected-failures",
             type=EXISTING,
             metavar="FILE",
-            help="File of ids that are known to fail, one a line. If one passes, the run fails. "
-            "* stands for anything: FRAME-*, */bytewise.",
+            help="File of ids that are known to fail, one in each line. If one passes, the run "
+            "fails. * matches any text: FRAME-*, or */bytewise for all cases cut bytewise.",
         ),
         click.option(
             "--known-flaky",
             type=EXISTING,
             metavar="FILE",
-            help="File of ids that can fail or pass, one a line.",
+            help="File of ids whose failure does not fail the run, one in each line.",
         ),
         aside("--name", help="Name of the implementation in the reports."),
         report_options,

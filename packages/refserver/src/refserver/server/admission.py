@@ -1,6 +1,6 @@
 """The places for connections, and the limits for one address and one user.
 
-Rule: it counts and decides, and does not act. The limits of one address or user depend only on that
+Rule: it decides and does not act. The limits of one address or user depend only on that
 address or user.
 
 Layer: above `config`, below `server`. No sockets; the clock is passed in.

@@ -1,9 +1,9 @@
 """Authenticators: they check who can log in, with which name.
 
-Rule: a credential is checked before anything else of a Login, and proves a name. Nothing here knows
-rooms or connections.
+Rule: an authenticator sees the name, the credential and the certified name of a Login, nothing of
+rooms or connections. Its proof may have no name.
 
-Layer: beside `room`, below `session`.
+Layer: above `files`, below `server`.
 """
 
 from __future__ import annotations

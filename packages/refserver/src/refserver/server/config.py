@@ -58,6 +58,8 @@ class Config:
     """The settings of one server; times in seconds, sizes in bytes.
 
     Raises ConfigError if settings contradict each other.
+
+    It has more than fifteen attributes: each is an option of the command line.
     """
 
     host: str = option(
@@ -89,16 +91,16 @@ class Config:
     )
     ws_hosts: str = option(
         "",
-        "names of this server, separated by commas, that a WebSocket client may give as Host, "
-        "beside localhost, the --host and addresses in figures",
+        "allowed host names in a WebSocket handshake, separated by commas; localhost, --host and "
+        "IP addresses are always allowed",
         group=WHERE,
         unit="NAMES",
         reason="a hostile page can point its own host name to this machine; the server refuses it",
     )
     ws_origins: str = option(
         "",
-        "origins of pages that may connect over WebSocket, separated by commas, as "
-        "http://localhost:8000; null is a page from a file",
+        "origins of web pages that may connect over WebSocket, separated by commas, for example "
+        "http://localhost:8000; null allows pages that are opened from a file",
         group=WHERE,
         unit="ORIGINS",
         reason="otherwise any page in the browser of a user could use the room",
@@ -107,17 +109,17 @@ class Config:
     proxy_protocol: str = option(
         "",
         "addresses and networks of proxies, separated by commas; each connection from them must "
-        "begin with a header of the PROXY protocol, version 1 or 2, and has the client's address "
-        "in this header",
+        "begin with a header of the PROXY protocol (version 1 or 2), which gives the address of "
+        "the client",
         group=WHERE,
         unit="ADDRESSES",
-        reason="a trusted proxy can give any address",
+        reason="a listed proxy can claim any address, so list only your own",
     )
 
     log: str = option(
         "",
-        "keep the room's log in Redis at this address, redis://HOST:PORT/DB, rediss:// or unix://, "
-        "and share the room with all servers that do so; needs refserver[redis]",
+        "keep the log of the room in Redis at this URL (redis://HOST:PORT/DB, rediss://, unix://); "
+        "servers with the same --log and --room share one room; needs refserver[redis]",
         group=SHARED,
         unit="URL",
         reason="a room on one server needs nothing else",
@@ -127,7 +129,7 @@ class Config:
         "name of the shared room, if Redis has several",
         group=SHARED,
         unit="NAME",
-        reason="most have one",
+        reason="one shared room needs no name of its own",
     )
     log_credentials: str = option(
         "",
@@ -179,7 +181,7 @@ class Config:
         "with --tokens a login needs both, for the same user",
         group=WHO,
         unit="FILE",
-        reason="each option of this group admits fewer clients",
+        reason="without it, clients need no certificate",
         path=True,
     )
     allow_plaintext: bool = option(
@@ -239,7 +241,7 @@ class Config:
 
     connections: int = option(
         1024,
-        "maximum open connections; never above the limit of descriptors - 64",
+        "maximum open connections, and at most the limit of file descriptors minus 64",
         group=CONNECTIONS,
         unit="N",
         reason="with the usual limit of 1,024 descriptors, the server accepts 960",
@@ -273,8 +275,8 @@ class Config:
     )
     closing: int = option(
         64,
-        "maximum connections that wait for the client's end of stream, if the limit of "
-        "descriptors allows them; more are closed at once",
+        "maximum connections that wait for the client to close, if there are enough file "
+        "descriptors; further ones are closed at once",
         group=CONNECTIONS,
         unit="N",
         reason="waiting is polite, but must not cost many descriptors",
@@ -292,7 +294,8 @@ class Config:
     )
     heartbeat: int = option(
         20,
-        "silence after which a member gets a `Ping`; after twice this time it is ended; 0: never",
+        "a member that is silent for this time gets a `Ping`; for twice this time, it is "
+        "disconnected; 0: never",
         group=TIME,
         unit="SECONDS",
         reason="address translators forget idle connections after 30 s or more",
@@ -310,7 +313,7 @@ class Config:
     )
     write_timeout: float = option(
         10.0,
-        "a member that takes no byte for this time is ended with SLOW_CONSUMER",
+        "a member that takes no byte for this time is disconnected with SLOW_CONSUMER",
         group=TIME,
         unit="SECONDS",
         reason="longer than the retransmission of a lost packet, shorter than a person waits",
@@ -328,7 +331,7 @@ class Config:
     )
     close_bytes: int = option(
         256 * KIB,
-        "maximum bytes to discard during this wait",
+        "maximum bytes to discard while the server waits for a client to close",
         group=TIME,
         unit="BYTES",
         reason="more bytes than the network holds; a client that sends more does not read",
@@ -336,7 +339,7 @@ class Config:
     )
     drain: float = option(
         10.0,
-        "maximum time for a shutdown",
+        "maximum time for a shutdown; connections that are left are then cut",
         group=TIME,
         unit="SECONDS",
         reason="the same as --write-timeout",

@@ -1,6 +1,6 @@
 """One socket, from accept to close.
 
-Rule: only this module uses a transport. It moves bytes between a transport and a session, and ends
+Rule: only this module and `websocket` write to the transport of a session. It ends
 a connection in stages. The server decides when it works and writes.
 
 Layer: below `turn`, above `session`.
@@ -57,7 +57,7 @@ class Owner(Protocol):
         ...
 
     def has_more_output(self, connection: Connection) -> None:
-        """It has got its part of the turn and has more output."""
+        """It can be written to again, or has had its part of a turn: it comes after the others."""
         ...
 
     def answer_now(self, connection: Connection) -> None:
@@ -73,7 +73,7 @@ class Owner(Protocol):
         ...
 
     def logging_in(self, connection: Connection) -> None:
-        """Its Login was validated: it is accepted, refused, or waits."""
+        """It has left the state UNAUTHENTICATED. Called again until it is a member."""
         ...
 
     def superseded(self, connection: Connection) -> None:
@@ -91,8 +91,8 @@ class Connection(asyncio.BufferedProtocol):
     Over TLS there is no session before the handshake is done, and no half-close: bytes that are not
     written when the client's end of stream arrives are never written.
 
-    It has more than fifteen attributes, because asyncio calls one protocol object for all steps of
-    a connection. `__init__` has a group for each step.
+    It has more than twenty methods and fifteen attributes, because asyncio calls one
+    protocol object for all steps of a connection. `__init__` and the methods are grouped by step.
     """
 
     timer: Timer[Connection]
@@ -199,7 +199,7 @@ class Connection(asyncio.BufferedProtocol):
         self.writable = False
         by_client = self.eof or exc is not None
         try:
-            if by_client and self.session.deserted():  # handle earlier requests first
+            if by_client and self.session.client_closed():  # handle earlier requests first
                 self.owner.has_input(self)
             else:
                 self.session.lost()

@@ -1,7 +1,9 @@
 """The log: one line on stderr for each event.
 
-Rule: a record is one line of printable ASCII, also with bytes of a peer, and never has a content, a
-credential or a ticket. There are few lines of one kind in a second; the next line has the number of
+Rule: a record is one line of printable ASCII without a content, a
+credential or a ticket.
+
+There are few lines of one kind in a second; the next line has the number of
 the others. Logging never waits: lines that stderr does not take are dropped and counted.
 
 Layer: below `server` and all that it is made of, above `stderr`.

@@ -1,7 +1,7 @@
 """The metrics for Prometheus, over HTTP on loopback, in the loop of the server.
 
-Rule: a connection has one small request and one response. A client that asks slowly or often costs
-the members nearly nothing, and does not keep other clients out.
+Rule: a client that asks slowly or often costs the members nearly nothing. A connection has one
+small request, and no client keeps others out.
 
 Layer: above `listener`, below `process`; only it and `status` use prometheus-client.
 """

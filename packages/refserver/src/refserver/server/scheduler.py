@@ -78,14 +78,14 @@ class Scheduler(Generic[C]):
     # ------------------------------------------------------------- input
 
     def has_input(self, client: C) -> None:
-        """It has new input."""
+        """It has new input: into `first`, or into `round` if it uses much."""
         if client in self._much_now or client in self._much_before:
             self._round_in[client] = None
         elif client not in self._round_in:
             self._first_in[client] = None
 
     def has_more_input(self, client: C) -> None:
-        """It has used up its part of the turn, and has more input."""
+        """Into `round`: it has had its part of the turn, or the caller puts it after others."""
         self._round_in[client] = None
 
     @property
@@ -144,7 +144,7 @@ class Scheduler(Generic[C]):
             self._first_out[client] = None
 
     def has_more_output(self, client: C) -> None:
-        """It has got its part of this turn, and has more output."""
+        """Into `round`: it has had its part of the turn, or the caller puts it after others."""
         self._round_out[client] = None
 
     def has_any_output(self, client: C) -> bool:

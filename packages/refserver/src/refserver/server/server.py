@@ -67,7 +67,8 @@ class Server:
 
     `start` listens, `stop` drains, `ended` is set when the last connection is gone.
 
-    It has more than twenty methods: ten of them are the events of a connection.
+    It has more than twenty methods and fifteen attributes: ten methods are the events of a
+    connection, and each part that the server makes is an attribute.
     """
 
     def __init__(self, config: Config, auth: Auth | None = None, tls: Tls | None = None) -> None:
@@ -278,7 +279,7 @@ class Server:
         self.read_size = max(LEAST_READ, min(BUFFER, share))
 
     def has_input(self, connection: Connection) -> None:
-        """A client has input: queue it for a turn, members first."""
+        """A client has input: queue it for a turn, who is no member behind the members."""
         if connection.is_authenticated:
             self.turns.scheduler.has_input(connection)
         else:
@@ -291,7 +292,7 @@ class Server:
         self.turns.need()
 
     def has_more_output(self, connection: Connection) -> None:
-        """A client has got its part of the turn and has more output: queue it after the others."""
+        """A client has much output, or can be written to again: queue it after the others."""
         self.turns.scheduler.has_more_output(connection)
         self.turns.need()
 
@@ -310,7 +311,7 @@ class Server:
         self.watch(connection)
 
     def logging_in(self, connection: Connection) -> None:
-        """A Login was validated: update the place of the connection."""
+        """A Login was accepted, or waits: update the place of the connection."""
         session = connection.session
         if session.member is not None:
             connection.is_authenticated = True

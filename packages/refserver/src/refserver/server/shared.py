@@ -1,7 +1,7 @@
 """How a server comes to share its room: from its settings to a link with Redis.
 
-Rule: the only module of `server` that knows what the nodes of a room must have alike, and where
-the credentials for Redis are. `redis` is imported here and below, and only where it is used.
+Rule: only this module of `server` knows what sharing a room needs: settings that are alike, and
+credentials for Redis. `redis` is imported here and below, and only where it is used.
 
 Layer: above `files`, below `server`.
 """

@@ -1,6 +1,6 @@
 """Report the state of the service to systemd.
 
-Rule: without the variable NOTIFY_SOCKET it does nothing, and no error here stops a server.
+Rule: nothing here stops a server: errors are dropped. Without NOTIFY_SOCKET it does nothing.
 
 Layer: the ground of refserver, beside `config`.
 """

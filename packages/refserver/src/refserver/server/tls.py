@@ -1,6 +1,6 @@
 """TLS from files: a certificate, its key, and the authorities for client certificates.
 
-Rule: a change of the files has effect completely or not at all, and only for later connections.
+Rule: a connection uses one complete set of files: the newest good one when it began.
 
 Layer: beside `auth`, below `server`.
 """

@@ -1,9 +1,9 @@
-"""The turns of the loop: sessions with input work, then all members are written to.
+"""The turns of the loop: sessions with input work, then the clients get replies and new entries.
 
-Rule: one turn carries out the decisions of the scheduler, in its order, and asks the loop for the
-next turn.
+Rule: a turn carries out what `scheduler` and `batching` decide, in their order, and asks for
+the next turn if more waits.
 
-Layer: below `server`, above `connection` and `scheduler`.
+Layer: below `server`, above `connection`, `scheduler` and `batching`.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class Turns:
             try:
                 connection.update_interest()
                 if not connection.is_authenticated and connection.session.state == State.MEMBER:
-                    connection.owner.logging_in(connection)  # it was told so since it worked
+                    connection.owner.logging_in(connection)  # its answer came after `work`
                 if connection.session.has_work:
                     scheduler.has_input(connection)
             except Exception as error:

@@ -36,8 +36,8 @@ class Deadlines:
     """The deadlines of one connection. Times are in seconds. A deadline that does not run is
     `NEVER`.
 
-    It has more than fifteen attributes because it is the only place with times: each is a deadline
-    of docs/protocol.md, section 9, or the reason that it does not run.
+    It is the only place with times: each attribute is a deadline of docs/protocol.md, section 9,
+    or the reason that it does not run.
     """
 
     def __init__(self, settings: Settings, now: float) -> None:

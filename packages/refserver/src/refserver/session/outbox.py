@@ -1,8 +1,8 @@
 """The bytes for one client, in order.
 
 Rule: a client is sent the log from its position on, with Acks in place of its own entries, and its
-other replies at the position where they were made. `next_chunk` alone does ordering, replay,
-eviction and drain.
+other replies at the position where they were made. `next_chunk` does ordering, replay
+and drain; `fan_out` may move `cursor` only while `follows` is true.
 
 Layer: above `log`, below `session`. No socket, no clock.
 """

@@ -1,6 +1,6 @@
 """The token bucket for every rate limit of the server.
 
-Rule: a bucket has one number, and time is passed in. It does not refuse; it returns when to go on.
+Rule: a bucket does not refuse; it returns when to go on. It has one number; time is passed in.
 
 Layer: the ground of `session`.
 """

@@ -329,6 +329,7 @@ class Session:
         self._most_unread = HELD
         self._most_held = max(HELD, LENGTH_SIZE + settings.max_frame)
         self.state = MEMBER
+        # Before `follow_log`: so the Welcome is sent before every entry.
         self.reply(self.answer(login, welcome))
         self.outbox.follow_log(cursor)
         counters.logins += 1
@@ -340,7 +341,7 @@ class Session:
         self._leave(LeftReason.LEFT, lambda position: self.answer(logout, Ack(position=position)))
 
     def answer(self, request: Request, event: Event) -> bytes:
-        """The frame that answers this request."""
+        """Make the frame that answers this request. `reply` or the sequencer queues it."""
         self.conn.reply(request, event)
         return self.conn.data_to_send()
 
@@ -423,7 +424,7 @@ class Session:
         if last:
             self._context.counters.replies += 1
 
-    def deserted(self) -> bool:
+    def client_closed(self) -> bool:
         """The client has closed, and reads no reply. Returns whether it left requests to handle."""
         self._most_unread = NEVER
         return self.has_work

@@ -1,6 +1,6 @@
 """The state of a client's conversation.
 
-Rule: a session is in exactly one of these states, and passes them in order. Only a login that
+Rule: a session passes these states in order. Only a login that
 waited or was refused goes back.
 
 Layer: the ground of `session`.
