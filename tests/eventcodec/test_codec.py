@@ -1,4 +1,4 @@
-"""One frame <-> one event, and the short road of a relay beside the long one."""
+"""One frame <-> one event, and the fast path of a relay beside the slow path."""
 
 from __future__ import annotations
 

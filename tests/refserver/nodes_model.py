@@ -35,7 +35,7 @@ Content = tuple[str, str]
 
 
 @dataclass(eq=False)
-class Seat:
+class Session:
     """A connection, seen from both sides."""
 
     client: Client
@@ -57,7 +57,7 @@ class Client:
     number: int
     user: str
     digest: str = ""
-    seat: Seat | None = None
+    session: Session | None = None
     position: int = 0
     epoch: str = ""
     in_doubt: list[Content] = field(default_factory=list)
@@ -80,7 +80,7 @@ class Host:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.seats: dict[str, Seat] = {}
+        self.sessions: dict[str, Session] = {}
         self.entries: dict[int, Content] = {}
         self.first = 1
         self.epoch = ""
@@ -114,10 +114,10 @@ class Host:
             self._append(("joined", f"{user} {connection}"))
 
     def parts(self, connection: str, reason: int, user: str, asked: bool) -> None:
-        seat = self.seats.get(connection)
-        if seat is not None:
-            self.show(seat)
-            self.close(seat)
+        session = self.sessions.get(connection)
+        if session is not None:
+            self.show(session)
+            self.close(session)
         if self.presence:
             self._append(("left", f"{user} {connection}"))
 
@@ -137,41 +137,43 @@ class Host:
         self.end_all()
 
     def end_all(self) -> None:
-        for seat in list(self.seats.values()):
-            self.close(seat)
+        for session in list(self.sessions.values()):
+            self.close(session)
         self.dead = True
 
     # ------------------------------------------------------------- clients
 
     def show_all(self) -> None:
-        for seat in self.seats.values():
-            self.show(seat)
+        for session in self.sessions.values():
+            self.show(session)
 
-    def show(self, seat: Seat) -> None:
+    def show(self, session: Session) -> None:
         """The connection carries everything up to the end of the copy."""
-        if seat.cursor is None or seat.over:
+        if session.cursor is None or session.over:
             return
-        assert seat.cursor >= self.first - 1, "its next entry is gone"
-        while seat.cursor < self.end:
-            seat.cursor += 1
-            self.world.carried(seat, seat.cursor, self.entries[seat.cursor])
+        assert session.cursor >= self.first - 1, "its next entry is gone"
+        while session.cursor < self.end:
+            session.cursor += 1
+            self.world.carried(session, session.cursor, self.entries[session.cursor])
 
-    def close(self, seat: Seat) -> None:
-        seat.over = True
-        self.seats.pop(seat.name, None)
-        client = seat.client
-        if client.seat is seat:
-            client.seat = None
+    def close(self, session: Session) -> None:
+        session.over = True
+        self.sessions.pop(session.name, None)
+        client = session.client
+        if client.session is session:
+            client.session = None
 
-    def submit(self, seat: Seat, kind: str, operation: Operation, contents: list[Content]) -> None:
-        seat.asked.append((kind, contents))
+    def submit(
+        self, session: Session, kind: str, operation: Operation, contents: list[Content]
+    ) -> None:
+        session.asked.append((kind, contents))
 
         def placed(answer: Answer) -> None:
-            assert seat.asked, "an answer to nothing"
-            asked = seat.asked.popleft()
+            assert session.asked, "an answer to nothing"
+            asked = session.asked.popleft()
             assert asked == (kind, contents), "answers out of order"
-            if not seat.over or kind == "leave":
-                self.world.placed(seat, kind, contents, answer)
+            if not session.over or kind == "leave":
+                self.world.placed(session, kind, contents, answer)
 
         self.node.submit(operation, placed)
 
@@ -247,25 +249,25 @@ class World:
         assert self.log.setdefault((epoch, position), content) == content, "two orders"
         assert self.places.setdefault((epoch, content), position) == position, "twice"
 
-    def carried(self, seat: Seat, position: int, content: Content) -> None:
+    def carried(self, session: Session, position: int, content: Content) -> None:
         """A client has read this entry."""
-        client = seat.client
-        if seat.abandoned:
+        client = session.client
+        if session.abandoned:
             return
         assert position == client.position + 1, "a gap"
         client.position = position
-        if content in client.in_doubt and seat.replays:
+        if content in client.in_doubt and session.replays:
             assert content == client.in_doubt[0], "not a prefix"
             client.in_doubt.pop(0)
             self.acked.add(content)
 
-    def placed(self, seat: Seat, kind: str, contents: list[Content], answer: Answer) -> None:
+    def placed(self, session: Session, kind: str, contents: list[Content], answer: Answer) -> None:
         """The server has an answer for this connection's oldest request."""
-        client, host = seat.client, seat.host
+        client, host = session.client, session.host
         if answer.code is Code.GONE:
-            assert seat.over or kind == "leave", "gone, but not superseded"
+            assert session.over or kind == "leave", "gone, but not superseded"
             return
-        if seat.abandoned:
+        if session.abandoned:
             return
         if kind == "say":
             first = answer.number - len(contents) + 1
@@ -273,78 +275,78 @@ class World:
                 assert host.entries[position] == content, "an Ack of another's entry"
                 assert client.in_doubt.pop(0) == content
                 self.acked.add(content)
-            host.show(seat)
+            host.show(session)
         elif kind == "mark":
             assert host.end >= answer.number, "a reply before entries that were there"
-            host.show(seat)
-            if seat.replays:
-                seat.replays = False
+            host.show(session)
+            if session.replays:
+                session.replays = False
                 client.resends, client.in_doubt = client.in_doubt, []
         elif kind == "leave":
             self.seen["logout"] += 1
-            assert client.seat is None
+            assert client.session is None
             client.digest, client.in_doubt = "", []
         elif answer.code is not None:
             self.seen[answer.code.value] += 1
             if answer.code is Code.HISTORY_GONE:
                 client.digest, client.in_doubt, client.resends = "", [], []
-            host.close(seat)
+            host.close(session)
         else:
             self.seen[kind] += 1
             if kind == "enter":
                 client.position = answer.number
-                client.epoch, client.digest = host.epoch, seat.ticket
+                client.epoch, client.digest = host.epoch, session.ticket
             else:
                 assert client.epoch == host.epoch, "resumed in another room"
             assert host.end == answer.number, "the Welcome does not stand at its place"
-            seat.cursor = client.position
-            host.show(seat)
+            session.cursor = client.position
+            host.show(session)
 
     # ------------------------------------------------------------- what happens
 
     def login(self, client: Client, host: Host) -> None:
-        if client.seat is not None:
-            client.seat.abandoned = True
+        if client.session is not None:
+            client.session.abandoned = True
         name = host.node.new_connection()
-        seat = Seat(client, host, name)
-        host.seats[name] = client.seat = seat
+        session = Session(client, host, name)
+        host.sessions[name] = client.session = session
         if client.digest:
-            seat.replays = True
+            session.replays = True
             resume = Resume(name, client.digest, client.user, client.position)
-            host.submit(seat, "resume", resume, [])
-            host.submit(seat, "mark", Mark(), [])
+            host.submit(session, "resume", resume, [])
+            host.submit(session, "mark", Mark(), [])
         else:
             self.tickets += 1
-            seat.ticket = f"ticket-{self.tickets}"
-            host.submit(seat, "enter", Enter(name, client.user, seat.ticket, client.user), [])
+            session.ticket = f"ticket-{self.tickets}"
+            host.submit(session, "enter", Enter(name, client.user, session.ticket, client.user), [])
 
     def act(self, client: Client) -> None:
-        random, seat = self.random, client.seat
-        if seat is None or (random.random() < 0.05 and seat.cursor is not None):
+        random, session = self.random, client.session
+        if session is None or (random.random() < 0.05 and session.cursor is not None):
             host = random.choice(self.hosts)
             if not host.dead and not host.retiring and (client.digest or not client.in_doubt):
                 self.login(client, host)
-        elif seat.cursor is None or seat.replays:
+        elif session.cursor is None or session.replays:
             return
         elif client.resends:
             contents, client.resends = client.resends, []
             self.seen["resent"] += 1
-            self.say(seat, contents)
+            self.say(session, contents)
         elif random.random() < 0.8:
             contents = []
             for _ in range(random.randrange(1, 4)):
                 self.said += 1
                 contents.append(("say", f"{self.said}"))
-            self.say(seat, contents)
+            self.say(session, contents)
         elif random.random() < 0.7:
-            seat.host.submit(seat, "mark", Mark(), [])
+            session.host.submit(session, "mark", Mark(), [])
         elif not client.in_doubt:
-            seat.host.submit(seat, "leave", Leave(seat.name, 0), [])
+            session.host.submit(session, "leave", Leave(session.name, 0), [])
 
-    def say(self, seat: Seat, contents: list[Content]) -> None:
-        seat.client.in_doubt += contents
+    def say(self, session: Session, contents: list[Content]) -> None:
+        session.client.in_doubt += contents
         frames = [encode(Message(content=text, sender="x", seq=1)) for _, text in contents]
-        seat.host.submit(seat, "say", Say(seat.name, frames), contents)
+        session.host.submit(session, "say", Say(session.name, frames), contents)
 
     def deliver(self, host: Host) -> None:
         """Bring a call to the engine, or its reply back; some are lost, some come twice."""
@@ -449,10 +451,10 @@ class World:
             assert host.node.phase is Phase.OPEN
             assert host.end == state.end, "a node has not read to the end"
             assert host.node.unplaced == 0
-            for seat in host.seats.values():
-                assert not seat.asked, "a request without an answer"
-                if seat.cursor is not None:
-                    members.add(seat.name)
+            for session in host.sessions.values():
+                assert not session.asked, "a request without an answer"
+                if session.cursor is not None:
+                    members.add(session.name)
         assert {each.decode() for each in state.connections} == members, "who is there"
         if self.presence:
             self.check_presence(state.epoch.decode())

@@ -115,7 +115,7 @@ async def test_who_waits_for_a_turn_is_not_read_meanwhile(monkeypatch: pytest.Mo
         most = 0
         for _ in range(20):
             await asyncio.sleep(0)
-            held = [link.session.conn.held for link in host.server.connections]
+            held = [connection.session.conn.held for connection in host.server.connections]
             most = max(most, *held)
 
         assert 4_096 * 16 < most <= 2 * 65_536
@@ -169,7 +169,7 @@ async def test_who_comes_and_goes_leaves_nothing_behind() -> None:
             await host.pass_time()
         gc.collect()
 
-        assert sum(link() is not None for link in gone) < 100
+        assert sum(connection() is not None for connection in gone) < 100
 
 
 async def test_deadlines_that_move_leave_nothing_behind() -> None:
@@ -238,7 +238,9 @@ async def test_of_a_stranger_one_frame_is_held(monkeypatch: pytest.MonkeyPatch) 
         most = 0
         for _ in range(40):
             await asyncio.sleep(0)
-            most = max(most, *(link.session.conn.held for link in host.server.connections))
+            most = max(
+                most, *(connection.session.conn.held for connection in host.server.connections)
+            )
 
         assert 0 < most <= 2 * 4_100
 
@@ -269,9 +271,9 @@ async def narrow(host: Host, user: str = "") -> tuple[HostedClient, Connection]:
     if user:
         await client.join(user)
     await host.pass_time()
-    link = list(host.server.connections)[-1]
-    link.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
-    return client, link
+    connection = list(host.server.connections)[-1]
+    connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
+    return client, connection
 
 
 async def talk_until(host: Host, so: Callable[[], bool]) -> None:
@@ -293,41 +295,41 @@ async def sip(host: Host, client: HostedClient, seconds: float) -> None:
 async def test_who_ends_the_stream_and_takes_nothing_is_not_waited_for() -> None:
     """Over TLS asyncio closes at the client's end, and waits for what is written for ever."""
     async with hosting(close_timeout=2.0, write_timeout=10.0, heartbeat=0, presence=False) as host:
-        slow, link = await narrow(host, "slow")
-        await talk_until(host, lambda: not link.writable)
-        link.descriptor = -1  # as over TLS
+        slow, connection = await narrow(host, "slow")
+        await talk_until(host, lambda: not connection.writable)
+        connection.descriptor = -1  # as over TLS
 
         slow.end()
         for _ in range(4):
             await host.pass_time(2.0)
 
-        assert link not in host.server.connections
+        assert connection not in host.server.connections
 
 
 async def test_who_was_evicted_and_takes_a_little_now_and_then_is_gone_in_the_end() -> None:
     """Each byte that it took gave it as much time again, and it kept its place for ever."""
     settings = {"log_bytes": 65_536, "heartbeat": 0, "presence": False}
     async with hosting(close_timeout=2.0, write_timeout=10.0, **settings) as host:
-        slow, link = await narrow(host, "slow")
-        await talk_until(host, lambda: link.session.state >= State.SUPERSEDED)
+        slow, connection = await narrow(host, "slow")
+        await talk_until(host, lambda: connection.session.state >= State.SUPERSEDED)
 
         for _ in range(10):
             await sip(host, slow, 1.5)
 
-        assert link not in host.server.connections
+        assert connection not in host.server.connections
 
 
 async def test_a_stranger_that_takes_a_little_now_and_then_is_gone_in_the_end() -> None:
     """While its own unread replies kept the server from reading, no clock judged it."""
     async with hosting(login_timeout=5.0, close_timeout=2.0, write_timeout=10.0) as host:
-        stranger, link = await narrow(host)
+        stranger, connection = await narrow(host)
 
         for _ in range(14):
             with suppress(OSError):
                 stranger.sock.send(ping(1) * 4_096)
             await sip(host, stranger, 1.5)
 
-        assert link not in host.server.connections
+        assert connection not in host.server.connections
 
 
 # ---------------------------------------------------------------- one user's share

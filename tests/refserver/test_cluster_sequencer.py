@@ -241,8 +241,8 @@ def test_without_the_engine_only_who_has_nothing_in_doubt_is_told() -> None:
     engine = Engine()
     here, there = Server(engine), Server(engine)
     doubts, clear, other = here.connect(), here.connect(), there.connect()
-    for seat, user in ((doubts, "ann"), (clear, "bob"), (other, "eve")):
-        seat.enter(user)
+    for client, user in ((doubts, "ann"), (clear, "bob"), (other, "eve")):
+        client.enter(user)
     here.pump()
     other.ask(message(b"behind", 2))
     there.pump()
@@ -329,9 +329,9 @@ def test_a_server_that_stops_enters_no_departure_if_it_is_the_last() -> None:
     there.pump()
     ann.heard()
 
-    for server, seat in ((here, ann), (there, bob)):
+    for server, client in ((here, ann), (there, bob)):
         server.sequencer.shut()
-        seat.session.goodbye(ErrorCode.SHUTTING_DOWN)
+        client.session.goodbye(ErrorCode.SHUTTING_DOWN)
         server.sequencer.retire()
         server.pump()
         there.pump()

@@ -193,12 +193,12 @@ def _(patch: Patch) -> None:
 
 @mutant("asks-strangers", "a client without login gets a Ping", needs=("heartbeat",), heartbeat=1)
 def _(patch: Patch) -> None:
-    def opened(original: Any, self: Any, link: Any) -> None:
-        original(self, link)
+    def opened(original: Any, self: Any, connection: Any) -> None:
+        original(self, connection)
 
         def ask() -> None:
-            if link.session.member is None:
-                link.session.outbox.add_preamble(encode(Ping(seq=1)))
+            if connection.session.member is None:
+                connection.session.outbox.add_preamble(encode(Ping(seq=1)))
 
         self.loop.call_later(0.9, ask)
 
@@ -291,9 +291,9 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     close = Listeners.close
 
-    def opened(original: Any, self: Any, link: Any) -> None:
+    def opened(original: Any, self: Any, connection: Any) -> None:
         stopping, self.stopping = self.stopping, False
-        original(self, link)
+        original(self, connection)
         self.stopping = stopping
 
     def over(original: Any, self: Any, *arguments: Any) -> None:

@@ -109,7 +109,7 @@ class Replay:
 
     `connect` gives a connection with the server. `credentials` are by user. A frame waits for
     the replies that had passed before it, unless `pipelined`; for a reply that does not come it
-    waits `patience` seconds. With `recorded_pongs` the recorded answers go out, and no others.
+    waits `timeout` seconds. With `recorded_pongs` the recorded answers go out, and no others.
     `tell` gets the live conversation, for a judge.
     """
 
@@ -118,7 +118,7 @@ class Replay:
         connect: Callable[[], socket.socket],
         *,
         credentials: Mapping[str, bytes],
-        patience: float = 5.0,
+        timeout: float = 5.0,
         pipelined: bool = False,
         recorded_pongs: bool = False,
         tell: Callable[[Item], None] = lambda item: None,
@@ -129,7 +129,7 @@ class Replay:
         """Connections that were played."""
         self._connect = connect
         self._credentials = credentials
-        self._patience = patience
+        self._timeout = timeout
         self._pipelined = pipelined
         self._recorded_pongs = recorded_pongs
         self._tell = tell
@@ -306,7 +306,7 @@ class Replay:
             return
         self._tell(Bytes(self._now, line.number, Side.CLIENT, data))
         view = memoryview(data)
-        deadline = self._clock() + self._patience
+        deadline = self._clock() + self._timeout
         while view and self._clock() < deadline:
             try:
                 view = view[line.sock.send(view) :]
@@ -338,7 +338,7 @@ class Replay:
 
     def _await_replies(self, line: _Line) -> None:
         """Wait until as many replies have come as had been recorded by now."""
-        deadline = self._clock() + self._patience
+        deadline = self._clock() + self._timeout
         wanted = len(line.recorded.replies)
         while len(line.live.replies) < wanted and not line.live.ended and not line.live.unreadable:
             left = deadline - self._clock()
@@ -374,7 +374,7 @@ class Replay:
 
     def _until_both_ended(self, line: _Line) -> None:
         """Where the recorded server ended the connection, the live one is awaited too."""
-        deadline = self._clock() + self._patience
+        deadline = self._clock() + self._timeout
         while line.recorded.ended and not line.live.ended and not line.over:
             left = deadline - self._clock()
             if left <= 0:
@@ -410,7 +410,7 @@ class Replay:
 
     def _await_facts(self, line: _Line) -> Counter[Key]:
         """Wait until the facts have come that had been recorded by now; gives those that lack."""
-        deadline = self._clock() + self._patience
+        deadline = self._clock() + self._timeout
         while lacking := self._recorded_facts(line) - self._live_facts(line):
             left = deadline - self._clock()
             if line.live.ended or left <= 0:

@@ -89,7 +89,7 @@ def replay_command(
     replay = Replay(
         connect,
         credentials=_credentials(credential_env),
-        patience=timeout,
+        timeout=timeout,
         pipelined=pipelined,
         recorded_pongs=recorded_pongs,
         tell=judge.take,
