@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import pytest
 from click.testing import CliRunner
@@ -21,6 +22,8 @@ from refserver.launcher import launched
 from refserver.readiness import READ
 
 pytest.importorskip("websockets", reason="the extra ws is not installed")
+
+from websockets.protocol import Protocol, Side
 
 from refserver.conformance import streams, websocket
 
@@ -112,6 +115,36 @@ def test_what_comes_with_the_answer_is_not_lost() -> None:
 
 
 @pytest.mark.proves("EP-16.2-3")
+class Gone:
+    """A socket of a peer that said something, closed, and takes nothing more."""
+
+    def __init__(self, said: bytes) -> None:
+        self.said = [said]
+
+    def recv(self, _: int) -> bytes:
+        return self.said.pop() if self.said else b""
+
+    def send(self, _: bytes) -> int:
+        raise BrokenPipeError
+
+    def setblocking(self, _: bool) -> None:
+        pass
+
+    def setsockopt(self, *_: int) -> None:
+        pass
+
+
+def test_what_a_peer_said_before_it_went_is_read_though_it_takes_no_close() -> None:
+    peer = Protocol(Side.SERVER, max_size=None)
+    peer.send_binary(b"the last frame")
+    peer.send_close(1000)
+    gone = Gone(b"".join(peer.data_to_send()))
+
+    stream = websocket.WebSocketStream(cast("socket.socket", gone), Protocol(Side.CLIENT), [])
+
+    assert [stream.receive(), stream.receive()] == [b"the last frame", b""]
+
+
 def test_a_server_that_selects_no_subprotocol_is_not_spoken_to() -> None:
     with pytest.raises(ConnectionRefusedError, match="did not select"):
         answering(upgraded)

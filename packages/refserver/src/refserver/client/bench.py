@@ -326,6 +326,7 @@ def progressing() -> Iterator[Progress]:
     from rich.progress import BarColumn, Progress, TextColumn
 
     console = Console(stderr=True)
+    console.quiet = not console.is_terminal  # the oldest rich ends a bar with a line in any case
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -64,13 +64,15 @@ class WebSocketStream(Stream):
         return len(part)
 
     def receive(self) -> bytes:
-        with suppress(*NOT_NOW):
+        """What came. A peer that is gone takes no Close, but what it said before still counts."""
+        with suppress(OSError):
             self._flush()
         while not (self._came or self._is_over):
             if data := super().receive():
                 self._ws.receive_data(data)
                 self._take(list(self._ws.events_received()))
-                self._write()
+                with suppress(OSError):
+                    self._write()
             else:
                 self._is_over = True
             if self._ws.parser_exc is not None:
