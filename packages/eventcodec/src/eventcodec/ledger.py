@@ -80,6 +80,8 @@ class Ledger:
     ones were sent and not accepted. The last ones were never sent. The caller reports what it hands
     out and what arrives; the ledger returns outcomes.
 
+    It has more than twenty methods: one for each report of 6.5, and the questions about what waits.
+
     >>> ledger = Ledger()
     >>> ledger.add(Request.of(1, Message(content="hello")))
     >>> ledger.connected()

@@ -121,6 +121,9 @@ class ClientSession:
     outcome. `random` returns a number from 0 to below 1. EP-6.5-5 to EP-6.5-18, EP-9.3-1 to
     EP-9.3-4.
 
+    It has more than twenty methods and fifteen attributes: each step of `lifecycle` has a method,
+    and all use the state of one session.
+
     >>> session = ClientSession("ann")
     >>> session.say(Message(content="hello"))
     1

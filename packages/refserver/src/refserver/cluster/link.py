@@ -67,6 +67,9 @@ class Link:
 
     `began` is called with each new log, `progressed` when the log or a session has something
     new, and `log_event` for the lines of the server's log.
+
+    It has more than twenty methods and fifteen attributes: it carries the calls and the stream,
+    and is the host of its `ClusterSequencer`.
     """
 
     def __init__(

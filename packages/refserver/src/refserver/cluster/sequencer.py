@@ -54,7 +54,11 @@ class Host(Protocol):
 
 
 class ClusterSequencer:
-    """A node's copy of the log, and the sessions that it has a word for."""
+    """A node's copy of the log, and the sessions that wait for an answer.
+
+    It has more than twenty methods: it is the `Sequencer` of the sessions, and the `Copy` of the
+    node.
+    """
 
     def __init__(self, settings: Settings, host: Host) -> None:
         self.presence = settings.presence

@@ -28,7 +28,10 @@ Cut = Callable[[bytes], Iterable[bytes]]
 
 
 class Connection(Wire):
-    """One connection of a case. `seen` is all that came, in order, strangers' facts too."""
+    """One connection of a case. `seen` is all that came, in order, strangers' facts too.
+
+    It has more than twenty methods: one for each thing that a case does or expects.
+    """
 
     def __init__(
         self,

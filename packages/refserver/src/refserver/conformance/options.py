@@ -134,7 +134,10 @@ def write_reports(report: Report, **files: Path | None) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What the options say, whatever is tested, and the cases that there are for it."""
+    """What the options say for servers and for clients, and the cases to choose from.
+
+    It has more than fifteen attributes: one for each option.
+    """
 
     catalogue: Sequence[Case]
     cuts: str

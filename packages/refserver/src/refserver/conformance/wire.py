@@ -36,7 +36,11 @@ LARGEST = (16 << 20) + raw.ALLOWANCE
 
 
 class Wire:
-    """One end of a connection. `seen` is every frame that was taken, in order."""
+    """One end of a connection. `seen` is every frame that was taken, in order.
+
+    It has more than fifteen attributes: what came, how it ended, and what goes out, all of which a
+    report shows.
+    """
 
     def __init__(self, transcript: Transcript, who: str, stream: Stream, timeout: float) -> None:
         self.transcript = transcript

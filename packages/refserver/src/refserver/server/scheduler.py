@@ -1,7 +1,6 @@
 """The order of clients in a turn, and the limits of a turn.
 
-Rule: it decides and does not act. A turn has limits for every kind of work: frames, entries times
-members, bytes in and out, and time. Clients with little input go first; clients with more go round.
+Rule: it decides and does not act.
 
 Layer: the ground of `server`. The clock is passed in. The clients can be objects of any type.
 """
@@ -47,7 +46,8 @@ class Scheduler(Generic[C]):
     """Two queues for input and two for output, as in fair queueing: `first` and `round`.
 
     A client is in `first` when it has new input. It is in `round` as long as it has more, or uses
-    much in each turn.
+    much in each turn. A turn has limits for every kind of work: frames, entries times members,
+    bytes in and out, and time.
 
     It has more than fifteen attributes: the four queues, and what is left of each budget of a turn.
     """

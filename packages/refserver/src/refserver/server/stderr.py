@@ -1,6 +1,6 @@
 """Write lines to stderr without waiting for its reader.
 
-Rule: a write never blocks. A line is written whole, or dropped and counted.
+Rule: a write never blocks.
 
 Layer: the ground of `refserver.server`, below `logs`.
 """
@@ -27,6 +27,8 @@ DESCRIPTORS = "/proc/self/fd"
 
 class LineWriter:
     """Writes lines to a descriptor, and keeps at most one that is written in part.
+
+    A line is written whole, or dropped and counted.
 
     `dropped` counts the dropped lines since the last `take_dropped`.
     """

@@ -1,7 +1,6 @@
 """The log: the last of the numbered entries.
 
-Rule: the log is the only copy of the entries. History, backlog and replay are ranges of it. Bytes
-for several members are joined once.
+Rule: the log is the only copy of the entries.
 
 Layer: the ground of `session`. No socket, no clock.
 """
@@ -29,6 +28,8 @@ KEPT_SEGMENTS = 16
 
 class Log:
     """The last entries, numbered without a gap. Above `capacity`, the oldest are dropped.
+
+    History, backlog and replay are ranges of it. Bytes for several members are joined once.
 
     >>> log = Log(capacity=1_000)
     >>> log.append(b"first"), log.append(b"second"), log.segment(1)

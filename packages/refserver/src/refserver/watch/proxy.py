@@ -174,7 +174,10 @@ class _Pair:
 
 
 class _End(asyncio.BufferedProtocol):
-    """One of the two connections; what is read of it is its side's stream."""
+    """One of the two connections; what is read of it is its side's stream.
+
+    It has more than twenty methods: asyncio calls one protocol object for both directions.
+    """
 
     def __init__(self, pair: _Pair, side: Side) -> None:
         self.pair = pair

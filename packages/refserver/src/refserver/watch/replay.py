@@ -111,6 +111,8 @@ class Replay:
     the replies that had passed before it, unless `pipelined`; for a reply that does not come it
     waits `timeout` seconds. With `recorded_pongs` the recorded answers go out, and no others.
     `tell` gets the live conversation, for a judge.
+
+    It has more than twenty methods: one for each kind of item and of reply.
     """
 
     def __init__(

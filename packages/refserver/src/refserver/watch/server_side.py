@@ -56,7 +56,11 @@ SHORT_OF_LEAVING = frozenset({1, 2})
 
 
 class ServerSide:
-    """What the server may say now, and what it has said."""
+    """What the server may say now, and what it has said.
+
+    It has more than twenty methods and fifteen attributes: each event of a server has its check,
+    and all checks need the state of one conversation.
+    """
 
     def __init__(
         self,

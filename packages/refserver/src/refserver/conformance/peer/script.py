@@ -59,7 +59,10 @@ class Accepted(Connection):
 
 
 class Script(Attempt):
-    """A server that knows nothing but what it is told to do, and the next position."""
+    """A server that only knows its orders, and the next position.
+
+    It has more than twenty methods: one for each step that a case can take.
+    """
 
     def __init__(
         self, setting: Setting, segmentation: Segmentation = Segmentation.WHOLE, seed: str = ""
