@@ -106,7 +106,7 @@ def _is_ended(conn: Connection) -> bool:
     "of a fresh login and a resume under one name at the same moment one is accepted",
     "EP-6.2-4",
     "EP-6.4-14",
-    cause="both roads look the name up, and each takes it later",
+    cause="both paths look the name up, and each takes it later",
     capabilities=("resume",),
     segmentations=ONCE,
     needs=("RESUME-17",),
@@ -183,7 +183,7 @@ def four_at_once(t: Attempt) -> None:
     "a long Message and the short ones after it stay in order",
     "EP-5.3-4",
     "EP-4.2-7",
-    cause="long contents are handled by another road, and later",
+    cause="long contents are handled by another path, and later",
     needs=("LIMIT-05",),
 )
 def long_and_short(t: Attempt) -> None:

@@ -49,7 +49,7 @@ def seq_of_messages(t: Attempt) -> None:
     "the Ack of an application event has all 64 bits of its seq",
     "EP-4.2-2",
     "EP-2.3-1",
-    cause="application events take another road than Message",
+    cause="application events take another path than Message",
     needs=("APP-01",),
 )
 def seq_of_application_events(t: Attempt) -> None:
@@ -77,7 +77,7 @@ def seq_of_pings(t: Attempt) -> None:
     "an Error that answers a request has all 64 bits of its seq",
     "EP-4.2-2",
     "EP-8.2-2",
-    cause="refusals are made by another road than replies",
+    cause="refusals are made by another path than replies",
     needs=("ERR-02",),
 )
 def seq_of_errors(t: Attempt) -> None:

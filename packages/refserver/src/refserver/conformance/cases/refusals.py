@@ -291,7 +291,7 @@ REFUSALS = (
         "LOGIN-14",
         "an application event before login is refused with LOGIN_REQUIRED",
         ("EP-4.3-1",),
-        cause="application events take another road than Message",
+        cause="application events take another path than Message",
         sends=[raw.application(1, 0x80, b"too early")],
         answered_with=raw.LOGIN_REQUIRED,
     ),

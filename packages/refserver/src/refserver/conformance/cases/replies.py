@@ -16,7 +16,7 @@ section = Section("ack and replies", "REPLY")
     "EP-4.2-7",
     "EP-4.2-1",
     "EP-4.2-10",
-    cause="some replies take a shorter road than others",
+    cause="some replies take a shorter path than others",
     needs=("MSG-01",),
 )
 def in_order(t: Attempt) -> None:

@@ -113,7 +113,7 @@ def old_end_leaves_the_new_alone(t: Attempt) -> None:
     "an older connection that is reset disturbs neither the name nor the new one",
     "EP-5.4-2",
     "EP-6.2-4",
-    cause="a reset takes another road than the end of the stream",
+    cause="a reset takes another path than the end of the stream",
     capabilities=PRESENCE,
 )
 def old_is_reset(t: Attempt) -> None:
