@@ -75,6 +75,7 @@ def run(library: str, module: Path, *arguments: str, timeout: float = 600) -> st
         "LD_PRELOAD": library,
         "ASAN_OPTIONS": "detect_leaks=0",  # Python itself keeps what it has until it ends
         "PYTHONMALLOC": "malloc",  # else the sanitizer sees arenas and not objects
+        "EVENTCODEC_PURE": "",
     }
     command = [sys.executable, "-m", "tests.eventcodec.sanitized", str(module), *arguments]
     done = subprocess.run(

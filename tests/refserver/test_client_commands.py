@@ -653,7 +653,10 @@ def test_history_that_is_gone_is_said_and_it_goes_on(tmp_path: Path) -> None:
                 first.stop()
             with running(tmp_path, "--port", str(port)) as second:
                 assert tail.stderr is not None
-                assert any("are lost" in line for line in iter(tail.stderr.readline, ""))
+                said: list[str] = []
+                while not any("are lost" in line for line in said):
+                    said.append(tail.stderr.readline())
+                    assert said[-1], said
                 while tail.poll() is None:  # until one of them comes behind its fresh login
                     with member(second.port, "carol") as carol:
                         carol.ask(Logout())

@@ -203,9 +203,13 @@ def say(remark: str) -> None:
 
 
 def _enter(room: Room, watching: Watching, timeout: float) -> None:
-    """Wait until the room is entered, or cannot be. Raises CommandError."""
+    """Wait until the room was entered, or cannot be. Raises CommandError.
+
+    A connection that is lost soon after its Welcome is retried without this limit.
+    """
     deadline = time.monotonic() + timeout
-    while room.state in (SessionState.WAITING, SessionState.LOGIN) and not watching.failure:
+    entering = (SessionState.WAITING, SessionState.LOGIN)
+    while room.state in entering and not (watching.was_online or watching.failure):
         left = deadline - time.monotonic()
         if left <= 0:
             raise CommandError(f"no Welcome within {timeout:g} s{watching._hint}")
