@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from unittest.mock import ANY
 
 import pytest
@@ -32,6 +33,7 @@ from eventcodec import (
     Logout,
     Message,
     Ping,
+    SessionState,
     Welcome,
     decode,
     encode,
@@ -39,7 +41,10 @@ from eventcodec import (
 from refserver.characters import escape
 from refserver.cli import main
 from refserver.client import commands as client_commands
+from refserver.client import tail as tail_command
 from refserver.client.bench import Figures
+from refserver.client.blocking import Room
+from refserver.client.tail import Watching
 from refserver.server.auth import new_token
 
 
@@ -664,6 +669,14 @@ def test_history_that_is_gone_is_said_and_it_goes_on(tmp_path: Path) -> None:
 
     assert out.endswith("carol joined\n")
     assert tail.returncode == 0
+
+
+def test_a_connection_that_was_lost_behind_its_welcome_is_not_timed_as_the_first() -> None:
+    """Else `--retry` would give up after the time for one Welcome."""
+    watching = Watching(retries=True, where="here", is_tls=False, is_named=True)
+    watching.was_online = True
+
+    tail_command._enter(cast(Room, SimpleNamespace(state=SessionState.WAITING)), watching, 0.0)
 
 
 # ---------------------------------------------------------------- ping
