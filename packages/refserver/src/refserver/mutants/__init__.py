@@ -1,8 +1,7 @@
 """Servers that are wrong in one way each, to prove that the conformance kit notices.
 
-Rule: a mutant breaks one rule by replacing methods when it is requested; without
-`--mutant` nothing of this is even loaded. Mutants reach into private parts on purpose,
-and change with them.
+Rule: a mutant breaks one rule by replacing the seams of `seams` when it is requested. Without
+`--mutant` nothing of this is even loaded.
 
 Layer: above `server`, below `cli`.
 """

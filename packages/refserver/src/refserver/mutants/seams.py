@@ -1,7 +1,9 @@
 """The points of the product that a mutant may replace.
 
-Rule: a mutant replaces what stands in `SEAMS` and nothing else, and uses public names. So a
-change inside a module breaks no mutant; who changes a seam looks for it here.
+Rule: a mutant replaces what stands in `SEAMS` and nothing else.
+
+A change inside a module then breaks no mutant, with one exception: a few wrappers in `ending`,
+`points`, `replying` and `saying` still read private names, and change with them.
 
 A mutant wraps one of these by `patch.around(owner, name, wrapper)`; `wrapper` is called with
 the original, then with the arguments of the call. Of what it is handed it may use:
