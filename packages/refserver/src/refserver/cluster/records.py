@@ -1,7 +1,7 @@
 """The records of the stream: what each of them enters into the log, and who made it.
 
 Rule: a record is read, and its digest computed, here and nowhere else. It is written by
-`lua/turn.lua`. Frames stand in it without positions; who reads them gives them theirs.
+`lua/turn.lua`. Frames stand in it without positions; the reader adds them.
 
 Layer: the ground of `cluster`. No socket, no clock.
 """

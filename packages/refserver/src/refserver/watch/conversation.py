@@ -84,7 +84,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Did:
-    """What whoever watches did to the conversation, in words; no fault of either side."""
+    """What the watching program did to the conversation, in words; no fault of either side."""
 
     at: float
     connection: int

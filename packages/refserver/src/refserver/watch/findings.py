@@ -54,7 +54,7 @@ class Observation:
 
 
 class Notes:
-    """Gathers what is found, and gives each to `on_finding` as it comes."""
+    """Gathers findings, and calls `on_finding` with each."""
 
     def __init__(
         self,

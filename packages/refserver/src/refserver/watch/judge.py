@@ -44,7 +44,7 @@ class _Connection:
         self._announced = {Side.CLIENT: -1, Side.SERVER: -1}
 
     def take(self, side: Side, data: bytes, at: float) -> int:
-        """Bytes have passed; gives how many frames became whole."""
+        """Take bytes that passed. Returns how many frames became whole."""
         cutter = self.cutters[side]
         if side is Side.CLIENT:
             self.server.client_bytes()

@@ -65,7 +65,7 @@ class Proxy:
         self._open: set[_Pair] = set()
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; gives the port. Raises OSError where that is not possible."""
+        """Listen. Returns the port. Raises OSError where that is not possible."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: _Pair(self).client, host, port, ssl=self.tls, backlog=1024
@@ -86,7 +86,7 @@ class Proxy:
         await asyncio.sleep(0)
 
     def opened(self, pair: _Pair) -> int:
-        """A client has come; gives its connection's number."""
+        """A client has come. Returns the number of its connection."""
         self.connections += 1
         self._open.add(pair)
         return self.connections

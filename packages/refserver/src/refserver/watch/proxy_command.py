@@ -135,7 +135,7 @@ def forward(
     wishes: Wishes,
     disturb: Disturb | None,
 ) -> int:
-    """Forward until a signal, with a judge beside it; gives the judge's exit code."""
+    """Forward until a signal, with a judge beside it. Returns the judge's exit code."""
     command = [sys.executable, "-P", "-m", "refserver.watch.watcher", wishes.to_argument()]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as judge:
         assert judge.stdin is not None

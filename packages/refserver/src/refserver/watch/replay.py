@@ -67,7 +67,7 @@ class _Heard:
     unreadable: bool = False
 
     def take(self, data: bytes) -> list[Frame]:
-        """Bytes came; gives the Pings among them."""
+        """Take bytes that came. Returns the Pings among them."""
         pings = []
         for frame in self.cutter.feed(data, 0.0):
             event = read(frame, ANY, unnumbered=True)
@@ -107,7 +107,7 @@ class _Line:
 class Replay:
     """Plays a recording.
 
-    `connect` gives a connection with the server. `credentials` are by user. A frame waits for
+    `connect` returns a connection with the server. `credentials` are by user. A frame waits for
     the replies that had passed before it, unless `pipelined`; for a reply that does not come it
     waits `timeout` seconds. With `recorded_pongs` the recorded answers go out, and no others.
     `tell` gets the live conversation, for a judge.
@@ -411,7 +411,7 @@ class Replay:
             self._depart(line.number, f"{len(new)} facts came that were not recorded")
 
     def _await_facts(self, line: _Line) -> Counter[Key]:
-        """Wait until the facts have come that had been recorded by now; gives those that lack."""
+        """Wait until the facts have come that had been recorded by now. Returns the missing ones."""
         deadline = self._clock() + self._timeout
         while lacking := self._recorded_facts(line) - self._live_facts(line):
             left = deadline - self._clock()

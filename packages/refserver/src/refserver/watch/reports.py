@@ -120,7 +120,7 @@ def complaints() -> Iterator[None]:
 
 
 def told(judge: Judge) -> Exit:
-    """Print what came of it all; gives the exit code."""
+    """Print the result. Returns the exit code."""
     for line in summary_lines(judge):
         click.echo(line)
     if judge.notes.findings:

@@ -361,7 +361,7 @@ class ServerSide:
             del self._roster[next(iter(self._roster))]
 
     def _owed(self, statement: str, frame: Frame, required: str, came: str) -> None:
-        """A finding if presence is on in this run, whoever shows it."""
+        """A finding if any connection of this run shows that presence is on."""
         self.room.owes(self._finding(statement, frame, required, came))
 
     # ------------------------------------------------------------- replies

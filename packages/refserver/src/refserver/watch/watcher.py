@@ -69,7 +69,7 @@ class Watcher:
         self._judge.take(item)
 
     def close(self) -> Exit:
-        """Nothing more passes: write what was asked for; gives the exit code."""
+        """Nothing more passes: write what was asked for. Returns the exit code."""
         self._judge.close()
         self._reports.write(self._judge, [self._source])
         return told(self._judge)
