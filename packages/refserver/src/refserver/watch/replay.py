@@ -411,7 +411,7 @@ class Replay:
             self._depart(line.number, f"{len(new)} facts came that were not recorded")
 
     def _await_facts(self, line: _Line) -> Counter[Key]:
-        """Wait until the facts have come that had been recorded by now. Returns the missing ones."""
+        """Wait for the facts that had been recorded by now. Returns the missing ones."""
         deadline = self._clock() + self._timeout
         while lacking := self._recorded_facts(line) - self._live_facts(line):
             left = deadline - self._clock()
