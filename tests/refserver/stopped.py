@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from tests.refserver.raw import (
@@ -29,6 +30,7 @@ from tests.refserver.raw import (
 from refserver.server.auth import Auth
 from refserver.server.config import Config
 from refserver.server.server import Server
+from refserver.server.tls import Tls
 
 TURNS = 20
 """Turns of the loop in which everything that is due has been done."""
@@ -68,11 +70,14 @@ class HostedClient:
     async def frame(self) -> Frame:
         """The next frame. Raises EOFError at the end of the stream."""
         while not self._whole:
-            data = await asyncio.get_running_loop().sock_recv(self.sock, 65_536)
+            data = await self._receive()
             if not data:
                 raise EOFError
             self._whole.extend(self._frames.receive(data))
         return self._whole.pop(0)
+
+    async def _receive(self) -> bytes:
+        return await asyncio.get_running_loop().sock_recv(self.sock, 65_536)
 
     async def frames(self, count: int) -> list[Frame]:
         """So many frames."""
@@ -128,6 +133,52 @@ class HostedClient:
         self.sock.close()
 
 
+class SecureClient(HostedClient):
+    """A client over TLS, whose handshake goes step by step."""
+
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
+        super().__init__(sock)
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
+
+    async def say_hello(self) -> None:
+        """Send the first message of the handshake."""
+        with suppress(ssl.SSLWantReadError):
+            self._tls.do_handshake()
+        await super().send(self._outgoing.read())
+
+    async def shake_hands(self) -> None:
+        """Do the rest of the handshake."""
+        while True:
+            try:
+                self._tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                await self._flush()
+        await super().send(self._outgoing.read())
+
+    async def send(self, *data: bytes) -> None:
+        self._tls.write(b"".join(data))
+        await super().send(self._outgoing.read())
+
+    async def _receive(self) -> bytes:
+        while True:
+            try:
+                return self._tls.read(65_536)
+            except ssl.SSLWantReadError:
+                await self._flush()
+            except ssl.SSLZeroReturnError:
+                return b""
+
+    async def _flush(self) -> None:
+        """Send what TLS has to send, and wait for more."""
+        await super().send(self._outgoing.read())
+        data = await super()._receive()
+        if not data:
+            raise EOFError
+        self._incoming.write(data)
+
+
 class Host:
     """The server, its clock, and its guests."""
 
@@ -158,6 +209,13 @@ class Host:
         await client.join(user)
         return client
 
+    async def secure_client(self, context: ssl.SSLContext) -> SecureClient:
+        """Somebody who has connected and has not begun a TLS handshake."""
+        plain = await self.client()
+        client = SecureClient(plain.sock, context)
+        self.clients[-1] = client
+        return client
+
     async def pass_time(self, seconds: float = 0.0) -> None:
         """Let so much time pass, and the server do what is due all the while."""
         until = self.loop.now + seconds
@@ -177,11 +235,13 @@ class Host:
 
 
 @asynccontextmanager
-async def hosting(auth: Auth | None = None, /, **settings: Any) -> AsyncIterator[Host]:
+async def hosting(
+    auth: Auth | None = None, tls: Tls | None = None, /, **settings: Any
+) -> AsyncIterator[Host]:
     """A server with this door and these settings; it ends, and nothing is left of it."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, StoppedLoop)
-    server = Server(Config(port=0, **settings), auth)
+    server = Server(Config(port=0, **settings), auth, tls)
     host = Host(server, loop, server.start())
     try:
         yield host

@@ -180,7 +180,7 @@ async def test_deadlines_that_move_leave_nothing_behind() -> None:
             await client.send(ping(1 + number))
             await host.pass_time(1.0)
 
-        assert len(host.server._timers) < 100
+        assert len(host.server.timers) < 100
 
 
 def test_a_long_entry_is_shared_also_by_those_who_read_something_of_their_own_first() -> None:

@@ -6,11 +6,14 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from tests.refserver.conftest import Authority
 from tests.refserver.raw import (
+    ACK,
     PING,
     PONG,
     SHUTTING_DOWN,
@@ -18,15 +21,20 @@ from tests.refserver.raw import (
     Failed,
     Frame,
     login,
+    logout,
     message,
     ping,
 )
-from tests.refserver.stopped import Host, HostedClient, hosting
+from tests.refserver.stopped import HOST, Host, HostedClient, SecureClient, hosting
+from tests.refserver.test_websocket import WebClient, web
 from tests.support.server import running as process
 
 from refserver.server.clock import BEAT, LATE, ClientClock
+from refserver.server.config import Config
+from refserver.server.tls import Tls
 
 PAUSE = 60.0
+PROXY_HEADER = b"PROXY TCP4 192.0.2.1 192.0.2.9 4711 3000\r\n"
 
 
 async def silent_member(host: Host) -> tuple[HostedClient, Frame]:
@@ -116,6 +124,86 @@ async def test_who_does_not_close_has_the_rest_of_its_time() -> None:
         await host.pass_time(2.0 + BEAT + LATE)
         assert not host.server.connections
         client.close()
+
+
+WAY_OF_ARRIVING = ["proxy header", "TLS handshake", "WebSocket handshake"]
+
+
+@asynccontextmanager
+async def arriving(way: str, authority: Authority) -> AsyncIterator[tuple[Host, HostedClient]]:
+    """Somebody who has begun to arrive, and has 5 s for it; `finish` does the rest."""
+    if way == "TLS handshake":
+        config = Config(tls_cert=str(authority.issue()))
+        async with hosting(None, Tls(config), login_timeout=5.0) as host:
+            secure = await host.secure_client(authority.client())
+            await secure.say_hello()
+            yield host, secure
+    elif way == "WebSocket handshake":
+        async with web(login_timeout=5.0) as (ws, host):
+            yield host, await ws.connect()
+    else:
+        async with hosting(login_timeout=5.0, proxy_protocol=HOST) as host:
+            client = await host.client()
+            await client.send(PROXY_HEADER[:6])
+            yield host, client
+
+
+async def arrive(client: HostedClient) -> None:
+    """Do the rest of it."""
+    if isinstance(client, SecureClient | WebClient):
+        await client.shake_hands()
+    else:
+        await client.send(PROXY_HEADER[6:])
+
+
+@pytest.mark.proves("EP-9.2-1", "EP-16.2-7")
+@pytest.mark.parametrize("way", WAY_OF_ARRIVING)
+async def test_who_arrives_has_the_rest_of_its_time_after_the_pause(
+    way: str, authority: Authority
+) -> None:
+    async with arriving(way, authority) as (host, client):
+        await host.pass_time(4.0)
+
+        await host.stand_still(PAUSE)
+        await arrive(client)
+
+        assert (await client.join("ann")).user == "ann"
+
+
+@pytest.mark.parametrize("way", WAY_OF_ARRIVING)
+async def test_who_never_arrives_is_closed_when_its_time_is_over_by_that_clock(
+    way: str, authority: Authority
+) -> None:
+    async with arriving(way, authority) as (host, client):
+        await host.pass_time(1.0)
+        await host.stand_still(PAUSE)
+        await host.pass_time(3.5)
+        assert len(host.server.timers) == 1
+
+        await host.pass_time(0.5 + BEAT + LATE)
+
+        assert len(host.server.timers) == 0
+        assert await asyncio.get_running_loop().sock_recv(client.sock, 65_536) == b"" or (
+            way == "TLS handshake"  # the server's part of the handshake came before
+        )
+
+
+async def test_who_does_not_close_over_tls_has_the_rest_of_its_time(authority: Authority) -> None:
+    tls = Tls(Config(tls_cert=str(authority.issue())))
+    async with hosting(None, tls, close_timeout=2.0) as host:
+        client = await host.secure_client(authority.client())
+        await client.shake_hands()
+        await client.join("ann")
+        await client.send(logout(2))
+        await client.heard_until(ACK)
+        await host.pass_time(2.0 + BEAT)  # now the server has closed, and waits for the client
+        await host.pass_time(1.0)
+
+        await host.stand_still(PAUSE)
+
+        assert len(host.server.connections) == 1
+        await host.pass_time(1.0 + BEAT + LATE)
+        assert not host.server.connections
 
 
 def test_a_pause_is_noticed_but_for_less_than_a_beat() -> None:

@@ -23,6 +23,7 @@ from ..session.log import SEGMENT, Log
 from ..session.outbox import EntriesGone
 from ..session.session import Session
 from ..session.state import State
+from .client_timers import Expired
 from .clock import ClientClock
 from .config import Config
 from .logs import failure
@@ -95,7 +96,7 @@ class Connection(asyncio.BufferedProtocol):
     protocol object for all steps of a connection. `__init__` and the methods are grouped by step.
     """
 
-    timer: Timer[Connection]
+    timer: Timer[Expired]
     transport: asyncio.Transport
     sock: socket.socket
     session: Session
@@ -362,7 +363,9 @@ class Connection(asyncio.BufferedProtocol):
         elif self.half_closes or self.transport.is_closing():
             self.abort()
         else:
-            self.close()
+            self.close()  # over TLS it waits for the client's close_notify
+            self.close_by = now + self.owner.config.close_timeout
+            self.owner.watch(self)
 
 
 def fan_out(connections: Iterable[Connection], log: Log, start: int) -> list[Connection]:

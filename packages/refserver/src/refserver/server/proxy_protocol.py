@@ -20,8 +20,10 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from .client_timers import ClientTimers, Expired
 from .config import Network
 from .logs import log_event
+from .timers import Timer
 
 __all__ = ["Header", "Headers", "Malformed", "parse"]
 
@@ -134,7 +136,7 @@ class Waiting:
     """A connection of a proxy that waits for its whole header."""
 
     proxy: str
-    timer: asyncio.TimerHandle
+    timer: Timer[Expired]
     held: bytes = b""
 
 
@@ -146,13 +148,19 @@ class Headers:
     """
 
     def __init__(
-        self, proxies: Sequence[Network], timeout: float, most: int, accepted: Accepted
+        self,
+        proxies: Sequence[Network],
+        timeout: float,
+        most: int,
+        accepted: Accepted,
+        timers: ClientTimers,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._proxies = proxies
         self._timeout = timeout
         self._most = most
         self._accepted = accepted
+        self._timers = timers
         self._waiting: dict[socket.socket, Waiting] = {}  # oldest first
 
     def accepted(self, sock: socket.socket, address: str) -> None:
@@ -162,7 +170,8 @@ class Headers:
             return
         if len(self._waiting) >= self._most:
             self._refuse(next(iter(self._waiting)), "others came")
-        timer = self._loop.call_later(self._timeout, self._refuse, sock, "its time is over")
+        timer = self._timers.add(lambda _: self._refuse(sock, "its time is over"))
+        self._timers.set(timer, self._timers.clock.now() + self._timeout)
         self._waiting[sock] = Waiting(address, timer)
         self._loop.add_reader(sock, self._read, sock)
         self._read(sock)  # usually the header is already there
@@ -206,6 +215,6 @@ class Headers:
 
     def _forget(self, sock: socket.socket) -> Waiting:
         waiting = self._waiting.pop(sock)
-        waiting.timer.cancel()
+        self._timers.remove(waiting.timer)
         self._loop.remove_reader(sock)
         return waiting

@@ -25,7 +25,8 @@ from ..session.sequencer import LocalSequencer, Sequencer, Shared, Submitter
 from ..session.session import Session
 from .admission import Admission
 from .auth import AllowAll, Auth
-from .clock import BEAT, ClientClock
+from .client_timers import ClientTimers
+from .clock import BEAT
 from .config import Config, ConfigError, networks
 from .connection import BUFFER, BUFFER_BEFORE_LOGIN, Connection
 from .listener import Listeners, resolve
@@ -34,7 +35,6 @@ from .metrics import ServerCounters, Values
 from .proxy_protocol import Headers
 from .scheduler import FEWEST_FRAMES
 from .shared import link
-from .timers import NEVER, Timers
 from .tls import Tls, common_name
 from .turn import Turns
 
@@ -56,8 +56,8 @@ READ_BYTES = 4 << 20
 LEAST_READ = 4_096
 """The fewest bytes to read from one connection."""
 
-ASYNCIO_TIMEOUT = 86_400.0
-"""For asyncio's own timers of a handshake, which also run while the process is stopped."""
+NEVER = float("inf")
+"""For asyncio's own timers of TLS: they also run while the process is stopped, and ours do not."""
 
 Handshake = asyncio.Task[None]
 
@@ -85,7 +85,8 @@ class Server:
             self.sequencer = LocalSequencer(room)
         self.room: Shared = self.sequencer.room
         self.loop = asyncio.get_running_loop()
-        self.clock = ClientClock(self.loop.time)
+        self.timers = ClientTimers(self.loop)
+        self.clock = self.timers.clock
         self.ended = asyncio.Event()
         self.stopping = False
         self.counters = ServerCounters()
@@ -109,10 +110,6 @@ class Server:
         self._headers: list[Headers] = []
         self._listeners: list[Listeners] = []
         self._websockets: WebSockets | None = None
-        self._timers: Timers[Connection] = Timers()
-        self._timer: asyncio.TimerHandle | None = None
-        self._beat: asyncio.TimerHandle | None = None
-        self._seen_missed = 0.0
         self._reloading: asyncio.Task[None] | None = None
 
     # ------------------------------------------------------------- the shared room
@@ -173,7 +170,11 @@ class Server:
     ) -> int:
         config = self.config
         headers = Headers(
-            networks(config.proxy_protocol), config.login_timeout, config.unauthenticated, accept
+            networks(config.proxy_protocol),
+            config.login_timeout,
+            config.unauthenticated,
+            accept,
+            self.timers,
         )
         listeners = Listeners(self.loop, headers.accepted)
         opened = listeners.open(addresses, port)
@@ -208,13 +209,11 @@ class Server:
             if not self.linger(connection):
                 sock.close()
                 return
-        connection.timer = self._timers.add(connection)
+        connection.timer = self.timers.add(partial(self._expired, connection))
         handshake = self.loop.create_task(self._handshake(connection, sock))
         self.handshakes[connection] = handshake
         handshake.add_done_callback(lambda task: self._handshake_done(connection, sock, task))
-        self._set_timer(connection, self.clock.now() + self.config.login_timeout)
-        if self._beat is None:
-            self._keep_beat()
+        self.timers.set(connection.timer, self.clock.now() + self.config.login_timeout)
 
     async def _handshake(self, connection: Connection, sock: socket.socket) -> None:
         tls = self.tls.context if self.tls else None
@@ -222,8 +221,8 @@ class Server:
             lambda: connection,
             sock,
             ssl=tls,
-            ssl_handshake_timeout=ASYNCIO_TIMEOUT if tls else None,
-            ssl_shutdown_timeout=self.config.close_timeout if tls else None,
+            ssl_handshake_timeout=NEVER if tls else None,
+            ssl_shutdown_timeout=NEVER if tls else None,
         )
         await connection.ready()
 
@@ -344,71 +343,38 @@ class Server:
             user = session.member.user if session.member else None
             self.counters.carried += session.outbox.sent_entries
         self.admission.gone(connection, user)
-        self._timers.remove(connection.timer)
+        self.timers.remove(connection.timer)
         self.turns.scheduler.forget_output(connection)
         self.turns.need()
-        if not self.connections and not self.handshakes:
-            self._rest()
-            if self.stopping:
-                self.ended.set()
+        if self.stopping and not self.connections and not self.handshakes:
+            self.ended.set()
 
     # ------------------------------------------------------------- time
 
     def watch(self, connection: Connection) -> None:
         """Set the timer for the next deadline of a connection."""
-        self._set_timer(connection, connection.due)
+        self.timers.set(connection.timer, connection.due)
 
-    def _set_timer(self, connection: Connection, due: float) -> None:
-        if due < connection.timer.due and self._timers.set(connection.timer, due, self.clock.now()):
-            self._arm()
-
-    def _arm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        due = self._timers.next_due
-        at = self.clock.loop_time(due)
-        self._timer = None if due == NEVER else self.loop.call_at(at, self._tick)
-
-    def _tick(self) -> None:
-        """Handle the deadlines that are due, but read the sockets first."""
-        now = self.clock.now()
-        if self.clock.missed != self._seen_missed:
-            self._seen_missed = self.clock.missed
-            self._timer = self.loop.call_at(self.loop.time(), self._tick)
+    def _expired(self, connection: Connection, now: float) -> None:
+        """Handle a deadline of a connection."""
+        if not connection.is_open:
+            self._handshake_timeout(connection, now)
             return
-        self._timer = None
-        for connection in self._timers.expired(now):
-            if not connection.is_open:
-                self._handshake_timeout(connection, now)
-                continue
-            try:
-                if connection.session.has_work:
-                    self.turns.work(connection, now, FEWEST_FRAMES)
-                connection.tick(now)
-            except Exception as error:
-                connection.fail(error)
-        self._arm()
+        try:
+            if connection.session.has_work:
+                self.turns.work(connection, now, FEWEST_FRAMES)
+            connection.tick(now)
+        except Exception as error:
+            connection.fail(error)
 
     def _handshake_timeout(self, connection: Connection, now: float) -> None:
         if (
             self.tls is None and not connection.has_handshake
         ):  # it is accepted in the next rounds of the loop
-            self._set_timer(connection, now + BEAT)
+            self.timers.set(connection.timer, now + BEAT)
             return
         log_event("handshake", peer=connection.address, reason="TimeoutError")
         self._end(connection)
-
-    def _keep_beat(self) -> None:
-        self.clock.beat()
-        if self.clock.missed != self._seen_missed:
-            self._arm()
-        self._beat = self.loop.call_later(BEAT, self._keep_beat)
-
-    def _rest(self) -> None:
-        if self._beat is not None:
-            self._beat.cancel()
-            self._beat = None
-        self.clock.rest()
 
     # ------------------------------------------------------------- metrics
 

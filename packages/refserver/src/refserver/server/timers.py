@@ -53,7 +53,8 @@ class Timers(Generic[T]):
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Timer[T]]] = []
         self._numbers = count()
-        self._count = 0
+        self.owners = 0
+        """How many timers there are, set or not."""
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -65,13 +66,13 @@ class Timers(Generic[T]):
 
     def add(self, owner: T) -> Timer[T]:
         """Make a timer for this owner. It is not set."""
-        self._count += 1
+        self.owners += 1
         return Timer(owner)
 
     def remove(self, timer: Timer[T]) -> None:
         """Remove the owner."""
         if timer.owner is not None:
-            self._count -= 1
+            self.owners -= 1
             timer.owner = None
             timer.due = NEVER
 
@@ -89,7 +90,7 @@ class Timers(Generic[T]):
                 return False
         timer.due = due
         heappush(self._heap, (due, next(self._numbers), timer))
-        if len(self._heap) > 2 * self._count + MAX_OUTDATED:
+        if len(self._heap) > 2 * self.owners + MAX_OUTDATED:
             self._heap = [entry for entry in self._heap if entry[0] == entry[2].due]
             heapify(self._heap)
         return self._heap[0][2] is timer
