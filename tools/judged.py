@@ -24,7 +24,6 @@ RECORD = ROOT / "tests/watch/judged.json"
 PAGE = ROOT / "docs/watching-matrix.md"
 CASES_TRIED = 8
 """Cases of one mutant or fault whose traffic is judged, until something is found."""
-WAITING = ("ALIVE", "CLOCK", "SLOW", "STOP")
 
 
 class Seen(TypedDict):
@@ -141,8 +140,8 @@ def recorded() -> Record:
 
 
 def cases_of(kills: Mapping[str, list[str]], name: str) -> list[str]:
-    """The cases that notice it; those that must wait come last."""
-    return sorted(kills[name], key=lambda case: case.startswith(WAITING))[:CASES_TRIED]
+    """The cases that notice it, the steadiest first."""
+    return matrix.steadiest(kills[name])[:CASES_TRIED]
 
 
 def record(names: Collection[str]) -> None:

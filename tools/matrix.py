@@ -32,6 +32,11 @@ UNPROVEN = {
 }
 """Cases that no mutant makes fail each time, and why not."""
 
+WAITING = ("ALIVE", "CLOCK", "SLOW", "STOP")
+"""Sections whose cases let time pass."""
+MEETING = ("CONC", "PAGE-09")
+"""What these cases read can depend on which of two clients is served first."""
+
 AT_ONCE = 6
 """Clients that are run side by side."""
 
@@ -42,6 +47,11 @@ def recorded(record: Path = RECORD) -> dict[str, list[str]]:
     """The cases that fail against each mutant, as they were recorded."""
     kills: dict[str, list[str]] = json.loads(record.read_text(encoding="utf-8"))
     return kills
+
+
+def steadiest(cases: Sequence[str]) -> list[str]:
+    """The cases, with those last whose outcome depends on time or on who is served first."""
+    return sorted(cases, key=lambda case: (case.startswith(WAITING), case.startswith(MEETING)))
 
 
 def unproven(kills: Kills) -> list[str]:

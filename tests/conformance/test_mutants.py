@@ -45,22 +45,16 @@ def test_each_case_is_proved_by_a_mutant_or_says_why_not() -> None:
     assert matrix.unproven(KILLS) == list(matrix.UNPROVEN)
 
 
-WAITING = ("ALIVE", "CLOCK", "SLOW", "STOP")
 RACING = ("end-overtakes", "entries-told-late")
 """Their wrong shows only where something else comes soon: no machine promises that."""
 
 
-MEETING = ("CONC-10", "PAGE-09")
-"""What their connections read depends on who is served first."""
-
-
 def noticed() -> Iterator[pytest.ParameterSet]:
-    """Each mutant with one case that notices it, marked slow where that must wait."""
+    """Each mutant with the steadiest case that notices it, marked slow where that must wait."""
     for name, mutant in MUTANTS.items():
-        quick = [id for id in KILLS[name] if not id.startswith(WAITING)]
-        quick.sort(key=lambda id: id in MEETING)  # only where there is no other
-        marks = () if quick and name not in RACING else (pytest.mark.slow,)
-        yield pytest.param(mutant, (quick or KILLS[name])[0], marks=marks, id=name)
+        case = matrix.steadiest(KILLS[name])[0]
+        slow = case.startswith(matrix.WAITING) or name in RACING
+        yield pytest.param(mutant, case, marks=[pytest.mark.slow] if slow else [], id=name)
 
 
 @pytest.mark.parametrize(("mutant", "case"), list(noticed()))

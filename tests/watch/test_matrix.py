@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 from tests.watch.kit import broken_by, traffic_of_a_fault, traffic_of_a_mutant
 from tools import judged, matrix
-from tools.judged import UNSEEN, WAITING, looked_for
+from tools.judged import UNSEEN, looked_for
+from tools.matrix import WAITING
 
 from refserver.conformance.statements import visibility
 from refserver.mutants import MUTANTS
