@@ -99,7 +99,10 @@ def push(port: int, data: bytes, size: int) -> Pushed:
 def test_what_strangers_push_is_not_kept_and_they_are_told_so(
     tmp_path: Path, chunk: bytes, code: int, size: int
 ) -> None:
-    with running(tmp_path, "--login-timeout", "0.5", dev=False) as server:
+    # Whoever is told something else has to be in time for it.
+    login_timeout = "0.5" if code == TIMEOUT else "60"
+    options = ("--login-timeout", login_timeout, "--close-timeout", "60")
+    with running(tmp_path, *options, dev=False) as server:
         push(server.port, chunk, MIB)
         before = server.most_memory
 

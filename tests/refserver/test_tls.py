@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from tests.refserver.clients import client, member
 from tests.refserver.conftest import Authority
+from tests.refserver.stopped import hosting
 from tests.support.server import Running, running
 
 from eventcodec import ConnectionLostError, Error, ErrorCode, Login, PeerError, Ping, Pong
+from refserver.server.clock import BEAT
 from refserver.server.config import Config, ConfigError
 from refserver.server.tls import Tls, common_name
 
@@ -188,13 +190,16 @@ def test_a_tls_client_on_a_plain_port_is_told(authority: Authority, tmp_path: Pa
         assert "FRAME_TOO_LARGE" in server.log
 
 
-def test_a_silent_peer_is_cut_off_when_the_login_time_is_over(
-    authority: Authority, tmp_path: Path
-) -> None:
-    with running(tmp_path, *tls(authority, "--login-timeout", "0.05")) as server:
-        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as sock:
-            assert sock.recv(1) == b""
-        assert_still_serves(server, authority.client())
+async def test_a_silent_peer_is_cut_off_when_the_login_time_is_over(authority: Authority) -> None:
+    tls = Tls(Config(tls_cert=str(authority.issue())))
+    async with hosting(None, tls, login_timeout=5.0) as host:
+        silent = await host.client()
+        await host.pass_time(5.0 + BEAT)
+
+        assert await silent.rest() == []
+        other = await host.secure_client(authority.client())
+        await other.shake_hands()
+        assert await other.heard() == []
 
 
 # ---------------------------------------------------------------- SIGHUP
