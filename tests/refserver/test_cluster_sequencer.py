@@ -236,7 +236,7 @@ def test_a_logout_is_acknowledged_with_the_place_of_its_left() -> None:
     assert types(bob.heard()) == [LEFT]
 
 
-@pytest.mark.proves("EP-8.2-4", "EP-8.2-7")
+@pytest.mark.proves("EP-8.2-4", "EP-8.2-9")
 def test_without_the_engine_only_who_has_nothing_in_doubt_is_told() -> None:
     engine = Engine()
     here, there = Server(engine), Server(engine)

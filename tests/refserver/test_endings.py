@@ -57,7 +57,7 @@ async def test_who_takes_a_little_now_and_then_is_not_stalled(reads: bool) -> No
         assert ("slow" in host.server.room.members) is reads
 
 
-@pytest.mark.proves("EP-8.2-5", "EP-10.4-1")
+@pytest.mark.proves("EP-8.2-8", "EP-10.4-1")
 async def test_a_client_that_still_reads_is_given_the_time_to_read_to_the_end() -> None:
     async with hosting(close_timeout=2.0, write_timeout=60.0, drain=60.0) as host:
         slow = await host.member("slow", receive_buffer=65_536)

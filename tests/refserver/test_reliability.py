@@ -293,7 +293,7 @@ def test_all_are_served_that_come_at_once_and_nothing_is_left_when_they_reset(
 # ---------------------------------------------------------------- the end
 
 
-@pytest.mark.proves("EP-10.2-2", "EP-5.3-2", "EP-8.2-5")
+@pytest.mark.proves("EP-10.2-2", "EP-5.3-2", "EP-8.2-8")
 @pytest.mark.parametrize(
     ("keeping_up", "stalled", "seconds", "times"),
     [(8, 2, 0.3, 1), pytest.param(45, 5, 1.0, 20, marks=pytest.mark.slow)],

@@ -276,7 +276,7 @@ async def test_writing_to_one_that_is_gone_makes_no_noise(
 # ---------------------------------------------------------------- stopping
 
 
-@pytest.mark.proves("EP-10.2-2", "EP-5.4-6", "EP-8.2-5")
+@pytest.mark.proves("EP-10.2-2", "EP-5.4-6", "EP-8.2-8")
 async def test_a_stop_brings_everybody_to_the_end_and_says_so() -> None:
     async with hosting() as host:
         ann, bob = await host.member("ann"), await host.member("bob")

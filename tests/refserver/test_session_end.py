@@ -119,7 +119,7 @@ def test_a_name_is_free_as_soon_as_its_member_leaves(
     assert welcome_of(room.enter().ask(Login(user="ann", seq=1))[0]).user == "ann"
 
 
-@pytest.mark.proves("EP-5.2-7", "EP-8.2-3", "EP-8.2-5", "EP-10.1-1", "EP-10.3-5")
+@pytest.mark.proves("EP-5.2-7", "EP-8.2-3", "EP-8.2-8", "EP-10.1-1", "EP-10.3-5")
 @pytest.mark.parametrize(
     ("leave", "last"),
     [
@@ -198,7 +198,7 @@ def test_a_stranger_that_goes_makes_no_entry(leave: Callable[[Client], None]) ->
     assert bob.heard() == []
 
 
-@pytest.mark.proves("EP-5.4-6", "EP-10.2-2", "EP-8.2-5")
+@pytest.mark.proves("EP-5.4-6", "EP-10.2-2", "EP-8.2-8")
 def test_a_shutdown_stands_behind_all_entries_and_enters_nobody() -> None:
     room = BareRoom()
     ann, bob, stranger = room.enter("ann"), room.enter("bob"), room.enter()

@@ -130,7 +130,7 @@ def test_a_wrong_credential_is_said_last_and_before_anything_else(login: Login) 
     assert REJECT_DELAY >= 0.1
 
 
-@pytest.mark.proves("EP-6.1-7")
+@pytest.mark.proves("EP-6.1-9")
 @pytest.mark.parametrize(
     ("user", "credential", "code"),
     [
@@ -152,7 +152,7 @@ def test_a_name_that_is_not_granted_is_refused_with_the_code_of_the_reason(
     assert code_of([*answers, *stranger.tick()][0])[1] == code
 
 
-@pytest.mark.proves("EP-6.1-7")
+@pytest.mark.proves("EP-6.1-9")
 def test_a_name_that_the_server_keeps_is_refused_as_a_bad_one() -> None:
     [error] = BareRoom().enter().ask(Login(user="guest-1", seq=1))
 

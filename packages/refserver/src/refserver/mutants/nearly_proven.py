@@ -13,6 +13,7 @@ from typing import Any
 
 from eventcodec import ErrorCode, InvalidRequest, LeftReason, Login
 
+from ..characters import has_invisible
 from ..session import names
 from ..session.context import Proof
 from . import points
@@ -140,6 +141,18 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     def login(original: Any, self: Any, login: Login, now: float) -> None:
         if not login.ticket and names.key_of(login.user) in self.room.members:
+            points.answer_refused(self, login, ErrorCode.USER_TAKEN)
+        else:
+            original(self, login, now)
+
+    points.on_login(patch, login)
+
+
+@mutant("taken-before-allowed", "invisible marks in a name are ignored before it is validated")
+def _(patch: Patch) -> None:
+    def login(original: Any, self: Any, login: Login, now: float) -> None:
+        seen = "".join(each for each in login.user if not has_invisible(each))
+        if seen != login.user and names.key_of(seen) in self.room.members:
             points.answer_refused(self, login, ErrorCode.USER_TAKEN)
         else:
             original(self, login, now)

@@ -536,7 +536,7 @@ class ServerSide:
         elif not login.ticket and login.position and reply.code == USER_TAKEN:
             required, statement = "HISTORY_GONE: a position without a ticket", "EP-6.4-7"
         elif not login.ticket and not login.position and reply.code == HISTORY_GONE:
-            required, statement = "a fresh login asks for no history", "EP-6.1-7"
+            required, statement = "a fresh login asks for no history", "EP-6.1-9"
         if required:
             self.find(statement, frame, required, told(frame))
         self._tick["EP-4.2-9"] += 1

@@ -13,7 +13,7 @@ section = Section("errors", "ERR")
 @section.case(
     3,
     "a fatal error comes after the replies to all earlier requests",
-    "EP-8.2-5",
+    "EP-8.2-8",
     cause="the error is written past the queue of replies",
     needs=("MSG-01",),
     negative=True,
@@ -30,7 +30,7 @@ def behind_replies(t: Attempt) -> None:
 @section.case(
     4,
     "a fatal error comes after all entries made before",
-    "EP-8.2-5",
+    "EP-8.2-8",
     cause="what is queued for a faulty client is dropped",
     needs=("MSG-02",),
     negative=True,

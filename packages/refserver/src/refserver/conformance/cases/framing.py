@@ -71,7 +71,7 @@ def cut_header(t: Attempt) -> None:
 @section.case(
     9,
     "the frames before a faulty frame in the same piece have their full effect",
-    "EP-8.2-5",
+    "EP-8.2-8",
     "EP-2.1-5",
     cause="a fault drops what was read with it",
     needs=("MSG-01",),

@@ -221,7 +221,7 @@ def end_behind_long_replay(t: Attempt) -> None:
 @section.case(
     8,
     "the Error to a fatal fault after the Login comes after a long replay",
-    "EP-8.2-5",
+    "EP-8.2-8",
     cause="a fault ends the connection before what is due was written",
     capabilities=RESUME,
     segmentations=ONCE,
@@ -239,7 +239,7 @@ def fault_behind_long_replay(t: Attempt) -> None:
 @section.case(
     9,
     "a takeover in the middle of a long replay cuts neither connection's",
-    "EP-8.2-5",
+    "EP-8.2-8",
     "EP-5.2-1",
     cause="what the older connection has not read is dropped",
     capabilities=RESUME,
@@ -397,7 +397,7 @@ def from_anywhere(t: Attempt) -> None:
 @section.case(
     15,
     "a takeover in the middle of a long replay leaves the older connection its Pongs",
-    "EP-8.2-5",
+    "EP-8.2-8",
     "EP-4.2-7",
     cause="at a takeover only the replies that made an entry are kept",
     capabilities=RESUME,

@@ -27,6 +27,8 @@ TLS = bytes.fromhex("1603010200010001fc0303") + b"\x5a" * 100
 SSH = b"SSH-2.0-OpenSSH_9.6\r\n"
 LOGIN_BODY = raw.login_body("ann", b"pass")
 WRONG = b"not the credential"
+INVISIBLE_MARKS = ("\u00ad", "\u034f", "\u200b", "\u200d", "\ufe0f", "\ufeff")
+"""A comparison under NFKC_Casefold does not see them."""
 SERVERS_ONLY = {
     frame[5]: frame[16:]
     for frame in (
@@ -451,6 +453,20 @@ REFUSALS = (
         ],
         answered_with=raw.ALREADY_LOGGED_IN,
         of=MEMBER,
+    ),
+    Refusal(
+        "ERR-26",
+        "a name that is not allowed is BAD_USER, also if it looks like a member's",
+        ("EP-6.1-9", "EP-8.3-1"),
+        cause="names are compared without their invisible marks, before they are validated",
+        sends=lambda t: [
+            b"".join(
+                raw.login(seq, t.name("ann") + mark) for seq, mark in enumerate(INVISIBLE_MARKS, 1)
+            )
+        ],
+        answered_with=raw.BAD_USER,
+        beside=("ann",),
+        capabilities=("any-name",),
     ),
     Refusal(
         "ERR-14",

@@ -135,7 +135,7 @@ def old_is_reset(t: Attempt) -> None:
     6,
     "what the older connection made is acknowledged before its end, and all of it is there",
     "EP-8.2-4",
-    "EP-8.2-5",
+    "EP-8.2-8",
     cause="Acks that wait are dropped at a takeover",
     capabilities=RESUME,
 )
