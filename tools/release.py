@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,9 +49,18 @@ def build(package: str, dist: Path, date: int) -> None:
         with tarfile.open(sources) as archive:
             archive.extractall(folder, filter="data")
         unpacked = Path(folder) / sources.name.removesuffix(".tar.gz")
-        _built(unpacked, dist, date, "--wheel")
-        if (unpacked / "setup.py").exists():  # then that one was native, where a compiler is
+        wheel = _built(unpacked, dist, date, "--wheel")
+        if not wheel.name.endswith("-none-any.whl"):
+            if not _is_native(wheel):
+                wheel.unlink()
+                print(f"{package}: no native wheel, for no C compiler built it", file=sys.stderr)
             _built(unpacked, dist, date, "--wheel", EVENTCODEC_PURE="1")
+
+
+def _is_native(wheel: Path) -> bool:
+    """Whether it has a native module. Without a compiler setuptools names it so all the same."""
+    with zipfile.ZipFile(wheel) as archive:
+        return any(name.endswith((".so", ".pyd")) for name in archive.namelist())
 
 
 def _copy(package: str, to: Path) -> None:

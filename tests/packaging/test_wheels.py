@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import shutil
 import sysconfig
 import tarfile
 import zipfile
@@ -24,6 +25,12 @@ NATIVE = "eventcodec/_speedups.abi3.so"
 
 WHEELS = sorted(path.name for path in DIST.glob("*.whl"))
 """refserver's, and two of eventcodec: one with the native module, one that is pure Python."""
+COMPILER = shutil.which(str(sysconfig.get_config_var("CC")).split()[0])
+HEADERS = Path(sysconfig.get_path("include"), "Python.h")
+needs_compiler = pytest.mark.skipif(
+    os.name != "nt" and (COMPILER is None or not HEADERS.exists()),
+    reason="no C compiler, or no headers of Python: the native module was not built",
+)
 
 
 def wheel(package: str) -> zipfile.ZipFile:
@@ -45,6 +52,7 @@ def test_a_wheel_holds_exactly_the_sources(package: str) -> None:
     assert held == sources(package) - FOR_BUILDING
 
 
+@needs_compiler
 def test_one_native_wheel_serves_every_python() -> None:
     (native,) = (name for name in WHEELS if not name.endswith("-none-any.whl"))
 
@@ -54,8 +62,16 @@ def test_one_native_wheel_serves_every_python() -> None:
     assert held == sources("eventcodec") - FOR_BUILDING | {NATIVE}
 
 
+@needs_compiler
 def test_the_native_wheel_is_what_is_installed() -> None:
     assert eventcodec.IMPLEMENTATION == "native"
+
+
+def test_a_wheel_that_names_a_platform_has_a_native_module() -> None:
+    """Without a compiler a wheel without it would be served to those who could build one."""
+    for name in WHEELS:
+        with zipfile.ZipFile(DIST / name) as archive:
+            assert (NATIVE in archive.namelist()) is not name.endswith("-none-any.whl")
 
 
 @pytest.mark.parametrize("package", PACKAGES)
