@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ...characters import INVISIBLE, has_invisible
 from .. import expect as e
 from .. import raw
@@ -13,7 +15,18 @@ section = Section("login", "LOGIN")
 TRIES = 5
 """A kit that is slow may look too late once, but not always."""
 
+GUESSES = 3
+"""The same for what takes a server at least 100 ms each time."""
+
 OPEN = ("any-name",)
+
+
+def never_at_once(t: Attempt, guess: Callable[[], object]) -> None:
+    """Each of some guesses is answered after 100 ms or more."""
+    for _ in range(GUESSES):
+        start = t.now
+        guess()
+        t.check(t.now - start >= 0.1, "100 ms or more", f"{(t.now - start) * 1000:.0f} ms")
 
 
 @section.case(
@@ -338,11 +351,12 @@ def refused_login_and_message(t: Attempt) -> None:
     negative=True,
 )
 def unauthorized_takes_time(t: Attempt) -> None:
-    ann = t.connect()
-    start = t.now
-    ann.send(raw.login(1, ann.user, b"not the credential"))
-    ann.expect(e.fatal(raw.UNAUTHORIZED))
-    t.check(t.now - start >= 0.1, "100 ms or more", f"{(t.now - start) * 1000:.0f} ms")
+    def guess() -> None:
+        ann = t.connect()
+        ann.send(raw.login(1, ann.user, b"not the credential"))
+        ann.expect(e.fatal(raw.UNAUTHORIZED))
+
+    never_at_once(t, guess)
 
 
 @section.case(
