@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ from eventcodec import (
     field,
     wire,
 )
+from eventcodec import reference as reference_module
 from eventcodec.limits import HEADER_SIZE
 from eventcodec.reference import reference, walk
 from eventcodec.tables import STANDARD_EVENTS
@@ -304,6 +306,13 @@ class Felt(ApplicationEvent):
     mood: int = field(Moody())
 
 
+@application_event(0x91)
+class Nested(ApplicationEvent):
+    """One field of construct's own."""
+
+    pair: Any = field(construct.Struct("x" / construct.Int8ub, "y" / construct.Int8ub))
+
+
 @pytest.mark.proves("EP-3.11-5")
 def test_whatever_a_foreign_subcon_raises_in_reading_is_a_misfit_of_the_event() -> None:
     frame = encode(ApplicationEvent(type=0x90, data=b"\x01", seq=1))
@@ -320,6 +329,43 @@ def test_whatever_a_foreign_subcon_raises_in_writing_is_the_callers_fault() -> N
         Felt(mood=0)
 
     assert caught.value.field == "mood"
+
+
+class OursError(Exception):
+    """Stands for a fault of this package."""
+
+
+def fails(*arguments: Any, **named: Any) -> Any:
+    raise OursError
+
+
+def lacks_params(parts: Any, stream: Any, *, building: bool) -> Any:
+    """The context as it once was: construct's own subcons could not work in it."""
+    context = CONTEXT(parts, stream, building=building)
+    return type(context)({name: each for name, each in context.items() if name != "_params"})
+
+
+CONTEXT = reference_module._context
+OURS: dict[str, tuple[str, Callable[..., Any], type[Exception]]] = {
+    "a value cannot be made immutable": ("freeze", fails, OursError),
+    "a private name is missing for construct": ("_context", lacks_params, AttributeError),
+}
+
+
+@pytest.mark.parametrize("fault", OURS)
+def test_an_error_of_this_package_is_never_taken_for_a_misfit(
+    monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """A peer would be accused of it, or the application."""
+    frame = encode(ApplicationEvent(type=0x91, data=b"\x01\x02", seq=1))
+    name, replacement, raised = OURS[fault]
+    monkeypatch.setattr(reference_module, "_OURS", {*reference_module._OURS, __name__})
+    monkeypatch.setattr(reference_module, name, replacement)
+
+    with pytest.raises(raised):
+        Codec([Nested]).decode(frame)
+    with pytest.raises(raised):
+        Nested(pair={"x": 1, "y": 2})
 
 
 def test_an_event_is_encoded_as_it_was_born() -> None:

@@ -38,6 +38,8 @@ _UNSAFE: tuple[tuple[type, str], ...] = (
 )
 _HIDDEN = frozenset({"_io", "_flagsenum"})
 """The items of a container that construct uses internally."""
+_OURS = frozenset({__name__, wire.__name__, Budget.__module__})
+"""The modules whose errors are no misfit."""
 _PLAIN = frozenset({int, bool, float, str, bytes, type(None)})
 
 
@@ -137,7 +139,8 @@ def walk(parts: Sequence[Part], body: bytes) -> Iterator[Step]:
         except construct.StreamError:
             yield Step(part, start, len(body), error=CUT)
             return
-        except Exception:  # an application's own subcon may raise anything; its text stays in
+        except Exception as raised:  # a subcon of an application may raise anything; its text stays
+            _raise_ours(raised)
             known = isinstance(part.subcon, wire.Boolean | wire.Octets)
             error = part.subcon.complaint if known else MISFIT
             yield Step(part, start, len(body), error=error)
@@ -153,12 +156,35 @@ def walk(parts: Sequence[Part], body: bytes) -> Iterator[Step]:
         yield Step(None, end, len(body), error=f"{len(body) - end} bytes behind the last field")
 
 
+class _Context(construct.Container[Any]):
+    """What construct hands to subcons. A private name that it lacks is an error of this module."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self and name.startswith("_") and name != "_":
+            raise AttributeError(name)
+        return super().__getattr__(name)
+
+
+def _raise_ours(error: Exception) -> None:
+    """Raise the error again if it is one of this package, and not of a value or a subcon.
+
+    Otherwise a peer would be accused of it.
+    """
+    if isinstance(error, construct.ConstructError | RecursionError):
+        return
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is not None and trace.tb_frame.f_globals.get("__name__") in _OURS:
+        raise error
+
+
 def _context(parts: Iterable[Part], stream: io.BytesIO, *, building: bool) -> Any:
     """The context that a Struct of construct passes to its subcons."""
-    outer: Any = construct.Container(_parsing=not building, _building=building, _sizing=False)
+    outer: Any = _Context(_parsing=not building, _building=building, _sizing=False)
     outer._params = outer
     subcons = construct.Container((part.name, part.subcon) for part in parts)
-    context: Any = construct.Container(outer, _=outer, _subcons=subcons, _io=stream, _index=None)
+    context: Any = _Context(outer, _=outer, _subcons=subcons, _io=stream, _index=None)
     context._root = context
     return context
 
@@ -239,6 +265,7 @@ def _build(parts: Sequence[Part], values: Mapping[str, object]) -> bytes:
                 thawed[part.name], stream, context, part.name
             )
         except Exception as error:  # as in `walk`
+            _raise_ours(error)
             raise LocalProtocolError(MISFIT, field=part.name) from error
         context[part.name] = written
         if part == _SENDER:
