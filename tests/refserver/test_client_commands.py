@@ -22,7 +22,7 @@ import pytest
 from click.testing import CliRunner
 from tests.refserver.clients import REFSERVER, TIMEOUT, Client, member
 from tests.refserver.conftest import Authority
-from tests.refserver.cutting import cutter
+from tests.refserver.cutting import cutter, said_by
 from tests.support.server import Running, running
 
 from eventcodec import (
@@ -41,11 +41,10 @@ from eventcodec import (
 )
 from refserver.characters import escape
 from refserver.cli import main
-from refserver.client import commands as client_commands
-from refserver.client import tail as tail_command
+from refserver.client import shell
 from refserver.client.bench import Figures
 from refserver.client.blocking import Room
-from refserver.client.tail import Watching
+from refserver.client.shell import Watching
 from refserver.server.auth import new_token
 
 
@@ -218,21 +217,74 @@ def test_lines_on_a_pipe_are_sent_as_they_come(server: Running) -> None:
 
 
 def test_many_more_than_may_be_under_way_all_arrive_in_order(server: Running) -> None:
-    texts = [f"number {n}" for n in range(3 * client_commands.IN_FLIGHT)]
+    texts = [f"number {n}" for n in range(200)]
     with member(server.port, "bob") as bob:
         assert invoke("send", at(server), *texts).exit_code == 0
 
         assert [getattr(each, "content", "") for each in said(bob, len(texts))] == texts
 
 
-def test_who_does_not_wait_has_sent_all_the_same(server: Running) -> None:
+@pytest.mark.parametrize("upstream", [True, False])
+def test_with_retry_each_line_is_sent_once_however_often_the_connection_is_cut(
+    server: Running, upstream: bool
+) -> None:
+    lines = [{"event": "Message", "content": f"number {n // 2}"} for n in range(40)]
+    lines[20:20] = [{"event": "Ping"}]
+    with (
+        member(server.port, "bob") as bob,
+        cutter(server, [90, 150, 151, 211], upstream=upstream, silent=False) as port,
+    ):
+        done = subprocess.run(
+            [REFSERVER, "send", f":{port}", "--as", "ann", "--retry", "--json", "-"],
+            input="\n".join(map(json.dumps, lines)),
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+        )
+        heard = said_by(bob, "ann")
+
+    assert done.returncode == 0, done.stderr
+    assert heard == [line["content"] for line in lines if "content" in line]
+    replies = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [int(reply["seq"]) for reply in replies] == [*range(1, len(lines) + 1)]
+    assert [n for n, reply in enumerate(replies) if reply["event"] != "Ack"] == [20]
+    positions = [int(reply["position"]) for reply in replies if "position" in reply]
+    assert positions == sorted({*positions})
+    assert done.stderr.count("the connection was lost") == 4
+    assert done.stderr.count("connected again") >= 1
+
+
+def test_without_retry_a_lost_connection_is_told_with_what_is_known() -> None:
+    ack = encode(Ack(seq=2, position=1))
+    with answering(encode(a_welcome()), ack) as port:
+        done = invoke("send", f"localhost:{port}", "--as", "ann", "one", "two", "three")
+
+    assert (done.exit_code, done.stdout) == (1, "ack 1\n")
+    assert done.stderr.endswith("; of the events without a reply, 2 may have been accepted\n")
+
+
+def test_what_was_never_sent_is_told_as_such(server: Running) -> None:
+    texts = ["x" * 60_000] * 4
+    with answering(encode(a_welcome_of(65_536)), b"") as port:
+        done = invoke("send", f"localhost:{port}", "--as", "ann", *texts)
+
+    assert done.exit_code == 1
+    assert done.stderr.endswith("2 may have been accepted and 2 were not\n")
+
+
+def test_what_stands_before_a_wrong_line_is_sent(server: Running) -> None:
     with member(server.port, "bob") as bob:
-        done = invoke("send", at(server), "--wait", "none", "hello")
+        done = subprocess.run(
+            [REFSERVER, "send", f":{server.port}", "--as", "ann", "-"],
+            input=b"one\ntwo\ncaf\xe9\nfour\n",
+            capture_output=True,
+            timeout=TIMEOUT,
+        )
+        heard = said_by(bob, "ann")
 
-        (message,) = said(bob, 1)
-
-    assert (done.exit_code, done.stdout) == (0, "")
-    assert isinstance(message, Message) and message.content == "hello"
+    assert (done.returncode, done.stderr) == (1, b"refserver: line 3: is not UTF-8\n")
+    assert heard == ["one", "two"]
+    assert done.stdout.count(b"ack ") == 2
 
 
 @pytest.mark.parametrize(
@@ -316,7 +368,11 @@ def test_a_refused_message_fails_the_command() -> None:
 
 
 def a_welcome() -> Welcome:
-    return Welcome(seq=1, user="ann", ticket=9, position=0, max_frame=4096, heartbeat=0)
+    return a_welcome_of(4_096)
+
+
+def a_welcome_of(max_frame: int) -> Welcome:
+    return Welcome(seq=1, user="ann", ticket=9, position=0, max_frame=max_frame, heartbeat=0)
 
 
 @pytest.mark.parametrize(
@@ -694,7 +750,7 @@ def test_a_connection_that_was_lost_behind_its_welcome_is_not_timed_as_the_first
     watching = Watching(retries=True, where="here", is_tls=False, is_named=True)
     watching.was_online = True
 
-    tail_command._enter(cast(Room, SimpleNamespace(state=SessionState.WAITING)), watching, 0.0)
+    shell.enter(cast(Room, SimpleNamespace(state=SessionState.WAITING)), watching, 0.0)
 
 
 # ---------------------------------------------------------------- ping

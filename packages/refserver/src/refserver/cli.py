@@ -27,7 +27,7 @@ from eventcodec import LocalProtocolError
 from .arguments import Number, Whole, a_host, address, completing, near
 from .characters import escape
 from .client import commands as client_commands
-from .client.client import CommandError
+from .client.network import CommandError
 from .client.options import CREDENTIAL
 from .exit_codes import SERVE, Exit, in_one_line
 from .server import auth, logs

@@ -15,7 +15,7 @@ from ssl import SSLContext
 from types import TracebackType
 from typing import Any, Self
 
-from eventcodec import ClientSession, Codec, Event, Outcome, SessionFullError
+from eventcodec import ClientSession, Codec, Event, Outcome, Reply, SessionFullError
 
 from .exceptions import check_credential
 from .room import CLOSE_TIMEOUT, CONNECT_TIMEOUT, BaseRoom, Sayable, Status, as_event, position_of
@@ -224,10 +224,11 @@ class Room(BaseRoom):
         self._set_timer()
         self._notify()
 
-    def _take_outcome(self, outcome: Outcome) -> None:
-        future = self._outcomes.pop(outcome.number, None)
+    def _take_answer(self, answer: Outcome | Reply) -> None:
+        assert isinstance(answer, Outcome), "it sends no Ping of its own"
+        future = self._outcomes.pop(answer.number, None)
         if future is not None and not future.done():
-            future.set_result(outcome)
+            future.set_result(answer)
 
     def _set_timer(self) -> None:
         if self._timer is not None:

@@ -37,8 +37,8 @@ from eventcodec import (
 
 from ..arguments import Number, Whole, spelled
 from ..exit_codes import Exit
-from .client import CommandError, trusting, why
 from .exceptions import PlaintextError, check_credential
+from .network import CommandError, trusting, why
 from .options import EXIT_CODES, connecting, login_of
 
 if TYPE_CHECKING:

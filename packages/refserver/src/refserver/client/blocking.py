@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable
 from types import TracebackType
 from typing import Any, Self
 
-from eventcodec import ClientSession, Codec, Event, Outcome, SessionFullError
+from eventcodec import ClientSession, Codec, Event, Outcome, Reply, SessionFullError
 
 from ..readiness import READ, WRITE, ready
 from .exceptions import check_credential
@@ -82,6 +82,7 @@ class Room(BaseRoom):
         super().__init__(session, host, port, **settings)
         self._credential = credential
         self._outcomes: dict[int, Outcome | None] = {}
+        self._pongs: list[Reply] = []
         self._sock: socket.socket | None = None
         self._unsent = b""
         self._wants_to_write = False
@@ -133,16 +134,26 @@ class Room(BaseRoom):
 
         Waits only while the session is full. Raises the exceptions of `say`.
         """
-        request = as_event(what)
-        while True:
-            self._check()
-            try:
-                number = self._session.say(request)
-                break
-            except SessionFullError:
-                self.wait()
+        while (number := self.offer(what)) is None:
+            self.wait()
+        return number
+
+    def offer(self, what: Sayable) -> int | None:
+        """As `put`, but does not wait: returns None if the session is full."""
+        self._check()
+        try:
+            number = self._session.say(as_event(what))
+        except SessionFullError:
+            return None
         self._outcomes[number] = None
         return number
+
+    def ping(self) -> None:
+        """Sends a Ping. `answers` has its reply, unless the connection is lost before.
+
+        Raises LocalProtocolError if the session is not ONLINE.
+        """
+        self._session.ping()
 
     def outcome(self, number: int) -> Outcome:
         """Waits for the outcome of a request, and returns it once.
@@ -178,6 +189,17 @@ class Room(BaseRoom):
         facts = list(self._facts)
         self._facts.clear()
         return facts
+
+    def answers(self) -> list[Outcome | Reply]:
+        """Returns the new outcomes and replies to `ping`, each once, without waiting.
+
+        The outcomes are in the order of their requests. For a loop of one's own on `wait`.
+        """
+        outcomes = [outcome for outcome in self._outcomes.values() if outcome is not None]
+        for outcome in outcomes:
+            del self._outcomes[outcome.number]
+        pongs, self._pongs = self._pongs, []
+        return [*outcomes, *pongs]
 
     # ------------------------------------------------------------ one turn
 
@@ -282,9 +304,11 @@ class Room(BaseRoom):
                 self._sock.close()
                 self._sock = None
 
-    def _take_outcome(self, outcome: Outcome) -> None:
-        if outcome.number in self._outcomes:
-            self._outcomes[outcome.number] = outcome
+    def _take_answer(self, answer: Outcome | Reply) -> None:
+        if isinstance(answer, Reply):
+            self._pongs.append(answer)
+        elif answer.number in self._outcomes:
+            self._outcomes[answer.number] = answer
 
     def _check(self) -> None:
         self._raise_if_paused()

@@ -14,7 +14,7 @@ import ssl
 import string
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,14 @@ from eventcodec import (
     Decoder,
     Error,
     Event,
+    Fate,
     LocalProtocolError,
     Message,
+    Outcome,
     Ping,
+    Pong,
     Reply,
+    SessionState,
     encode,
     jsonlines,
 )
@@ -40,17 +44,19 @@ from eventcodec.limits import MAX_FRAME_CEILING, SENDER_ALLOWANCE
 from ..characters import escape
 from ..readiness import source
 from .bench import bench
-from .client import CHUNK, Client, CommandError, Fact, connect, why
-from .options import EXIT_CODES, connecting, join, login_of, tell_json
+from .blocking import Room
+from .network import CommandError, connect, why
+from .options import EXIT_CODES, connecting, login_of, retrying, tell_json
 from .ping import ping
+from .shell import Watching, enter, in_room, say
 from .tail import tail
 
 __all__ = ["register"]
 
 STDIN = "-"
-IN_FLIGHT = 64
-"""The most requests without a reply. With this limit no buffer fills up on either side."""
-ReadLine = Callable[[bytes, str], Event | None]
+CHUNK = 1 << 16
+Sendable = Message | ApplicationEvent | Ping
+ReadLine = Callable[[bytes, str], Sendable | None]
 
 
 # ---------------------------------------------------------------- arguments
@@ -75,93 +81,156 @@ class Lines:
         self._source = source(file)
         self.fd = self._source.fd
         self.over = False
+        self.number = 0
+        """The number of lines so far."""
         self._held = b""
 
-    def read(self) -> list[bytes]:
+    def read(self) -> Iterator[bytes]:
         """Read the next whole lines. At the end of the file it sets `over`, and the last line needs
         no line end."""
         chunk = self._source.read(CHUNK)
         self.over = not chunk
-        if self.over:
-            return [self._held] if self._held else []
-        *lines, self._held = (self._held + chunk).split(b"\n")
-        return lines
+        *lines, self._held = (self._held + (chunk or b"\n" * bool(self._held))).split(b"\n")
+        for line in lines:
+            self.number += 1
+            yield line
 
 
 class Sending:
-    """Sends events, and receives their replies."""
+    """Sends events, and shows their replies. The reply to the n-th event has the seq n.
+
+    The session sends each message once, whatever becomes of the connection. A `Ping` waits until
+    all events before it have their replies; if it is lost, it is sent again.
+    """
 
     def __init__(
-        self, client: Client, events: Iterable[Event], lines: Lines | None, read: ReadLine
+        self,
+        room: Room,
+        watching: Watching,
+        show: Callable[[Ack | Error | Pong], None],
+        timeout: float,
     ) -> None:
-        self._client = client
-        self._read = read
-        self._queue = deque(events)
-        self._lines = lines
-        self._number = 0
-        self.refused = 0
+        self._room = room
+        self._watching = watching
+        self._show = show
+        self._timeout = timeout
+        self._queue: deque[Sendable] = deque()
+        self._seqs: dict[int, int] = {}
+        """The seq of each message without a reply, by the number that the session gave it."""
+        self._last_seq = 0
+        self._ping_sent = False
+        self._reply_by: float | None = None
+        self.failed: Counter[Fate] = Counter()
+        """How many were not acknowledged."""
 
-    def run(self, show: Callable[[Event], None]) -> None:
-        """Run until everything is sent and every request has its reply."""
-        conn, client = self._client.conn, self._client
-        deadline = None
-        while self._queue or conn.outstanding or self._open:
-            while self._queue and len(conn.outstanding) < IN_FLIGHT:
-                self._send(self._queue.popleft())
-            client.flush()
-            inputs = self._open if not self._queue else ()
-            if not conn.outstanding:  # while it waits only for input, no reply is due
-                ready = client.wait(None, *inputs)
-            else:
-                # Only a reply moves the deadline. The facts of other members do not.
-                deadline = deadline or time.monotonic() + client.timeout
-                ready = client.wait_until(deadline, *inputs)
-            if not ready:
-                raise CommandError(f"no reply within {client.timeout:g} s")
-            if ready.intersection(inputs):
-                self._take()
-            if client.fd in ready and self._answered(client.read(), show):
-                deadline = None
+    def run(self, events: Iterable[Sendable], lines: Lines | None, read: ReadLine) -> None:
+        """Run until everything is sent and has its reply. Raises CommandError."""
+        self._queue.extend(events)
+        fault: CommandError | None = None
+        while True:
+            self._offer()
+            is_open = lines is not None and not lines.over and fault is None
+            if not (self._queue or self._seqs or is_open):
+                break
+            inputs = (lines.fd,) if is_open and lines is not None and not self._queue else ()
+            if self._room.wait(self._seconds, inputs) and lines is not None:
+                try:
+                    self._take(lines, read)
+                except CommandError as error:
+                    fault = error  # what came before it is sent
+            self._answered()
+            if self._watching.failure:
+                raise self._lost()
+            if self._watching.is_behind:
+                self._watching.is_behind = False
+                self._room.go_on()
+        if fault is not None:
+            raise fault
 
     @property
-    def _open(self) -> tuple[int, ...]:
-        return () if self._lines is None or self._lines.over else (self._lines.fd,)
+    def _seconds(self) -> float | None:
+        """How long to wait now. Only a reply moves the deadline: the facts of others do not.
 
-    def _answered(self, came: Iterable[Fact | Reply], show: Callable[[Event], None]) -> bool:
-        """Show the replies among the events. Returns whether there was one."""
-        is_answered = False
-        for received in came:
-            if isinstance(received, Reply):
-                is_answered = True
-                self.refused += isinstance(received.event, Error)
-                show(received.event)
-        return is_answered
+        Raises CommandError after it. With `--retry` the session decides when a server is silent.
+        """
+        if self._watching.retries or not (self._seqs or self._ping_sent):
+            self._reply_by = None
+            return None
+        now = time.monotonic()
+        self._reply_by = self._reply_by or now + self._timeout
+        if now >= self._reply_by:
+            raise CommandError(f"no reply within {self._timeout:g} s")
+        return self._reply_by - now
 
-    def only_write(self) -> None:
-        """Write everything, and do not wait for replies."""
-        while self._queue or self._open:
-            while self._queue:
-                self._send(self._queue.popleft())
-            self._client.flush()
-            if self._open:
-                self._take()
+    def _offer(self) -> None:
+        """Give the session what it takes now."""
+        while self._queue:
+            event = self._queue[0]
+            if isinstance(event, Ping):
+                self._offer_ping()
+                return
+            try:
+                number = self._room.offer(event)
+            except LocalProtocolError as error:
+                raise CommandError(f"not sent: {escape(str(error))}") from error
+            if number is None:
+                return
+            self._last_seq += 1
+            self._seqs[number] = self._last_seq
+            self._queue.popleft()
 
-    def _take(self) -> None:
-        assert self._lines is not None
-        for line in self._lines.read():
-            self._number += 1
-            event = self._read(line, f"line {self._number}")
+    def _offer_ping(self) -> None:
+        is_online = self._room.state is SessionState.ONLINE
+        if is_online and not (self._seqs or self._ping_sent):
+            self._room.ping()
+        self._ping_sent = is_online and not self._seqs
+
+    def _take(self, lines: Lines, read: ReadLine) -> None:
+        for line in lines.read():
+            event = read(line, f"line {lines.number}")
             if event is not None:
                 self._queue.append(event)
 
-    def _send(self, event: Event) -> None:
-        try:
-            self._client.conn.send(event)
-        except LocalProtocolError as error:
-            raise CommandError(f"not sent: {escape(str(error))}") from error
+    def _answered(self) -> None:
+        for answer in self._room.answers():
+            self._reply_by = None
+            if isinstance(answer, Outcome):
+                self._ended(answer)
+            else:
+                self._ponged(answer)
+
+    def _ponged(self, reply: Reply) -> None:
+        self._queue.popleft()
+        self._ping_sent = False
+        self._last_seq += 1
+        assert isinstance(reply.event, Pong | Error)
+        self.failed[Fate.REFUSED] += isinstance(reply.event, Error)
+        self._show(reply.event.with_seq(self._last_seq))
+
+    def _ended(self, outcome: Outcome) -> None:
+        seq = self._seqs.pop(outcome.number)
+        if outcome.fate is Fate.ACKNOWLEDGED:
+            self._show(Ack(seq=seq, position=outcome.position))
+            return
+        self.failed[outcome.fate] += 1
+        if outcome.error is not None:
+            self._show(outcome.error.with_seq(seq))
+        else:
+            say(f"event {seq}: {outcome.fate.value}")
+
+    def _lost(self) -> CommandError:
+        """Why it cannot go on, and what is known of the events without a reply."""
+        self._room.abort()
+        fates = Counter(each.fate for each in self._room.answers() if isinstance(each, Outcome))
+        unknown = fates.pop(Fate.UNKNOWN, 0)
+        rest = [f"{unknown} may have been accepted"] * bool(unknown)
+        unsent = fates.total() + len(self._queue)
+        rest += [f"{unsent} were not"] * bool(unsent)
+        told = f"; of the events without a reply, {' and '.join(rest)}" if rest else ""
+        return CommandError(self._watching.failure + told)
 
 
-def _text(line: bytes, where: str) -> Event:
+def _text(line: bytes, where: str) -> Sendable:
     """A message with the text of a line."""
     try:
         return Message(content=line.removesuffix(b"\r").decode())
@@ -169,7 +238,7 @@ def _text(line: bytes, where: str) -> Event:
         raise CommandError(f"{where}: is not UTF-8") from None
 
 
-def _event(line: bytes, where: str) -> Event | None:
+def _event(line: bytes, where: str) -> Sendable | None:
     """The event in a line of JSON. The fields that the server fills in can be left out."""
     if not line.strip():
         return None
@@ -186,12 +255,12 @@ def _event(line: bytes, where: str) -> Event | None:
         raise CommandError(f"{where}: not JSON") from None
     except LocalProtocolError as error:
         raise CommandError(f"{where}: {escape(str(error))}") from error
-    if not isinstance(event, Message | ApplicationEvent | Ping):
+    if not isinstance(event, Sendable):
         raise CommandError(f"{where}: only Message, ApplicationEvent and Ping can be sent")
     return event
 
 
-def _tell_reply(event: Event) -> None:
+def _tell_reply(event: Ack | Error | Pong) -> None:
     if isinstance(event, Ack):
         click.echo(f"ack {event.position}")
     elif isinstance(event, Error):
@@ -255,13 +324,7 @@ def _exchange(sock: socket.socket, data: bytes, timeout: float) -> Iterator[Even
 @click.option(
     "--raw", metavar="HEX", callback=_hex, help="Send these bytes unchanged, also invalid ones."
 )
-@click.option(
-    "--wait",
-    type=click.Choice(["ack", "none"]),
-    default="ack",
-    show_default=True,
-    help="Wait for every reply, or exit when everything is written.",
-)
+@retrying("and send each event once all the same")
 def send(
     address: tuple[str, int],
     user: str | None,
@@ -272,13 +335,14 @@ def send(
     texts: tuple[str, ...],
     file: Any,
     raw: bytes | None,
-    wait: str,
+    retry: bool,
 ) -> None:
     """Send each TEXT as a message, and print `ack POSITION` for each.
 
     If the only TEXT is -, each line of stdin is a message.
 
-    With --json, each line of the file is an event, and each reply is printed as an event.
+    With --json, each line of the file is an event, and each reply is printed as an event: its seq
+    is 1 for the first event, 2 for the next, and so on.
     The line needs only the fields of a request: {"event": "Message", "content": "hello"}.
 
     With --raw, the bytes are sent unchanged, and every frame from the server is printed as
@@ -290,6 +354,7 @@ def send(
     Examples:
       refserver send localhost:3000 --as ann 'hello'
       fortune | refserver send localhost:3000 --as ann -
+      tail -f app.log | refserver send localhost:3000 --as ann --retry -
       echo '{"event": "ApplicationEvent", "type": 128, "data": "00ff"}' |
         refserver send localhost:3000 --as ann --json -
       refserver send localhost:3000 --raw '0000000c 01060000 0000000000000007'
@@ -301,18 +366,17 @@ def send(
     if texts == (STDIN,):
         texts, lines = (), Lines(sys.stdin.buffer)
     events = [Message(content=text) for text in texts]
-    with connect(address, timeout, login.credential, tls, ca) as sock:
-        if raw is not None:
+    if raw is not None:
+        with connect(address, timeout, login.credential, tls, ca) as sock:
             return _send_raw(sock, (b"" if user is None else encode(login)) + raw, timeout)
-        client = Client(sock, timeout)
-        join(client, login)
-        sending = Sending(client, events, lines, _text if file is None else _event)
-        if wait == "none":
-            return sending.only_write()
-        sending.run(_tell_reply if file is None else tell_json)
-        client.log_out()
-    if sending.refused:
-        raise CommandError(f"{sending.refused} refused")
+    with in_room(address, login, tls, ca, timeout, retries=retry) as (room, watching):
+        enter(room, watching, timeout)
+        show = _tell_reply if file is None else tell_json
+        sending = Sending(room, watching, show, timeout)
+        sending.run(events, lines, _text if file is None else _event)
+    if +sending.failed:
+        told = ", ".join(f"{number} {fate.value}" for fate, number in (+sending.failed).items())
+        raise CommandError(told)
 
 
 def register(group: click.Group) -> None:

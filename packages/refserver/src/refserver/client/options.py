@@ -2,7 +2,7 @@
 
 Rule: an option has one meaning in every command.
 
-Layer: below the commands, above `client`.
+Layer: below the commands.
 """
 
 from __future__ import annotations
@@ -17,11 +17,9 @@ import click
 from eventcodec import Event, Login, jsonlines
 
 from ..arguments import Number, an_address
-from ..characters import escape
 from ..exit_codes import CLIENT_COMMANDS, in_one_line
-from .client import Client
 
-__all__ = ["CREDENTIAL", "EXIT_CODES", "connecting", "join", "login_of", "tell_json"]
+__all__ = ["CREDENTIAL", "EXIT_CODES", "connecting", "login_of", "retrying", "tell_json"]
 
 CREDENTIAL = "REFSERVER_CREDENTIAL"
 EXIT_CODES = in_one_line(CLIENT_COMMANDS)
@@ -59,6 +57,12 @@ def connecting(command: Command) -> Command:
     return command
 
 
+def retrying(what: str) -> Callable[[Command], Command]:
+    """The option `--retry`; `what` says what it does besides connecting again."""
+    told = f"Connect again when the connection is lost, {what}; what happens is said on stderr."
+    return click.option("--retry", is_flag=True, help=told)
+
+
 def login_of(user: str | None, credential_file: Path | None) -> Login:
     """The Login with user and credential. Raises LocalProtocolError if a Login cannot have them."""
     credential = os.fsencode(os.environ.get(CREDENTIAL, ""))
@@ -67,13 +71,6 @@ def login_of(user: str | None, credential_file: Path | None) -> Login:
         if not credential:
             raise click.UsageError(f"{credential_file}: holds no credential")
     return Login(seq=1, user=user or "", credential=credential)
-
-
-def join(client: Client, login: Login) -> None:
-    """Log in. If no name was requested, print the name that the server chose."""
-    client.log_in(login)
-    if not login.user:
-        click.echo(f"refserver: logged in as {escape(client.conn.user)}", err=True)
 
 
 def tell_json(event: Event) -> None:

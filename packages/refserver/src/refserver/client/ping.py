@@ -16,11 +16,11 @@ from statistics import fmean
 
 import click
 
-from eventcodec import Ping, Pong, Reply
-
 from ..arguments import Number, Whole, spelled
-from .client import Client, CommandError, connect
-from .options import EXIT_CODES, connecting, join, login_of
+from .blocking import Room
+from .network import CommandError
+from .options import EXIT_CODES, connecting, login_of
+from .shell import Watching, enter, in_room
 
 __all__ = ["ping", "summary"]
 
@@ -61,46 +61,45 @@ def ping(
     """
     login, where, times = login_of(user, credential_file), spelled(*address), list[float]()
     sent = 0
-    with connect(address, timeout, login.credential, tls, ca) as sock:
-        client = Client(sock, timeout)
-        join(client, login)
+    with in_room(address, login, tls, ca, timeout) as (room, watching):
+        enter(room, watching, timeout)
         start = time.monotonic()
         with suppress(KeyboardInterrupt):
             for sent in itertools.count(1) if count is None else range(1, count + 1):
-                took = _round_trip(client)
+                took = _round_trip(room, watching, timeout)
                 if took is None:
                     break
                 times.append(took)
                 if not as_json:
                     click.echo(f"pong from {where}: seq={sent} time={took * 1000:.3f} ms")
-                if sent != count:
-                    _pass(client, time.monotonic() + interval - took)
+                if sent != count and not _pass(room, watching, interval - took):
+                    break
         told = summary(times, sent, time.monotonic() - start)
         click.echo(json.dumps(told) if as_json else _lines(where, told))
-        if sent > len(times):
+        if watching.failure:
+            raise CommandError(watching.failure)
+        if took is None:
             raise CommandError(f"no Pong within {timeout:g} s")
-        client.log_out()
 
 
-def _round_trip(client: Client) -> float | None:
+def _round_trip(room: Room, watching: Watching, timeout: float) -> float | None:
     """Seconds from a Ping to its Pong, or None where none comes."""
-    request = client.conn.send(Ping())
     start = time.perf_counter()
-    client.flush()
-    deadline = time.monotonic() + client.timeout
-    while client.wait_until(deadline):
-        for received in client.read():
-            if isinstance(received, Reply) and received.request == request:
-                assert isinstance(received.event, Pong)
-                return time.perf_counter() - start
+    if not watching.failure:
+        room.ping()
+    while not watching.failure and (left := start + timeout - time.perf_counter()) > 0:
+        room.wait(left)
+        if room.answers():
+            return time.perf_counter() - start
     return None
 
 
-def _pass(client: Client, until: float) -> None:
-    """Let the time pass, and read what comes: a member that does not read is evicted."""
-    while client.wait_until(until):
-        for _ in client.read():
-            pass
+def _pass(room: Room, watching: Watching, seconds: float) -> bool:
+    """Let the time pass, and read what comes. Returns whether the connection is still there."""
+    until = time.monotonic() + seconds
+    while not watching.failure and (left := until - time.monotonic()) > 0:
+        room.wait(left)
+    return not watching.failure
 
 
 def summary(times: list[float], sent: int, seconds: float) -> dict[str, float]:

@@ -26,6 +26,7 @@ from eventcodec import (
     Online,
     Outcome,
     Paused,
+    Reply,
     SessionState,
     Unknown,
 )
@@ -103,8 +104,8 @@ class BaseRoom(ABC):
     def _take_events(self) -> None:
         """Take the events of the session: keep facts, pass outcomes on, report the status."""
         for event in self._session.events():
-            if isinstance(event, Outcome):
-                self._take_outcome(event)
+            if isinstance(event, Outcome | Reply):
+                self._take_answer(event)
             elif isinstance(event, Fact | Unknown):
                 if self._listens:
                     self._facts.append(event)
@@ -114,8 +115,8 @@ class BaseRoom(ABC):
                 self._on_status(event)
 
     @abstractmethod
-    def _take_outcome(self, outcome: Outcome) -> None:
-        """Pass the outcome on to the caller that waits for it."""
+    def _take_answer(self, answer: Outcome | Reply) -> None:
+        """Pass an outcome, or the reply to a Ping, on to the caller that waits for it."""
 
     def _raise_if_paused(self) -> None:
         if self._paused is not None:

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.table import Table
 
 from ..server.metrics import METRICS, PREFIX
-from .client import CommandError
+from .network import CommandError
 
 __all__ = ["fetch", "rows", "table"]
 

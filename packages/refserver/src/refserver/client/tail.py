@@ -1,9 +1,9 @@
 """`refserver tail`: what happens in a room, line by line, over as many connections as it takes.
 
-Rule: it prints facts. What follows from the end of a connection is the business of the room of
-`blocking`; `--retry` only says whether to go on.
+Rule: it prints facts. What follows from the end of a connection is decided by the room of
+`shell`.
 
-Layer: below `commands`, above `options` and `blocking`.
+Layer: below `commands`, above `shell`.
 """
 
 from __future__ import annotations
@@ -15,39 +15,17 @@ from collections.abc import Container
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from ssl import SSLError
 
 import click
 
-from eventcodec import (
-    Closed,
-    ConnectionLostError,
-    Error,
-    Gap,
-    Joined,
-    Left,
-    Message,
-    Offline,
-    Online,
-    Pause,
-    Paused,
-    PeerError,
-    RemoteProtocolError,
-    SessionState,
-    Unknown,
-    encode,
-    jsonlines,
-)
+from eventcodec import Fact, Joined, Left, Message, Unknown, encode, jsonlines
 
-from ..arguments import Number, Whole, spelled
+from ..arguments import Number, Whole
 from ..characters import escape
-from ..exit_codes import Exit
 from .blocking import Room
-from .blocking import connect as enter
-from .client import CommandError, Fact, trusting, why
-from .exceptions import PlaintextError
-from .options import EXIT_CODES, connecting, login_of
-from .room import Status
+from .network import CommandError
+from .options import EXIT_CODES, connecting, login_of, retrying
+from .shell import Watching, enter, in_room
 
 __all__ = ["tail"]
 
@@ -64,6 +42,7 @@ FIELDS: tuple[str, ...] = (
 """The fields for a template."""
 KINDS = ("Message", "Joined", "Left", "ApplicationEvent", "Unknown")
 """The kinds of events that are printed."""
+Shown = Fact | Unknown
 SECONDS = Number(min=0, min_open=True)
 
 
@@ -81,7 +60,7 @@ def _template(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     return value
 
 
-def _fields(event: Fact) -> dict[str, str]:
+def _fields(event: Shown) -> dict[str, str]:
     """The fields for a template, escaped; empty if the event does not have the field."""
     told = dict.fromkeys(FIELDS, "")
     told |= {"event": type(event).__name__, "type": f"0x{event.type:02X}"}
@@ -95,7 +74,7 @@ def _fields(event: Fact) -> dict[str, str]:
     return told
 
 
-def _line(event: Fact) -> str:
+def _line(event: Shown) -> str:
     """A fact as a line for people."""
     form = {
         Message: "{position} {sender}: {content}",
@@ -118,10 +97,10 @@ class Printer:
         self._template = template
         self._timestamps = timestamps
 
-    def __call__(self, event: Fact) -> None:
+    def __call__(self, event: Shown) -> None:
         click.echo(self._said(event, _now() if self._timestamps else ""))
 
-    def _said(self, event: Fact, at: str) -> str:
+    def _said(self, event: Shown, at: str) -> str:
         if self._as_json:
             said = jsonlines.dumps(event, secrets=False)
             return json.dumps({"time": at, **json.loads(said)}) if at else said
@@ -137,83 +116,6 @@ class Printer:
 def _now() -> str:
     """The time, in UTC, to milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-class Watching:
-    """Says what becomes of the connection, and keeps why the command cannot go on."""
-
-    def __init__(self, *, retries: bool, where: str, is_tls: bool, is_named: bool) -> None:
-        self._retries = retries
-        self._where = where
-        self._hint = "" if is_tls else "; the port may speak TLS: --tls"
-        self._is_named = is_named
-        self.was_online = self.is_behind = self.left = False
-        self.failure = ""
-        """Why it does not go on. What came before is shown first."""
-
-    def __call__(self, status: Status) -> None:
-        match status:
-            case Online(welcome=welcome, is_resumed=is_resumed):
-                if is_resumed:
-                    say(f"connected again, behind position {welcome.position}")
-                elif not self._is_named and not self.was_online:
-                    say(f"logged in as {escape(welcome.user)}")
-                self.was_online = True
-            case Offline(error=error, retry_at=at):
-                if not self._retries or not self.was_online:
-                    self.failure = self._why(error)
-                    return
-                say(f"{self._why(error)}; again in {max(0.0, at - time.monotonic()):.1f} s")
-            case Gap(position=position):
-                self.is_behind = self._retries
-                say(f"the server has no entries behind position {position} any more: some are lost")
-            case Paused(reason=reason, error=error):
-                if not (self.is_behind and reason is Pause.GAP):
-                    self.failure = self._why_paused(reason, error)
-            case Closed(is_clean=is_clean):
-                self.left = is_clean
-
-    def _why(self, error: Exception | None) -> str:
-        match error:
-            case PeerError(code=code, text=text):
-                return f"the server ended the connection: {why(Error(code=code, text=text))}"
-            case ConnectionLostError() if self.was_online:
-                return f"the connection was lost: {error}"
-            case ConnectionLostError():
-                return f"the connection was lost{self._hint}"
-            case OSError():
-                return f"cannot connect to {self._where}: {error.strerror or error}"
-        return f"the connection was lost: {error}"
-
-    def _why_paused(self, reason: Pause, error: Exception | None) -> str:
-        match error:
-            case RemoteProtocolError():
-                return f"the server broke the protocol: {error}"
-            case PeerError(code=code, text=text):
-                said = why(Error(code=code, text=text))
-                if self.was_online:
-                    return f"the server ended the connection: {said}"
-                return f"the server refused the login: {said}"
-        return f"the session is paused: {reason.value}"
-
-
-def say(remark: str) -> None:
-    """A remark on stderr."""
-    click.echo(f"refserver: {remark}", err=True)
-
-
-def _enter(room: Room, watching: Watching, timeout: float) -> None:
-    """Wait until the room was entered, or cannot be. Raises CommandError.
-
-    A connection that is lost soon after its Welcome is retried without this limit.
-    """
-    deadline = time.monotonic() + timeout
-    entering = (SessionState.WAITING, SessionState.LOGIN)
-    while room.state in entering and not (watching.was_online or watching.failure):
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise CommandError(f"no Welcome within {timeout:g} s{watching._hint}")
-        room.wait(left)
 
 
 def _follow(
@@ -237,7 +139,7 @@ def _follow(
             watching.is_behind = False
             room.go_on()
         for fact in room.take():
-            if isinstance(fact, Fact) and type(fact).__name__ in only and count != 0:
+            if isinstance(fact, Shown) and type(fact).__name__ in only and count != 0:
                 show(fact)
                 count = None if count is None else count - 1
                 quiet_at = None if idle is None else time.monotonic() + idle
@@ -268,12 +170,7 @@ def _follow(
 @click.option(
     "--idle", type=SECONDS, metavar="SECONDS", help="Exit after so long without an event."
 )
-@click.option(
-    "--retry",
-    is_flag=True,
-    help="Connect again when the connection is lost, and print what was missed; what happens is "
-    "said on stderr.",
-)
+@retrying("and print what was missed")
 def tail(
     address: tuple[str, int],
     user: str | None,
@@ -303,32 +200,7 @@ def tail(
     """
     show = Printer(as_json=as_json, raw=raw, template=template, timestamps=timestamps)
     login = login_of(user, credential_file)
-    is_tls, where = tls or ca is not None, spelled(*address)
-    watching = Watching(retries=retry, where=where, is_tls=is_tls, is_named=bool(login.user))
-    room = enter(
-        *address,
-        user=login.user,
-        credential=login.credential,
-        tls=trusting(ca) if is_tls else False,
-        on_status=watching,
-    )
-    try:
-        with suppress(KeyboardInterrupt):  # the usual end: log out
-            _enter(room, watching, timeout)
-            _follow(room, watching, show, only=only or KINDS, count=count, idle=idle)
-        if watching.was_online and not watching.failure:
-            room.leave(timeout)
-            if not watching.left:
-                raise CommandError(f"no Ack of the Logout within {timeout:g} s")
-    except (SSLError, ValueError) as error:
-        raise CommandError(
-            f"no TLS with {where}: {escape(str(error))}", Exit.UNREACHABLE
-        ) from error
-    except PlaintextError:
-        text = f"a credential goes to {where} over TLS only: add --tls"
-        raise CommandError(text, Exit.USAGE) from None
-    except OSError as error:
-        text = f"cannot connect to {where}: {error.strerror or error}"
-        raise CommandError(text, Exit.UNREACHABLE) from error
-    finally:
-        room.abort()
+    how = in_room(address, login, tls, ca, timeout, retries=retry, listen=True)
+    with how as (room, watching), suppress(KeyboardInterrupt):  # the usual end: log out
+        enter(room, watching, timeout)
+        _follow(room, watching, show, only=only or KINDS, count=count, idle=idle)

@@ -25,7 +25,7 @@ import click
 
 from ..arguments import Whole, completing, spelled
 from ..arguments import address as an_address
-from ..client.client import trusting
+from ..client.network import trusting
 from ..exit_codes import Exit
 from ..output import Console
 from . import raw

@@ -1,0 +1,168 @@
+"""A room for a command: enter it, say what becomes of the connection, leave it.
+
+Rule: a command that goes on after a lost connection does so by its `--retry` alone. The session
+decides everything else.
+
+Layer: below the commands, above `options` and `blocking`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from ssl import SSLError
+
+import click
+
+from eventcodec import (
+    Closed,
+    ConnectionLostError,
+    Error,
+    Gap,
+    Login,
+    Offline,
+    Online,
+    Pause,
+    Paused,
+    PeerError,
+    RemoteProtocolError,
+    SessionState,
+)
+
+from ..arguments import spelled
+from ..characters import escape
+from ..exit_codes import Exit
+from .blocking import Room, connect
+from .exceptions import PlaintextError
+from .network import CommandError, trusting, why
+from .room import Status
+
+__all__ = ["Watching", "enter", "in_room", "say"]
+
+
+class Watching:
+    """Says what becomes of the connection, and keeps why the command cannot go on."""
+
+    def __init__(self, *, retries: bool, where: str, is_tls: bool, is_named: bool) -> None:
+        self.retries = retries
+        self.where = where
+        self.hint = "" if is_tls else "; the port may speak TLS: --tls"
+        self._is_named = is_named
+        self.was_online = self.is_behind = self.left = False
+        self.failure = ""
+        """Why it does not go on. What came before is shown first."""
+
+    def __call__(self, status: Status) -> None:
+        match status:
+            case Online(welcome=welcome, is_resumed=is_resumed):
+                if is_resumed:
+                    say(f"connected again, behind position {welcome.position}")
+                elif not self._is_named and not self.was_online:
+                    say(f"logged in as {escape(welcome.user)}")
+                self.was_online = True
+            case Offline(error=error, retry_at=at):
+                if not self.retries or not self.was_online:
+                    self.failure = self._why(error)
+                    return
+                say(f"{self._why(error)}; again in {max(0.0, at - time.monotonic()):.1f} s")
+            case Gap(position=position):
+                self.is_behind = self.retries
+                say(f"the server has no entries behind position {position} any more: some are lost")
+            case Paused(reason=reason, error=error):
+                if not (self.is_behind and reason is Pause.GAP):
+                    self.failure = self._why_paused(reason, error)
+            case Closed(is_clean=is_clean):
+                self.left = is_clean
+
+    def _why(self, error: Exception | None) -> str:
+        match error:
+            case PeerError(code=code, text=text):
+                return f"the server ended the connection: {why(Error(code=code, text=text))}"
+            case ConnectionLostError() if self.was_online:
+                return f"the connection was lost: {error}"
+            case ConnectionLostError():
+                return f"the connection was lost{self.hint}"
+            case OSError():
+                return f"cannot connect to {self.where}: {error.strerror or error}"
+        return f"the connection was lost: {error}"
+
+    def _why_paused(self, reason: Pause, error: Exception | None) -> str:
+        match error:
+            case RemoteProtocolError():
+                return f"the server broke the protocol: {error}"
+            case PeerError(code=code, text=text):
+                said = why(Error(code=code, text=text))
+                if self.was_online:
+                    return f"the server ended the connection: {said}"
+                return f"the server refused the login: {said}"
+        return f"the session is paused: {reason.value}"
+
+
+def say(remark: str) -> None:
+    """A remark on stderr."""
+    click.echo(f"refserver: {remark}", err=True)
+
+
+@contextmanager
+def in_room(
+    address: tuple[str, int],
+    login: Login,
+    tls: bool,
+    ca: Path | None,
+    timeout: float,
+    *,
+    retries: bool = False,
+    listen: bool = False,
+) -> Iterator[tuple[Room, Watching]]:
+    """A room that is not entered yet. It logs out at the end, if it still can.
+
+    Raises CommandError if the Ack of the Logout does not come within `timeout` seconds.
+    """
+    is_tls, where = tls or ca is not None, spelled(*address)
+    watching = Watching(retries=retries, where=where, is_tls=is_tls, is_named=bool(login.user))
+    room = connect(
+        *address,
+        user=login.user,
+        credential=login.credential,
+        tls=trusting(ca) if is_tls else False,
+        listen=listen,
+        on_status=watching,
+    )
+    try:
+        yield room, watching
+        if watching.was_online and not watching.failure:
+            room.leave(timeout)
+            if not watching.left:
+                raise CommandError(f"no Ack of the Logout within {timeout:g} s")
+    except PlaintextError:
+        text = f"a credential goes to {where} over TLS only: add --tls"
+        raise CommandError(text, Exit.USAGE) from None
+    finally:
+        room.abort()
+
+
+def enter(room: Room, watching: Watching, timeout: float) -> None:
+    """Wait until the room was entered. Raises CommandError.
+
+    A connection that is lost soon after its Welcome is retried without this limit.
+    """
+    deadline = time.monotonic() + timeout
+    entering = (SessionState.WAITING, SessionState.LOGIN)
+    where = watching.where
+    try:
+        while room.state in entering and not (watching.was_online or watching.failure):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise CommandError(f"no Welcome within {timeout:g} s{watching.hint}")
+            room.wait(left)
+    except (SSLError, ValueError) as error:
+        raise CommandError(
+            f"no TLS with {where}: {escape(str(error))}", Exit.UNREACHABLE
+        ) from error
+    except OSError as error:
+        text = f"cannot connect to {where}: {error.strerror or error}"
+        raise CommandError(text, Exit.UNREACHABLE) from error
+    if watching.failure and not watching.was_online:
+        raise CommandError(watching.failure)
