@@ -1,7 +1,7 @@
 //! A whole client of Event Protocol 1 in Rust, std alone: `rustc --edition 2021 -O client.rs && ./client HOST PORT`
 //! It logs in as ann, tells each event that it sees as a line of JSON, follows the orders that a member called
 //! kit gives in the room, and resumes its session when told to. EP-… are statements of the specification.
-use std::{hash::{BuildHasher, Hasher, RandomState}, io::{BufReader, Read, Write}};
+use std::{collections::hash_map::RandomState, hash::{BuildHasher, Hasher}, io::{BufReader, Read, Write}};
 use std::{collections::VecDeque, env, mem::take, net::Shutdown, net::TcpStream, sync::mpsc, thread, time::Duration};
 
 /// How a connection ended, and the code of the Error, or the one that 8.3 gives a server's fault.
@@ -55,9 +55,11 @@ impl<'a> Event<'a> {
     fn get(&self, field: &str) -> &'a [u8] { self.fields.iter().find(|each| each.0 == field).map_or(b"", |each| each.1) }
 }
 fn cut<'a>(body: &mut &'a [u8], layout: &Layout) -> Result<&'a [u8], End> {
-    let mut bytes = |size: usize| match body.split_at_checked(size) {
-        Some((field, rest)) => { *body = rest; Ok(field) }
-        None => Err(MALFORMED), // EP-2.4-2, EP-2.4-3
+    let mut bytes = |size: usize| {
+        if size > body.len() { return Err(MALFORMED); } // EP-2.4-2, EP-2.4-3
+        let (field, rest) = body.split_at(size);
+        *body = rest;
+        Ok(field)
     };
     match layout {
         Text(0) | Bytes(0) => Ok(take(body)),
@@ -213,7 +215,7 @@ fn run(session: &mut Session, socket: TcpStream) -> End {
 
 fn main() {
     let address = format!("{}:{}", env::args().nth(1).expect("HOST"), env::args().nth(2).expect("PORT"));
-    let mut session = Session { user: b"ann".into(), ticket: 0, position: 0, resumes: false, pause: SHORTEST,
+    let mut session = Session { user: b"ann".to_vec(), ticket: 0, position: 0, resumes: false, pause: SHORTEST,
         kept: [].into(), refused: [].into() };
     loop {
         let end = TcpStream::connect(&address).map_or(LOST, |socket| run(&mut session, socket));
