@@ -43,7 +43,9 @@ def build(package: str, dist: Path, date: int) -> None:
     """The sources of one package, and its wheels: pure, and with the native module."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / package
-        _copy(package, copy)
+        _copy(Path("packages", package), copy)
+        if (copy / "hatch_build.py").exists():
+            _copy(Path("docs"), copy / "docs")
         sources = _built(copy, dist, date, "--sdist")
         _even(sources, date)
         with tarfile.open(sources) as archive:
@@ -63,9 +65,8 @@ def _is_native(wheel: Path) -> bool:
         return any(name.endswith((".so", ".pyd")) for name in archive.namelist())
 
 
-def _copy(package: str, to: Path) -> None:
-    """The files of a package that git knows, as they stand here."""
-    top = Path("packages", package)
+def _copy(top: Path, to: Path) -> None:
+    """The files of a folder that git knows, as they stand here."""
     for name in _git("ls-files", "-z", "--", top.as_posix()).split("\0"):
         source = ROOT / name
         if name and source.is_file():

@@ -27,7 +27,8 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The temporary folder of a runner, with the kit installed by the first step."""
     folder = tmp_path_factory.mktemp("runner")
     # A runner has a copy of its own; here, other tests build in the folders of this one.
-    shutil.copytree(ROOT / "packages", folder / "action/packages", ignore=chroot.ignored(ROOT))
+    for name in ("packages", "docs"):
+        shutil.copytree(ROOT / name, folder / "action" / name, ignore=chroot.ignored(ROOT))
     done = step(INSTALL, folder, {})
     assert done.returncode == 0, done.stderr
     return folder

@@ -6,6 +6,8 @@ import importlib
 import os
 import re
 import shutil
+import subprocess
+import sys
 import sysconfig
 import tarfile
 import zipfile
@@ -44,12 +46,31 @@ def sources(package: str) -> set[str]:
     return {file for file in files if not BUILT.search(file)}
 
 
+def pages(top: str) -> set[str]:
+    """The files of `docs/` that git knows, below `top`; a reader does not need conf.py."""
+    done = subprocess.run(
+        ["git", "-C", str(ROOT / "docs"), "ls-files", "-z"], capture_output=True, check=True
+    )
+    return {f"{top}/{name}" for name in done.stdout.decode().split("\0") if name} - {
+        f"{top}/conf.py"
+    }
+
+
 @pytest.mark.parametrize("package", PACKAGES)
-def test_a_wheel_holds_exactly_the_sources(package: str) -> None:
+def test_a_wheel_holds_exactly_the_sources_and_the_pages(package: str) -> None:
     with wheel(package) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
 
-    assert held == sources(package) - FOR_BUILDING
+    beside = pages("refserver/docs") if package == "refserver" else set()
+    assert held == sources(package) - FOR_BUILDING | beside
+
+
+def test_the_installed_wheel_prints_a_page_as_it_stands_here() -> None:
+    printed = subprocess.run(
+        [sys.executable, "-m", "refserver", "docs", "protocol"], capture_output=True, check=True
+    )
+
+    assert printed.stdout == (ROOT / "docs/protocol.md").read_bytes()
 
 
 @needs_compiler
@@ -94,6 +115,7 @@ def test_a_source_distribution_holds_the_sources_and_the_licence(package: str) -
         held = {name.partition("/")[2] for name in archive.getnames()}
 
     wanted = {f"src/{name}" for name in sources(package)} | {"LICENSE", "README.md"}
+    wanted |= pages("docs") if package == "refserver" else set()
     assert wanted <= held
 
 

@@ -18,7 +18,7 @@ from refserver.server.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = server_page.PAGE.read_text(encoding="utf-8")
-UNIT = ROOT / "packages/refserver/contrib/refserver.service"
+UNIT = ROOT / "docs/examples/refserver.service"
 HARDENED = {
     "it is nobody, and can become nobody else": (
         "DynamicUser=yes",

@@ -24,6 +24,7 @@ from click.core import ParameterSource
 
 from eventcodec import LocalProtocolError
 
+from . import pages
 from .arguments import Number, Whole, a_host, address, completing, near
 from .characters import escape
 from .client import commands as client_commands
@@ -184,7 +185,8 @@ class GroupedCommand(click.Command):
 @click.group(
     cls=DefaultsToServe,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="`serve` is the default command: `refserver 4000` is `refserver serve 4000`.",
+    epilog="`serve` is the default command: `refserver 4000` is `refserver serve 4000`. "
+    "`refserver docs` prints the documentation.",
 )
 @click.version_option(VERSION, package_name="refserver")
 def main() -> None:
@@ -192,6 +194,7 @@ def main() -> None:
 
 
 client_commands.register(main)
+main.add_command(pages.docs)
 
 
 def option_names(field: dataclasses.Field[Any]) -> tuple[str, str]:
@@ -261,7 +264,8 @@ def serve(ctx: click.Context, /, at: int | None, mutant: str | None, **settings:
     """Serve on localhost:3000, or on PORT, until Ctrl-C.
 
     The first line on stdout is the address. The log goes to stderr. You can also set each
-    option in the environment: --max-frame is REFSERVER_MAX_FRAME.
+    option in the environment: --max-frame is REFSERVER_MAX_FRAME. `refserver docs server` is the
+    page on running a server.
 
     \b
     SIGTERM, SIGINT  send every member its last frames, then exit with 0;

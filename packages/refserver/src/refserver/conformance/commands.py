@@ -116,6 +116,7 @@ def check_command(
     You can leave out the host or the port: localhost, :3000, 3000. ws://HOST:PORT tests over
     WebSocket; the report marks cases that cannot run there as unsupported. With several HOST:PORT,
     the connections of a case go to the servers in turn: this tests servers that share one room.
+    `refserver docs conformance` explains the reports.
 
     \b
     Examples:

@@ -58,6 +58,7 @@ def judge_command(
 
     FILE is a recording of `refserver proxy`, or a capture of tcpdump or Wireshark (pcap,
     pcapng; not TLS). A finding is certain: what may have an innocent cause is none.
+    `refserver docs watching` says more.
 
     \b
     Examples:

@@ -90,6 +90,9 @@ def peer_command(
     * It prints the end of each connection, and exits with status 0:
         {"event": "End", "how": "clean"}     or lost, fault, refused, explained
 
+    `refserver docs conformance-clients` is the whole contract, `refserver docs small-clients`
+    lists clients that you can copy.
+
     \b
     Examples:
       refserver peer --doctor -- ./client {host} {port}
