@@ -13,6 +13,7 @@ Tests run in two processes for each processor, because about half of a test's ti
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 
@@ -30,6 +31,17 @@ for name, examples in {"fast": 50, "ci": 100, "deep": 2_000}.items():
     )
 default = "ci" if os.environ.get("CI") else "fast"
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", default))
+
+# What collecting makes stays until the end. The garbage collector does not look at it, neither
+# while it grows nor in each full collection of a test.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """All tests are known: from here on, garbage is collected."""
+    gc.freeze()
+    gc.enable()
+
 
 # A shell ignores SIGINT for what it runs in the background, and every process started from here
 # would inherit that. A handler is not inherited: theirs is the default again.
