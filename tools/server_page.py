@@ -1,4 +1,4 @@
-"""Draw the tables of docs/server.md from the code.
+"""Draw the tables of docs/server.md and docs/cluster.md from the code.
 
 Rule: an option's default and reason, a user's limits, and the meaning of a metric stand in the
 code and nowhere else.
@@ -9,6 +9,7 @@ Layer: outside the packages, above `refserver`.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from tools.pages import ROOT, Blocks, redrawn, table
 from refserver.cli import option_names
 from refserver.server.admission import USER_LIMITS
 from refserver.server.config import Config
-from refserver.server.metrics import METRICS
+from refserver.server.metrics import METRICS, SHARED_METRICS, Metric
 
 PAGE = ROOT / "docs/server.md"
+SHARED_PAGE = ROOT / "docs/cluster.md"
 
 
 def amount(field: dataclasses.Field[Any]) -> str:
@@ -54,11 +56,9 @@ def options(body: str) -> str:
     return "".join(f"\n### {group}\n{table(head, rows)}" for group, rows in groups.items())
 
 
-def metrics(body: str) -> str:
-    """The table of the metrics."""
-    rows = [
-        (f"`{metric.name}`", metric.kind, metric.label or "–", metric.meaning) for metric in METRICS
-    ]
+def metrics(of: Sequence[Metric]) -> str:
+    """The table of these metrics."""
+    rows = [(f"`{each.name}`", each.kind, each.label or "–", each.meaning) for each in of]
     return table(("metric", "kind", "label", "meaning"), rows)
 
 
@@ -68,13 +68,20 @@ def user_limits(body: str) -> str:
     return table(("one user has", "at most", "more than that"), rows)
 
 
-BLOCKS: Blocks = {"metrics": metrics, "options": options, "user-limits": user_limits}
+PAGES: dict[Path, Blocks] = {
+    PAGE: {
+        "metrics": lambda body: metrics(METRICS),
+        "options": options,
+        "user-limits": user_limits,
+    },
+    SHARED_PAGE: {"metrics": lambda body: metrics(SHARED_METRICS)},
+}
 
 
-def generate(text: str) -> str:
-    """The page with its tables drawn anew."""
-    return redrawn(text, BLOCKS)
+def generate(page: Path, text: str) -> str:
+    """This text of the page, with its tables drawn anew."""
+    return redrawn(text, PAGES[page])
 
 
 def files() -> dict[Path, str]:
-    return {PAGE: generate(PAGE.read_text(encoding="utf-8"))}
+    return {page: generate(page, page.read_text(encoding="utf-8")) for page in PAGES}

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import trustme
 from tests.refserver.stopped import StoppedLoop
+from tests.support.redis import RedisServer, redis_server
 from tests.support.server import Running, running
 
 
@@ -61,6 +62,13 @@ def authority(tmp_path: Path) -> Authority:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A server with its defaults, shared by the tests of a module."""
     with running(tmp_path_factory.mktemp("server"), dev=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis, shared by the tests of a module."""
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
         yield server
 
 

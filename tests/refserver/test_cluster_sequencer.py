@@ -50,6 +50,7 @@ class Server:
 
     def __init__(self, engine: Engine, **settings: bool) -> None:
         self.engine = engine
+        self.ends: list[str] = []
         alike = Settings("alike", settings.get("presence", True), 1 << 24, 15.0)
         self.sequencer = ClusterSequencer(alike, self)
         self.context = Context(
@@ -71,6 +72,9 @@ class Server:
 
     def began(self, log: Log) -> None:
         log.retain_after(0)
+
+    def ended(self, *, fenced: bool) -> None:
+        self.ends.append("fenced" if fenced else "lost")
 
     def connect(self) -> Seat:
         return Seat(self)
@@ -279,6 +283,7 @@ def test_a_fenced_server_tells_all_and_serves_again_by_itself() -> None:
     here.pump()
     here.pump()
 
+    assert (here.ends, there.ends) == (["fenced"], [])
     assert failed(ann.heard()[-1]) == Failed(0, UNAVAILABLE)
     assert types(bob.heard()) == [LEFT]
     assert types(here.connect().enter("ann", ticket, position=1)) == [
@@ -314,6 +319,7 @@ def test_an_engine_that_comes_back_empty_ends_everybody_and_knows_no_ticket() ->
     here.sequencer.node.disconnected()
     here.pump()
 
+    assert here.ends == ["lost"]
     assert failed(ann.heard()[-1]) == Failed(0, UNAVAILABLE)
     [reply] = here.connect().enter("ann", ticket, position=1)
     assert (reply.type, failed(reply).code) == (ERROR, HISTORY_GONE)

@@ -15,7 +15,7 @@ from tests.refserver.clients import TIMEOUT, member, refused
 from tests.refserver.conftest import Authority
 from tests.refserver.raw import login, message, ping
 from tests.refserver.stopped import hosting
-from tests.support.server import Running, running
+from tests.support.server import running
 
 from eventcodec import Error, Logout, Message, Ping
 from refserver.cli import main
@@ -24,13 +24,6 @@ from refserver.server import process as service
 from refserver.server.config import ConfigError
 from refserver.server.metrics import METRICS, PREFIX
 from refserver.server.metrics_http import ASKERS, REQUEST, MetricsServer
-
-
-def metrics_of(server: Running) -> int:
-    found = re.search(r'metrics url="http://127\.0\.0\.1:(\d+)/metrics"', server.log)
-    assert found, server.log
-    return int(found[1])
-
 
 # ---------------------------------------------------------------- true
 
@@ -71,12 +64,12 @@ def test_events_and_bytes_are_counted_both_ways(tmp_path: Path) -> None:
             ann.send(Message(content="x" * 100))
         ann.ask(Ping())
         bob.ask(Ping())
-        sent = fetch(metrics_of(server))
+        sent = fetch(server.metrics)
         ann.ask(Logout())
         bob.ask(Ping())
-        figures = fetch(metrics_of(server))
+        figures = fetch(server.metrics)
         while figures == sent:  # the same page is given for a moment
-            figures = fetch(metrics_of(server))
+            figures = fetch(server.metrics)
 
     # Two logins, ten messages, two pings; then a Logout and a ping.
     assert (sent["events_received"][""], figures["events_received"][""]) == (14, 16)
@@ -136,9 +129,9 @@ async def test_the_lag_is_measured_from_when_the_figures_are_served() -> None:
 def test_who_asks_nothing_is_no_error_when_the_server_stops(tmp_path: Path) -> None:
     with (
         running(tmp_path, "--metrics", "0") as server,
-        socket.create_connection(("127.0.0.1", metrics_of(server))),
+        socket.create_connection(("127.0.0.1", server.metrics)),
     ):
-        fetch(metrics_of(server))
+        fetch(server.metrics)
 
         assert server.stop() == 0
 
@@ -151,7 +144,7 @@ def test_who_is_silent_in_a_handshake_is_counted_as_such(
         running(tmp_path, "--metrics", "0", "--tls-cert", certificate) as server,
         socket.create_connection(("127.0.0.1", server.port)),
     ):
-        connections = fetch(metrics_of(server))["connections"]
+        connections = fetch(server.metrics)["connections"]
 
     assert connections == {"handshake": 1, "new": 0, "member": 0, "closing": 0}
 
@@ -262,7 +255,7 @@ def ask(port: int, data: bytes) -> bytes:
 
 def test_who_asks_strangely_gets_nothing_and_harms_nobody(tmp_path: Path) -> None:
     with running(tmp_path, "--metrics", "0") as server, member(server.port, "ann") as ann:
-        port = metrics_of(server)
+        port = server.metrics
         with socket.create_connection(("127.0.0.1", port)) as rude:
             rude.sendall(b"GET /met")
 
@@ -280,7 +273,7 @@ def test_who_asks_strangely_gets_nothing_and_harms_nobody(tmp_path: Path) -> Non
 
 def test_the_figures_are_given_on_one_address_of_loopback_alone(tmp_path: Path) -> None:
     with running(tmp_path, "--metrics", "0") as server:
-        port = metrics_of(server)
+        port = server.metrics
 
         with socket.socket() as sock:
             assert sock.connect_ex(("127.0.0.2", port)) != 0  # stands for all other addresses
@@ -289,7 +282,7 @@ def test_the_figures_are_given_on_one_address_of_loopback_alone(tmp_path: Path) 
 
 def test_the_figures_are_still_there_while_the_server_drains(tmp_path: Path) -> None:
     with running(tmp_path, "--metrics", "0", "--close-timeout", "60", "--drain", "60") as server:
-        port = metrics_of(server)
+        port = server.metrics
         with member(server.port, "ann"):
             server.process.terminate()
             while " stopping " not in server.log:
@@ -347,7 +340,7 @@ def status(*arguments: str, **environment: str) -> Any:
 @pytest.mark.parametrize("way", ["argument", "environment"])
 def test_status_shows_the_main_metrics(tmp_path: Path, way: str) -> None:
     with running(tmp_path, "--metrics", "0") as server, member(server.port, "ann"):
-        port = str(metrics_of(server))
+        port = str(server.metrics)
         done = status(port) if way == "argument" else status(REFSERVER_METRICS=port)
 
     assert done.exit_code == 0

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from random import Random
 
 import pytest
 from tests.refserver.raw import (
     ACK,
     ERROR,
-    MESSAGE,
     USER_TAKEN,
     WELCOME,
     Bystander,
@@ -24,115 +18,18 @@ from tests.refserver.raw import (
     failed,
     login,
     message,
-    said,
 )
-from tests.support.redis import RedisServer, needs_redis, redis_server
-from tests.support.server import Running, running
+from tests.refserver.sharing import behind, contents, sharing
+from tests.support.redis import RedisServer, needs_redis
 
 pytest.importorskip("redis")
 pytestmark = needs_redis
-
-QUIET = ("--heartbeat", "0")
-"""A reader that is not read for long is not pinged."""
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-class Proxy:
-    """Stands before Redis. `lose` says for each reply whether it is lost, with the connection."""
-
-    def __init__(self, port: int, random: Random, chance: float) -> None:
-        self.lost = 0
-        self._port = port
-        self._random = random
-        self._chance = chance
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._open: list[socket.socket] = []
-        self._refuses = False
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                if self._refuses:
-                    client.close()
-                    continue
-                server = socket.create_connection(("127.0.0.1", self._port))
-                self._open += [client, server]
-                for source, target, loses in ((client, server, False), (server, client, True)):
-                    threading.Thread(
-                        target=self._carry, args=(source, target, loses), daemon=True
-                    ).start()
-
-    def _carry(self, source: socket.socket, target: socket.socket, loses: bool) -> None:
-        with suppress(OSError):
-            while data := source.recv(65_536):
-                # The first word of a call's reply: nothing of this one arrives.
-                if loses and b"OK\r\n" in data and self._random.random() < self._chance:
-                    self.lost += 1
-                    break
-                target.sendall(data)
-        for each in (source, target):
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-
-    def cut(self) -> None:
-        """Nobody gets through from now on."""
-        self._refuses = True
-        for each in self._open:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-
-    def mend(self) -> None:
-        """Connections are taken again."""
-        self._refuses = False
-
-    def close(self) -> None:
-        self.cut()
-        self._listener.close()
-
-
-@contextmanager
-def behind(engine: RedisServer, seed: int, chance: float = 0.0) -> Iterator[Proxy]:
-    proxy = Proxy(engine.port, Random(seed), chance)
-    try:
-        yield proxy
-    finally:
-        proxy.close()
-
-
-@contextmanager
-def servers(folder: Path, room: str, *ports: int) -> Iterator[list[Running]]:
-    """A server for each of these ports of Redis."""
-    with ExitStack() as stack:
-        found = []
-        for each, port in enumerate(ports):
-            (own := folder / str(each)).mkdir()
-            log = f"redis://127.0.0.1:{port}/0"
-            found.append(stack.enter_context(running(own, "--log", log, "--room", room, *QUIET)))
-        yield found
-
-
-def contents(reader: Bystander, last: bytes) -> list[bytes]:
-    """All that is said, up to and with this."""
-    found: list[bytes] = []
-    while not found or found[-1] != last:
-        fact = reader.frame()
-        if fact.type == MESSAGE:
-            found.append(said(fact)[1])
-    return found
 
 
 def lose_replies(tmp_path: Path, engine: RedisServer, count: int) -> None:
     with (
         behind(engine, seed=5, chance=0.2) as proxy,
-        servers(tmp_path, f"lost-{count}", proxy.port, engine.port) as (here, there),
+        sharing(tmp_path, f"lost-{count}", [proxy.port, engine.port]) as (here, there),
         Client(here.port) as ann,
         Bystander(there.port, "eve") as eve,
     ):
@@ -167,7 +64,7 @@ def test_a_link_that_is_cut_under_load_loses_and_doubles_nothing(
 ) -> None:
     with (
         behind(engine, seed=1) as proxy,
-        servers(tmp_path, "cut", proxy.port, engine.port) as (here, there),
+        sharing(tmp_path, "cut", [proxy.port, engine.port]) as (here, there),
         Client(here.port) as ann,
         Client(there.port) as bob,
         Bystander(here.port, "eve") as eve,
@@ -195,7 +92,7 @@ def test_a_link_that_is_cut_under_load_loses_and_doubles_nothing(
 def test_of_two_servers_that_are_asked_for_one_name_at_once_one_gives_it(
     tmp_path: Path, engine: RedisServer
 ) -> None:
-    with servers(tmp_path, "race", engine.port, engine.port) as (here, there):
+    with sharing(tmp_path, "race", [engine.port, engine.port]) as (here, there):
         for each in range(50):
             name = f"name {each}"
             with Client(here.port) as one, Client(there.port) as other:
@@ -210,7 +107,7 @@ def test_an_engine_that_stands_still_costs_a_pause_and_nobodys_lease(
     tmp_path: Path, engine: RedisServer
 ) -> None:
     with (
-        servers(tmp_path, "still", engine.port, engine.port) as (here, there),
+        sharing(tmp_path, "still", [engine.port, engine.port]) as (here, there),
         Client(here.port) as ann,
         Bystander(there.port, "eve") as eve,
     ):

@@ -52,6 +52,11 @@ class Running:
         return self.log.splitlines()
 
     @property
+    def metrics(self) -> int:
+        """The port of its metrics."""
+        return int(re.findall(r'metrics url="http://127\.0\.0\.1:(\d+)/metrics"', self.log)[0])
+
+    @property
     def memory(self) -> int:
         """Bytes of memory that it has now."""
         return self._status("VmRSS")

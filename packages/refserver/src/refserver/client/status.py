@@ -13,7 +13,7 @@ from http.client import HTTPConnection, HTTPException
 from prometheus_client.parser import text_string_to_metric_families
 from rich.table import Table
 
-from ..server.metrics import METRICS, PREFIX
+from ..server.metrics import METRICS, PREFIX, SHARED_METRICS
 from .network import CommandError
 
 __all__ = ["fetch", "rows", "table"]
@@ -63,7 +63,7 @@ def samples(text: str) -> Samples:
 def rows(metrics: Samples) -> Iterator[tuple[str, str, str]]:
     """Name, value and meaning of each metric. Errors and evictions have a row only if there were
     some."""
-    for metric in METRICS:
+    for metric in METRICS + SHARED_METRICS:
         for label, value in metrics.get(metric.name, {}).items():
             name = " ".join([*metric.name.split("_"), label]).strip()
             yield name, f"{value:,.0f}" if value.is_integer() else f"{value:.6f}", metric.meaning

@@ -23,7 +23,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from ..session.log import Log
-from .calls import EngineError, Status
+from .calls import EngineError, Reap, Status
 from .node import Call, Node, Phase, Settings, format_place
 from .records import BrokenRecord, Place, Record
 from .scripts import Script, keys, script
@@ -57,9 +57,11 @@ class LinkCounters:
     """What a link has done since the start."""
 
     calls: int = 0
+    waited: float = 0.0  # seconds, for the answers to these calls
     repeats: int = 0
     reconnects: int = 0
     fencings: int = 0
+    losses: int = 0  # of the engine's data
 
 
 class Link:
@@ -86,6 +88,7 @@ class Link:
     ) -> None:
         self.counters = LinkCounters()
         self._url = url
+        self._room = room
         self._keys = keys(room)
         self._timeout = timeout
         self._began = began
@@ -97,6 +100,7 @@ class Link:
         self._reads = asyncio.Event()  # it may read on
         self._heard_at = self._loop.time()
         self._misses = False  # the engine did not answer the last call
+        self._is_full = False  # so much waits for the engine that no request is read
         self._run_id = ""
         self._durable = False
         self._scripts = {
@@ -122,9 +126,17 @@ class Link:
 
     def has_asked(self) -> None:
         self._asked.set()
+        if self.sequencer.is_full and not self._is_full:
+            self._is_full = True
+            self._log_event("engine", level=logging.WARNING, unplaced_bytes=self.node.unplaced)
 
     def began(self, log: Log) -> None:
         self._began(log)
+
+    def ended(self, *, fenced: bool) -> None:
+        self.counters.fencings += fenced
+        self.counters.losses += not fenced
+        self._log_event("engine", level=logging.WARNING, ended="fenced" if fenced else "lost")
 
     # ------------------------------------------------------------- start and stop
 
@@ -229,15 +241,16 @@ class Link:
     async def _open(self, client: redis.Redis) -> None:
         """Say to a new connection what the node has read. Raises EngineError for CONFIG."""
         node = self.node
+        comes = node.header is None
         words = node.open_arguments(self._run_id, self._durable, secrets.token_hex(16))
         reply = await self._run(client, self._scripts["open", False], words)
         status = Status(reply[0].decode())
         told = reply[1] if len(reply) > 1 else b""
         if status is Status.CONFIG:
             raise EngineError(f"the other nodes of the room have other settings: {told.decode()}")
-        if status in (Status.EPOCH, Status.LOST):
-            self._log_event("engine", level=logging.WARNING, answer=status.value)
         node.opened(status, told)
+        if comes and node.header is not None:
+            self._log_event("engine", url=self._place, room=self._room, node=node.identity)
         self._reads.set()
 
     async def _call(self, client: redis.Redis | None) -> None:
@@ -288,8 +301,13 @@ class Link:
                 return
         call = node.next_call()
         assert call is not None
+        if call.repeats:
+            self.counters.repeats += 1
+            self._log_event("engine", repeats=call.number)
+        began = self._loop.time()
         reply = await self._run(client, self._script_of(call), call.arguments)
         self.counters.calls += 1
+        self.counters.waited += self._loop.time() - began
         self._is_there()
         self._answered(node, call, reply)
 
@@ -299,14 +317,21 @@ class Link:
     def _answered(self, node: Node, call: Call, reply: Sequence[bytes]) -> None:
         status = Status(reply[0].decode())
         node.answered(call.number, status, reply[1] if len(reply) > 1 else b"")
-        self.counters.repeats += node.repeats
-        node.repeats = 0
-        if status is not Status.OK:
-            self._log_event("engine", level=logging.WARNING, answer=status.value)
-            self.counters.fencings += status is Status.FENCED
+        for operation, _ in call.operations:
+            if isinstance(operation, Reap) and status is Status.OK:
+                self._log_event("engine", dead=operation.victim)
+        self._has_news()
+
+    def _has_news(self) -> None:
+        self._is_full = self.sequencer.is_full
         self._progressed()
 
     # ------------------------------------------------------------- whether it is there
+
+    @property
+    def away_for(self) -> float:
+        """Seconds since the engine stopped answering; 0 while it answers."""
+        return self._loop.time() - self._heard_at if self._misses else 0.0
 
     def _is_away(self, why: str) -> None:
         if not self._misses:
@@ -365,11 +390,14 @@ class Link:
                 follows = False
                 node.abandon()
             self._asked.set()
-            self._progressed()
+            self._has_news()
             if not follows or not node.reads:
                 return follows
         told = node.header
-        return bool(records) or told is None or Place.parse(told.last) <= node.place
+        if records or told is None or Place.parse(told.last) <= node.place:
+            return True
+        self._log_event("engine", level=logging.WARNING, lag_entries=node.lag)
+        return False
 
 
 async def setting(client: redis.Redis, wanted: dict[str, str]) -> dict[str, str]:

@@ -106,6 +106,7 @@ class Call:
     number: int
     operations: list[tuple[Operation, Placed]]
     arguments: list[Argument]
+    repeats: int = 0
 
     @property
     def makes_room(self) -> bool:
@@ -125,7 +126,6 @@ class Node:
         self.phase = Phase.CLOSED
         self.unplaced = 0
         """Bytes charged for what was asked and has no place yet."""
-        self.repeats = 0
         self._settings = settings
         self._copy = copy
         self._epoch = ""
@@ -134,7 +134,6 @@ class Node:
         self._number = 0  # the last call whose outcome is known
         self._queue: deque[tuple[Operation, Placed]] = deque()
         self._call: Call | None = None
-        self._was_sent = False
         self._awaited: dict[int, Call] = {}  # their record is still to be read
         self._unplaced: deque[tuple[Place, Call, list[Answer]]] = deque()  # they made no record
         self._expired: deque[str] = deque()
@@ -213,6 +212,16 @@ class Node:
         self.unplaced += charge(operation)
 
     @property
+    def in_flight(self) -> int:
+        """Calls that were made, and whose effect was not read back."""
+        return (self._call is not None) + len(self._awaited) + len(self._unplaced)
+
+    @property
+    def lag(self) -> int:
+        """Entries that the engine has told of, and that were not read."""
+        return 0 if self.header is None else max(0, self.header.end - self.end)
+
+    @property
     def has_asked(self) -> bool:
         """Whether `next_call` has something without a renewal."""
         return self._call is not None or bool(self._queue or self._expired)
@@ -226,8 +235,7 @@ class Node:
         if self.phase is not Phase.OPEN:
             return None
         if self._call is not None:
-            self.repeats += self._was_sent
-            self._was_sent = True
+            self._call.repeats += 1
             return self._call
         operations = self._take()
         number = self._number + 1
@@ -235,7 +243,6 @@ class Node:
         for operation, _ in operations:
             words += arguments(operation)
         self._call = Call(number, operations, words)
-        self._was_sent = True
         return self._call
 
     def _take(self) -> list[tuple[Operation, Placed]]:

@@ -52,6 +52,10 @@ class Host(Protocol):
         """From now on this is the log: the first one, or one of a new epoch or a new identity."""
         ...
 
+    def ended(self, *, fenced: bool) -> None:
+        """The node goes on under a new identity: its lease is over, or the engine lost data."""
+        ...
+
 
 class ClusterSequencer:
     """A node's copy of the log, and the sessions that wait for an answer.
@@ -255,12 +259,12 @@ class ClusterSequencer:
         self.log.drop_before(first)
 
     def fenced(self) -> None:
-        self._end_all(lambda client: True)
+        self._end_all(lambda client: True, fenced=True)
 
     def over(self, explained: bool) -> None:
-        self._end_all(lambda client: explained and not self._runs[client])
+        self._end_all(lambda client: explained and not self._runs[client], fenced=not explained)
 
-    def _end_all(self, is_told: Callable[[Submitter], bool]) -> None:
+    def _end_all(self, is_told: Callable[[Submitter], bool], *, fenced: bool) -> None:
         """Everybody here has left: say so where nothing that was asked is in doubt."""
         clients = list(self._names)
         self._names.clear()
@@ -277,6 +281,7 @@ class ClusterSequencer:
         self._leaving.clear()
         self._runs.clear()
         if not self.stopping:  # go on under a new identity, and take what is asked from now on
+            self._host.ended(fenced=fenced)
             self.node = Node(self._host.new_identity(), self._settings, self)
 
     # ------------------------------------------------------------- the engine

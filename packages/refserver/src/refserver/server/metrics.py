@@ -14,7 +14,15 @@ from dataclasses import dataclass, field
 
 from ..session.context import Counters
 
-__all__ = ["METRICS", "PREFIX", "Metric", "ServerCounters", "Values", "why_not"]
+__all__ = [
+    "METRICS",
+    "PREFIX",
+    "SHARED_METRICS",
+    "Metric",
+    "ServerCounters",
+    "Values",
+    "why_not",
+]
 
 PREFIX = "refserver_"
 """The beginning of the name of each metric on the page for Prometheus."""
@@ -79,6 +87,34 @@ METRICS = (
     ),
     Metric("loop_lag_seconds", "gauge", "longest delay of the event loop in the last 15 seconds"),
 )
+
+SHARED_METRICS = (
+    Metric("node", "gauge", "1; identity: under which this server is in the room now", "identity"),
+    Metric("engine_away_seconds", "gauge", "time since Redis stopped answering; 0: it answers"),
+    Metric("engine_lag_entries", "gauge", "entries in Redis that this server has not yet read"),
+    Metric(
+        "engine_calls_in_flight",
+        "gauge",
+        "calls that were made and whose effect this server has not yet read back",
+    ),
+    Metric(
+        "engine_unplaced_bytes",
+        "gauge",
+        "size of what members asked and what has no place in the log yet; at 8 MiB the server"
+        " reads no more requests",
+    ),
+    Metric("engine_calls", "counter", "calls to Redis that were answered"),
+    Metric("engine_call_seconds", "counter", "time that the answered calls took"),
+    Metric("engine_repeats", "counter", "calls that were made again, because no answer came"),
+    Metric("engine_reconnects", "counter", "connections to Redis after the first one"),
+    Metric(
+        "engine_fencings",
+        "counter",
+        "times that this server stood still for too long, and went on under a new identity",
+    ),
+    Metric("engine_losses", "counter", "times that Redis had lost data, and the room began anew"),
+)
+"""The metrics that only a server with `--log` has."""
 
 
 def why_not(error: ImportError) -> str:

@@ -20,7 +20,7 @@ from prometheus_client.core import Metric as Family
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from .listener import Listeners
-from .metrics import METRICS, PREFIX, Metric, Values
+from .metrics import METRICS, PREFIX, SHARED_METRICS, Metric, Values
 
 __all__ = ["MetricsServer"]
 
@@ -156,8 +156,9 @@ class Collector:
     def collect(self) -> Iterator[Family]:
         """Each metric with its values."""
         values = self._read()
-        for metric in METRICS:
-            yield family(metric, values[metric.name])
+        for metric in METRICS + SHARED_METRICS:
+            if metric.name in values:
+                yield family(metric, values[metric.name])
 
 
 def family(metric: Metric, value: float | Mapping[str, float]) -> Family:

@@ -35,6 +35,7 @@ from .metrics import ServerCounters, Values
 from .proxy_protocol import Headers
 from .scheduler import FEWEST_FRAMES
 from .shared import link
+from .shared import metrics as shared_metrics
 from .tls import Tls, common_name
 from .turn import Turns
 
@@ -379,13 +380,13 @@ class Server:
     # ------------------------------------------------------------- metrics
 
     def metrics(self) -> Values:
-        """The current value of each of `metrics.METRICS`."""
+        """The current value of each of `metrics.METRICS`, and with `--log` of `SHARED_METRICS`."""
         counters, log = self.counters, self.room.log
         outboxes = [connection.session.outbox for connection in self.connections]
         backlogs = [outbox.backlog for outbox in outboxes]
         handshakes = sum(not connection.is_open for connection in self.handshakes)
         carried = counters.carried + sum(outbox.sent_entries for outbox in outboxes)
-        return {
+        values: Values = {
             "connections": {
                 "handshake": handshakes,
                 "new": len(self.admission.unauthenticated) - handshakes,
@@ -407,6 +408,7 @@ class Server:
             "backlog_most": max(backlogs, default=0),
             "loop_lag_seconds": max(counters.lags),
         }
+        return values if self.link is None else {**values, **shared_metrics(self.link)}
 
     def probe(self, expected: float) -> None:
         """Measure how late the loop is, now and again in a second."""

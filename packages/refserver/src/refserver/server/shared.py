@@ -18,11 +18,12 @@ from ..session.log import Log
 from .config import Config, ConfigError
 from .files import read
 from .logs import log_event
+from .metrics import Values
 
 if TYPE_CHECKING:
     from ..cluster.link import Link
 
-__all__ = ["link"]
+__all__ = ["link", "metrics"]
 
 LEASE = 1.5
 """Times --log-timeout: a node has told its members before the others take it for dead."""
@@ -50,6 +51,24 @@ def link(config: Config, began: Callable[[Log], None], progressed: Callable[[], 
         log_event=log_event,
         credentials=credentials(config.log_credentials) if config.log_credentials else None,
     )
+
+
+def metrics(link: Link) -> Values:
+    """The current value of each of `metrics.SHARED_METRICS`."""
+    node, counters = link.node, link.counters
+    return {
+        "node": {node.identity: 1.0},
+        "engine_away_seconds": link.away_for,
+        "engine_lag_entries": node.lag,
+        "engine_calls_in_flight": node.in_flight,
+        "engine_unplaced_bytes": node.unplaced,
+        "engine_calls": counters.calls,
+        "engine_call_seconds": counters.waited,
+        "engine_repeats": counters.repeats,
+        "engine_reconnects": counters.reconnects,
+        "engine_fencings": counters.fencings,
+        "engine_losses": counters.losses,
+    }
 
 
 def settings(config: Config) -> Settings:

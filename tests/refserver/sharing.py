@@ -1,0 +1,110 @@
+"""Servers that share a room over a real Redis, and what can stand between them and it.
+
+Rule: whoever fails stands outside the servers: a process that is stopped or killed, a connection
+that is cut.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from random import Random
+
+from tests.refserver.raw import MESSAGE, Bystander, said
+from tests.support.redis import RedisServer
+from tests.support.server import Running, running
+
+
+@contextmanager
+def sharing(
+    folder: Path, room: str, ports: Sequence[int], *options: str
+) -> Iterator[list[Running]]:
+    """Servers of one room, one for each of these ports of Redis.
+
+    They ping nobody: a test need not read all the time.
+    """
+    with ExitStack() as stack:
+        servers = []
+        for number, port in enumerate(ports):
+            (own := folder / f"{room} {number}").mkdir()
+            shared = ("--log", f"redis://127.0.0.1:{port}/0", "--room", room, "--heartbeat", "0")
+            servers.append(stack.enter_context(running(own, *shared, *options)))
+        yield servers
+
+
+class Proxy:
+    """Stands before Redis. `lose` says for each reply whether it is lost, with the connection."""
+
+    def __init__(self, port: int, random: Random, chance: float) -> None:
+        self.lost = 0
+        self._port = port
+        self._random = random
+        self._chance = chance
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._open: list[socket.socket] = []
+        self._refuses = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                if self._refuses:
+                    client.close()
+                    continue
+                server = socket.create_connection(("127.0.0.1", self._port))
+                self._open += [client, server]
+                for source, target, loses in ((client, server, False), (server, client, True)):
+                    threading.Thread(
+                        target=self._carry, args=(source, target, loses), daemon=True
+                    ).start()
+
+    def _carry(self, source: socket.socket, target: socket.socket, loses: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                # The first word of a call's reply: nothing of this one arrives.
+                if loses and b"OK\r\n" in data and self._random.random() < self._chance:
+                    self.lost += 1
+                    break
+                target.sendall(data)
+        for each in (source, target):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def cut(self) -> None:
+        """Nobody gets through from now on."""
+        self._refuses = True
+        for each in self._open:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def mend(self) -> None:
+        """Connections are taken again."""
+        self._refuses = False
+
+    def close(self) -> None:
+        self.cut()
+        self._listener.close()
+
+
+@contextmanager
+def behind(engine: RedisServer, seed: int, chance: float = 0.0) -> Iterator[Proxy]:
+    proxy = Proxy(engine.port, Random(seed), chance)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
+
+
+def contents(reader: Bystander, last: bytes) -> list[bytes]:
+    """All that is said, up to and with this."""
+    found: list[bytes] = []
+    while not found or found[-1] != last:
+        fact = reader.frame()
+        if fact.type == MESSAGE:
+            found.append(said(fact)[1])
+    return found
