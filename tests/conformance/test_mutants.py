@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from click.shell_completion import ShellComplete
@@ -14,6 +16,7 @@ from tests.conformance.mutating import cases_for, failing
 from tests.conformance.serving import serving
 from tools import matrix
 
+import refserver.mutants
 from refserver.cli import main
 from refserver.conformance.model import Verdict
 from refserver.mutants import MUTANTS, Mutant
@@ -66,6 +69,52 @@ def test_a_mutant_is_noticed_by_one_of_its_cases(mutant: Mutant, case: str) -> N
 @EACH
 def test_a_mutant_is_noticed_by_exactly_its_cases(mutant: Mutant) -> None:
     assert failing(mutant, cases_for(mutant)) == set(KILLS[mutant.name])
+
+
+MODULES = sorted(Path(refserver.mutants.__path__[0]).glob("*.py"))
+PUBLIC = ("_replace", "_asdict", "_fields")
+"""Names that NamedTuple documents, with an underscore only to keep apart from fields."""
+
+
+def private_names(module: ast.Module) -> Iterator[str]:
+    """The private names of other objects that a module uses, also as text."""
+
+    def is_private(name: object) -> bool:
+        return (
+            isinstance(name, str)
+            and name.startswith("_")
+            and name.isidentifier()
+            and not (name.startswith("__") or name in PUBLIC or name == "_")
+        )
+
+    own = {
+        id(node)
+        for defined in ast.walk(module)
+        if isinstance(defined, ast.ClassDef)
+        for node in ast.walk(defined)
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self"
+    }
+    for node in ast.walk(module):
+        match node:
+            case ast.Attribute(attr=name) if is_private(name) and id(node) not in own:
+                yield ast.unparse(node)
+            case ast.Constant(value=name) if is_private(name):
+                yield name
+            case ast.alias(name=name) if is_private(name):
+                yield name
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_a_mutant_touches_no_private_name_of_another_object(path: Path) -> None:
+    assert list(private_names(ast.parse(path.read_text(encoding="utf-8")))) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["self._out[-1] = b''", "log._ends.clear()", "getattr(log, '_ends')", "from x import _y"],
+)
+def test_a_private_name_is_seen_wherever_it_stands(line: str) -> None:
+    assert list(private_names(ast.parse(line))) != []
 
 
 def test_a_mutant_is_served_and_noticed_from_the_command_line() -> None:

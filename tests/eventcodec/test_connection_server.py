@@ -283,6 +283,32 @@ def test_a_frame_above_4096_is_refused_before_the_welcome() -> None:
     assert outcome.fault.code is ErrorCode.FRAME_TOO_LARGE
 
 
+def test_the_limit_for_frames_can_be_read_and_set() -> None:
+    server = ServerConnection()
+    host = Host(server, max_frame=70_000)
+    before = server.max_frame
+    host.receive(encode(Login(seq=1)))
+    announced = server.max_frame
+
+    server.max_frame = 12
+    host.receive(encode(Ping(seq=2)) + (13).to_bytes(LENGTH_SIZE, "big"))
+
+    assert (before, announced) == (MAX_FRAME_BEFORE_WELCOME, 70_000)
+    assert [type(event) for event in host.outcome.events] == [Login, Ping]
+    assert host.outcome.fault is not None
+    assert host.outcome.fault.code is ErrorCode.FRAME_TOO_LARGE
+
+
+@pytest.mark.parametrize("limit", [11, -1, 2**32])
+def test_a_limit_in_which_no_frame_fits_is_not_set(limit: int) -> None:
+    server = ServerConnection()
+
+    with pytest.raises(LocalProtocolError):
+        server.max_frame = limit
+
+    assert server.max_frame == MAX_FRAME_BEFORE_WELCOME
+
+
 @pytest.mark.proves("EP-4.1-3")
 def test_a_server_says_nothing_of_its_own() -> None:
     outcome = serve([encode(Pong(seq=1)), encode(Ping(seq=1))[:-1]])

@@ -346,6 +346,21 @@ class ServerConnection(Receiver[Request]):
         """The number of bytes of the stream up to the last returned event, Pongs included."""
         return self._stream.offset
 
+    @property
+    def max_frame(self) -> int:
+        """The greatest `length` in bytes that is accepted.
+
+        It is 4,096 until you reply with a Welcome, then the `max_frame` of the Welcome. You can set
+        another limit; it applies to the frames that are not decoded yet.
+
+        Raises LocalProtocolError if the limit is not in 12 … 2^32 - 1. EP-7.1-1, EP-7.1-3.
+        """
+        return self._stream.max_frame
+
+    @max_frame.setter
+    def max_frame(self, limit: int) -> None:
+        self._stream.max_frame = frame_limit(limit)
+
     def next_event(self) -> Request | ConnectionEnded | None:
         """Returns the next request, an `InvalidRequest`, or the end.
 

@@ -135,6 +135,7 @@ def _(patch: Patch) -> None:
             points.swap_last_entries(self.room)
         self.said_long = self.room.log.end if is_long else 0
 
+    points.tell_swapped(patch)
     points.on_publish(patch, publish)
 
 

@@ -81,6 +81,7 @@ def _(patch: Patch) -> None:
             points.swap_last_entries(self)
         return position
 
+    points.tell_swapped(patch)
     points.on_leave(patch, leave)
 
 

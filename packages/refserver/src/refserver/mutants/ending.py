@@ -19,7 +19,6 @@ from eventcodec import (
     Message,
     Ping,
     Pong,
-    ServerConnection,
     Welcome,
     encode,
 )
@@ -36,18 +35,18 @@ from .registry import Patch, mutant
 
 
 def limits(patch: Patch, before: int, after: Callable[[int], int]) -> None:
-    def made(original: Any, self: Any, **named: Any) -> None:
-        original(self, **named)
-        self._stream.max_frame = before
+    def opened(original: Any, self: Any, connection: Any) -> None:
+        original(self, connection)
+        connection.session.conn.max_frame = before
 
-    def reply(original: Any, self: Any, request: Any, event: Any) -> bytes:
+    def answer(original: Any, self: Any, request: Any, event: Any) -> bytes:
         frame: bytes = original(self, request, event)
         if isinstance(event, Welcome):
-            self._stream.max_frame = after(event.max_frame)
+            self.conn.max_frame = after(event.max_frame)
         return frame
 
-    patch.around(ServerConnection, "__init__", made)
-    patch.around(ServerConnection, "reply", reply)
+    patch.around(Server, "opened", opened)
+    patch.around(Session, "answer", answer)
 
 
 @mutant("one-limit-for-all", "before login the limit is that for members")
@@ -73,7 +72,7 @@ def _(patch: Patch) -> None:
 @mutant("refused-login-raises-the-limit", "the limit is raised by any Login")
 def _(patch: Patch) -> None:
     def login(original: Any, self: Any, login: Login, now: float) -> None:
-        self.conn._stream.max_frame = 65_536
+        self.conn.max_frame = 65_536
         original(self, login, now)
 
     patch.around(Session, "login", login)

@@ -35,6 +35,7 @@ from ..server.connection import Connection
 from ..server.server import Server
 from ..server.turn import Turns
 from ..session.context import Proof
+from ..session.log import Log
 from ..session.outbox import Outbox, Reply
 from ..session.room import LoginRefused, Room
 from ..session.session import Session
@@ -169,7 +170,7 @@ def is_rejected(session: Any) -> bool:
 
 def later(session: Any, login: Login, now: float) -> None:
     """Let a Login be handled again a moment later, and nothing before it."""
-    session._delay(login, now + 0.03)
+    session.delay(login, now + 0.03)
 
 
 def now_of(session: Any) -> float:
@@ -204,7 +205,7 @@ def swallow(session: Any, request: Any) -> None:
 
 def limit(session: Any, max_frame: int) -> None:
     """Accept frames of this length, whatever was announced."""
-    session.conn._stream.max_frame = max_frame
+    session.conn.max_frame = max_frame
 
 
 def on_enter(patch: Patch, enter: Callable[..., Any]) -> None:
@@ -490,13 +491,24 @@ def last_entry(room: Any, before: int = 0) -> bytes:
 
 
 def swap_last_entries(room: Any) -> None:
-    """Let the last two entries of the log change their places."""
-    log = room.log
-    second, third = log._entries[-2:]
-    first = third[:8] + second[8:16] + third[16:]
-    log._entries[-2:] = [first, second[:8] + third[8:16] + second[16:]]
-    log._ends[-2] += len(third) - len(second)
-    log._segments.clear()
+    """Let the last two entries of the log change their places, where `tell_swapped` is on."""
+    room.log.swapped = [*getattr(room.log, "swapped", ()), room.log.end - 1]
+
+
+def tell_swapped(patch: Patch) -> None:
+    """Let the log tell swapped entries, each under the number of the other."""
+
+    def segment(original: Any, self: Any, cursor: int, stop: int | None = None) -> Any:
+        data, last = original(self, cursor, stop)
+        frames = frames_of(data)
+        for at in getattr(self, "swapped", ()):
+            for place, other in ((at, at + 1), (at + 1, at)):
+                if cursor < place <= last and self.holds(other - 1):
+                    frame = original(self, other - 1, other)[0]
+                    frames[place - cursor - 1] = frame[:8] + place.to_bytes(8, "big") + frame[16:]
+        return b"".join(frames), last
+
+    patch.around(Log, "segment", segment)
 
 
 # ------------------------------------------------------------- time
@@ -526,7 +538,7 @@ def ignore_pongs(patch: Patch) -> None:
         before, asked = deadlines.last_byte, deadlines.ping_sent
         original(self, data, now)
         is_pong = len(data) == 16 and data[5] == Pong.type
-        if is_pong and int.from_bytes(data[8:16], "big") != self._pings:
+        if is_pong and int.from_bytes(data[8:16], "big") != self.pings:
             deadlines.last_byte, deadlines.ping_sent = before, asked
 
     patch.around(Session, "receive", receive)
@@ -567,4 +579,4 @@ def login_deadline_for_members(patch: Patch, concerns: Callable[[Any], bool]) ->
 
 def renew_login_deadline(session: Any, now: float) -> None:
     """Count the time to log in from now on."""
-    session.deadlines._login_by = now + session._context.settings.login_timeout
+    session.deadlines.login_by = now + session.context.settings.login_timeout

@@ -39,21 +39,20 @@ def on_reply(patch: Patch, change: Callable[[Any, Any, bytes], bytes]) -> None:
     """Change the frames of replies: `change` gets the request, the event and its frame."""
     no_fast_path(patch)
 
-    def reply(original: Any, self: Any, request: Any, event: Any) -> None:
-        original(self, request, event)
-        self._out[-1] = change(request, event.with_seq(request.seq), self._out[-1])
+    def answer(original: Any, self: Any, request: Any, event: Any) -> bytes:
+        return change(request, event.with_seq(request.seq), original(self, request, event))
 
-    patch.around(ServerConnection, "reply", reply)
+    patch.around(Session, "answer", answer)
 
 
 def on_goodbye(patch: Patch, change: Callable[[int, bytes], bytes]) -> None:
     """Change the last frame: `change` gets its code and the frame."""
 
-    def goodbye(original: Any, self: Any, code: int, *arguments: Any) -> None:
-        original(self, code, *arguments)
-        self._out[-1] = change(code, self._out[-1])
+    def finish(original: Any, self: Any, last: bytes, *arguments: Any) -> None:
+        code = int.from_bytes(last[16:18], "big")
+        original(self, change(code, last) if last else last, *arguments)
 
-    patch.around(ServerConnection, "goodbye", goodbye)
+    patch.around(Session, "finish", finish)
 
 
 def no_fast_path(patch: Patch) -> None:

@@ -17,12 +17,12 @@ from eventcodec import (
     Ack,
     ApplicationEvent,
     Message,
-    ServerConnection,
     encode,
 )
 
 from ..server.connection import Connection
 from ..session.outbox import Reply
+from ..session.sequencer import LocalSequencer
 from ..session.session import Session
 from .registry import Patch, mutant
 from .replying import no_fast_path
@@ -131,15 +131,12 @@ def _(patch: Patch) -> None:
 
 @mutant("position-of-the-turn", "all Acks of one turn have the position of the last entry")
 def _(patch: Patch) -> None:
-    def relay(original: Any, self: Any, position: int, count: int) -> list[bytes]:
-        facts: list[bytes] = original(self, position, count)
-        if facts:
-            last = struct.pack(">Q", position + len(facts) - 1)
-            acks = self._out[-1]
-            self._out[-1] = b"".join(acks[at : at + 16] + last for at in range(0, len(acks), 24))
-        return facts
+    def say(original: Any, self: Any, client: Any, facts: list[bytes], acks: bytes) -> None:
+        last = struct.pack(">Q", self.log.end + len(facts))
+        same = b"".join(acks[at : at + 16] + last for at in range(0, len(acks), 24))
+        original(self, client, facts, same)
 
-    patch.around(ServerConnection, "relay", relay)
+    patch.around(LocalSequencer, "say", say)
 
 
 @mutant("seq-of-the-request", "a fact keeps the seq of the request")

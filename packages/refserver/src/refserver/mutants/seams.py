@@ -2,14 +2,14 @@
 
 Rule: a mutant replaces what stands in `SEAMS` and nothing else.
 
-A change inside a module then breaks no mutant, with one exception: a few wrappers in `ending`,
-`points`, `replying` and `saying` still read private names, and change with them.
+A mutant reads and writes no private name of the product. So a change inside a module breaks
+no mutant.
 
 A mutant wraps one of these by `patch.around(owner, name, wrapper)`; `wrapper` is called with
 the original, then with the arguments of the call. Of what it is handed it may use:
 
-* a `Session`: `room` (its `log`, `members`), `member`, `state`, `outbox`, `deadlines`, `conn`
-  (eventcodec's `ServerConnection`), and every public method;
+* a `Session`: every public attribute and method, for example `room` (its `log`, `members`),
+  `member`, `state`, `outbox`, `deadlines`, and `conn` (eventcodec's `ServerConnection`);
 * an `Outbox`: `log`, `cursor`, `in_log`, `closed`, `replies`, `preamble`, `add`, `add_here`,
   `add_preamble`;
 * a `Connection`: `owner` (the `Server`: `loop`, `clock`, `room`, `connections`, `has_input`,
@@ -28,8 +28,10 @@ from ..server.server import Server
 from ..server.turn import Turns
 from ..session import names, session
 from ..session.deadlines import Deadlines
+from ..session.log import Log
 from ..session.outbox import Outbox
 from ..session.room import Room
+from ..session.sequencer import LocalSequencer
 from ..session.session import Session
 from ..session.tickets import Tickets
 
@@ -99,11 +101,8 @@ SEAMS: dict[object, dict[str, str]] = {
         "assigned": "(numbers, taken): a free name of the server's own",
     },
     session: {"REJECT_DELAY": "seconds until UNAUTHORIZED is sent"},
-    ServerConnection: {
-        "__init__": "(): the state machine of one connection",
-        "relay": "(position, count): the run of messages that is next",
-        "reply": "(request, event): the frame of a reply",
-        "goodbye": "(code, text): the last frame",
-    },
+    ServerConnection: {"relay": "(position, count): the run of messages that is next"},
+    LocalSequencer: {"say": "(client, facts, acks): entries, and what their author gets instead"},
+    Log: {"segment": "(cursor, stop): the entries after `cursor` as bytes, and the last position"},
 }
 """What may be replaced: by owner, each name with its arguments and what it does."""

@@ -49,7 +49,7 @@ class Deadlines:
         self._frame_timeout = settings.frame_timeout
         self._frame_began = NEVER
         self._frame_offset = 0  # the position in the stream where this frame begins
-        self._login_by = now + settings.login_timeout
+        self.login_by = now + settings.login_timeout
         self._heartbeat = settings.heartbeat or NEVER
         self.last_byte = now
         self.ping_sent = False  # in this silence
@@ -81,7 +81,7 @@ class Deadlines:
             return
         pause = now - self._paused_since
         self.last_byte += pause
-        self._login_by += pause
+        self.login_by += pause
         self._frame_began += pause
         self._paused_since = NEVER
 
@@ -112,7 +112,7 @@ class Deadlines:
 
     def _silent_until(self, state: State) -> float:
         if state != MEMBER:
-            return self._login_by
+            return self.login_by
         return self.last_byte + (2 if self.ping_sent else 1) * self._heartbeat
 
     def expired(self, state: State, now: float) -> Iterator[Due]:
@@ -138,7 +138,7 @@ class Deadlines:
         if now >= self._frame_began + self._frame_timeout:
             yield Due.FRAME_TIMEOUT
         elif state != MEMBER:
-            if now >= self._login_by:
+            if now >= self.login_by:
                 yield Due.LOGIN_TIMEOUT
         elif silence >= 2 * self._heartbeat:
             yield Due.SILENCE_TIMEOUT

@@ -30,7 +30,7 @@ from eventcodec import (
     Welcome,
     encode,
 )
-from eventcodec.limits import LENGTH_SIZE, MAX_FRAME_BEFORE_WELCOME
+from eventcodec.limits import LENGTH_SIZE
 
 from . import names
 from .context import Context, Peer, Proof
@@ -99,7 +99,7 @@ class Session:
         self.outbox = Outbox(sequencer.log)
         self.deadlines = Deadlines(settings, now)
         self.should_abort = False  # it ends, and the client takes no bytes
-        self._context = context
+        self.context = context
         self._sequencer = sequencer
         self._log = sequencer.log
         self.wake = wake
@@ -110,9 +110,9 @@ class Session:
         self._is_paced = False  # its address may log in; the limit of its user is checked next
         self._most_unread: float = HELD_BEFORE_LOGIN
         # Space for the longest frame: a pause inside a frame would never end.
-        self._most_held = LENGTH_SIZE + MAX_FRAME_BEFORE_WELCOME
+        self._most_held = LENGTH_SIZE + self.conn.max_frame
         self._rate = TokenBucket(settings.rate, max(settings.rate, 1.0)) if settings.rate else None
-        self._pings = 0
+        self.pings = 0  # sent so far; the last one has this seq
 
     # ------------------------------------------------------------- input
 
@@ -176,7 +176,7 @@ class Session:
                 break
         if self._rate is not None:
             self._rate.take(granted - left, now)
-        self._context.counters.requests += granted - left
+        self.context.counters.requests += granted - left
         self._watch_frame(now)
         return self._sequencer.entries - before
 
@@ -249,11 +249,11 @@ class Session:
 
     def login(self, login: Login, now: float) -> None:
         """Accept the Login, refuse it, or let it wait."""
-        context, address = self._context, self.peer.address
+        context, address = self.context, self.peer.address
         if not self._is_paced:
             when = context.quotas.login_at(address, now)
             if when > now:
-                self._delay(login, when)
+                self.delay(login, when)
                 return
             self._is_paced = True
         self.state = UNAUTHENTICATED
@@ -281,15 +281,15 @@ class Session:
         self._is_paced = False
         self._count_error(refused.code)
         code, peer = refused.code, self.peer.address
-        self._context.log_event("refused", user=login.user, code=code.name, peer=peer)
+        self.context.log_event("refused", user=login.user, code=code.name, peer=peer)
         self.reply(self.answer(login, Error(code=code, text=refused.reason)))
 
     def authenticate(self, login: Login) -> Proof | None:
         """The proof of the credential, or None."""
         certified = self.peer.certified
-        return self._context.authenticator.authenticate(login.user, login.credential, certified)
+        return self.context.authenticator.authenticate(login.user, login.credential, certified)
 
-    def _delay(self, login: Login, until: float) -> None:
+    def delay(self, login: Login, until: float) -> None:
         """Try this login again at that time. Reading is paused until then."""
         self.state = LOGIN_DELAYED
         self._delayed_login = login
@@ -308,16 +308,16 @@ class Session:
     def may_replay(self, login: Login, user: str, now: float) -> bool:
         """Whether its user may get a replay now. After recent replays it waits."""
         size = self._log.bytes_after(login.position)
-        when = self._context.quotas.replay_at(user, size, now)
+        when = self.context.quotas.replay_at(user, size, now)
         if when > now:
-            self._delay(login, when)
+            self.delay(login, when)
         return when <= now
 
     def welcome(self, login: Login, member: Membership[Submitter], cursor: int) -> None:
         """The client is a member now, with the position `cursor` in the log."""
         self.member = member
         self._log = self.outbox.log = self._sequencer.log
-        settings, counters = self._context.settings, self._context.counters
+        settings, counters = self.context.settings, self.context.counters
         welcome = Welcome(
             user=member.user,
             ticket=member.ticket,
@@ -333,7 +333,7 @@ class Session:
         self.reply(self.answer(login, welcome))
         self.outbox.follow_log(cursor)
         counters.logins += 1
-        self._context.log_event("login", user=member.user, peer=self.peer.address, position=cursor)
+        self.context.log_event("login", user=member.user, peer=self.peer.address, position=cursor)
 
     def logout(self, logout: Logout) -> None:
         """The member leaves; the Ack is its last frame, before its own `Left`."""
@@ -351,7 +351,7 @@ class Session:
             self._sequencer.mark(self, data)
         else:
             self.outbox.add_preamble(data)
-        self._context.counters.replies += 1
+        self.context.counters.replies += 1
 
     # ------------------------------------------------------------- the end
 
@@ -360,7 +360,7 @@ class Session:
         if self.state >= DRAINING:
             return
         user = None if self.member is None else self.member.user
-        self._context.log_event("goodbye", code=code.name, user=user, peer=self.peer.address)
+        self.context.log_event("goodbye", code=code.name, user=user, peer=self.peer.address)
         self._count_error(code)
         reason, state = LeftReason.LOST, DRAINING
         if self.member is None:
@@ -379,10 +379,10 @@ class Session:
         `log` or `time`, for the metrics.
         """
         self.outbox.leave_log()
-        self.deadlines.write_timeout = self._context.settings.close_timeout
+        self.deadlines.write_timeout = self.context.settings.close_timeout
         code = ErrorCode.TIMEOUT if self.member is None else ErrorCode.SLOW_CONSUMER
         if self.member is not None:
-            self._context.counters.evictions[ran_out] += 1
+            self.context.counters.evictions[ran_out] += 1
         if self.state >= DRAINING:  # it left before, and the entries up to then are gone
             self._count_error(code)
             self.state = State.DISMISSED
@@ -422,7 +422,7 @@ class Session:
             self.outbox.add_preamble(last)
         self.outbox.close()
         if last:
-            self._context.counters.replies += 1
+            self.context.counters.replies += 1
 
     def client_closed(self) -> bool:
         """The client has closed, and reads no reply. Returns whether it left requests to handle."""
@@ -439,11 +439,11 @@ class Session:
     def _leave(self, reason: LeftReason, last: Callable[[int], bytes]) -> None:
         assert self.member is not None
         user, peer = self.member.user, self.peer.address
-        self._context.log_event("left", user=user, reason=reason.name.lower(), peer=peer)
+        self.context.log_event("left", user=user, reason=reason.name.lower(), peer=peer)
         self._sequencer.leave(self, reason, last)
 
     def _count_error(self, code: int) -> None:
-        self._context.counters.errors[ErrorCode(code).name] += 1
+        self.context.counters.errors[ErrorCode(code).name] += 1
 
     # ------------------------------------------------------------- time
 
@@ -465,9 +465,9 @@ class Session:
             elif due is Due.REJECT:
                 self.goodbye(ErrorCode.UNAUTHORIZED)
             elif due is Due.PING:
-                self._pings += 1
-                self.outbox.add_here(encode(Ping(seq=self._pings)))
-                self._context.counters.replies += 1
+                self.pings += 1
+                self.outbox.add_here(encode(Ping(seq=self.pings)))
+                self.context.counters.replies += 1
             else:
                 self.goodbye(ErrorCode.TIMEOUT, TIMEOUTS[due])
 
