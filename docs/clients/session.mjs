@@ -211,7 +211,7 @@ export class Session {
   async connect() {
     this.state = "connecting";
     const link = { next: 1n, waiting: [], out: [], stream: new Stream(), limit: 4_351, allowed: 4_096,
-      replaying: this.ticket !== 0n, loggedOut: false, heard: Date.now(), asked: false };
+      replaying: this.ticket !== 0n, loggedOut: false, lastByte: Date.now(), asked: false };
     this.link = link;
     const mine = (act) => (event) => { if (this.link === link) act(event); };
     link.timer = setTimeout(mine(() => this.end("lost")), PATIENCE);
@@ -239,7 +239,7 @@ export class Session {
 
   receive(data) {
     const link = this.link;
-    [link.heard, link.asked] = [Date.now(), false];
+    [link.lastByte, link.asked] = [Date.now(), false];
     try {
       if (typeof data === "string") throw new Fault(MALFORMED); // EP-16.1-4
       link.stream.push(new Uint8Array(data));
@@ -382,7 +382,7 @@ export class Session {
   }
 
   listen(link, heartbeat) { // whether a silent server is there (EP-9.1-7)
-    const silence = Date.now() - link.heard;
+    const silence = Date.now() - link.lastByte;
     if (this.link !== link || link.loggedOut) return;
     if (silence >= 2 * heartbeat) return this.end("lost");
     if (silence >= heartbeat && !link.asked) { link.asked = true; this.ping(); }

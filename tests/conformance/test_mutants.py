@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 from click.shell_completion import ShellComplete
@@ -79,7 +80,7 @@ PUBLIC = ("_replace", "_asdict", "_fields")
 def private_names(module: ast.Module) -> Iterator[str]:
     """The private names of other objects that a module uses, also as text."""
 
-    def is_private(name: object) -> bool:
+    def is_private(name: object) -> TypeGuard[str]:
         return (
             isinstance(name, str)
             and name.startswith("_")

@@ -56,7 +56,7 @@ class Conversation:
 
     @property
     def ends_well(self) -> bool:
-        """Whether the last thing heard is the Ack of a Logout."""
+        """Whether the last thing received is the Ack of a Logout."""
         return isinstance(self.requests[-1], Logout) and self.said[-1].seq == len(self.requests)
 
     @property

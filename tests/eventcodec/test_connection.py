@@ -42,11 +42,11 @@ def test_a_whole_session_between_both_ends(chunking: Chunking) -> None:
     sent = [client.send(e) for e in (Login(user="ann"), HELLO, Moved(x=1, y=2), Ping(), Logout())]
 
     served = serve(chunking(client.data_to_send()), ServerConnection(codec=CODEC))
-    heard = listen(client, [*chunking(served.output), END_OF_STREAM])
+    received = listen(client, [*chunking(served.output), END_OF_STREAM])
 
     assert served.events == sent
-    assert [reply.request for reply in heard.events if isinstance(reply, Reply)] == sent
-    assert heard.fault is None
+    assert [reply.request for reply in received.events if isinstance(reply, Reply)] == sent
+    assert received.fault is None
     assert client.ended
     assert (client.user, client.position) == ("ann", 4)
 
@@ -57,9 +57,9 @@ def test_any_bytes_end_a_connection_with_a_documented_error_or_not_at_all(
 ) -> None:
     chunks = [*cut_by(random)(data), END_OF_STREAM]
 
-    heard = listen(asking(), chunks)
+    received = listen(asking(), chunks)
     served = serve(chunks, ServerConnection(codec=CODEC))
 
-    assert heard.fault is not None
-    assert heard.fault.kind in (RemoteProtocolError, PeerError, ConnectionLostError)
+    assert received.fault is not None
+    assert received.fault.kind in (RemoteProtocolError, PeerError, ConnectionLostError)
     assert served.fault is None or issubclass(served.fault.kind, EventCodecError)

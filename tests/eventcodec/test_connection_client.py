@@ -353,9 +353,9 @@ def test_what_is_no_entry_moves_no_place() -> None:
         Error(code=ErrorCode.UNEXPECTED_EVENT, seq=3),
     ]
 
-    heard = ready(client, b"".join(map(encode, asides)) + encode(FACT.with_seq(6)))
+    received = ready(client, b"".join(map(encode, asides)) + encode(FACT.with_seq(6)))
 
-    assert len(heard) == 4
+    assert len(received) == 4
     assert client.position == 6
 
 
@@ -373,9 +373,9 @@ def test_a_breach_after_which_nothing_is_unclear_does_not_end_the_connection(bre
     client = settled()
     client.send(HELLO)
 
-    heard = ready(client, encode(breach) + encode(Ping(seq=1)))
+    received = ready(client, encode(breach) + encode(Ping(seq=1)))
 
-    assert len(heard) == 1
+    assert len(received) == 1
     assert not client.ended
 
 
@@ -415,8 +415,8 @@ def test_a_client_may_ask_whether_the_server_is_there_before_it_knows_the_heartb
     client.send(Login(user="ann"))
     second = client.send(Ping())
 
-    heard = ready(client, encode(Pong(seq=first.seq)))
-    assert heard == [Reply(first, Pong(seq=first.seq))]
+    received = ready(client, encode(Pong(seq=first.seq)))
+    assert received == [Reply(first, Pong(seq=first.seq))]
     ready(client, encode(welcome(seq=2)) + encode(Pong(seq=second.seq)))
 
     assert client.outstanding == ()
@@ -460,11 +460,11 @@ def test_an_error_is_taken_by_its_seq_whatever_its_code_and_text(code: int, text
     request = refused.send(HELLO)
     reply = Error(code=code, text=text, seq=request.seq)
 
-    heard = ready(refused, encode(reply))
+    received = ready(refused, encode(reply))
     error = error_of(ready(ended, encode(reply.with_seq(0))))
     assert isinstance(error, PeerError)
 
-    assert heard == [Reply(request, reply)]
+    assert received == [Reply(request, reply)]
     assert not refused.ended
     assert refused.send(HELLO).seq == 3
     assert (error.code, error.text) == (code, text)
@@ -479,9 +479,9 @@ def test_after_a_refused_login_another_may_be_sent() -> None:
     ready(client, encode(Error(code=ErrorCode.USER_TAKEN, seq=1)))
 
     again = client.send(Login(user="bob"))
-    heard = ready(client, encode(welcome(user="bob", seq=2)))
+    received = ready(client, encode(welcome(user="bob", seq=2)))
 
-    assert [reply.request for reply in heard if isinstance(reply, Reply)] == [again]
+    assert [reply.request for reply in received if isinstance(reply, Reply)] == [again]
     assert client.user == "bob"
     assert client.state is State.MEMBER
 
@@ -607,7 +607,7 @@ def test_content_that_an_application_does_not_expect_ends_nothing() -> None:
     odd = ApplicationEvent(type=Moved.type, sender="bob", data=b"?", seq=2)
     foreign = ApplicationEvent(type=0xC0, sender="bob", data=b"?", seq=3)
 
-    heard = ready(client, encode(odd) + encode(foreign) + encode(FACT.with_seq(4)))
+    received = ready(client, encode(odd) + encode(foreign) + encode(FACT.with_seq(4)))
 
-    assert heard == [odd, foreign, FACT.with_seq(4)]
+    assert received == [odd, foreign, FACT.with_seq(4)]
     assert client.position == 4

@@ -137,10 +137,10 @@ def test_a_chat_prints_what_others_say(example: str, port: int) -> None:
         assert Welcome.__name__ in chat.stdout.readline()
         bob.say(Message(content="hi ann"))
 
-        heard = ""
-        while "hi ann" not in heard:
-            heard = chat.stdout.readline()
-            assert heard, "the chat ended before it printed what was said"
+        received = ""
+        while "hi ann" not in received:
+            received = chat.stdout.readline()
+            assert received, "the chat ended before it printed what was said"
 
         chat.stdin.close()
         assert chat.wait(timeout=30) == 0

@@ -81,7 +81,7 @@ class Client:
     def __init__(self, room: BareRoom, session: Session) -> None:
         self.room = room
         self.session = session
-        self.heard_so_far: list[Event] = []
+        self.received: list[Event] = []
         self._decoder = Decoder(max_frame=MAX_FRAME_CEILING + SENDER_ALLOWANCE)
 
     def say(self, *said: Event | bytes) -> None:
@@ -103,7 +103,7 @@ class Client:
             self.session.evict()
             return self.take()
 
-    def hear(self) -> list[Event]:
+    def read(self) -> list[Event]:
         """Read all that there is."""
         events: list[Event] = []
         while data := self.take():
@@ -111,16 +111,16 @@ class Client:
             for event in self._decoder.events():
                 assert isinstance(event, Event)
                 events.append(event)
-        self.heard_so_far += events
+        self.received += events
         return events
 
     def ask(self, *said: Event | bytes) -> list[Event]:
         """Send, have it judged, and read."""
         self.say(*said)
         self.work()
-        return self.hear()
+        return self.read()
 
-    def heard(self) -> list[Event]:
+    def sync(self) -> list[Event]:
         """Everything up to now: what stands before the answer to a Ping sent now."""
         *before, pong = self.ask(Ping(seq=BARRIER))
         assert pong == Pong(seq=BARRIER)
@@ -131,7 +131,7 @@ class Client:
         if self.session.due <= self.room.now:
             self.session.tick(self.room.now)
         self.work()
-        return self.hear()
+        return self.read()
 
 
 def code_of(event: Event) -> tuple[int, ErrorCode | None]:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 import trustme
-from tests.refserver.stopped import StoppedLoop
 from tests.support.redis import RedisServer, redis_server
 from tests.support.server import Running, running
+from tests.support.stopped import StoppedLoop
 
 
 class Authority:

@@ -15,15 +15,15 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
-from tests.refserver.raw import (
+from tests.support.raw import (
     ACK,
     DEADLINE,
     HEADER,
     PING,
     PONG,
     Client,
-    Failed,
-    failed,
+    ErrorReply,
+    error_of,
     frame,
     message,
 )
@@ -42,7 +42,7 @@ def crowd(port: int, count: int) -> Iterator[list[Client]]:
         yield [stack.enter_context(Client(port)) for _ in range(count)]
 
 
-def drip(clients: Sequence[Client], data: bytes, every: float) -> Iterator[list[Failed]]:
+def drip(clients: Sequence[Client], data: bytes, every: float) -> Iterator[list[ErrorReply]]:
     """Send a byte of this to each every so many seconds, and give how those ended that did.
 
     Ends with the last of them, or with the data.
@@ -53,12 +53,12 @@ def drip(clients: Sequence[Client], data: bytes, every: float) -> Iterator[list[
         for byte in data:
             for key in left.get_map().values():
                 key.data.send(bytes([byte]))
-            ends: list[Failed] = []
+            ends: list[ErrorReply] = []
             until = time.monotonic() + every
             while left.get_map() and time.monotonic() < until:
                 for key, _ in left.select(max(0.0, until - time.monotonic())):
                     left.unregister(key.fileobj)
-                    ends.append(failed(key.data.frame()))
+                    ends.append(error_of(key.data.frame()))
             yield ends
             if not left.get_map():
                 return

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
 
-from tests.refserver import raw
-from tests.refserver.raw import Frame, Frames
+from tests.support import raw
+from tests.support.raw import Frame, Frames
 
 from eventcodec import ErrorCode
 from refserver.server.auth import AllowAll
@@ -155,7 +155,7 @@ class Client:
             if not self.cut:
                 self.write_unasked(raw.frame(raw.PONG, frame.seq))
         elif frame.type == raw.ERROR and frame.seq == 0:
-            self.read_last(raw.failed(frame).code)
+            self.read_last(raw.error_of(frame).code)
         elif frame.type in (raw.ACK, raw.ERROR, raw.PONG, raw.WELCOME):
             self.read_reply(frame)
         else:
@@ -198,7 +198,7 @@ class Client:
         if asked.frame.type == raw.LOGIN:
             self.read_login(asked, frame)
         elif frame.type == raw.ERROR:
-            assert raw.failed(frame).code == self.refusal(asked.frame.type)
+            assert raw.error_of(frame).code == self.refusal(asked.frame.type)
         else:
             assert self.refusal(asked.frame.type) is None
             assert (frame.type == raw.PONG) == (asked.frame.type == raw.PING)
@@ -227,7 +227,7 @@ class Client:
         self.place = position
 
     def read_login(self, asked: Asked, frame: Frame) -> None:
-        code = raw.failed(frame).code if frame.type == raw.ERROR else 0
+        code = raw.error_of(frame).code if frame.type == raw.ERROR else 0
         if self.identity is not None:
             assert code == raw.ALREADY_LOGGED_IN
             return

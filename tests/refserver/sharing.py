@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from random import Random
 
-from tests.refserver.raw import MESSAGE, Bystander, said
+from tests.support.raw import MESSAGE, Bystander, said
 from tests.support.redis import RedisServer
 from tests.support.server import Running, running
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from http.client import HTTPConnection, HTTPException
 
-from tests.refserver.raw import ACK, Client, Welcomed, login, message, ping
+from tests.support.raw import ACK, Client, Welcomed, login, message, ping
 
 from eventcodec import Pong, encode
 

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from tests.refserver.raw import (
+from tests.support.raw import (
     FRAME_TOO_LARGE,
     JOINED,
     SERVER_FULL,
     UNAUTHORIZED,
-    Failed,
-    failed,
+    ErrorReply,
+    error_of,
     login,
 )
-from tests.refserver.stopped import Host, hosting
+from tests.support.stopped import Host, hosting
 
 from refserver.server import admission
 from refserver.server.auth import Tokens
@@ -52,7 +52,7 @@ async def test_an_address_gets_its_share_of_the_connections_and_others_get_in() 
 
         third = await host.client()
         await third.send(login("cat"))
-        assert failed(await third.frame()) == Failed(0, SERVER_FULL)
+        assert error_of(await third.frame()) == ErrorReply(0, SERVER_FULL)
         eve = await host.client(address=ELSEWHERE)
         await eve.join("eve")
 
@@ -69,7 +69,7 @@ class Guess(NamedTuple):
 
     lasted: float
     at: float
-    end: Failed
+    end: ErrorReply
 
 
 async def guess(host: Host, token: bytes, few: asyncio.Semaphore) -> Guess:
@@ -97,13 +97,13 @@ async def test_whoever_guesses_is_slowed_and_nobody_else_is(tokens: Tokens, coun
         await host.pass_time()
 
         assert (await eve.join(credential=b"mellon")).user == "eve"
-        assert [fact.type for fact in await bob.heard()] == [JOINED]
+        assert [fact.type for fact in await bob.sync()] == [JOINED]
         while not all(each.done() for each in guesses):
             await host.pass_time(step)
-            assert await bob.heard() == []
+            assert await bob.sync() == []
 
         answered = sorted((each.result() for each in guesses), key=lambda each: each.at)
-        assert {each.end for each in answered} == {Failed(0, UNAUTHORIZED)}
+        assert {each.end for each in answered} == {ErrorReply(0, UNAUTHORIZED)}
         assert min(each.lasted for each in answered) >= 0.1
         for number, each in enumerate(answered, start=1):
             assert number <= rate + rate * (each.at - began)
@@ -135,5 +135,5 @@ async def test_a_token_of_any_bytes_gets_the_documented_code(
         await host.pass_time()
         await host.pass_time(0.1)
 
-        assert await stranger.last() == Failed(0, code)
-        assert await bob.heard() == []
+        assert await stranger.last() == ErrorReply(0, code)
+        assert await bob.sync() == []

@@ -17,8 +17,8 @@ from itertools import count
 
 import pytest
 from tests.refserver.bare_room import BareRoom
-from tests.refserver.raw import ACK, MESSAGE, login, message, ping
-from tests.refserver.stopped import Host, HostedClient, hosting
+from tests.support.raw import ACK, MESSAGE, login, message, ping
+from tests.support.stopped import Host, HostedClient, hosting
 
 from eventcodec import Message, Ping, Pong, decode, encode
 from refserver.server import scheduler
@@ -73,7 +73,7 @@ async def test_two_entries_as_long_as_the_log_in_one_turn_reach_everybody() -> N
         reader = await host.member("reader")
         await host.pass_time()
         for author in authors:
-            await author.heard()
+            await author.sync()
 
         await asyncio.gather(*(author.send(message(b"x" * size, seq=2)) for author in authors))
         facts = await reader.frames(len(authors))
@@ -92,11 +92,11 @@ def test_unread_replies_are_counted_with_what_they_cost_beside_their_bytes() -> 
 
     ann.say(*[Ping(seq=1)] * 5_000)
     ann.work()
-    unread = len(ann.hear())
+    unread = len(ann.read())
 
     assert 256 <= unread < 1_000
     ann.work()
-    assert len(ann.hear()) == unread
+    assert len(ann.read()) == unread
 
 
 @pytest.mark.proves("EP-7.2-2")
@@ -257,7 +257,7 @@ async def test_what_was_read_before_a_client_closed_is_carried_out(count: int) -
         ann.close()
         await host.pass_time()
 
-        facts = await bob.heard()
+        facts = await bob.sync()
         assert [fact.seq for fact in facts] == list(range(1, count + 1))
 
 
@@ -343,7 +343,7 @@ async def with_a_history(host: Host, user: str) -> int:
     author = await host.member("author")
     for seq in range(2, 202):
         await author.send(message(bytes(60_000), seq))
-        await author.heard_until(ACK)
+        await author.until(ACK)
     return ticket
 
 

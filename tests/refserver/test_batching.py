@@ -6,8 +6,8 @@ import os
 from itertools import repeat
 
 import pytest
-from tests.refserver.raw import ACK, MESSAGE, message
-from tests.refserver.stopped import hosting
+from tests.support.raw import ACK, MESSAGE, message
+from tests.support.stopped import hosting
 
 from refserver.server.batching import FULL, POLLS, VAIN_POLLS, Batching, Send
 
@@ -73,7 +73,7 @@ async def test_the_author_of_one_message_is_answered_last_and_of_several_first(
 
     async with hosting() as host:
         ann, bob = await host.member("ann"), await host.member("bob")
-        await ann.heard()
+        await ann.sync()
         names = {
             connection.descriptor: connection.session.member.user
             for connection in host.server.connections
@@ -86,7 +86,7 @@ async def test_the_author_of_one_message_is_answered_last_and_of_several_first(
 
         monkeypatch.setattr(os, "write", recorded)
         await ann.send(*(message(b"hello", 2 + number) for number in range(count)))
-        await bob.heard_until(MESSAGE)
-        await ann.heard_until(ACK)
+        await bob.until(MESSAGE)
+        await ann.until(ACK)
 
     assert [name for name in written if name][:2] == order

@@ -12,7 +12,7 @@ import pytest
 from tests.eventcodec.cases import EACH_CASE_TO_SERVER, Case
 from tests.eventcodec.declared import CODEC
 from tests.eventcodec.streams import EACH_CHUNKING, Chunking
-from tests.refserver.raw import DEADLINE, PING, Client, Frame
+from tests.support.raw import DEADLINE, PING, Client, Frame
 from tests.support.server import Running
 
 from eventcodec import (
@@ -67,7 +67,7 @@ class CodecClient:
             came.append(self.next())
         return came
 
-    def heard(self) -> list[Event | Reply]:
+    def sync(self) -> list[Event | Reply]:
         return self.ask(Ping())[:-1]
 
 

@@ -241,10 +241,10 @@ def test_with_retry_each_line_is_sent_once_however_often_the_connection_is_cut(
             text=True,
             timeout=TIMEOUT,
         )
-        heard = said_by(bob, "ann")
+        received = said_by(bob, "ann")
 
     assert done.returncode == 0, done.stderr
-    assert heard == [line["content"] for line in lines if "content" in line]
+    assert received == [line["content"] for line in lines if "content" in line]
     replies = [json.loads(line) for line in done.stdout.splitlines()]
     assert [int(reply["seq"]) for reply in replies] == [*range(1, len(lines) + 1)]
     assert [n for n, reply in enumerate(replies) if reply["event"] != "Ack"] == [20]
@@ -280,10 +280,10 @@ def test_what_stands_before_a_wrong_line_is_sent(server: Running) -> None:
             capture_output=True,
             timeout=TIMEOUT,
         )
-        heard = said_by(bob, "ann")
+        received = said_by(bob, "ann")
 
     assert (done.returncode, done.stderr) == (1, b"refserver: line 3: is not UTF-8\n")
-    assert heard == ["one", "two"]
+    assert received == ["one", "two"]
     assert done.stdout.count(b"ack ") == 2
 
 

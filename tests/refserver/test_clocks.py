@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.refserver.bare_room import BareRoom
-from tests.refserver.stopped import hosting
+from tests.support.stopped import hosting
 
 from eventcodec import Ack, Error, Left, Login, Message, Ping, Welcome, encode
 from refserver.session.state import State
@@ -62,19 +62,19 @@ def test_what_came_before_the_end_of_a_stream_is_answered_however_long_it_takes(
     room = BareRoom(rate=1, heartbeat=20)
     ann, bob = room.enter("ann"), room.enter("bob")
     room.now += 10
-    ann.hear()
+    ann.read()
     ann.say(b"".join(encode(Message(content="x", seq=n)) for n in range(2, 102)))
     ann.session.receive_eof()
     ann.work()
 
-    answers = ann.hear()
+    answers = ann.read()
     for _ in range(110):
         room.now += 1
         answers += ann.tick()
 
     assert [event.seq for event in answers if isinstance(event, Ack)] == [*range(2, 102)]
     assert not [event for event in answers if isinstance(event, Error)]
-    assert isinstance(bob.hear()[-1], Left)
+    assert isinstance(bob.read()[-1], Left)
 
 
 @pytest.mark.parametrize(("limit", "warned"), [(128, 1), (4096, 0), (resource.RLIM_INFINITY, 0)])

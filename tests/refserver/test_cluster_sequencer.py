@@ -7,7 +7,7 @@ import itertools
 import pytest
 from tests.refserver.engine import Engine, written
 from tests.refserver.model import Unlimited
-from tests.refserver.raw import (
+from tests.support.raw import (
     ACK,
     ERROR,
     HISTORY_GONE,
@@ -18,11 +18,11 @@ from tests.refserver.raw import (
     UNAVAILABLE,
     USER_TAKEN,
     WELCOME,
-    Failed,
+    ErrorReply,
     Frame,
     Frames,
     acked,
-    failed,
+    error_of,
     login,
     logout,
     message,
@@ -121,7 +121,7 @@ class Seat:
         while self.session.work(0.0, 100) or self.session.has_work:
             pass
 
-    def heard(self) -> list[Frame]:
+    def sync(self) -> list[Frame]:
         """What came since it was asked last."""
         found: list[Frame] = []
         while data := self.session.outbox.next_chunk():
@@ -132,7 +132,7 @@ class Seat:
         """Log in, and read what comes."""
         self.ask(login(user, ticket=ticket, position=position))
         self.server.pump()
-        return self.heard()
+        return self.sync()
 
 
 def encoded(words: list[str | bytes | int]) -> list[bytes]:
@@ -154,9 +154,9 @@ def test_two_servers_have_one_room() -> None:
     for server in (here, there):
         server.pump()
 
-    joined, ack = ann.heard()
+    joined, ack = ann.sync()
     assert (joined.type, acked(ack)) == (JOINED, 3)
-    assert [said(each) for each in bob.heard()] == [("ann", b"hello")]
+    assert [said(each) for each in bob.sync()] == [("ann", b"hello")]
 
 
 def test_replies_stand_in_request_order_between_the_entries() -> None:
@@ -165,10 +165,10 @@ def test_replies_stand_in_request_order_between_the_entries() -> None:
     ann.enter("ann")
 
     ann.ask(message(b"a", 2), ping(3), message(b"b", 4), message(b"c", 5), ping(6))
-    assert ann.heard() == [], "nothing has its place yet"
+    assert ann.sync() == [], "nothing has its place yet"
     here.pump()
 
-    frames = ann.heard()
+    frames = ann.sync()
     assert types(frames) == [ACK, PONG, ACK, ACK, PONG]
     assert [each.seq for each in frames] == [2, 3, 4, 5, 6]
     assert [acked(frames[each]) for each in (0, 2, 3)] == [2, 3, 4]
@@ -181,10 +181,10 @@ def test_what_was_asked_is_acknowledged_when_the_copy_has_it_and_not_before() ->
 
     ann.ask(message(b"a", 2))
     here.call()
-    assert ann.heard() == [], "the engine has it, the copy has not"
+    assert ann.sync() == [], "the engine has it, the copy has not"
     here.read()
 
-    assert types(ann.heard()) == [ACK]
+    assert types(ann.sync()) == [ACK]
 
 
 def test_a_login_is_judged_before_what_stands_behind_it() -> None:
@@ -199,9 +199,9 @@ def test_a_login_is_judged_before_what_stands_behind_it() -> None:
     for _ in range(3):
         there.pump()
         other.ask()
-    frames = other.heard()
+    frames = other.sync()
 
-    assert [failed(each).code for each in frames[:2]] == [USER_TAKEN, 10]
+    assert [error_of(each).code for each in frames[:2]] == [USER_TAKEN, 10]
     assert types(frames[2:]) == [WELCOME, ACK]
 
 
@@ -219,9 +219,9 @@ def test_a_session_goes_on_on_another_server() -> None:
     here.pump()
 
     assert types(frames) == [WELCOME, MESSAGE, LEFT, JOINED]
-    assert failed(ann.heard()[-1]) == Failed(0, USER_TAKEN)
+    assert error_of(ann.sync()[-1]) == ErrorReply(0, USER_TAKEN)
     there.pump()
-    assert again.heard() == [], "what came by the old connection had no effect"
+    assert again.sync() == [], "what came by the old connection had no effect"
 
 
 def test_a_logout_is_acknowledged_with_the_place_of_its_left() -> None:
@@ -231,13 +231,13 @@ def test_a_logout_is_acknowledged_with_the_place_of_its_left() -> None:
     bob.enter("bob")
 
     ann.ask(logout(2))
-    assert ann.heard()[-1].type == JOINED
+    assert ann.sync()[-1].type == JOINED
     assert not ann.session.outbox.finished
     here.pump()
 
-    assert [acked(each) for each in ann.heard()] == [3]
+    assert [acked(each) for each in ann.sync()] == [3]
     assert ann.session.outbox.finished
-    assert types(bob.heard()) == [LEFT]
+    assert types(bob.sync()) == [LEFT]
 
 
 @pytest.mark.proves("EP-8.2-4", "EP-8.2-9")
@@ -250,23 +250,23 @@ def test_without_the_engine_only_who_has_nothing_in_doubt_is_told() -> None:
     here.pump()
     other.ask(message(b"behind", 2))
     there.pump()
-    doubts.heard(), clear.heard()
+    doubts.sync(), clear.sync()
 
     doubts.ask(message(b"?", 2))
     clear.ask(ping(2))
     here.sequencer.engine_is_away()
 
-    assert doubts.heard() == []
-    assert [failed(each) for each in clear.heard()] == [Failed(0, UNAVAILABLE)]
+    assert doubts.sync() == []
+    assert [error_of(each) for each in clear.sync()] == [ErrorReply(0, UNAVAILABLE)]
     assert doubts.session.outbox.finished and clear.session.outbox.finished
     late = here.connect()
     late.ask(login("late", seq=1))
-    assert [failed(each) for each in late.heard()] == [Failed(0, UNAVAILABLE)]
+    assert [error_of(each) for each in late.sync()] == [ErrorReply(0, UNAVAILABLE)]
 
     here.sequencer.engine_is_back()
     here.pump()
     there.pump()
-    assert types(other.heard())[-3:] == [MESSAGE, LEFT, LEFT]
+    assert types(other.sync())[-3:] == [MESSAGE, LEFT, LEFT]
 
 
 def test_a_fenced_server_tells_all_and_serves_again_by_itself() -> None:
@@ -284,8 +284,8 @@ def test_a_fenced_server_tells_all_and_serves_again_by_itself() -> None:
     here.pump()
 
     assert (here.ends, there.ends) == (["fenced"], [])
-    assert failed(ann.heard()[-1]) == Failed(0, UNAVAILABLE)
-    assert types(bob.heard()) == [LEFT]
+    assert error_of(ann.sync()[-1]) == ErrorReply(0, UNAVAILABLE)
+    assert types(bob.sync()) == [LEFT]
     assert types(here.connect().enter("ann", ticket, position=1)) == [
         WELCOME,
         JOINED,  # bob
@@ -320,9 +320,9 @@ def test_an_engine_that_comes_back_empty_ends_everybody_and_knows_no_ticket() ->
     here.pump()
 
     assert here.ends == ["lost"]
-    assert failed(ann.heard()[-1]) == Failed(0, UNAVAILABLE)
+    assert error_of(ann.sync()[-1]) == ErrorReply(0, UNAVAILABLE)
     [reply] = here.connect().enter("ann", ticket, position=1)
-    assert (reply.type, failed(reply).code) == (ERROR, HISTORY_GONE)
+    assert (reply.type, error_of(reply).code) == (ERROR, HISTORY_GONE)
 
 
 def test_a_server_that_stops_enters_no_departure_if_it_is_the_last() -> None:
@@ -333,7 +333,7 @@ def test_a_server_that_stops_enters_no_departure_if_it_is_the_last() -> None:
     bob.enter("bob")
     here.pump()
     there.pump()
-    ann.heard()
+    ann.sync()
 
     for server, client in ((here, ann), (there, bob)):
         server.sequencer.shut()
@@ -342,7 +342,7 @@ def test_a_server_that_stops_enters_no_departure_if_it_is_the_last() -> None:
         server.pump()
         there.pump()
 
-    assert types(ann.heard()) == [ERROR]
-    assert types(bob.heard()) == [LEFT, ERROR]
+    assert types(ann.sync()) == [ERROR]
+    assert types(bob.sync()) == [LEFT, ERROR]
     assert engine.state is not None
     assert engine.state.end == 3

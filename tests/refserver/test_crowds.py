@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pytest
 from tests.refserver.bare_room import BareRoom, code_of
 from tests.refserver.crowd import GO, crowd, drip, keep_quiet, talk
-from tests.refserver.raw import (
+from tests.support.raw import (
     ACK,
     JOINED,
     MESSAGE,
@@ -25,7 +25,7 @@ from tests.refserver.raw import (
     TIMEOUT,
     Bystander,
     Client,
-    Failed,
+    ErrorReply,
     Frame,
     Frames,
     acked,
@@ -36,8 +36,8 @@ from tests.refserver.raw import (
     said,
     short,
 )
-from tests.refserver.stopped import hosting
 from tests.support.server import Running, running
+from tests.support.stopped import hosting
 
 from eventcodec import ErrorCode
 from refserver.server import scheduler
@@ -87,8 +87,8 @@ async def test_all_who_drip_are_gone_at_the_deadline_and_not_before() -> None:
 
         await host.pass_time(0.2)
 
-        assert [await client.last() for client in clients] == [Failed(0, TIMEOUT)] * 50
-        assert await ann.heard() == []
+        assert [await client.last() for client in clients] == [ErrorReply(0, TIMEOUT)] * 50
+        assert await ann.sync() == []
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_those_who_drip_are_ended_and_others_log_in_meanwhile(
             slowest = max(slowest, time.monotonic() - began)
         lasted = time.monotonic() - came
 
-    assert ends == [Failed(0, TIMEOUT)] * count
+    assert ends == [ErrorReply(0, TIMEOUT)] * count
     print(f"{count} at {5 / timeout:.0f} byte/s: gone {lasted:.2f} s after the last came in")
     print(f"slowest login meanwhile {slowest * 1000:.0f} ms")
     if count == 1_000:
@@ -174,7 +174,7 @@ async def test_members_that_are_idle_take_no_turn(monkeypatch: pytest.MonkeyPatc
     async with hosting(heartbeat=20) as host:
         members = [await host.member() for _ in range(20)]
         for each in members:
-            await each.heard()
+            await each.sync()
         await host.pass_time(10)  # beyond the time to log in, which the server looks at again
         turns = count_turns(monkeypatch)
 
@@ -217,7 +217,7 @@ async def test_whoever_asks_waits_for_one_round_however_much_there_is_to_say(
             await client.send(*(message(b"x", seq) for seq in range(1, says + 1)))
         await bob.send(ping(2))
 
-        before = await bob.heard_until(PONG)
+        before = await bob.until(PONG)
         rest = await bob.frames(talkers * says - len(before) + 1)
 
         assert len(before) <= (talkers + 1) * FRAMES
@@ -225,9 +225,9 @@ async def test_whoever_asks_waits_for_one_round_however_much_there_is_to_say(
         facts = [*before[:-1], *rest]
         assert [fact.seq for fact in facts] == list(range(1, talkers * says + 1))
         for number, client in enumerate(clients):
-            heard = await client.frames(talkers * says)
-            assert [position_of(each) for each in heard] == [fact.seq for fact in facts]
-            assert [each.seq for each in heard if each.type == ACK] == list(
+            received = await client.frames(talkers * says)
+            assert [position_of(each) for each in received] == [fact.seq for fact in facts]
+            assert [each.seq for each in received if each.type == ACK] == list(
                 range(1, says + 1 if number < talkers else 1)
             )
 
@@ -252,7 +252,7 @@ def test_nobody_waits_long_while_others_talk_and_all_read_it_in_order(
 ) -> None:
     waits = waits_while(tmp_path, members, talkers, says)
 
-    amid = [wait.lasted for wait in waits if wait.heard]
+    amid = [wait.lasted for wait in waits if wait.received]
     usual, worst = median(amid), max(wait.lasted for wait in waits)
     computed = max(wait.computed for wait in waits)
     print(f"{talkers} of {members} said {says} each, {len(amid)} pings amid it:")
@@ -272,7 +272,7 @@ class Wait(NamedTuple):
 
     lasted: float
     computed: float
-    heard: int
+    received: int
 
 
 def waits_while(folder: Path, members: int, talkers: int, says: int) -> list[Wait]:
@@ -313,7 +313,7 @@ def ask_until(client: Client, done: Future[int], server: Running) -> tuple[list[
         is_last = done.done()
         seq = len(waits) + 2
         answer, seen = frame(PONG, seq), len(stream)
-        heard = -seen - len(answer)
+        received = -seen - len(answer)
         began, computed = time.perf_counter(), processor_time(server)
         client.send(ping(seq))
         while stream.find(answer, max(0, seen - len(answer))) < 0:
@@ -322,5 +322,5 @@ def ask_until(client: Client, done: Future[int], server: Running) -> tuple[list[
             assert data
             stream += data
         lasted, computed = time.perf_counter() - began, processor_time(server) - computed
-        waits.append(Wait(lasted, computed, heard + len(stream)))
+        waits.append(Wait(lasted, computed, received + len(stream)))
     return waits, list(Frames().receive(bytes(stream)))

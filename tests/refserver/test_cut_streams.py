@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from tests.refserver.raw import (
+from tests.support.raw import (
     APPLICATION,
     JOINED,
     LEFT,
@@ -32,8 +32,8 @@ from tests.refserver.raw import (
     short,
     welcomed,
 )
-from tests.refserver.stopped import hosting
 from tests.support.server import Running, running
+from tests.support.stopped import hosting
 
 from refserver.client.status import fetch
 from refserver.server.server import Server
@@ -174,7 +174,7 @@ async def test_a_pause_at_any_byte_changes_nothing() -> None:
             await ann.send(STREAM[cut:])
 
             assert len([each for each in await ann.rest() if each.type != LEFT]) == len(SESSION)
-            assert in_short(await bob.heard()) == facts_of(len(STREAM)), cut
+            assert in_short(await bob.sync()) == facts_of(len(STREAM)), cut
 
 
 # ---------------------------------------------------------------- a thousand, cut
@@ -206,11 +206,11 @@ async def test_no_table_keeps_a_trace_of_those_who_were_reset_in_a_broadcast() -
         for client in crowd[:50] + strangers:
             client.reset()
         for client in crowd[50:]:
-            facts = await client.heard_until(MESSAGE)
+            facts = await client.until(MESSAGE)
             while len([fact for fact in facts if fact.type == MESSAGE]) < 100:
-                facts += await client.heard_until(MESSAGE)
+                facts += await client.until(MESSAGE)
             client.reset()
-        await ann.heard()
+        await ann.sync()
         ann.reset()
         await host.pass_time(5.0)  # until the last deadline of anybody
 
@@ -242,8 +242,8 @@ def test_all_who_log_in_at_once_are_served_though_half_of_them_reset(
             for client in crowd[::2]:
                 client.reset()
             for client in crowd[1::2]:
-                heard = [said(client.until(MESSAGE)[-1])[1] for _ in range(100)]
-                assert heard == [b"%d" % n + bytes(1_000) for n in range(2, 102)]
+                received = [said(client.until(MESSAGE)[-1])[1] for _ in range(100)]
+                assert received == [b"%d" % n + bytes(1_000) for n in range(2, 102)]
             for client in crowd[1::2]:
                 client.sock.close()
             gone = 0

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from tests.refserver.clients import TIMEOUT, Client, client, member
 from tests.refserver.conftest import Authority
-from tests.refserver.raw import Frame, Frames, failed, login, logout, message, ping, said
-from tests.refserver.stopped import Host, HostedClient, hosting
+from tests.support.raw import Frame, Frames, error_of, login, logout, message, ping, said
 from tests.support.server import running
+from tests.support.stopped import Host, HostedClient, hosting
 
 from eventcodec import ErrorCode, Joined, Left, Login, Message, PeerError
 
@@ -25,7 +25,7 @@ async def say(ann: HostedClient, count: int, first: int = 2) -> None:
     """Messages, each acknowledged before the next is said."""
     for number in range(first, first + count):
         await ann.send(message(CONTENT, number))
-        await ann.heard()
+        await ann.sync()
 
 
 # ---------------------------------------------------------------- slow, and not stalled
@@ -34,7 +34,7 @@ async def say(ann: HostedClient, count: int, first: int = 2) -> None:
 async def stuck_behind(host: Host, slow: HostedClient) -> None:
     """Say so much that the kernel takes no more for this guest, which reads nothing."""
     ann = await host.member("ann")
-    await slow.heard()
+    await slow.sync()
     connection = next(iter(host.server.connections))
     number = 2
     while connection.writable:
@@ -62,7 +62,7 @@ async def test_a_client_that_still_reads_is_given_the_time_to_read_to_the_end() 
     async with hosting(close_timeout=2.0, write_timeout=60.0, drain=60.0) as host:
         slow = await host.member("slow", receive_buffer=65_536)
         ann = await host.member("ann")
-        await slow.heard()
+        await slow.sync()
         await say(ann, 300)
 
         host.server.stop()
@@ -75,7 +75,7 @@ async def test_a_client_that_still_reads_is_given_the_time_to_read_to_the_end() 
         frames += await slow.rest()
 
         assert [said(frame) for frame in frames[:-1]] == [("ann", CONTENT.encode())] * 300
-        assert failed(frames[-1]) == (0, ErrorCode.SHUTTING_DOWN)
+        assert error_of(frames[-1]) == (0, ErrorCode.SHUTTING_DOWN)
 
 
 async def test_a_client_that_neither_reads_nor_closes_is_not_waited_for() -> None:
@@ -110,7 +110,7 @@ async def test_at_shutdown_nobody_is_cut_off_because_there_are_many() -> None:
     async with hosting(closing=1) as host:
         ann = await host.member("ann")
         clients = [await host.member(f"user {number}", receive_buffer=4096) for number in range(8)]
-        await ann.heard()
+        await ann.sync()
         await say(ann, 50)
 
         host.server.stop()
@@ -120,7 +120,7 @@ async def test_at_shutdown_nobody_is_cut_off_because_there_are_many() -> None:
         for client in clients:
             *_, last_message, last = await client.rest()
             assert said(last_message) == ("ann", CONTENT.encode())
-            assert failed(last) == (0, ErrorCode.SHUTTING_DOWN)
+            assert error_of(last) == (0, ErrorCode.SHUTTING_DOWN)
 
 
 # ---------------------------------------------------------------- over TLS

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.refserver.raw import PING, Frame, failed, message, ping, said
-from tests.refserver.stopped import Host, HostedClient, hosting
+from tests.support.raw import PING, Frame, error_of, message, ping, said
+from tests.support.stopped import Host, HostedClient, hosting
 
 from eventcodec import ErrorCode
 from refserver.server.connection import Connection
@@ -66,8 +66,8 @@ def broken_due(original: property) -> Callable[[Session], float]:
 
 
 async def others_go_on(host: Host, ann: HostedClient, bob: HostedClient) -> None:
-    await ann.heard()
-    await bob.heard()
+    await ann.sync()
+    await bob.sync()
     await ann.send(message("still there?", 900))
     await ann.frame()
     assert said(await bob.frame()) == ("ann", b"still there?")
@@ -84,7 +84,7 @@ async def test_a_bug_while_a_request_is_judged_ends_this_connection_with_interna
         await eve.send(ping(1))
 
         *_, last = await eve.rest()
-        assert failed(last) == (0, ErrorCode.INTERNAL)
+        assert error_of(last) == (0, ErrorCode.INTERNAL)
         assert SECRET.encode() not in last.body
         assert noted == ["Bug"]
         await others_go_on(host, ann, bob)
@@ -138,7 +138,7 @@ async def test_a_bug_at_a_deadline_stops_nobody_elses_clock(
 
         assert (await eve.last()).code == ErrorCode.INTERNAL
         for one in (ann, bob):
-            assert Frame(PING, 1) in await one.heard()
+            assert Frame(PING, 1) in await one.sync()
         assert noted == ["Bug"]
         await others_go_on(host, ann, bob)
 

@@ -13,9 +13,9 @@ from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 from tests.refserver.clients import TIMEOUT, member, refused
 from tests.refserver.conftest import Authority
-from tests.refserver.raw import login, message, ping
-from tests.refserver.stopped import hosting
+from tests.support.raw import login, message, ping
 from tests.support.server import running
+from tests.support.stopped import hosting
 
 from eventcodec import Error, Logout, Message, Ping
 from refserver.cli import main
@@ -36,8 +36,8 @@ async def test_the_figures_are_what_has_happened() -> None:
         await stranger.send(login("ann"))
         await stranger.frame()
         await ann.send(message("hi", 2), ping(3))
-        await ann.heard()
-        await bob.heard()
+        await ann.sync()
+        await bob.sync()
         for _ in range(2):  # one newcomer takes the place of another
             await host.client()
             await host.pass_time()
@@ -94,7 +94,7 @@ async def test_an_eviction_is_counted_by_what_ran_out(log_bytes: int, ran_out: s
             await host.member(name, receive_buffer=4096)
         for number in range(2, 2_000):
             await ann.send(message("x" * 4000, number))
-            await ann.heard()
+            await ann.sync()
         await host.pass_time(10.0)
 
         assert host.server.metrics()["evictions"] == {ran_out: 2}

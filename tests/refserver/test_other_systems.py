@@ -87,11 +87,11 @@ def test_the_client_commands_talk_from_elsewhere(system: str, port: int) -> None
     # What the command reads from its stdin comes through a pipe.
     with connect("localhost", port, user="bob") as bob:
         done = run(system, "refserver", "send", f":{port}", "--as", "ann", "-", given="a\nb\n")
-        heard = [getattr(next(bob), "content", "") for _ in range(4)]
+        received = [getattr(next(bob), "content", "") for _ in range(4)]
 
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == 2
-    assert heard == ["", "a", "b", ""]
+    assert received == ["", "a", "b", ""]
 
 
 @pytest.mark.parametrize("module", ["blocking", "aio"])

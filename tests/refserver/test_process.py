@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.refserver.clients import REFSERVER
-from tests.refserver.raw import (
+from tests.support.raw import (
     ACK,
     APPLICATION,
     BAD_USER,
@@ -24,9 +24,9 @@ from tests.refserver.raw import (
     SHUTTING_DOWN,
     Bystander,
     Client,
-    Failed,
+    ErrorReply,
     acked,
-    failed,
+    error_of,
     frame,
     login,
     logout,
@@ -44,7 +44,7 @@ def test_a_signal_ends_it_with_goodbyes_and_code_0(tmp_path: Path, number: int) 
     with running(tmp_path, dev=True) as server, member(server.port, "ann") as ann:
         server.signal(number)
 
-        assert [failed(frame) for frame in ann.rest()] == [Failed(0, SHUTTING_DOWN)]
+        assert [error_of(frame) for frame in ann.rest()] == [ErrorReply(0, SHUTTING_DOWN)]
         ann.sock.close()
         assert server.wait() == 0
 
@@ -86,7 +86,7 @@ def test_a_second_signal_loses_nothing_that_drains_and_a_third_ends_it_at_once(
             _, *facts, last = bob.rest()
 
             assert [said(fact) for fact in facts] == [("ann", bytes(10_000))] * count
-            assert failed(last) == Failed(0, SHUTTING_DOWN)
+            assert error_of(last) == ErrorReply(0, SHUTTING_DOWN)
             assert server.process.poll() is None
             server.signal(signal.SIGTERM)
             assert server.wait() == 0
@@ -154,7 +154,7 @@ def test_a_name_that_could_forge_a_log_is_refused_and_logged_in_one_line(
 ) -> None:
     with Client(server.port) as stranger:
         stranger.send(login(name))
-        assert failed(stranger.frame()) == Failed(1, BAD_USER)
+        assert error_of(stranger.frame()) == ErrorReply(1, BAD_USER)
 
     refused = [line for line in server.records if " refused " in line][-1]
     assert f'user={json.dumps(name)} code="BAD_USER"' in refused
@@ -190,7 +190,7 @@ def test_a_ticket_from_before_a_restart_is_like_one_that_never_was(tmp_path: Pat
 
         old, unknown = again.frames(2)
 
-    assert failed(old) == Failed(1, HISTORY_GONE)
+    assert error_of(old) == ErrorReply(1, HISTORY_GONE)
     assert old == unknown
 
 

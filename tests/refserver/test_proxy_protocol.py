@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.refserver.clients import Client, client
 from tests.refserver.conftest import Authority
-from tests.refserver.raw import SERVER_FULL, failed, login
-from tests.refserver.stopped import hosting
+from tests.support.raw import SERVER_FULL, error_of, login
 from tests.support.server import running
+from tests.support.stopped import hosting
 
 from eventcodec import Login, Welcome
 from refserver.server.config import Config, ConfigError
@@ -226,7 +226,7 @@ async def test_who_is_no_listed_proxy_speaks_for_itself_and_cannot_send_a_header
         eve = await host.client(address="127.0.0.3")
         await eve.send(line("198.51.100.7"))
 
-        assert failed((await eve.rest())[-1])
+        assert error_of((await eve.rest())[-1])
 
 
 async def test_the_one_that_waits_longest_for_its_header_goes_first() -> None:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 from tests.refserver.crowd import crowd
-from tests.refserver.raw import (
+from tests.support.raw import (
     ACK,
     ERROR,
     FRAME_TOO_LARGE,
@@ -30,10 +30,10 @@ from tests.refserver.raw import (
     TIMEOUT,
     Bystander,
     Client,
-    Failed,
+    ErrorReply,
     Frame,
     acked,
-    failed,
+    error_of,
     frame,
     login,
     message,
@@ -58,7 +58,7 @@ class Pushed(NamedTuple):
     """How long a stranger was there, and what it was told at the end."""
 
     lasted: float
-    end: Failed
+    end: ErrorReply
 
 
 def push(port: int, data: bytes, size: int) -> Pushed:
@@ -75,7 +75,7 @@ def push(port: int, data: bytes, size: int) -> Pushed:
             last = client.frame()
         with pytest.raises((EOFError, ConnectionResetError)):
             client.frame()
-        return Pushed(time.monotonic() - began, failed(last))
+        return Pushed(time.monotonic() - began, error_of(last))
 
 
 # ---------------------------------------------------------------- those who push
@@ -109,7 +109,7 @@ def test_what_strangers_push_is_not_kept_and_they_are_told_so(
         with ThreadPoolExecutor(14) as pushers:
             pushed = [pushers.submit(push, server.port, chunk, size) for _ in range(14)]
 
-        assert {each.result().end for each in pushed} == {Failed(0, code)}
+        assert {each.result().end for each in pushed} == {ErrorReply(0, code)}
         grown = server.most_memory - before
         longest = max(each.result().lasted for each in pushed)
         print(f"14 strangers pushed {size // MIB} MiB each: {grown / MIB:.2f} MiB more")
@@ -182,7 +182,7 @@ def test_whoever_stalls_is_evicted_and_everybody_else_reads_everything(
         for client in slow:
             *facts, last = client.rest()
             assert [fact.seq for fact in facts] == list(range(1, len(facts) + 1))
-            assert failed(last) == Failed(0, SLOW_CONSUMER)
+            assert error_of(last) == ErrorReply(0, SLOW_CONSUMER)
 
 
 @pytest.mark.proves("EP-5.2-8", "EP-7.2-3")
@@ -213,10 +213,10 @@ def test_members_leave_descriptors_free_and_the_next_one_is_told(tmp_path: Path)
     with running(tmp_path, descriptors=128, dev=False) as server, crowd(server.port, 64) as clients:
         members = [client.join().user for client in clients]
         with crowd(server.port, 20) as more:
-            ends = [failed(client.frame()) for client in more]
+            ends = [error_of(client.frame()) for client in more]
 
         assert len(set(members)) == 128 - 64
-        assert ends == [Failed(0, SERVER_FULL)] * 20
+        assert ends == [ErrorReply(0, SERVER_FULL)] * 20
         assert kinds(server.records).count("accept") == 0
         assert "descriptors limit=128 connections=64" in server.records[0]
 
@@ -355,11 +355,11 @@ def stop_under_load(server: Running, ann: Client, readers: list[Client], seconds
         *acks, last = replies.result()
         accepted = [acked(ack) for ack in acks]
         assert accepted == list(range(1, len(accepted) + 1))
-        assert failed(last) == Failed(0, SHUTTING_DOWN)
+        assert error_of(last) == ErrorReply(0, SHUTTING_DOWN)
         for each in read:
             *facts, last = each.result()
             assert [fact.seq for fact in facts] == accepted
-            assert failed(last) == Failed(0, SHUTTING_DOWN)
+            assert error_of(last) == ErrorReply(0, SHUTTING_DOWN)
     return stopped
 
 
@@ -384,7 +384,7 @@ def test_a_slow_reader_gets_every_byte_of_what_was_due_at_a_stop(tmp_path: Path,
 
         assert [fact.seq for fact in facts] == list(range(1, count + 1))
         assert all(len(fact.body) == len(short("ann")) + 10_000 for fact in facts)
-        assert failed(last) == Failed(0, SHUTTING_DOWN)
+        assert error_of(last) == ErrorReply(0, SHUTTING_DOWN)
 
 
 @pytest.mark.proves("EP-10.4-3")
@@ -395,7 +395,7 @@ def test_where_too_many_are_closing_already_the_next_is_closed_at_once(tmp_path:
         Client(server.port) as told,
         Client(server.port) as cut_off,
     ):
-        assert failed(told.frame()) == Failed(0, SERVER_FULL)
+        assert error_of(told.frame()) == ErrorReply(0, SERVER_FULL)
         with pytest.raises((EOFError, ConnectionResetError)):
             cut_off.frame()
         assert bob.facts() == []

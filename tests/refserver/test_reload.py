@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from pathlib import Path
 
-from tests.refserver.stopped import Host, hosting
+from tests.support.stopped import Host, hosting
 
 from refserver.server.auth import SLICE, Tokens
 
@@ -39,7 +39,7 @@ async def test_fifty_thousand_tokens_are_read_between_turns_and_others_are_serve
         path.write_text(lines("new", LARGE))
 
         host.server.reload()
-        await ann.heard()
+        await ann.sync()
 
         assert host.server.auth.authenticate("", b"old 0", "") is not None
         assert await turns_until_let_in(host, b"new 49999") > LARGE / SLICE / 2

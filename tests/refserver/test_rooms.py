@@ -118,9 +118,9 @@ def test_an_asyncio_client_says_and_listens(server: Running) -> None:
                 first = await room.say("hello")
                 assert await other.say(event) == first + 1
                 assert room.position >= first
-                heard = [await anext(room), await anext(room)]
+                received = [await anext(room), await anext(room)]
                 assert (await anext(other)) == Message(seq=first, sender=ann, content="hello")
-            return [*heard, await anext(room)]
+            return [*received, await anext(room)]
 
     joined, said, left = asyncio.run(main())
 
@@ -199,7 +199,7 @@ def test_facts_that_nobody_takes_stop_the_reading_and_are_all_there_later(
             with pytest.raises(BacklogError):
                 await room.say("lost in the crowd")
             facts = [await anext(room) for _ in range(501)]
-            assert await room.say("heard again") > 500
+            assert await room.say("said again") > 500
             return [fact.content for fact in facts if isinstance(fact, Message)]
 
     assert asyncio.run(main()) == [line * 100 for line in said]
@@ -219,7 +219,7 @@ def test_a_blocking_client_refuses_to_keep_facts_without_end(
             while True:
                 room.say("lost in the crowd")
         assert len([next(room) for _ in range(31)]) == 31
-        room.say("heard again")
+        room.say("said again")
 
 
 # ---------------------------------------------------------------- pauses and refusals

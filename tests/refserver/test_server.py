@@ -7,7 +7,7 @@ import logging
 import socket
 
 import pytest
-from tests.refserver.raw import (
+from tests.support.raw import (
     ACK,
     FRAME_TOO_LARGE,
     JOINED,
@@ -18,10 +18,10 @@ from tests.refserver.raw import (
     SHUTTING_DOWN,
     SLOW_CONSUMER,
     TIMEOUT,
-    Failed,
+    ErrorReply,
     Frame,
     acked,
-    failed,
+    error_of,
     login,
     logout,
     message,
@@ -29,7 +29,7 @@ from tests.refserver.raw import (
     said,
     short,
 )
-from tests.refserver.stopped import Host, HostedClient, hosting
+from tests.support.stopped import Host, HostedClient, hosting
 
 from refserver.server.connection import Connection
 from refserver.server.scheduler import FRAMES, IN_SECONDS
@@ -59,26 +59,26 @@ async def is_cut_off(client: HostedClient, host: Host) -> bool:
 async def test_a_guest_that_does_not_log_in_in_time_goes() -> None:
     async with hosting(login_timeout=5) as host:
         client = await host.client()
-        assert await client.heard() == []
+        assert await client.sync() == []
 
         await host.pass_time(5)
 
-        assert await client.last() == Failed(0, TIMEOUT)
+        assert await client.last() == ErrorReply(0, TIMEOUT)
 
 
 @pytest.mark.proves("EP-9.1-1", "EP-9.1-2", "EP-9.1-3")
 async def test_a_silent_member_is_pinged_and_then_gone() -> None:
     async with hosting(heartbeat=20) as host:
         ann, bob = await host.member("ann"), await host.member("bob")
-        assert [fact.type for fact in await ann.heard()] == [JOINED]
+        assert [fact.type for fact in await ann.sync()] == [JOINED]
 
         await host.pass_time(20)
         assert await ann.frame() == Frame(PING, 1)
-        assert await bob.heard() == [Frame(PING, 1)]
+        assert await bob.sync() == [Frame(PING, 1)]
         await host.pass_time(20)
 
-        assert await ann.last() == Failed(0, TIMEOUT)
-        assert {(fact.type, fact.body) for fact in await bob.heard()} == {
+        assert await ann.last() == ErrorReply(0, TIMEOUT)
+        assert {(fact.type, fact.body) for fact in await bob.sync()} == {
             (PING, b""),
             (LEFT, short("ann") + b"\1"),
         }
@@ -102,7 +102,7 @@ async def test_a_last_frame_arrives_though_the_client_goes_on_sending() -> None:
 
         await ann.send(HTTP, bytes(100_000))
 
-        assert failed(await ann.frame()) == Failed(0, FRAME_TOO_LARGE)
+        assert error_of(await ann.frame()) == ErrorReply(0, FRAME_TOO_LARGE)
         assert await ann.rest() == []
 
 
@@ -111,7 +111,7 @@ async def test_a_client_that_does_not_close_is_waited_for_and_then_cut_off() -> 
     async with hosting(close_timeout=2) as host:
         client = await host.client()
         await client.send(HTTP)
-        assert await client.last() == Failed(0, FRAME_TOO_LARGE)
+        assert await client.last() == ErrorReply(0, FRAME_TOO_LARGE)
 
         await host.pass_time(1.9)
         assert not await is_cut_off(client, host)
@@ -153,7 +153,7 @@ async def test_a_client_that_has_ended_its_side_still_gets_its_answers() -> None
         ann.end()
 
         assert [frame.type for frame in await ann.rest()] == [JOINED, ACK, PONG]
-        facts = await bob.heard()
+        facts = await bob.sync()
         assert [said(facts[0]), facts[1].body] == [("ann", b"hi"), short("ann") + b"\1"]
 
 
@@ -166,18 +166,18 @@ async def test_a_member_that_takes_nothing_is_evicted_and_nobody_waits_for_it() 
         while all(connection.writable for connection in host.server.connections):
             sent += 1
             await ann.send(message(bytes(60_000), sent))
-            assert acked((await ann.heard_until(ACK))[-1])
-            assert said((await bob.heard_until(MESSAGE))[-1]) == ("ann", bytes(60_000))
+            assert acked((await ann.until(ACK))[-1])
+            assert said((await bob.until(MESSAGE))[-1]) == ("ann", bytes(60_000))
 
-        heard: list[Frame] = []
-        while not heard:  # as long as the kernel still passes bytes on, it is slow, not stalled
+        received: list[Frame] = []
+        while not received:  # as long as the kernel still passes bytes on, it is slow, not stalled
             await host.pass_time(1)  # less than `close_timeout`, after which it is cut off
-            heard = await bob.heard()
+            received = await bob.sync()
 
-        [left] = heard
+        [left] = received
         assert left.body == short("slow") + b"\2"
         frames = await slow.rest()
-        assert failed(frames[-1]) == Failed(0, SLOW_CONSUMER)
+        assert error_of(frames[-1]) == ErrorReply(0, SLOW_CONSUMER)
         positions = [frame.seq for frame in frames[:-1]]
         assert positions == list(range(2, 2 + len(positions)))
 
@@ -195,7 +195,7 @@ async def test_nobody_waits_for_one_that_has_much_to_say() -> None:
         await ann.send(*(message("x", seq) for seq in range(1, flood + 1)))
         await bob.send(ping(2))
 
-        before = await bob.heard_until(PONG)
+        before = await bob.until(PONG)
         after = [fact.seq for fact in await bob.frames(flood - len(before) + 1)]
         assert len(before) <= 2 * FRAMES
         assert [*(fact.seq for fact in before[:-1]), *after] == list(
@@ -247,8 +247,8 @@ async def test_a_failure_costs_the_one_that_met_it_and_nobody_else(
         await stranger.send(login("eve"))
 
         assert (await stranger.last()).seq == 0
-        assert await bob.heard() == []
-        assert [fact.type for fact in await ann.heard()] == [JOINED]
+        assert await bob.sync() == []
+        assert [fact.type for fact in await ann.sync()] == [JOINED]
 
 
 async def test_writing_to_one_that_is_gone_makes_no_noise(
@@ -260,9 +260,9 @@ async def test_writing_to_one_that_is_gone_makes_no_noise(
         ticket = (await bob.join("bob")).ticket
         for seq in range(2, 22):
             await ann.send(message(bytes(60_000), seq))
-            await ann.heard_until(ACK)
+            await ann.until(ACK)
         again = await host.client()
-        await again.heard()
+        await again.sync()
 
         with caplog.at_level(logging.WARNING, "asyncio"):
             await again.send(login("bob", ticket=ticket, position=0))
@@ -270,7 +270,7 @@ async def test_writing_to_one_that_is_gone_makes_no_noise(
             await host.pass_time()
 
         assert [record for record in caplog.records if record.name == "asyncio"] == []
-        assert await ann.heard() == []
+        assert await ann.sync() == []
 
 
 # ---------------------------------------------------------------- stopping
@@ -281,15 +281,15 @@ async def test_a_stop_brings_everybody_to_the_end_and_says_so() -> None:
     async with hosting() as host:
         ann, bob = await host.member("ann"), await host.member("bob")
         await ann.send(message("last", 2))
-        await ann.heard_until(ACK)
+        await ann.until(ACK)
 
         host.server.stop()
         host.server.stop()
 
         frames = await bob.rest()
         assert [said(fact) for fact in frames[:-1]] == [("ann", b"last")]
-        assert failed(frames[-1]) == Failed(0, SHUTTING_DOWN)
-        assert [failed(frame) for frame in await ann.rest()] == [Failed(0, SHUTTING_DOWN)]
+        assert error_of(frames[-1]) == ErrorReply(0, SHUTTING_DOWN)
+        assert [error_of(frame) for frame in await ann.rest()] == [ErrorReply(0, SHUTTING_DOWN)]
 
 
 async def test_a_stop_waits_so_long_for_one_that_does_not_close() -> None:
@@ -320,7 +320,7 @@ async def test_nothing_is_left_of_those_who_have_gone() -> None:
                 client.close()
         server = host.server
         while server.counters.accepted <= 40 or server.handshakes or len(server.connections) > 1:
-            await bob.heard()
+            await bob.sync()
         await host.pass_time(5)
 
         gc.collect()

@@ -187,7 +187,7 @@ def test_what_a_stranger_says_has_no_effect_unless_it_logs_in(exchange: Exchange
     stranger.ask(*exchange.said)
     stranger.session.lost()
 
-    facts = bob.heard()
+    facts = bob.sync()
     joined = any(isinstance(said, Login) and said.seq == 1 for said in exchange.said)
     assert bool(facts) == joined
     assert (not facts) or facts[0] == Joined(user="ann", seq=2)
@@ -213,11 +213,11 @@ def test_what_a_member_says_is_relayed_unchanged_under_its_name(
 ) -> None:
     room = BareRoom()
     bob, ann = room.enter("bob"), room.enter("änn")
-    bob.hear()
+    bob.read()
 
     ann.ask(*([Pong(seq=1)] if behind_a_pong else []), said)
 
-    [fact] = bob.hear()
+    [fact] = bob.read()
     assert isinstance(fact, Message | ApplicationEvent)
     assert (fact.type, fact.sender, fact.position) == (said.type, "änn", 3)
     assert encode(fact)[16 + len(b"\4\xc3\xa4nn") :] == encode(said)[16 + 1 :]
@@ -237,7 +237,7 @@ def test_replies_stand_behind_all_that_was_in_the_log_when_their_request_was_han
     ann.work()
     bob.ask(Message(content="3", seq=3))
 
-    assert [in_short(event) for event in ann.hear()] == [
+    assert [in_short(event) for event in ann.read()] == [
         Message(sender="bob", content="1", seq=1),
         Pong(seq=2),
         Ack(position=2, seq=3),
@@ -254,8 +254,8 @@ def test_whoever_is_present_when_an_entry_is_made_reads_it() -> None:
     assert ann.ask(Message(content="hi", seq=2)) == [Ack(position=1, seq=2)]
     late = room.enter("eve")
 
-    assert bob.hear() == [Message(sender="ann", content="hi", seq=1)]
-    assert late.heard() == []
+    assert bob.read() == [Message(sender="ann", content="hi", seq=1)]
+    assert late.sync() == []
 
 
 @pytest.mark.proves("EP-7.1-4")
@@ -286,7 +286,7 @@ def say_something(client: Client) -> None:
         say_something,
         lambda client: client.session.receive_eof() or client.ask(),
         lambda client: client.session.lost(),
-        lambda client: client.session.goodbye(ErrorCode.TIMEOUT) or client.hear(),
+        lambda client: client.session.goodbye(ErrorCode.TIMEOUT) or client.read(),
         lambda client: client.ask(Logout(seq=2)),
     ],
     ids=["has a reply to read", "is at its end", "is lost", "is told to go", "has logged out"],
@@ -327,7 +327,7 @@ def test_whoever_follows_the_log_may_be_put_behind_a_segment_of_it() -> None:
     _, bob.session.outbox.cursor = room.shared.log.segment(bob.session.outbox.cursor)
 
     ann.ask(Message(content="b", seq=3))
-    assert bob.hear() == [Message(sender="ann", content="b", seq=2)]
+    assert bob.read() == [Message(sender="ann", content="b", seq=2)]
 
 
 # ---------------------------------------------------------------- falling behind
@@ -343,7 +343,7 @@ def test_whoever_falls_behind_reads_up_to_a_place_and_then_that_it_was_slow() ->
     first = decoded(ann.session.outbox.next_chunk())
     for n in range(4, 8):
         bob.ask(Message(content=str(n) * 60_000, seq=2))
-    rest = ann.hear()
+    rest = ann.read()
 
     assert [event.seq for event in first] == list(range(1, len(first) + 1))
     assert [code_of(event) for event in rest] == [(0, ErrorCode.SLOW_CONSUMER)]
@@ -373,7 +373,7 @@ def test_whoever_left_and_then_fell_behind_is_told_so() -> None:
     ann.work()
     bob.ask(Message(content="x" * 2_000, seq=3))
 
-    assert [code_of(event) for event in ann.hear()] == [(0, ErrorCode.SLOW_CONSUMER)]
+    assert [code_of(event) for event in ann.read()] == [(0, ErrorCode.SLOW_CONSUMER)]
     assert ann.session.outbox.finished
 
 
@@ -386,7 +386,7 @@ def test_a_resume_that_is_too_slow_for_its_replay_is_told_so() -> None:
     again.work()
     bob.ask(Message(content="x" * 2_000, seq=3))
 
-    assert code_of(again.hear()[-1]) == (0, ErrorCode.SLOW_CONSUMER)
+    assert code_of(again.read()[-1]) == (0, ErrorCode.SLOW_CONSUMER)
     assert again.session.outbox.finished
 
 
@@ -413,7 +413,7 @@ def test_whoever_does_not_read_replies_is_judged_and_read_no_further(
     assert most <= len(answered) * (16 + charge) <= most + 256 * (16 + charge)
     while client.session.has_work:
         client.work()
-        answered += client.hear()
+        answered += client.read()
     assert answered == [Pong(seq=seq) for seq in range(1, 10_000)]
     assert client.session.reading
 
@@ -440,4 +440,4 @@ def test_the_longest_frame_is_read_to_its_end(max_frame: int) -> None:
         assert ann.ask(longest[at : at + HELD]) in ([], [Ack(position=2, seq=2)])
 
     assert ann.session.reading
-    assert ann.hear() + ann.ask(Ping(seq=3)) == [Pong(seq=3)]
+    assert ann.read() + ann.ask(Ping(seq=3)) == [Pong(seq=3)]

@@ -57,7 +57,7 @@ def fall_behind(client: Client) -> None:
     watcher, loud = client.room.clients[0], client.room.enter("loud")
     for _ in range(80):
         loud.ask(Message(content="x" * 60_000, seq=2))
-        watcher.hear()
+        watcher.read()
 
 
 def be_replaced(client: Client) -> None:
@@ -93,13 +93,13 @@ def test_whoever_leaves_has_left_once_for_a_reason(
 
     leave(ann)
 
-    ann.hear()
-    watcher.hear()
-    lefts = [each for each in watcher.heard_so_far if isinstance(each, Left)]
-    errors = [code_of(each) for each in ann.heard_so_far if isinstance(each, Error)]
+    ann.read()
+    watcher.read()
+    lefts = [each for each in watcher.received if isinstance(each, Left)]
+    errors = [code_of(each) for each in ann.received if isinstance(each, Error)]
     assert [(each.user, each.why) for each in lefts] == [("ann", reason)]
     assert errors == ([(0, last)] if last else [])
-    assert not any(isinstance(each, Left) for each in ann.heard_so_far)
+    assert not any(isinstance(each, Left) for each in ann.received)
     assert ann.session.outbox.finished
 
 
@@ -114,7 +114,7 @@ def test_a_name_is_free_as_soon_as_its_member_leaves(
     room.enter("watcher")
 
     leave(room.enter("ann"))
-    room.clients[1].hear()
+    room.clients[1].read()
 
     assert welcome_of(room.enter().ask(Login(user="ann", seq=1))[0]).user == "ann"
 
@@ -142,7 +142,7 @@ def test_the_last_frame_stands_behind_everything_before_and_nothing_follows(
     leave(ann)
     bob.ask(Message(content="later", seq=3))
 
-    assert [in_short(event) for event in ann.hear()] == [
+    assert [in_short(event) for event in ann.read()] == [
         Pong(seq=7),
         Ack(position=3, seq=8),
         Message(sender="bob", content="his", seq=4),
@@ -150,22 +150,22 @@ def test_the_last_frame_stands_behind_everything_before_and_nothing_follows(
     ]
     assert ann.session.outbox.finished
     assert ann.ask(Message(content="too late", seq=9)) == []
-    assert [event for event in bob.heard() if isinstance(event, Message)] == []
+    assert [event for event in bob.sync() if isinstance(event, Message)] == []
 
 
 @pytest.mark.proves("EP-10.3-3", "EP-2.1-6", "EP-4.2-13")
 def test_the_frames_before_the_end_of_a_stream_are_answered_and_a_cut_one_has_no_effect() -> None:
     room = BareRoom()
     bob, ann = room.enter("bob"), room.enter("ann")
-    bob.hear()
+    bob.read()
     cut = encode(Message(content="cut", seq=4))[:-1]
 
     ann.say(Message(content="whole", seq=2), Ping(seq=3), cut)
     ann.session.receive_eof()
     ann.work()
 
-    assert ann.hear() == [Ack(position=3, seq=2), Pong(seq=3)]
-    assert bob.hear() == [
+    assert ann.read() == [Ack(position=3, seq=2), Pong(seq=3)]
+    assert bob.read() == [
         Message(sender="ann", content="whole", seq=3),
         Left(user="ann", reason=LeftReason.LOST, seq=4),
     ]
@@ -175,7 +175,7 @@ def test_the_frames_before_the_end_of_a_stream_are_answered_and_a_cut_one_has_no
 def test_the_frames_before_a_faulty_one_have_their_effect_and_those_behind_it_none() -> None:
     room = BareRoom()
     bob, ann = room.enter("bob"), room.enter("ann")
-    bob.hear()
+    bob.read()
     fault = b"\0\0\0\x0c\2" + bytes(11)
 
     answers = ann.ask(Message(content="good", seq=2), fault, Message(content="behind", seq=4))
@@ -184,7 +184,7 @@ def test_the_frames_before_a_faulty_one_have_their_effect_and_those_behind_it_no
         Ack(position=3, seq=2),
         (0, ErrorCode.UNSUPPORTED_VERSION),
     ]
-    assert bob.hear()[:-1] == [Message(sender="ann", content="good", seq=3)]
+    assert bob.read()[:-1] == [Message(sender="ann", content="good", seq=3)]
 
 
 @pytest.mark.proves("EP-5.4-8")
@@ -195,7 +195,7 @@ def test_a_stranger_that_goes_makes_no_entry(leave: Callable[[Client], None]) ->
 
     leave(room.enter())
 
-    assert bob.heard() == []
+    assert bob.sync() == []
 
 
 @pytest.mark.proves("EP-5.4-6", "EP-10.2-2", "EP-8.2-8")
@@ -209,11 +209,11 @@ def test_a_shutdown_stands_behind_all_entries_and_enters_nobody() -> None:
     for client in room.clients:
         client.session.goodbye(ErrorCode.SHUTTING_DOWN)
 
-    assert [in_short(event) for event in bob.hear()] == [
+    assert [in_short(event) for event in bob.read()] == [
         Message(sender="ann", content="last", seq=3),
         (0, ErrorCode.SHUTTING_DOWN),
     ]
-    assert [code_of(event) for event in ann.hear() + stranger.hear()] == [
+    assert [code_of(event) for event in ann.read() + stranger.read()] == [
         (0, ErrorCode.SHUTTING_DOWN)
     ] * 2
     assert room.shared.log.end == 3
@@ -225,6 +225,6 @@ def test_a_goodbye_is_said_once() -> None:
     ann.session.goodbye(ErrorCode.TIMEOUT)
     ann.session.goodbye(ErrorCode.SHUTTING_DOWN)
 
-    assert [code_of(event) for event in ann.hear()] == [(0, ErrorCode.TIMEOUT)]
+    assert [code_of(event) for event in ann.read()] == [(0, ErrorCode.TIMEOUT)]
     ann.session.lost()
-    assert ann.hear() == []
+    assert ann.read() == []

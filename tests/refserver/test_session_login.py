@@ -121,7 +121,7 @@ def test_a_wrong_credential_is_said_last_and_before_anything_else(login: Login) 
     assert not stranger.session.reading
     room.now += REJECT_DELAY - 0.001
     assert stranger.tick() == []
-    assert bob.heard() == []
+    assert bob.sync() == []
 
     room.now += 0.001
     [error] = stranger.tick()
@@ -179,7 +179,7 @@ def test_an_answer_to_a_ticket_without_its_name_does_not_tell_whether_the_ticket
     assert answers[0] == answers[1]
     code = ErrorCode.HISTORY_GONE if word == b"sesame" else ErrorCode.UNAUTHORIZED
     assert code_of(answers[0][0])[1] == code
-    assert ann.heard() == []
+    assert ann.sync() == []
 
 
 @pytest.mark.proves("EP-6.3-7")
@@ -218,7 +218,7 @@ def test_a_ticket_is_of_no_use_with_somebody_elses_credential() -> None:
     answers = eve.ask(Login(credential=b"eve:sesame", ticket=FIRST_TICKET, position=1, seq=1))
 
     assert code_of(answers[0]) == (1, ErrorCode.HISTORY_GONE)
-    assert ann.heard() == []
+    assert ann.sync() == []
 
 
 def test_a_login_that_must_wait_is_judged_when_its_time_has_come() -> None:
@@ -260,9 +260,9 @@ def test_a_resume_replays_what_was_missed_and_ends_with_ones_own_joined(user: st
     again = room.enter()
     ticket = FIRST_TICKET + 1
 
-    heard = again.ask(Ping(seq=8), resume(ticket, 2, user, seq=9), Ping(seq=10))
+    received = again.ask(Ping(seq=8), resume(ticket, 2, user, seq=9), Ping(seq=10))
 
-    assert heard == [
+    assert received == [
         Pong(seq=8),
         Welcome(
             user="ann",
@@ -280,7 +280,7 @@ def test_a_resume_replays_what_was_missed_and_ends_with_ones_own_joined(user: st
         Pong(seq=10),
     ]
     assert again.ask(Message(content="two", seq=11)) == [Ack(position=7, seq=11)]
-    assert bob.hear()[-2:] == [
+    assert bob.read()[-2:] == [
         Joined(user="ann", seq=6),
         Message(sender="ann", content="two", seq=7),
     ]
@@ -311,20 +311,20 @@ def test_a_resume_ends_the_sessions_older_connection() -> None:
     old.say(Message(content="too late", seq=2))
     new = room.enter()
 
-    heard = new.ask(resume(FIRST_TICKET + 1, 3))
+    received = new.ask(resume(FIRST_TICKET + 1, 3))
     old.work()
     bob.ask(Message(content="later", seq=3))
 
-    assert [in_short(event) for event in old.hear()] == [
+    assert [in_short(event) for event in old.read()] == [
         Message(sender="bob", content="hi", seq=3),
         (0, ErrorCode.USER_TAKEN),
     ]
     assert old.session.outbox.finished
-    assert heard[1:] == [
+    assert received[1:] == [
         Left(user="ann", reason=LeftReason.LOST, seq=4),
         Joined(user="ann", seq=5),
     ]
-    assert new.hear() == [Message(sender="bob", content="later", seq=6)]
+    assert new.read() == [Message(sender="bob", content="later", seq=6)]
 
 
 @pytest.mark.proves("EP-6.4-13", "EP-6.4-8")
@@ -350,7 +350,7 @@ def test_a_refused_resume_changes_nothing_and_tells_nothing(login: Login) -> Non
 
     assert refused == reference
     assert code_of(refused) == (1, ErrorCode.HISTORY_GONE)
-    assert ann.heard() == []
+    assert ann.sync() == []
     assert welcome_of(stranger.ask(Login(user="eve", seq=2))[0]).user == "eve"
 
 

@@ -96,7 +96,7 @@ def test_a_stranger_is_not_pinged() -> None:
     room.now += 99
     stranger.session.tick(room.now)
 
-    assert stranger.hear() == []
+    assert stranger.read() == []
 
 
 @pytest.mark.proves("EP-9.2-2")
@@ -144,7 +144,7 @@ def test_the_clocks_stand_still_while_the_server_does_not_read(begun: bytes) -> 
     ann.session.tick(room.now)
     ann.session.deadlines.reading_resumed(room.now)
 
-    assert ann.hear() == []
+    assert ann.read() == []
     assert ann.session.due == due + 1_000
 
 
@@ -187,7 +187,7 @@ def test_a_member_that_takes_some_bytes_stays() -> None:
     ann.session.deadlines.write_unblocked()
 
     assert ann.session.due == NEVER
-    assert ann.heard() == []
+    assert ann.sync() == []
 
 
 @pytest.mark.proves("EP-9.2-4")
@@ -263,7 +263,7 @@ def test_pongs_count_as_frames_of_a_turn(user: str | None) -> None:
 
     assert one.session.conn.held == (200 - 8 + 1) * 16
     one.work()
-    assert one.hear()[-1] == Pong(seq=10)
+    assert one.read()[-1] == Pong(seq=10)
 
 
 def test_pongs_count_against_the_rate() -> None:

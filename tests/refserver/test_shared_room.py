@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from tests.refserver.clients import REFSERVER, refused
-from tests.refserver.raw import (
+from tests.refserver.sharing import sharing
+from tests.support.raw import (
     ACK,
     HISTORY_GONE,
     JOINED,
@@ -22,9 +23,9 @@ from tests.refserver.raw import (
     WELCOME,
     Bystander,
     Client,
-    Failed,
+    ErrorReply,
     acked,
-    failed,
+    error_of,
     login,
     member,
     message,
@@ -32,7 +33,6 @@ from tests.refserver.raw import (
     said,
     short,
 )
-from tests.refserver.sharing import sharing
 from tests.support.redis import RedisServer, needs_redis, redis_server
 from tests.support.server import Running
 
@@ -84,7 +84,7 @@ def test_a_session_moves_to_the_other_server(tmp_path: Path, engine: RedisServer
             again.send(login("ann", ticket=welcome.ticket, position=welcome.position), ping(2))
             frames = again.until(PONG)
             assert [each.type for each in frames] == [WELCOME, MESSAGE, LEFT, JOINED, PONG]
-            assert failed(ann.rest()[-1]).seq == 0
+            assert error_of(ann.rest()[-1]).seq == 0
 
 
 def test_what_a_killed_server_has_acknowledged_is_at_the_others(
@@ -131,7 +131,7 @@ def test_a_server_that_was_stopped_for_long_is_fenced_and_serves_again(
         assert eve.until_left("ann")[-1].body == short("ann") + b"\1"
         here.signal(signal.SIGCONT)
 
-        assert failed(ann.rest()[-1]) == Failed(0, UNAVAILABLE)
+        assert error_of(ann.rest()[-1]) == ErrorReply(0, UNAVAILABLE)
         came = False
         while not came:
             with Client(here.port) as again:
@@ -181,10 +181,10 @@ def test_an_engine_that_comes_back_empty_ends_everybody_and_knows_no_ticket(
         engine.start()
 
         for each in (ann, bob):
-            assert failed(each.rest()[-1]) == Failed(0, UNAVAILABLE)
+            assert error_of(each.rest()[-1]) == ErrorReply(0, UNAVAILABLE)
         with Client(there.port) as again:
             again.send(login("ann", ticket=welcome.ticket, position=welcome.position))
-            assert failed(again.frame()).code == HISTORY_GONE
+            assert error_of(again.frame()).code == HISTORY_GONE
 
 
 def test_without_the_engine_members_are_told_after_a_while(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_without_the_engine_members_are_told_after_a_while(tmp_path: Path) -> No
     ):
         os.kill(engine.process.pid, signal.SIGSTOP)
         try:
-            assert failed(ann.rest()[-1]) == Failed(0, UNAVAILABLE)
+            assert error_of(ann.rest()[-1]) == ErrorReply(0, UNAVAILABLE)
         finally:
             os.kill(engine.process.pid, signal.SIGCONT)
         with Client(here.port) as again:

@@ -7,7 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from tests.refserver.raw import (
+from tests.refserver.sharing import behind, contents, sharing
+from tests.support.raw import (
     ACK,
     ERROR,
     USER_TAKEN,
@@ -15,11 +16,10 @@ from tests.refserver.raw import (
     Bystander,
     Client,
     acked,
-    failed,
+    error_of,
     login,
     message,
 )
-from tests.refserver.sharing import behind, contents, sharing
 from tests.support.redis import RedisServer, needs_redis
 
 pytest.importorskip("redis")
@@ -82,10 +82,10 @@ def test_a_link_that_is_cut_under_load_loses_and_doubles_nothing(
         ann.until(ACK, 301)
         ann.send(message(b"last", 400))
 
-        heard = [contents(reader, b"last") for reader in (eve, joe)]
-        assert heard[0] == heard[1]
+        received = [contents(reader, b"last") for reader in (eve, joe)]
+        assert received[0] == received[1]
         for who in (b"a", b"b"):
-            own = [each for each in heard[0] if each.startswith(who)]
+            own = [each for each in received[0] if each.startswith(who)]
             assert own == [who + b"%d" % each for each in range(300)]
 
 
@@ -100,7 +100,9 @@ def test_of_two_servers_that_are_asked_for_one_name_at_once_one_gives_it(
                     client.send(login(name))
                 replies = [one.frame(), other.frame()]
             assert sorted(reply.type for reply in replies) == [ERROR, WELCOME]
-            assert [failed(reply).code for reply in replies if reply.type == ERROR] == [USER_TAKEN]
+            assert [error_of(reply).code for reply in replies if reply.type == ERROR] == [
+                USER_TAKEN
+            ]
 
 
 def test_an_engine_that_stands_still_costs_a_pause_and_nobodys_lease(

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from tests.refserver.clients import REFSERVER
-from tests.refserver.raw import ACK, PONG, Bystander, Client, member, message, ping
 from tests.refserver.sharing import behind, sharing
+from tests.support.raw import ACK, PONG, Bystander, Client, member, message, ping
 from tests.support.redis import RedisServer, needs_redis, redis_server
 from tests.support.server import Running
 

@@ -19,22 +19,22 @@ from typing import Any, NamedTuple
 
 import pytest
 from tests.refserver.crowd import Pace
-from tests.refserver.raw import (
+from tests.support.raw import (
     HEADER,
     LEFT,
     MESSAGE,
     SLOW_CONSUMER,
     Bystander,
     Client,
-    Failed,
+    ErrorReply,
     Frame,
     acked,
-    failed,
+    error_of,
     message,
     said,
 )
-from tests.refserver.stopped import hosting
 from tests.support.server import Running, running
+from tests.support.stopped import hosting
 
 from refserver.server.connection import Connection
 from refserver.server.turn import Turns
@@ -179,7 +179,7 @@ def test_those_who_stall_are_evicted_at_their_limit_and_the_others_miss_nothing(
             *facts, last = wake(each)
             behind = range(facts[-1].seq + 1, those.evicted[each.user])
             assert [fact.seq for fact in facts] == [each.place + 1 + n for n in range(len(facts))]
-            assert failed(last) == Failed(0, SLOW_CONSUMER)
+            assert error_of(last) == ErrorReply(0, SLOW_CONSUMER)
             assert sum(those.charged[position] for position in behind) > log
 
 
@@ -280,7 +280,7 @@ def test_a_reader_that_is_slower_than_the_stream_is_evicted(tmp_path: Path) -> N
 
         *facts, last = read + wake(slow)
         assert [fact.seq for fact in facts] == [slow.place + 1 + n for n in range(len(facts))]
-        assert failed(last) == Failed(0, SLOW_CONSUMER)
+        assert error_of(last) == ErrorReply(0, SLOW_CONSUMER)
         behind = range(facts[-1].seq + 1, those.evicted[slow.user])
         assert sum(those.charged[position] for position in behind) > log
 

@@ -11,14 +11,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tests.refserver.raw import (
+from tests.support.raw import (
     ACK,
     LEFT,
     MESSAGE,
     SLOW_CONSUMER,
     Bystander,
     Client,
-    failed,
+    error_of,
     login,
     message,
     welcomed,
@@ -78,7 +78,7 @@ def play(server: Running, bob: Bystander, number: int) -> None:
                 client.until(MESSAGE)
             evicted += sum(f.type == LEFT and f.body[-1] == 2 for f in bob.facts())
         for client in slow:
-            assert failed(client.rest()[-1]).code == SLOW_CONSUMER
+            assert error_of(client.rest()[-1]).code == SLOW_CONSUMER
         for client in (*again[::2], *strangers[::2]):
             client.reset()
 

@@ -12,22 +12,22 @@ from pathlib import Path
 
 import pytest
 from tests.refserver.conftest import Authority
-from tests.refserver.raw import (
+from tests.refserver.test_websocket import WebClient, web
+from tests.support.raw import (
     ACK,
     PING,
     PONG,
     SHUTTING_DOWN,
     Client,
-    Failed,
+    ErrorReply,
     Frame,
     login,
     logout,
     message,
     ping,
 )
-from tests.refserver.stopped import HOST, Host, HostedClient, SecureClient, hosting
-from tests.refserver.test_websocket import WebClient, web
 from tests.support.server import running as process
+from tests.support.stopped import HOST, Host, HostedClient, SecureClient, hosting
 
 from refserver.server.clock import BEAT, LATE, ClientClock
 from refserver.server.config import Config
@@ -64,7 +64,7 @@ async def test_what_arrived_in_the_pause_is_read_and_nobody_is_ended(
 
         await host.stand_still(PAUSE)
 
-        frames = await client.heard_until(PONG)
+        frames = await client.until(PONG)
         assert frames[-1] == answer
         assert host.server.room.members
 
@@ -89,10 +89,10 @@ async def test_who_is_silent_is_asked_after_the_pause_and_gone_a_heartbeat_later
         await host.pass_time(10.0)
 
         await host.stand_still(PAUSE)
-        assert await ann.heard() == []
+        assert await ann.sync() == []
         await host.pass_time(20.0 + BEAT + LATE)
 
-        assert Frame(PING, 1) in await ann.heard()
+        assert Frame(PING, 1) in await ann.sync()
 
 
 @pytest.mark.proves("EP-7.2-3")
@@ -195,7 +195,7 @@ async def test_who_does_not_close_over_tls_has_the_rest_of_its_time(authority: A
         await client.shake_hands()
         await client.join("ann")
         await client.send(logout(2))
-        await client.heard_until(ACK)
+        await client.until(ACK)
         await host.pass_time(2.0 + BEAT)  # now the server has closed, and waits for the client
         await host.pass_time(1.0)
 
@@ -252,4 +252,4 @@ async def test_the_time_of_a_drain_is_the_operators_and_counts() -> None:
         await host.stand_still(PAUSE)
 
         assert host.server.ended.is_set()
-        assert await client.last() == Failed(0, SHUTTING_DOWN)
+        assert await client.last() == ErrorReply(0, SHUTTING_DOWN)

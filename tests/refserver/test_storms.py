@@ -12,9 +12,9 @@ from statistics import median
 from typing import NamedTuple
 
 import pytest
-from tests.refserver.raw import PONG, Bystander, ping
 from tests.refserver.storms import STORMS, make_history
 from tests.refserver.test_crowds import processor_time
+from tests.support.raw import PONG, Bystander, ping
 from tests.support.server import Running, running
 
 MOST = 0.05

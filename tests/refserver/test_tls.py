@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from tests.refserver.clients import client, member
 from tests.refserver.conftest import Authority
-from tests.refserver.stopped import hosting
 from tests.support.server import Running, running
+from tests.support.stopped import hosting
 
 from eventcodec import ConnectionLostError, Error, ErrorCode, Login, PeerError, Ping, Pong
 from refserver.server.clock import BEAT
@@ -199,7 +199,7 @@ async def test_a_silent_peer_is_cut_off_when_the_login_time_is_over(authority: A
         assert await silent.rest() == []
         other = await host.secure_client(authority.client())
         await other.shake_hands()
-        assert await other.heard() == []
+        assert await other.sync() == []
 
 
 # ---------------------------------------------------------------- SIGHUP

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.refserver.raw import (
+from tests.support.raw import (
     JOINED,
     LEFT,
     PONG,
     WELCOME,
     Bystander,
     Client,
-    Failed,
+    ErrorReply,
     Frame,
-    failed,
+    error_of,
     login,
     ping,
     short,
@@ -80,14 +80,14 @@ def test_a_server_refuses_it_and_nobody_else_is_disturbed(
             assert ann.frame().type == WELCOME
         for piece in cut(vector.data):
             ann.send(piece)
-        refused = failed(ann.frame())
+        refused = error_of(ann.frame())
         if vector.fatal:
             assert ann.rest() == []
         else:
             ann.send(ping(8))
             assert ann.frame() == Frame(PONG, 8)
 
-    assert refused == Failed(vector.reply_seq or 0, vector.code)
+    assert refused == ErrorReply(vector.reply_seq or 0, vector.code)
     assert_undisturbed(bob, is_member)
 
 
@@ -103,9 +103,9 @@ def test_a_server_refuses_it_as_soon_as_it_can_be_known(
             ann.send(login("ann"))
             assert ann.frame().type == WELCOME
         ann.send(vector.data[: vector.known_after])
-        refused = failed(ann.frame())
+        refused = error_of(ann.frame())
 
-    assert refused == Failed(vector.reply_seq or 0, vector.code)
+    assert refused == ErrorReply(vector.reply_seq or 0, vector.code)
     assert_undisturbed(bob, is_member)
 
 
@@ -120,7 +120,7 @@ def test_a_login_is_good_once_its_fault_is_mended(
         somebody.send(vector.data, vector.repair.data)
         answers = somebody.frames(2)
 
-    assert failed(answers[0]).code == vector.code
+    assert error_of(answers[0]).code == vector.code
     assert answers[1].type == WELCOME
     size = answers[1].body[0]
     bob.until_left(answers[1].body[1 : 1 + size].decode())

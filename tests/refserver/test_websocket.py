@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from tests.refserver.raw import (
+from tests.support.raw import (
     ACK,
     JOINED,
     LEFT,
@@ -24,10 +24,10 @@ from tests.refserver.raw import (
     TIMEOUT,
     USER_TAKEN,
     WELCOME,
-    Failed,
+    ErrorReply,
     Frame,
     acked,
-    failed,
+    error_of,
     login,
     logout,
     message,
@@ -35,7 +35,7 @@ from tests.refserver.raw import (
     said,
     short,
 )
-from tests.refserver.stopped import HOST, SHUT, Host, HostedClient, hosting
+from tests.support.stopped import HOST, SHUT, Host, HostedClient, hosting
 
 pytest.importorskip("websockets", reason="the extra ws is not installed")
 
@@ -236,9 +236,9 @@ async def test_only_bytes_of_whole_frames_break_a_silence() -> None:
         await host.pass_time(5)
 
         frames = await ann.rest()
-        assert failed(frames[-1]) == Failed(0, TIMEOUT)
+        assert error_of(frames[-1]) == ErrorReply(0, TIMEOUT)
         assert [frame.type for frame in frames[:-1]] == [JOINED, PING]
-        assert LEFT in [frame.type for frame in await bob.heard()]
+        assert LEFT in [frame.type for frame in await bob.sync()]
 
 
 @pytest.mark.proves("EP-16.1-4")
@@ -249,7 +249,7 @@ async def test_a_text_message_ends_the_connection_with_1003(fin: bool) -> None:
         await ann.send_raw(wrapped(message("before", 2)) + wrapped(b"text", TEXT, fin=fin))
 
         assert await ann.closed() == 1003
-        frames = await bob.heard_until(LEFT)
+        frames = await bob.until(LEFT)
         assert [frame.type for frame in frames] == [JOINED, MESSAGE, LEFT]
         assert frames[-1].body == short("ann") + b"\1"
 
@@ -293,7 +293,7 @@ async def test_a_server_sends_no_message_longer_than_a_client_must_take() -> Non
             await bob.send(message("y" * 4_000, number))
         await ann.frames(20)
 
-        assert {failed(frame).code for frame in frames[:-1]} == {USER_TAKEN}
+        assert {error_of(frame).code for frame in frames[:-1]} == {USER_TAKEN}
         assert max(ann.messages[:before]) <= 4_100
         assert max(ann.messages) <= 4_096 + 259
 
@@ -353,7 +353,7 @@ async def test_the_time_to_log_in_begins_before_the_handshake() -> None:
         await late.shake_hands()
         await host.pass_time(0.2)
 
-        assert await late.last() == Failed(0, TIMEOUT)
+        assert await late.last() == ErrorReply(0, TIMEOUT)
         with pytest.raises((EOFError, ConnectionResetError)):
             await silent._more()
 
@@ -380,7 +380,7 @@ async def test_who_is_turned_away_can_read_why() -> None:
     async with web(connections=1) as (ws, host):
         ann = await ws.member("ann")
 
-        assert await (await ws.client()).last() == Failed(0, SERVER_FULL)
+        assert await (await ws.client()).last() == ErrorReply(0, SERVER_FULL)
         host.server.stop()
         assert await ann.last() == SHUT
 
@@ -394,7 +394,7 @@ async def test_a_handshake_that_was_begun_before_the_stop_reads_shutting_down() 
         host.server.stop()
         await late.shake_hands()
 
-        assert await late.last() == Failed(0, SHUTTING_DOWN)
+        assert await late.last() == ErrorReply(0, SHUTTING_DOWN)
 
 
 @pytest.mark.proves("EP-16.3-1", "EP-16.3-3")
@@ -406,7 +406,7 @@ async def test_a_close_is_the_end_of_both_streams_whatever_its_code(code: int) -
         await ann.send_raw(wrapped(message("last", 2)) + wrapped(close, CLOSE))
 
         await ann.rest()
-        frames = await bob.heard_until(LEFT)
+        frames = await bob.until(LEFT)
         assert [frame.type for frame in frames] == [JOINED, MESSAGE, LEFT]
         assert frames[-1].body == short("ann") + b"\1"
         assert ann.controls[-1] == (CLOSE, close)
@@ -451,7 +451,7 @@ async def test_what_comes_with_a_welcome_is_cut_into_messages_too() -> None:
         again = await ws.client()
 
         await again.join("ann", ticket=welcome.ticket, position=welcome.position)
-        await again.heard_until(JOINED)
+        await again.until(JOINED)
 
         assert again.messages[0] <= 4_100
         assert max(again.messages) <= 4_096 + 259
@@ -488,7 +488,7 @@ async def test_a_client_that_never_reads_is_evicted_and_its_pings_cost_nothing()
             await ann.send_raw(wrapped(bytes(125), WS_PING) * 20)
             await host.pass_time()
             assert connection.transport.get_write_buffer_size() < 400_000
-            if any(frame.type == LEFT for frame in await bob.heard()):
+            if any(frame.type == LEFT for frame in await bob.sync()):
                 break
         else:
             pytest.fail("nobody was evicted")
@@ -502,7 +502,7 @@ async def test_what_is_no_websocket_costs_its_sender_alone(junk: bytes) -> None:
         await ann.send_raw(junk)
 
         assert await ann.closed() == 1002
-        assert [frame.type for frame in await bob.heard_until(LEFT)][-1] == LEFT
+        assert [frame.type for frame in await bob.until(LEFT)][-1] == LEFT
         await host.pass_time(3)
         assert len(host.server.connections) == 1
 
@@ -511,7 +511,7 @@ async def test_a_fan_out_is_wrapped_once_for_all(monkeypatch: pytest.MonkeyPatch
     async with web() as (ws, host):
         members = [await ws.member(f"member {number}") for number in range(5)]
         for member in members:
-            await member.heard()
+            await member.sync()
         wrapped_ones: list[bytes] = []
         serialize = WsFrame.serialize
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.watch.worlds import frame, short
+from tests.support.raw import frame, short
 
 from refserver.watch.conversation import Bytes, Did, Ended, How, Item, Missing, Opened, Side
 

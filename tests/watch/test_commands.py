@@ -19,8 +19,8 @@ import jsonschema
 import pytest
 import xmlschema
 from click.testing import CliRunner, Result
+from tests.support.raw import frame
 from tests.watch.talks import ACK, CLIENT, FRESH, LOGIN, MESSAGE, SERVER, WELCOME, talk
-from tests.watch.worlds import frame
 
 from refserver.cli import main
 from refserver.launcher import launched

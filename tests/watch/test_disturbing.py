@@ -8,8 +8,8 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.raw import frame
 from tests.watch.talks import ACK, CLIENT, LOGIN, MESSAGE, SERVER, WELCOME
-from tests.watch.worlds import frame
 
 from refserver.watch.conversation import Side
 from refserver.watch.disturbing import VERBS, Action, Disturber, End, RuleError, parsed, rules_in

@@ -6,7 +6,7 @@ import asyncio
 import socket
 
 import pytest
-from tests.watch.worlds import frame, short
+from tests.support.raw import frame, short
 
 from refserver.client import connect
 from refserver.pytest_plugin import Disturb
@@ -16,7 +16,7 @@ LOGIN = frame(1, 1, short("ann") + bytes(18))
 MESSAGE = frame(2, 2, b"\0hello")
 
 
-def heard(address: tuple[str, int], data: bytes) -> bytes:
+def exchange(address: tuple[str, int], data: bytes) -> bytes:
     """All that comes back for these bytes; a reset ends it too."""
     with socket.create_connection(address) as sock:
         sock.sendall(data)
@@ -43,7 +43,7 @@ def test_a_reply_that_was_dropped_does_not_come_and_nobody_is_accused(
 ) -> None:
     faulty = faulty_server("drop Ack:1")
 
-    assert types(heard(faulty.address, LOGIN + MESSAGE + frame(6, 3))) == [8, 7]
+    assert types(exchange(faulty.address, LOGIN + MESSAGE + frame(6, 3))) == [8, 7]
     assert faulty.did == ["dropped frame 2, Ack seq 2"]
     assert faulty.findings == []
 
@@ -63,7 +63,7 @@ def test_the_client_is_judged_by_what_reached_it(faulty_server: Disturb) -> None
 def test_a_stream_ends_behind_a_byte(faulty_server: Disturb, how: str) -> None:
     faulty = faulty_server(f"{how} client:{len(LOGIN)}")
 
-    came = types(heard(faulty.address, LOGIN + MESSAGE))
+    came = types(exchange(faulty.address, LOGIN + MESSAGE))
 
     assert 4 not in came
     assert (8 in came) or how != "half-close"
@@ -74,7 +74,7 @@ def test_a_stream_ends_behind_a_byte(faulty_server: Disturb, how: str) -> None:
 def test_what_is_only_late_or_in_pieces_arrives_whole(faulty_server: Disturb, rule: str) -> None:
     faulty = faulty_server(rule)
 
-    assert types(heard(faulty.address, LOGIN + MESSAGE)) == [8, 4]
+    assert types(exchange(faulty.address, LOGIN + MESSAGE)) == [8, 4]
     assert faulty.findings == []
 
 

@@ -6,9 +6,10 @@ from collections import Counter
 from random import Random
 
 import pytest
+from tests.support.raw import error, frame, short
 from tests.watch import worlds
 from tests.watch.seen import from_the_middle, seen, with_gaps
-from tests.watch.worlds import World, error, frame, short
+from tests.watch.worlds import World
 
 from refserver.watch.conversation import Bytes, Ended, How, Item, Missing, Opened, Side
 from refserver.watch.coverage import coverage

@@ -14,9 +14,10 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.raw import frame
 from tests.watch.seen import seen
 from tests.watch.talks import ALL_KINDS, CLIENT, FRESH, LOGIN, MESSAGE, SERVER, TICKET, WELCOME
-from tests.watch.worlds import World, frame
+from tests.watch.worlds import World
 
 from refserver.watch.conversation import Bytes, Item, Missing, Opened, Side
 from refserver.watch.judge import judged

@@ -8,9 +8,20 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.support.raw import (
+    ACK,
+    APPLICATION,
+    ERROR,
+    PONG,
+    Client,
+    frame,
+    login,
+    logout,
+    message,
+    ping,
+)
 from tests.watch.kit import forwarding
 from tests.watch.test_commands import recording
-from tests.watch.worlds import frame, short
 
 from refserver.cli import main
 from refserver.client import connect
@@ -24,46 +35,35 @@ def run(*words: object) -> Result:
     return CliRunner().invoke(main, ["replay", *map(str, words)])
 
 
-def login(user: str, ticket: bytes = bytes(8), position: int = 0) -> bytes:
-    return frame(1, 1, short(user) + b"\0\0" + ticket + position.to_bytes(8, "big"))
-
-
-def exchanged(sock: socket.socket, data: bytes, replies: int) -> list[bytes]:
-    """Send this, and read so many frames."""
-    sock.sendall(data)
-    came: list[bytes] = []
-    buffer = b""
-    while len(came) < replies:
-        buffer += sock.recv(4096)
-        while len(buffer) >= 4 and len(buffer) >= (size := 4 + int.from_bytes(buffer[:4], "big")):
-            came.append(buffer[:size])
-            buffer = buffer[size:]
-    return came
-
-
 @pytest.fixture(scope="module")
 def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two members; ann is lost, and resumes behind her first words."""
     told: list[Item] = []
-    with launched("--quiet") as server, forwarding(server.port, told) as port:
-        address = ("127.0.0.1", port)
-        with socket.create_connection(address) as bob, socket.create_connection(address) as ann:
-            exchanged(bob, login("bob"), 1)
-            (welcome,) = exchanged(ann, login(""), 1)
-            name = welcome[17 : 17 + welcome[16]].decode()
-            ticket = welcome[17 + welcome[16] :][:8]
-            exchanged(ann, frame(2, 2, b"\0one") + frame(6, 3), 2)
-            exchanged(bob, frame(0x80, 2, b"\0two"), 3)
-            ann.close()
-            with socket.create_connection(address) as again:
-                said = login(name, ticket, 3) + frame(6, 2) + frame(11, 3, b"?")
-                exchanged(again, said, 5)
-                exchanged(again, frame(3, 4), 1)
-                again.shutdown(socket.SHUT_WR)
-                assert again.recv(100) == b""
-            exchanged(bob, frame(6, 3), 4)  # the Left, the Joined and the Left of ann, and a Pong
-            bob.shutdown(socket.SHUT_WR)
-            assert bob.recv(100) == b""
+    with (
+        launched("--quiet") as server,
+        forwarding(server.port, told) as port,
+        Client(port) as bob,
+        Client(port) as ann,
+    ):
+        bob.join("bob")
+        welcome = ann.join()
+        ann.send(message("one", 2), ping(3))
+        ann.until(PONG)
+        bob.send(frame(APPLICATION, 2, b"\0two"))
+        bob.until(ACK)
+        ann.sock.close()
+        with Client(port) as again:
+            again.send(login(welcome.user, ticket=welcome.ticket, position=3))
+            again.send(ping(2), frame(11, 3, b"?"))
+            again.until(ERROR)
+            again.send(logout(4))
+            again.until(ACK)
+            again.end()
+            assert again.rest() == []
+        bob.send(ping(3))
+        bob.until(PONG)  # behind the Left, the Joined and the Left of ann
+        bob.end()
+        assert bob.rest() == []
     return recording(tmp_path_factory.mktemp("replay") / "talk.jsonl", told)
 
 
@@ -121,7 +121,7 @@ def test_what_has_no_beginning_or_no_ticket_is_told(tmp_path: Path) -> None:
     items: list[Item] = [
         Opened(0.0, 1, whole=False),
         Opened(0.0, 2),
-        Bytes(0.1, 2, CLIENT, login("ann", b"\1" * 8, 7)),
+        Bytes(0.1, 2, CLIENT, login("ann", ticket=2**60, position=7)),
     ]
     with launched("--quiet") as server:
         done = run(recording(tmp_path / "t", items), "--to", f"127.0.0.1:{server.port}")

@@ -1,8 +1,8 @@
 """Right conversations by chance: a room, its server, its clients, and one tap between them.
 
-Rule: it is written from docs/protocol.md with the standard library, and shares no code with the
-judge. Both sides keep every rule; whatever is left open is drawn. Bytes are cut anywhere, each
-direction is as late as it likes, and what the tap sees is what comes out.
+Rule: it is written from docs/protocol.md with the standard library and `tests.support.raw`, and
+shares no code with the judge. Both sides keep every rule; whatever is left open is drawn. Bytes
+are cut anywhere, each direction is as late as it likes, and what the tap sees is what comes out.
 """
 
 from __future__ import annotations
@@ -12,34 +12,26 @@ from collections import deque
 from dataclasses import dataclass, field
 from random import Random
 
-LOGIN, MESSAGE, LOGOUT, ACK, ERROR, PING, PONG, WELCOME, JOINED, LEFT = range(1, 11)
+from tests.support.raw import (
+    ACK,
+    ERROR,
+    HEADER,
+    JOINED,
+    LEFT,
+    LOGIN,
+    LOGOUT,
+    MESSAGE,
+    PING,
+    PONG,
+    WELCOME,
+    error,
+    frame,
+    frames_of,
+    short,
+)
+
 NAMES = ("ann", "bob", "zoë", "")
 CLIENT, SERVER = "client", "server"
-
-
-def frame(type: int, seq: int, body: bytes = b"") -> bytes:
-    return struct.pack(">IBBHQ", 12 + len(body), 1, type, 0, seq) + body
-
-
-def short(text: str) -> bytes:
-    data = text.encode()
-    return bytes([len(data)]) + data
-
-
-def error(seq: int, code: int, text: str = "") -> bytes:
-    return frame(ERROR, seq, struct.pack(">H", code) + short(text))
-
-
-def frames_of(buffer: bytearray) -> list[bytes]:
-    """Takes the whole frames out of a buffer."""
-    found = []
-    while len(buffer) >= 4:
-        size = 4 + int.from_bytes(buffer[:4], "big")
-        if len(buffer) < size:
-            break
-        found.append(bytes(buffer[:size]))
-        del buffer[:size]
-    return found
 
 
 @dataclass
@@ -70,11 +62,11 @@ class Served:
     cursor: int = 0
     replies: deque[tuple[int, bytes, bool]] = field(default_factory=deque)
     """The length of the log when it was made, the frame, and whether it is the last one."""
-    deaf: bool = False  # handles nothing more
+    draining: bool = False  # handles nothing more
     silent: bool = False  # has sent its last frame, or is to send none
     eof: bool = False
     left_at: int | None = None  # carries no entry behind this one
-    heard: float = 0.0
+    last_byte: float = 0.0
     pinged: bool = False
     pings: int = 0
     waits: tuple[float, bytes] | None = None
@@ -114,7 +106,7 @@ class Room:
     def leave(self, conn: Served, reason: int, *, seq: int | None = None) -> None:
         """The member leaves; with `seq` by the Logout of that number."""
         assert conn.user is not None
-        conn.deaf = True
+        conn.draining = True
         if self.presence and not self.stopping:
             author = conn.number if seq is not None else 0
             self.enter(LEFT, short(conn.user) + bytes([reason]), author, seq or 0, seq is not None)
@@ -128,7 +120,7 @@ class Room:
     def end(self, conn: Served, code: int, reason: int = 1) -> None:
         """End it with an Error with seq 0."""
         self.reply(conn, error(0, code, self.rng.choice(("", "why"))), last=True)
-        conn.deaf = True
+        conn.draining = True
         if conn.user is not None:
             self.leave(conn, reason)
 
@@ -174,14 +166,14 @@ class Room:
     # ------------------------------------------------------------- what comes
 
     def read(self, conn: Served, data: bytes, now: float) -> None:
-        conn.heard, conn.pinged = now, False
-        if conn.deaf:
+        conn.last_byte, conn.pinged = now, False
+        if conn.draining:
             return
         conn.buffer += data
         self.handle_some(conn, now)
 
     def handle_some(self, conn: Served, now: float) -> None:
-        while not conn.deaf and conn.waits is None:
+        while not conn.draining and conn.waits is None:
             if len(conn.buffer) >= 4:
                 length = int.from_bytes(conn.buffer[:4], "big")
                 limit = 4096 if conn.user is None else self.max_frame
@@ -189,7 +181,7 @@ class Room:
                     self.end(conn, 1 if length < 12 else 2)
                     return
             if len(conn.buffer) >= 16:
-                _, version, _, reserved, seq = struct.unpack_from(">IBBHQ", conn.buffer)
+                _, version, _, reserved, seq = HEADER.unpack_from(conn.buffer)
                 if version != 1 or reserved or not seq:
                     self.end(conn, 3 if version != 1 else 1)
                     return
@@ -283,10 +275,10 @@ class Room:
 
     def read_eof(self, conn: Served) -> None:
         conn.eof = True
-        if not conn.deaf and conn.waits is None:
+        if not conn.draining and conn.waits is None:
             if conn.user is not None:
                 self.leave(conn, 1)
-            conn.deaf = True
+            conn.draining = True
 
     # ------------------------------------------------------------- by itself
 
@@ -297,7 +289,7 @@ class Room:
                 continue
             if conn.waits is not None and now >= conn.waits[0]:
                 self.reply(conn, conn.waits[1], last=True)
-                conn.waits, conn.deaf = None, True
+                conn.waits, conn.draining = None, True
             self.watch_the_clock(conn, now)
             if self.rng.random() < 0.7:
                 self.write(conn)
@@ -305,7 +297,7 @@ class Room:
             self.dropped = self.rng.randrange(self.dropped, len(self.log) + 1)
 
     def watch_the_clock(self, conn: Served, now: float) -> None:
-        if conn.deaf or conn.silent or conn.waits is not None:
+        if conn.draining or conn.silent or conn.waits is not None:
             return
         roll = self.rng.random()
         if roll < 0.002:
@@ -315,9 +307,9 @@ class Room:
                 self.end(conn, self.rng.choice((22, 23)))
         elif roll < 0.003:
             self.evict(conn)
-        elif self.heartbeat and now - conn.heard >= 2 * self.heartbeat:
+        elif self.heartbeat and now - conn.last_byte >= 2 * self.heartbeat:
             self.end(conn, 22)
-        elif self.heartbeat and now - conn.heard >= self.heartbeat and not conn.pinged:
+        elif self.heartbeat and now - conn.last_byte >= self.heartbeat and not conn.pinged:
             conn.pinged = True
             conn.pings += 1
             conn.out += frame(PING, self.rng.choice((conn.pings, 7)))
@@ -327,9 +319,9 @@ class Room:
     def stop(self) -> None:
         self.stopping = True
         for conn in self.conns.values():
-            if not conn.deaf and not conn.closed:
+            if not conn.draining and not conn.closed:
                 self.reply(conn, error(0, 24), last=True)
-                conn.deaf = True
+                conn.draining = True
                 if conn.user is not None:
                     conn.left_at = len(self.log)
                     conn.user = None
@@ -438,7 +430,7 @@ class World:
         number = len(self.talkers) + 1
         talker = Talker(number, self.rng.choice(NAMES))
         self.talkers[number] = talker
-        self.room.conns[number] = Served(number, heard=self.now)
+        self.room.conns[number] = Served(number, last_byte=self.now)
         for side in (CLIENT, SERVER):
             self.to_tap[number, side] = bytearray()
             self.from_tap[number, side] = bytearray()
@@ -511,7 +503,7 @@ class World:
         due = conn.replies or (
             conn.session is not None and conn.left_at is not None and conn.cursor < conn.left_at
         )
-        if conn.silent or (conn.eof and conn.deaf and not due):
+        if conn.silent or (conn.eof and conn.draining and not due):
             conn.closed = True
         return conn.closed
 
@@ -590,8 +582,8 @@ class World:
         hard = (
             struct.pack(">I", 11),
             struct.pack(">I", 2**31),
-            struct.pack(">IBBHQ", 12, 2, PING, 0, 1),
-            struct.pack(">IBBHQ", 12, 1, PING, 1, 1),
+            HEADER.pack(12, 2, PING, 0, 1),
+            HEADER.pack(12, 1, PING, 1, 1),
             frame(PING, 0),
             frame(PING, seq, b"!"),
         )
@@ -606,17 +598,17 @@ class World:
             limit = max(4351, talker.limit + 255) if talker.member else 4351
             good = 12 <= length <= limit
             if good and len(buffer) >= 16:
-                _, version, type, reserved, seq = struct.unpack_from(">IBBHQ", buffer)
+                _, version, type, reserved, seq = HEADER.unpack_from(buffer)
                 good = version == 1 and not reserved and (seq != 0 or type == ERROR)
             if good and len(buffer) < 4 + length:
                 return
             whole = bytes(buffer[: 4 + length])
             del buffer[: 4 + length]
-            if not good or not is_right(whole[5], whole[16:]) or not self.heard(talker, whole):
+            if not good or not is_right(whole[5], whole[16:]) or not self.last_byte(talker, whole):
                 talker.ended = talker.done = True
                 talker.pings.clear()
 
-    def heard(self, talker: Talker, whole: bytes) -> bool:
+    def last_byte(self, talker: Talker, whole: bytes) -> bool:
         """Handle a frame that is right in itself; False at a server's fault."""
         type, seq, body = whole[5], int.from_bytes(whole[8:16], "big"), whole[16:]
         if type == PING:

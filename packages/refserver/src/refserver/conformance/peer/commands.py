@@ -149,7 +149,7 @@ def accepting() -> Wrap:
 def advice(report: Report, driver: ClientDriver) -> str:
     """What to do where the command itself is wrong, whatever the client is."""
     has_failed = any(result.verdict is Verdict.FAILED for result in report.results)
-    if driver.heard or not has_failed:
+    if driver.has_printed or not has_failed:
         return ""
     again = shlex.join(["refserver", "peer", "--doctor", "--", *driver.command])
     return f"the command prints nothing; what is missing in it says: {again}"

@@ -28,7 +28,8 @@ CAPABILITIES = {"resume": "resumes its session when its connection is lost"}
 
 @dataclass(slots=True)
 class ClientDriver:
-    """Makes attempts against one command; `heard` tells whether it has said anything at all."""
+    """Makes attempts against one command; `has_printed` tells whether it has said anything at
+    all."""
 
     command: Sequence[str]
     setting: Setting
@@ -37,7 +38,7 @@ class ClientDriver:
     """What a command line must repeat to run a case again."""
     start: Callable[[Sequence[str]], Program] = Process
     """What makes a running client of the words of its command."""
-    heard: bool = False
+    has_printed: bool = False
 
     def attempt(self, case: Case, segmentation: Segmentation) -> Outcome:
         """Run the command once, against the case's server."""
@@ -48,7 +49,7 @@ class ClientDriver:
                 case.script(peer)
             except CaseFailed as failed:
                 failure = failed
-            self.heard = self.heard or bool(peer.process.said)
+            self.has_printed = self.has_printed or bool(peer.process.said)
         return Outcome(failure=failure, steps=peer.evidence)
 
     def rerun(self, case: Case, segmentation: Segmentation) -> str:

@@ -1,7 +1,7 @@
-"""A client of plain sockets and `struct`, written beside docs/protocol.md.
+"""A client of plain sockets and `struct`, written from docs/protocol.md alone.
 
-Rule: nothing of eventcodec is imported, and no table of its; where this client and
-the server differ, one of them is wrong.
+Rule: nothing of the packages is imported. So where this client differs from the server, or from
+the judge, one of them is wrong.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Welcomed(NamedTuple):
     server: str
 
 
-class Failed(NamedTuple):
-    """An Error, without its text, which is for people."""
+class ErrorReply(NamedTuple):
+    """An Error without its text. The text is for people."""
 
     seq: int
     code: int
@@ -91,16 +91,21 @@ def logout(seq: int) -> bytes:
     return frame(LOGOUT, seq)
 
 
+def error(seq: int, code: int, text: str = "") -> bytes:
+    """An Error as a server sends it."""
+    return frame(ERROR, seq, struct.pack(">H", code) + short(text))
+
+
 def said(fact: Frame) -> tuple[str, bytes]:
     """Sender and content of a Message or an application event."""
     size = fact.body[0]
     return fact.body[1 : 1 + size].decode(), fact.body[1 + size :]
 
 
-def failed(reply: Frame) -> Failed:
+def error_of(reply: Frame) -> ErrorReply:
     """The code in an Error."""
     assert reply.type == ERROR, reply
-    return Failed(reply.seq, *struct.unpack_from(">H", reply.body))
+    return ErrorReply(reply.seq, *struct.unpack_from(">H", reply.body))
 
 
 def acked(reply: Frame) -> int:
@@ -120,24 +125,37 @@ def welcomed(reply: Frame) -> Welcomed:
     return Welcomed(user.decode(), ticket, position, max_frame, heartbeat, server.decode())
 
 
+def frames_of(buffer: bytearray) -> list[bytes]:
+    """Takes the whole frames out of a buffer."""
+    found = []
+    at = 0
+    while len(buffer) - at >= 4:
+        end = at + 4 + int.from_bytes(buffer[at : at + 4], "big")
+        if len(buffer) < end:
+            break
+        found.append(bytes(buffer[at:end]))
+        at = end
+    del buffer[:at]
+    return found
+
+
+def parsed(whole: bytes) -> Frame:
+    """The fields of a frame of version 1."""
+    _, version, type, reserved, seq = HEADER.unpack_from(whole)
+    assert (version, reserved) == (1, 0), "not a header of version 1"
+    return Frame(type, seq, whole[HEADER.size :])
+
+
 class Frames:
     """Cut what comes into frames."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def receive(self, data: bytes) -> Iterator[Frame]:
+    def receive(self, data: bytes) -> list[Frame]:
         """The frames that are whole now."""
         self._buffer += data
-        at = 0
-        while len(self._buffer) - at >= HEADER.size:
-            length, version, type, reserved, seq = HEADER.unpack_from(self._buffer, at)
-            assert (version, reserved) == (1, 0), "not a header of version 1"
-            if len(self._buffer) - at < 4 + length:
-                break
-            yield Frame(type, seq, bytes(self._buffer[at + 16 : at + 4 + length]))
-            at += 4 + length
-        del self._buffer[:at]
+        return [parsed(whole) for whole in frames_of(self._buffer)]
 
     @property
     def held(self) -> int:

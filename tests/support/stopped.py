@@ -14,14 +14,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from tests.refserver.raw import (
+from tests.support.raw import (
     PONG,
     SHUTTING_DOWN,
-    Failed,
+    ErrorReply,
     Frame,
     Frames,
     Welcomed,
-    failed,
+    error_of,
     login,
     ping,
     welcomed,
@@ -92,11 +92,11 @@ class HostedClient:
         except EOFError:
             return frames
 
-    async def last(self) -> Failed:
+    async def last(self) -> ErrorReply:
         """The Error at the end of the stream."""
-        return failed((await self.rest())[-1])
+        return error_of((await self.rest())[-1])
 
-    async def heard(self) -> list[Frame]:
+    async def sync(self) -> list[Frame]:
         """Everything up to now: what stands before the answer to a Ping sent now."""
         self._pings += 1
         await self.send(ping(self._pings))
@@ -105,7 +105,7 @@ class HostedClient:
             frames.append(await self.frame())
         return frames[:-1]
 
-    async def heard_until(self, type: int) -> list[Frame]:
+    async def until(self, type: int) -> list[Frame]:
         """All frames up to and with the first of this type."""
         frames = [await self.frame()]
         while frames[-1].type != type:
@@ -180,7 +180,7 @@ class SecureClient(HostedClient):
 
 
 class Host:
-    """The server, its clock, and its guests."""
+    """The server, its clock, and its clients."""
 
     def __init__(self, server: Server, loop: StoppedLoop, port: int) -> None:
         self.server = server
@@ -191,7 +191,7 @@ class Host:
     async def client(
         self, *, address: str = HOST, receive_buffer: int | None = None
     ) -> HostedClient:
-        """Somebody who has connected from this address, which is one of 127.0.0.0/8."""
+        """A client that has connected from this address, which is one of 127.0.0.0/8."""
         sock = socket.socket()
         sock.setblocking(False)
         sock.bind((address, 0))
@@ -204,7 +204,7 @@ class Host:
         return client
 
     async def member(self, user: str = "", *, receive_buffer: int | None = None) -> HostedClient:
-        """Somebody who is logged in."""
+        """A client that is logged in."""
         client = await self.client(receive_buffer=receive_buffer)
         await client.join(user)
         return client
@@ -238,7 +238,7 @@ class Host:
 async def hosting(
     auth: Auth | None = None, tls: Tls | None = None, /, **settings: Any
 ) -> AsyncIterator[Host]:
-    """A server with this door and these settings; it ends, and nothing is left of it."""
+    """A server with this authenticator and these settings. At the end nothing is left of it."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, StoppedLoop)
     server = Server(Config(port=0, **settings), auth, tls)
@@ -253,5 +253,5 @@ async def hosting(
         await host.pass_time()
 
 
-SHUT = Failed(0, SHUTTING_DOWN)
+SHUT = ErrorReply(0, SHUTTING_DOWN)
 """How a server says that it stops."""
