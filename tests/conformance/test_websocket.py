@@ -37,7 +37,8 @@ def authority(tmp_path: Path) -> Authority:
 
 
 def check(target: str, *words: str) -> tuple[int, str, str]:
-    done = CliRunner().invoke(main, ["check", target, "--segmentation", "whole", *words])
+    patient = ("--segmentation", "whole", "--timeout", "20")
+    done = CliRunner().invoke(main, ["check", target, *patient, *words])
     return done.exit_code, done.stdout, done.stderr
 
 
