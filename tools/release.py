@@ -49,7 +49,8 @@ def build(package: str, dist: Path, date: int) -> None:
         sources = _built(copy, dist, date, "--sdist")
         _even(sources, date)
         with tarfile.open(sources) as archive:
-            archive.extractall(folder, filter="data")
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.4
+            archive.extractall(folder)
         unpacked = Path(folder) / sources.name.removesuffix(".tar.gz")
         wheel = _built(unpacked, dist, date, "--wheel")
         if not wheel.name.endswith("-none-any.whl"):
