@@ -43,6 +43,7 @@ __all__ = ["main"]
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 """The error numbers of a stdout that cannot be written any more."""
+WATCHING = "Watching"
 OTHERS = "Others"
 
 Command = Callable[..., None]
@@ -259,8 +260,41 @@ def _options(command: Command) -> Command:
     shell_complete=completing(lambda: _mutants()),
     help="Run with one deliberate fault, to test a conformance kit; `list` prints all of them.",
 )
+@click.option(
+    "--watch",
+    cls=Grouped,
+    group=WATCHING,
+    is_flag=True,
+    help="Judge both sides of every connection, in another process, and print each finding.",
+)
+@click.option(
+    "--record",
+    cls=Grouped,
+    group=WATCHING,
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="With --watch: write a recording; credentials and tickets are masked.",
+)
+@click.option(
+    "--page",
+    cls=Grouped,
+    group=WATCHING,
+    type=Whole(0, 65_535),
+    metavar="PORT",
+    help="With --watch: show what passes on a page for a browser of this machine; 0 takes a free "
+    "port; needs refserver[page].",
+)
 @click.pass_context
-def serve(ctx: click.Context, /, at: int | None, mutant: str | None, **settings: Any) -> None:
+def serve(
+    ctx: click.Context,
+    /,
+    at: int | None,
+    mutant: str | None,
+    watch: bool,
+    record: str | None,
+    page: int | None,
+    **settings: Any,
+) -> None:
     """Serve on localhost:3000, or on PORT, until Ctrl-C.
 
     The first line on stdout is the address. The log goes to stderr. You can also set each
@@ -291,8 +325,15 @@ def serve(ctx: click.Context, /, at: int | None, mutant: str | None, **settings:
     if mutant is not None:
         settings |= _broken(mutant)
     config = Config(**settings)
+    if not watch and (record is not None or page is not None):
+        raise click.UsageError("--record and --page need --watch")
     logs.to_stderr(logging.WARNING if config.quiet else logging.INFO, config.log_format)
-    run(config)
+    if not watch:
+        return run(config)
+    from .watch.serving import watching
+
+    with watching(record, page, shared=bool(config.log)) as tap:
+        run(config, tap)
 
 
 def _check_environment(root: click.Command) -> None:

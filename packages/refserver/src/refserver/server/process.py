@@ -27,6 +27,7 @@ from .metrics import why_not
 from .server import Server
 from .stderr import without_blocking
 from .systemd import tell
+from .tapped import Tap
 from .tls import Tls
 
 if TYPE_CHECKING:
@@ -44,11 +45,12 @@ REASONS = {
 """The reasons for an error at listening, if the text of the system is not enough."""
 
 
-async def serve(config: Config) -> None:
+async def serve(config: Config, tap: Tap | None = None) -> None:
     """Serve until SIGINT or SIGTERM: the first two drain, the third ends at once."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(on_unhandled)
-    server = Server(config, authenticator_of(config), Tls(config) if config.tls_cert else None)
+    tls = Tls(config) if config.tls_cert else None
+    server = Server(config, authenticator_of(config), tls, tap)
     metrics_server = None if config.metrics is None else expose(server, config.metrics)
     await server.connect()
     with listening(spelled(config.host, config.port)):
@@ -70,6 +72,8 @@ async def serve(config: Config) -> None:
     loop.add_signal_handler(signal.SIGHUP, server.reload)
     with said("".join(lines)):
         tell("READY=1")
+        if tap is not None:
+            tap.listening(config.host, port, secure=tls is not None)
         gc.freeze()  # the loaded modules stay: a full garbage collection over them would cost 30 ms
         await server.ended.wait()
     if metrics_server is not None:
@@ -154,6 +158,6 @@ def on_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> No
         log_event("internal", level=logging.ERROR, error=context.get("message"))
 
 
-def run(config: Config) -> None:
-    """Serve in this thread. Raises ConfigError if it cannot start."""
-    asyncio.run(serve(config))
+def run(config: Config, tap: Tap | None = None) -> None:
+    """Serve in this thread, and tell `tap` what passes. Raises ConfigError if it cannot start."""
+    asyncio.run(serve(config, tap))

@@ -36,6 +36,7 @@ from .proxy_protocol import Headers
 from .scheduler import FEWEST_FRAMES
 from .shared import link
 from .shared import metrics as shared_metrics
+from .tapped import Tap, TappedConnection
 from .tls import Tls, common_name
 from .turn import Turns
 
@@ -72,10 +73,17 @@ class Server:
     connection, and each part that the server makes is an attribute.
     """
 
-    def __init__(self, config: Config, auth: Auth | None = None, tls: Tls | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        auth: Auth | None = None,
+        tls: Tls | None = None,
+        tap: Tap | None = None,
+    ) -> None:
         self.config = config
         self.auth = auth or AllowAll()
         self.tls = tls
+        self.tap = tap
         self.link: Link | None = None
         self.sequencer: Sequencer
         if config.log:
@@ -185,16 +193,23 @@ class Server:
 
     def accept_websocket(self, sock: socket.socket, address: str) -> None:
         """Accept a connection that begins with the handshake of WebSocket."""
-        from .websocket import WebSocketConnection
+        from .websocket import TappedWebSocketConnection, WebSocketConnection
 
         assert self._websockets is not None, "it listens for them"
-        buffer = self._buffer[:BUFFER_BEFORE_LOGIN]
+        about = (self, address, self._buffer[:BUFFER_BEFORE_LOGIN], self._websockets)
         now = self.clock.now()
-        self._begin(WebSocketConnection(self, address, buffer, self._websockets, now), sock)
+        if self.tap is None:
+            self._begin(WebSocketConnection(*about, now), sock)
+        else:
+            self._begin(TappedWebSocketConnection(*about, now, self.tap), sock)
 
     def accept(self, sock: socket.socket, address: str) -> None:
         """Accept a connection."""
-        self._begin(Connection(self, address, self._buffer[:BUFFER_BEFORE_LOGIN]), sock)
+        buffer = self._buffer[:BUFFER_BEFORE_LOGIN]
+        if self.tap is None:
+            self._begin(Connection(self, address, buffer), sock)
+        else:
+            self._begin(TappedConnection(self, address, buffer, self.tap), sock)
 
     def _begin(self, connection: Connection, sock: socket.socket) -> None:
         """Give a connection its place and begin it, or reject it. No other connection waits for its

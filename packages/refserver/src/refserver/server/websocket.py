@@ -24,8 +24,15 @@ from websockets.typing import Subprotocol
 from eventcodec.limits import LENGTH_SIZE, MAX_FRAME_BEFORE_WELCOME, SENDER_ALLOWANCE
 
 from .connection import Connection, Owner
+from .tapped import Tap, Tapped
 
-__all__ = ["SUBPROTOCOL", "Rejected", "WebSocketConnection", "WebSockets"]
+__all__ = [
+    "SUBPROTOCOL",
+    "Rejected",
+    "TappedWebSocketConnection",
+    "WebSocketConnection",
+    "WebSockets",
+]
 
 SUBPROTOCOL = Subprotocol("event-protocol.1")
 MOST_HEAD = 8_192
@@ -236,6 +243,22 @@ class WebSocketConnection(Connection):
     def close(self) -> None:
         self.end_output()
         super().close()
+
+
+class TappedWebSocketConnection(Tapped, WebSocketConnection):
+    """A connection over WebSocket with a tap."""
+
+    def __init__(
+        self,
+        owner: Owner,
+        address: str,
+        buffer: memoryview,
+        shared: WebSockets,
+        began: float,
+        tap: Tap,
+    ) -> None:
+        WebSocketConnection.__init__(self, owner, address, buffer, shared, began)
+        self.tap = tap
 
 
 def names(listed: str) -> Iterable[str]:

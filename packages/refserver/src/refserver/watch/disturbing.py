@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import NamedTuple
 
@@ -80,6 +80,8 @@ class Rule:
     first: int = 0
     """So many, the first ones; 0: all."""
     chance: float = 1.0
+    text: str = field(default="", compare=False)
+    """As it was written: verb and value."""
 
 
 def parsed(verb: str, value: str) -> Rule:
@@ -92,7 +94,7 @@ def parsed(verb: str, value: str) -> Rule:
     if verb not in VERBS:
         raise RuleError(f"no rule {verb!r}{near(verb, VERBS)}")
     try:
-        return _parsed(verb, value)
+        return replace(_parsed(verb, value), text=f"{verb} {value}")
     except ValueError as error:
         reason = str(error) if isinstance(error, RuleError) else f"not {VERBS[verb]}"
         raise RuleError(f"{verb} {value}: {reason}") from None

@@ -19,6 +19,8 @@ __all__ = ["Finding", "Notes", "Observation"]
 
 SHOWN = 3
 """Findings of one kind on one connection that are told; the others are counted."""
+MOST = 10_000
+"""Findings and observations that are kept; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class Notes:
         """A statement was broken."""
         key = finding.connection, finding.statement, finding.side
         self._told[key] += 1
-        if self._told[key] > SHOWN:
+        if self._told[key] > SHOWN or len(self.findings) >= MOST:
             self.more[finding.statement, finding.side] += 1
             return
         self.findings.append(finding)
@@ -88,7 +90,8 @@ class Notes:
     def observe(self, connection: int, at: float, what: str) -> None:
         """Something is worth knowing."""
         seen = Observation(connection, at, what)
-        self.observations.append(seen)
+        if len(self.observations) < MOST:
+            self.observations.append(seen)
         self._on_observation(seen)
 
     def forget(self, connection: int) -> None:

@@ -9,7 +9,7 @@ Layer: above `server_side` and `client_side`, below every command.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from .client_side import ClientSide
 from .conversation import Bytes, Did, Ended, How, Item, Missing, Opened, Side
@@ -20,13 +20,16 @@ from .server_side import ServerSide
 
 __all__ = ["Judge", "judged"]
 
+OnFrame = Callable[[int, Side, Frame], None]
+
 
 class _Connection:
     """One connection under watch."""
 
-    def __init__(self, opened: Opened, notes: Notes, room: Room) -> None:
+    def __init__(self, opened: Opened, notes: Notes, room: Room, on_frame: OnFrame | None) -> None:
         self.opened = opened
         self.room = room
+        self._on_frame = on_frame
         self.cutters = {side: Cutter(whole=opened.whole) for side in Side}
         # Of a side that is not judged nothing is told; the other's rules need to know it.
         ignored = Notes()
@@ -51,6 +54,8 @@ class _Connection:
         count = 0
         for frame in cutter.feed(data, at):
             count += 1
+            if self._on_frame is not None:
+                self._on_frame(self.opened.connection, side, frame)
             self._announce(side, frame)
             if side is Side.CLIENT:
                 self.client.said(frame)
@@ -97,7 +102,7 @@ class Judge:
 
     Items come in the order in which they passed one place. With `one_room` all connections are
     taken for connections to one run of one room; otherwise those are that overlap in time at one
-    address, or that resume a session of each other.
+    address, or that resume a session of each other. `on_frame` gets each frame before it is judged.
 
     >>> from refserver.watch.conversation import Bytes, Opened, Side
     >>> judge = Judge(Notes())
@@ -107,8 +112,11 @@ class Judge:
     ['EP-2.2-3']
     """
 
-    def __init__(self, notes: Notes, *, one_room: bool = False) -> None:
+    def __init__(
+        self, notes: Notes, *, one_room: bool = False, on_frame: OnFrame | None = None
+    ) -> None:
         self.notes = notes
+        self._on_frame = on_frame
         self.connections = 0
         self.frames = 0
         self.bytes = 0
@@ -161,7 +169,7 @@ class Judge:
             room, members = Room(self.notes), set()
             self._rooms[address] = room, members
         members.add(opened.connection)
-        self._open[opened.connection] = _Connection(opened, self.notes, room)
+        self._open[opened.connection] = _Connection(opened, self.notes, room, self._on_frame)
 
     def _leaves_room(self, connection: _Connection) -> None:
         address = "" if self._one_room else connection.opened.server

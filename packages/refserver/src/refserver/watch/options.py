@@ -8,7 +8,9 @@ Layer: below the commands.
 from __future__ import annotations
 
 import functools
+import socket
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,29 @@ from ..exit_codes import WATCH_COMMANDS, in_one_line
 from .disturbing import VERBS, Rule, RuleError, parsed, rules_in
 from .reports import Files
 
-__all__ = ["EXIT_CODES", "disturb_options", "files", "report_options"]
+__all__ = ["EXIT_CODES", "PAGE", "disturb_options", "files", "page_socket", "report_options"]
 
 FILE = click.Path(dir_okay=False)
 EXIT_CODES = in_one_line(WATCH_COMMANDS)
 """For the end of a command's help."""
+PAGE = (
+    "Show what passes on a page for a browser of this machine, on this port (0: a free one); "
+    "needs refserver[page]."
+)
 Command = Callable[..., None]
+
+
+def page_socket(port: int | None) -> socket.socket | None:
+    """Where the page is to listen. Raises UsageError where there can be none."""
+    if port is None:
+        return None
+    for name in ("starlette", "uvicorn"):
+        if find_spec(name) is None:
+            raise click.UsageError(f"--page needs {name}: install refserver[page]")
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        raise click.UsageError(f"--page {port}: {error.strerror}") from None
 
 
 def disturb_options(command: Command) -> Command:
@@ -81,10 +100,11 @@ def report_options(command: Command) -> Command:
     return command
 
 
-def files(**asked: str | bool | None) -> Files:
+def files(*, page: bool = False, **asked: str | bool | None) -> Files:
     """The files of `report_options`. Raises UsageError where nothing is to be masked or not."""
     made = Files(**asked)  # type: ignore[arg-type]
-    if (made.unmasked or made.mask_content) and made.record is None and made.pcap is None:
+    shows = page or made.record is not None or made.pcap is not None
+    if (made.unmasked or made.mask_content) and not shows:
         raise click.UsageError("--unmasked and --mask-content are for --record and --pcap")
     if made.unmasked and made.mask_content:
         raise click.UsageError("--unmasked or --mask-content, one of them")

@@ -41,7 +41,8 @@ class Proxy:
 
     `tell` gets what passes, `clock` says when, in seconds. `tls` is what the clients see,
     `tls_to` how the server is reached. `disturb` gives what disturbs a connection, by its number
-    from 1; without it nothing is disturbed.
+    from 1, or None. A connection that is disturbed is two conversations, and has two numbers
+    there.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Proxy:
         *,
         tls: ssl.SSLContext | None = None,
         tls_to: ssl.SSLContext | None = None,
-        disturb: Callable[[int], Disturber] | None = None,
+        disturb: Callable[[int], Disturber | None] = lambda connection: None,
     ) -> None:
         self.to = to
         self.tell = tell
@@ -60,7 +61,7 @@ class Proxy:
         self.tls = tls
         self.tls_to = tls_to
         self.disturb = disturb
-        self.connections = 0
+        self.connections = self.conversations = 0
         self._server: asyncio.Server | None = None
         self._open: set[_Pair] = set()
 
@@ -85,11 +86,13 @@ class Proxy:
             pair.abort()
         await asyncio.sleep(0)
 
-    def opened(self, pair: _Pair) -> int:
-        """A client has come. Returns the number of its connection."""
+    def opened(self, pair: _Pair) -> None:
+        """A client has come: give its connection what disturbs it, and the next number."""
         self.connections += 1
         self._open.add(pair)
-        return self.connections
+        pair.disturber = self.disturb(self.connections)
+        pair.number = self.conversations + 1
+        self.conversations += 1 if pair.disturber is None else 2
 
     def closed(self, pair: _Pair) -> None:
         """Both of its ends are closed."""
@@ -114,16 +117,14 @@ class _Pair:
         """The number of the conversation with a side; without disturbance there is one."""
         if self.disturber is None:
             return self.number
-        return 2 * self.number - (side is Side.CLIENT)
+        return self.number + (side is Side.SERVER)
 
     def begin(self, transport: asyncio.Transport) -> None:
         """The client is there: connect with the server before anything is read of it."""
         proxy = self.proxy
-        self.number = proxy.opened(self)
+        proxy.opened(self)
         self.client.pause("the server is not there yet")
         asyncio.get_running_loop().call_soon(self.client.pause_again)
-        if proxy.disturb is not None:
-            self.disturber = proxy.disturb(self.number)
         for side in (None,) if self.disturber is None else Side:
             proxy.tell(
                 Opened(

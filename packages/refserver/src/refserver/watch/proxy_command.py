@@ -1,39 +1,35 @@
 """`refserver proxy`: forward, and have another process judge what passes.
 
-Rule: this process forwards. What it tells the judge goes through a pipe that never makes it wait.
+Rule: this process forwards, and only tells the one that judges.
 
-Layer: above `proxy`, `feed` and `watcher`, below `commands`.
+Layer: above `proxy` and `judging`, below `commands`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import signal
+import socket
 import ssl
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from random import Random
 
 import click
 
-from ..arguments import address, an_address, spelled
-from .conversation import Item
-from .disturbing import Disturber, Rule
-from .feed import Feed
-from .options import EXIT_CODES, disturb_options, files, report_options
+from ..arguments import Whole, address, an_address, spelled
+from .disturbing import Disturber, Rule, parsed
+from .judging import Judging
+from .options import EXIT_CODES, PAGE, disturb_options, files, page_socket, report_options
 from .proxy import Proxy
 from .watcher import Wishes
 
 __all__ = ["proxy_command"]
 
-Disturb = Callable[[int], Disturber]
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -58,6 +54,7 @@ def listen_address(ctx: click.Context, param: click.Parameter, value: str) -> tu
 @disturb_options
 @click.option("--frames", is_flag=True, help="Print each frame that passes.")
 @click.option("--one-room", is_flag=True, help="Take all connections for one run of one room.")
+@click.option("--page", type=Whole(0, 65_535), metavar="PORT", help=PAGE)
 @report_options
 def proxy_command(
     listen: tuple[str, int],
@@ -70,6 +67,7 @@ def proxy_command(
     seed: int | None,
     frames: bool,
     one_room: bool,
+    page: int | None,
     **asked: str | bool | None,
 ) -> None:
     """Stand between clients and a server, and say who breaks which rule.
@@ -100,24 +98,19 @@ def proxy_command(
         raise click.UsageError(
             "clients that speak TLS may send credentials: to another machine, say --tls-to"
         )
+    chosen = secrets.randbelow(2**32) if seed is None else seed
+    if rules:
+        click.echo(f"refserver: disturbing with --seed {chosen}", err=True)
     wishes = Wishes(
         source=f"proxy to {spelled(*to)}",
         started=time.time(),
-        files=files(**asked),
+        files=files(page=page is not None, **asked),
         frames=frames,
         one_room=one_room,
+        rules=[rule.text for rule in rules],
     )
-    disturb = None
-    if rules:
-        chosen = secrets.randbelow(2**32) if seed is None else seed
-        click.echo(f"refserver: disturbing with --seed {chosen}", err=True)
-        disturb = partial(disturber, rules, chosen)
-    sys.exit(forward(listen, to, tls, to_tls, wishes, disturb))
-
-
-def disturber(rules: Sequence[Rule], seed: int, connection: int) -> Disturber:
-    """What disturbs a connection: each has chances of its own, the same with the same seed."""
-    return Disturber(rules, Random(f"{seed}/{connection}"))
+    shown = page_socket(page)
+    sys.exit(forward(listen, to, tls, to_tls, wishes, shown, Rules(rules, chosen)))
 
 
 def _is_loopback(host: str) -> bool:
@@ -133,32 +126,17 @@ def forward(
     tls: ssl.SSLContext | None,
     tls_to: ssl.SSLContext | None,
     wishes: Wishes,
-    disturb: Disturb | None,
+    page: socket.socket | None,
+    rules: Rules,
 ) -> int:
     """Forward until a signal, with a judge beside it. Returns the judge's exit code."""
-    command = [sys.executable, "-P", "-m", "refserver.watch.watcher", wishes.to_argument()]
-    with subprocess.Popen(command, stdin=subprocess.PIPE) as judge:
-        assert judge.stdin is not None
-        feed = Feed(judge.stdin.fileno())
-        try:
-            asyncio.run(_forward(listen, to, tls, tls_to, feed, disturb))
-        except OSError as error:
-            judge.stdin.close()
-            judge.kill()
-            raise click.UsageError(f"{spelled(*listen)}: {error.strerror or error}") from None
-        _hand_over(feed, judge)
-        if feed.dropped:
-            click.echo(f"refserver: {feed.dropped} bytes passed unjudged: too fast", err=True)
-        return judge.returncode
-
-
-def _hand_over(feed: Feed, judge: subprocess.Popen[bytes]) -> None:
-    """Give the judge what it was not given yet, and wait for its word."""
-    assert judge.stdin is not None
-    os.set_blocking(judge.stdin.fileno(), True)
-    feed.write()
-    judge.stdin.close()
-    judge.wait()
+    judging = Judging(wishes, page, rules.switch)
+    try:
+        asyncio.run(_forward(listen, to, tls, tls_to, judging, rules))
+    except OSError as error:
+        judging.give_up()
+        raise click.UsageError(f"{spelled(*listen)}: {error.strerror or error}") from None
+    return judging.finish()
 
 
 async def _forward(
@@ -166,55 +144,43 @@ async def _forward(
     to: tuple[str, int],
     tls: ssl.SSLContext | None,
     tls_to: ssl.SSLContext | None,
-    feed: Feed,
-    disturb: Disturb | None,
+    judging: Judging,
+    rules: Rules,
 ) -> None:
     loop = asyncio.get_running_loop()
-    fed = _Fed(loop, feed)
     start = time.monotonic()
     proxy = Proxy(
-        to, fed.take, lambda: time.monotonic() - start, tls=tls, tls_to=tls_to, disturb=disturb
+        to,
+        judging.take,
+        lambda: time.monotonic() - start,
+        tls=tls,
+        tls_to=tls_to,
+        disturb=rules.disturber,
     )
     port = await proxy.start(*listen)
     click.echo(f"forwarding {spelled(listen[0], port)} to {spelled(*to)}")
     sys.stdout.flush()
+    judging.listening(listen[0], port, secure=tls is not None)
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     await stopped.wait()
     await proxy.stop()
-    fed.stop()
 
 
-class _Fed:
-    """Writes the feed when there is time, and when the pipe takes more."""
+class Rules:
+    """The rules that are on, for the connections that begin now."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, feed: Feed) -> None:
-        self._loop = loop
-        self._feed = feed
-        self._scheduled = False
-        self._watches = False
+    def __init__(self, rules: Sequence[Rule], seed: int) -> None:
+        self._rules = tuple(rules)
+        self._seed = seed
 
-    def take(self, item: Item) -> None:
-        self._feed.take(item)
-        if not self._scheduled and not self._watches:
-            self._scheduled = True
-            self._loop.call_soon(self._write)
+    def switch(self, on: Sequence[str]) -> None:
+        """Let these be on, and no others."""
+        self._rules = tuple(parsed(*text.split(" ", 1)) for text in on)
 
-    def _write(self) -> None:
-        self._scheduled = False
-        self._feed.write()
-        if self._feed.is_waiting and not self._watches:
-            self._watches = True
-            self._loop.add_writer(self._feed.fd, self._again)
-
-    def _again(self) -> None:
-        self._feed.write()
-        if not self._feed.is_waiting:
-            self.stop()
-
-    def stop(self) -> None:
-        """Wait for the pipe no more."""
-        if self._watches:
-            self._loop.remove_writer(self._feed.fd)
-            self._watches = False
+    def disturber(self, connection: int) -> Disturber | None:
+        """What disturbs a connection: each has chances of its own, the same with the same seed."""
+        if not self._rules:
+            return None
+        return Disturber(self._rules, Random(f"{self._seed}/{connection}"))

@@ -1,0 +1,51 @@
+"""What usually breaks a statement, for somebody who looks for it.
+
+Rule: the kit's cases name the usual cause of a failure; here are only the causes of what no case
+of the kit asks for.
+
+Layer: beside `findings`, above the kit's cases.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from .conversation import Side
+
+__all__ = ["usual_cause"]
+
+OTHERS = {
+    (Side.CLIENT, "EP-3.1-1"): "the client sends back what it has received",
+    (Side.CLIENT, "EP-3.6-3"): "an Error with seq 0 is taken for the reply to a request",
+    (Side.CLIENT, "EP-3.7-2"): "the Pong has a number of the client's own",
+    (Side.CLIENT, "EP-3.7-3"): "two parts of the client answer each Ping",
+    (Side.CLIENT, "EP-4.4-3"): "a Login is sent again because its reply was not waited for",
+    (Side.CLIENT, "EP-4.4-4"): "what is to be said goes out before the Login",
+    (Side.CLIENT, "EP-6.3-1"): "TLS was left out, which is allowed only on one machine",
+    (Side.CLIENT, "EP-7.1-1"): "the Login is too long: its credential or its name",
+    (Side.SERVER, "EP-5.1-2"): "a position is read or written little-endian",
+    (Side.SERVER, "EP-6.1-7"): "a fresh Login is treated as a resume",
+    (
+        Side.SERVER,
+        "EP-8.3-1",
+    ): "a right request is refused, or not its first fault is told",
+    (Side.SERVER, "EP-9.1-5"): "the heartbeat that the Welcome tells is not the one that is used",
+}
+
+
+@cache
+def usual_cause(statement: str, side: Side) -> str:
+    """In a few words; empty where nobody knows.
+
+    >>> usual_cause("EP-3.3-2", Side.CLIENT)
+    'the client writes its own name as the sender'
+    """
+    if (side, statement) in OTHERS:
+        return OTHERS[side, statement]
+    from ..conformance.cases import SERVER_CASES  # they take longer to load than the judge
+    from ..conformance.peer.cases import CLIENT_CASES
+
+    cases = CLIENT_CASES if side is Side.CLIENT else SERVER_CASES
+    about = [case for case in cases if statement in case.proves]
+    # A case that proves little is the one that is about it.
+    return min(about, key=lambda case: len(case.proves)).cause if about else ""
