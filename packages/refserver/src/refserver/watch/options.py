@@ -100,10 +100,10 @@ def report_options(command: Command) -> Command:
     return command
 
 
-def files(*, page: bool = False, **asked: str | bool | None) -> Files:
+def files(*, page: str | bool | None = False, **asked: str | bool | None) -> Files:
     """The files of `report_options`. Raises UsageError where nothing is to be masked or not."""
     made = Files(**asked)  # type: ignore[arg-type]
-    shows = page or made.record is not None or made.pcap is not None
+    shows = bool(page) or made.record is not None or made.pcap is not None
     if (made.unmasked or made.mask_content) and not shows:
         raise click.UsageError("--unmasked and --mask-content are for --record and --pcap")
     if made.unmasked and made.mask_content:
