@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.raw import frame, short
 from tests.watch.talks import ACK, FRESH, MESSAGE, TICKET, WELCOME
-from tests.watch.worlds import frame, short
 
 pytest.importorskip("starlette", reason="the extra page is not installed")
 pytest.importorskip("uvicorn", reason="the extra page is not installed")

@@ -14,9 +14,9 @@ from types import CodeType, ModuleType
 import pytest
 import trustme
 from tests.refserver.clients import client, member, refused
-from tests.refserver.stopped import StoppedLoop, hosting
+from tests.support.raw import frame, short
 from tests.support.server import running
-from tests.watch.worlds import frame, short
+from tests.support.stopped import StoppedLoop, hosting
 
 from eventcodec import Login, Message
 from refserver.server import batching, connection, scheduler, turn
