@@ -39,7 +39,12 @@ GLANCE = 0.05
 """Seconds between two looks whether it runs at all."""
 TIMEOUT = 0.3
 """Seconds until what must come is missed; more than any mutant is late by."""
-LOADED = ("waits-for-the-slowest", "deaf-for-ever", "skips-for-the-slow")
+LOADED = (
+    "waits-for-the-slowest",
+    "deaf-for-ever",
+    "skips-for-the-slow",
+    "reads-without-limit",
+)
 PAGED = (
     "page-",
     "large-entry-",

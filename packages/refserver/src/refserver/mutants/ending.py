@@ -7,9 +7,11 @@ Layer: above `registry`.
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from eventcodec import (
@@ -19,6 +21,7 @@ from eventcodec import (
     Message,
     Ping,
     Pong,
+    ServerConnection,
     Welcome,
     encode,
 )
@@ -250,6 +253,23 @@ def _(patch: Patch) -> None:
         return reads and not self.deafened
 
     patch.set(Session, "reading", property(reading))
+
+
+@mutant("reads-without-limit", "all that a client sends is read, whatever waits to be answered")
+def _(patch: Patch) -> None:
+    def received(original: Any, self: Any, data: bytes) -> None:
+        original(self, data)
+        with suppress(BlockingIOError):
+            while more := os.read(self.descriptor, 1 << 20):
+                original(self, more)
+
+    def lost(original: Any, self: Any, *arguments: Any) -> None:
+        self.session.conn = ServerConnection()  # else it answers for seconds who is gone
+        original(self, *arguments)
+
+    patch.set(Session, "reading", property(lambda self: True))
+    patch.around(Connection, "received", received)
+    patch.around(Connection, "connection_lost", lost)
 
 
 @mutant("stops-in-silence", "at a stop no client gets SHUTTING_DOWN", needs=("shutdown",))

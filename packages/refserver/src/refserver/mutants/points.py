@@ -519,6 +519,24 @@ def last_byte(session: Any, at: float) -> None:
     session.deadlines.received(at)
 
 
+def on_told(patch: Patch, then: Callable[[Any, float], None]) -> None:
+    """After new entries were written, do something with each member, at this time."""
+    times = [0.0]
+
+    def work(original: Any, self: Any, connection: Any, now: float, *rest: Any) -> int:
+        times[0] = now
+        entries: int = original(self, connection, now, *rest)
+        return entries
+
+    def send_entries(original: Any, self: Any, *arguments: Any) -> None:
+        original(self, *arguments)
+        for member in self.room.members.values():
+            then(member.session, times[0])
+
+    patch.around(Turns, "work", work)
+    patch.around(Turns, "send_entries", send_entries)
+
+
 def keep_asked(patch: Patch, concerns: Callable[[bytes], bool]) -> None:
     """Let some bytes not allow the server to ask again."""
 

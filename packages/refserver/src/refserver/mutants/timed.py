@@ -47,6 +47,11 @@ def _(patch: Patch) -> None:
     points.on_received(patch, then)
 
 
+@mutant("output-renews", "entries that a member is sent end its silence", **HEARTBEAT)
+def _(patch: Patch) -> None:
+    points.on_told(patch, points.last_byte)
+
+
 @mutant("asked-again-behind-a-pong", "only a Pong lets the server ask again", **HEARTBEAT)
 def _(patch: Patch) -> None:
     points.keep_asked(patch, lambda data: data[5:6] != bytes([Pong.type]))
