@@ -19,41 +19,6 @@ from eventcodec import wire
 PAGE = (Path(__file__).resolve().parents[2] / "docs/api.md").read_text(encoding="utf-8")
 
 
-UPGRADING = (Path(__file__).resolve().parents[2] / "docs/upgrading.md").read_text(encoding="utf-8")
-
-GONE_SINCE_0_1 = [
-    "ConnectionLost",
-    "EventError",
-    "LIMITS",
-    "Limit",
-    "Limits",
-    "LocalError",
-    "ProtocolError",
-    "RULES",
-    "Refused",
-    "Relayed",
-    "RemoteError",
-    "Role",
-    "SENDABLE",
-    "STANDARD_EVENTS",
-    "judge",
-    "receive",
-    "fail",
-    "relay",
-    "judged",
-    "fault",
-    "error",
-    "max_frame",
-    "limit",
-    "Fault",
-]
-"""The names of 0.1 that are gone or changed: top level, methods, attributes and arguments.
-
-Compared by script: `__all__`, and the public members of each class, of the last commit before
-"Give every event once, however events are taken" and of today.
-"""
-
-
 def public(module: ModuleType) -> set[str]:
     return {name for name in vars(module) if not name.startswith("_")}
 
@@ -82,13 +47,6 @@ def test_the_api_page_documents_exactly_the_field_types() -> None:
     documented = re.findall(r"^\.\. auto\w+:: eventcodec\.wire\.(\w+)$", PAGE, re.MULTILINE)
 
     assert sorted(documented) == sorted({*wire.__all__} - {"Wire"})
-
-
-@pytest.mark.parametrize("name", GONE_SINCE_0_1)
-def test_the_upgrading_page_names_what_replaces_each_name(name: str) -> None:
-    old_names = [line.split("|")[1] for line in UPGRADING.splitlines() if line.startswith("|")]
-
-    assert [cell for cell in old_names if re.search(rf"\b{name}\b", cell)]
 
 
 @pytest.mark.parametrize("module", ["refserver.client", "refserver.client.blocking"])

@@ -68,6 +68,8 @@ class Room(BaseRoom):
     """A room; `connect` makes it. It is an iterator of the facts of all other clients.
 
     The iteration waits for the next fact, and ends when the room is left.
+
+    It has more than twenty methods: it waits in its own calls, and each part of a wait is a method.
     """
 
     def __init__(

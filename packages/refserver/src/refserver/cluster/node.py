@@ -117,8 +117,8 @@ class Call:
 class Node:
     """A node under one identity, in one epoch.
 
-    `identity` is unique to this process, and new after each fence. It has more than fifteen
-    attributes: those of one conversation with the engine, in three groups.
+    `identity` is unique to this process, and new after each fence. It has more than twenty
+    methods and fifteen attributes: all of them are one conversation with the engine.
     """
 
     def __init__(self, identity: str, settings: Settings, copy: Copy) -> None:

@@ -38,8 +38,8 @@ LARGEST = (16 << 20) + raw.ALLOWANCE
 class Wire:
     """One end of a connection. `seen` is every frame that was taken, in order.
 
-    It has more than fifteen attributes: what came, how it ended, and what goes out, all of which a
-    report shows.
+    It has more than twenty methods and fifteen attributes: what came, how it ended, and what goes
+    out are one transcript.
     """
 
     def __init__(self, transcript: Transcript, who: str, stream: Stream, timeout: float) -> None:

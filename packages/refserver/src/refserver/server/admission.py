@@ -1,7 +1,8 @@
 """The places for connections, and the limits for one address and one user.
 
-Rule: it decides and does not act. The limits of one address or user depend only on that
-address or user.
+Rule: it never acts: it decides who holds a place.
+
+The limits of one address or user depend only on that address or user.
 
 Layer: above `config`, below `server`. No sockets; the clock is passed in.
 """

@@ -1,7 +1,8 @@
 """Authenticators: they check who can log in, with which name.
 
-Rule: an authenticator sees the name, the credential and the certified name of a Login, nothing of
-rooms or connections. Its proof may have no name.
+Rule: an authenticator sees nothing of rooms or connections.
+
+It gets the name, the credential and the certified name of a Login. Its proof may have no name.
 
 Layer: above `files`, below `server`.
 """

@@ -1,9 +1,11 @@
 """When the log is sent to the members: in this turn, or after one more poll of the loop.
 
-Rule: waiting must gain more than it costs. A message that comes alone is sent at once, before its
-Ack: its author then sends the next one behind the fan-out and not into it. Where several come,
-there are more to come: their Acks go first, so that their authors go on, and the loop is polled
-for what they send. A write costs what ten entries cost, so few and large writes win.
+Rule: waiting must gain more than it costs.
+
+A message that comes alone is sent at once, before its Ack: its author then sends the next one
+behind the fan-out and not into it. Where several come, there are more to come: their Acks go first,
+so that their authors go on, and the loop is polled for what they send. A write costs what ten
+entries cost, so few and large writes win.
 
 Layer: the ground of `server`. It decides and does nothing.
 """

@@ -1,7 +1,9 @@
 """The deadlines of all clients: one clock, one heap, one timer of the loop.
 
-Rule: every deadline of a client is set here, and nothing else ends a client by time. So no time
-counts in which the process did not run, and the sockets are read before a deadline is judged.
+Rule: nothing ends a client by time, except a deadline that is set here.
+
+So no time counts in which the process did not run, and the sockets are read before a deadline is
+judged.
 
 Layer: above `clock` and `timers`, below all parts that set a deadline.
 """

@@ -1,7 +1,9 @@
 """The time for the deadlines of clients: it stands still while the process does not run.
 
-Rule: every deadline of a client uses `now` of one `ClientClock`. So no client loses its connection
-because the process was stopped, the machine suspended, or the container frozen.
+Rule: every deadline of a client uses `now` of one `ClientClock`.
+
+So no client loses its connection because the process was stopped, the machine suspended, or the
+container frozen.
 
 Layer: the ground of `server`. The loop's clock is passed in.
 """

@@ -1,7 +1,8 @@
 """The options of a server, each with its default and its reason.
 
-Rule: options are declared only here. The command line, `--help` and the documentation are generated
-from these fields.
+Rule: options are declared only here.
+
+The command line, `--help` and the documentation are generated from these fields.
 
 Layer: the ground of refserver, above `names`.
 """

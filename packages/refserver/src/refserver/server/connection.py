@@ -1,7 +1,8 @@
 """One socket, from accept to close.
 
-Rule: only this module and `websocket` write to the transport of a session. It ends
-a connection in stages. The server decides when it works and writes.
+Rule: only a `Connection` touches the transport of a session.
+
+It ends a connection in stages. The server decides when it works and writes.
 
 Layer: below `turn`, above `session`.
 """

@@ -1,7 +1,8 @@
 """Read the files in the settings.
 
-Rule: only a regular file is read. A FIFO, a device or a socket is an error, and the server never
-waits for it.
+Rule: only a regular file is read.
+
+A FIFO, a device or a socket is an error, and the server never waits for it.
 
 Layer: above `config`, below `auth` and `tls`.
 """

@@ -1,7 +1,8 @@
 """Listening sockets, and the sockets that they accept.
 
-Rule: accepting never stops. After an error it waits and tries again; `logs` limits the lines about
-it to one in a second.
+Rule: accepting never stops.
+
+After an error it waits and tries again; `logs` limits the lines about it to one in a second.
 
 Layer: below `server`; knows no connection once it is handed over.
 """

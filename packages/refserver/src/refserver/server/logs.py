@@ -1,7 +1,6 @@
 """The log: one line on stderr for each event.
 
-Rule: a record is one line of printable ASCII without a content, a
-credential or a ticket.
+Rule: a record is one line of printable ASCII without a content, a credential or a ticket.
 
 There are few lines of one kind in a second; the next line has the number of
 the others. Logging never waits: lines that stderr does not take are dropped and counted.

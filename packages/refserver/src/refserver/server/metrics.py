@@ -1,7 +1,8 @@
 """The metrics of a server, with their meanings.
 
-Rule: a metric is read from the state at the time of the request if possible. Only the others are
-counted: once for each run of requests, each write and each connection.
+Rule: a metric is read from the state at the time of the request if possible.
+
+Only the others are counted: once for each run of requests, each write and each connection.
 
 Layer: the ground of refserver, beside `config`.
 """

@@ -1,7 +1,8 @@
 """The metrics for Prometheus, over HTTP on loopback, in the loop of the server.
 
-Rule: a client that asks slowly or often costs the members nearly nothing. A connection has one
-small request, and no client keeps others out.
+Rule: a client that asks slowly or often costs the members nearly nothing.
+
+A connection has one small request, and no client keeps others out.
 
 Layer: above `listener`, below `process`; only it and `status` use prometheus-client.
 """

@@ -1,7 +1,8 @@
 """The process of a server: signals, first line, metrics, exit code.
 
-Rule: everything that belongs to a process and not to a room is here, so that any program with a
-loop can run a `Server`.
+Rule: what belongs to the process, not to a room, is here.
+
+So any program with a loop can run a `Server`.
 
 Layer: below `cli`, above `server`.
 """

@@ -1,6 +1,7 @@
 """Read the header with which a proxy names the client of a connection.
 
 Rule: a connection of a listed proxy begins with one whole, well-formed header, or is closed.
+
 No byte of other connections is read.
 
 Versions 1 (a line of text) and 2 (binary) of HAProxy's PROXY protocol. `parse` knows

@@ -1,6 +1,6 @@
 """The order of clients in a turn, and the limits of a turn.
 
-Rule: it decides and does not act.
+Rule: it never acts: it decides whose turn it is.
 
 Layer: the ground of `server`. The clock is passed in. The clients can be objects of any type.
 """

@@ -1,6 +1,6 @@
 """A server with one room: it makes the parts, starts, stops, reloads and measures.
 
-Rule: the parts decide; the server carries out their decisions on connections.
+Rule: it carries out on connections what its parts decide.
 
 Layer: below `process`; above every other part.
 """
@@ -69,8 +69,8 @@ class Server:
 
     `start` listens, `stop` drains, `ended` is set when the last connection is gone.
 
-    It has more than twenty methods and fifteen attributes: ten methods are the events of a
-    connection, and each part that the server makes is an attribute.
+    It has more than twenty methods and fifteen attributes: each event of a connection is a method,
+    and each part that the server makes is an attribute.
     """
 
     def __init__(

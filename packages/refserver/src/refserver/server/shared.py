@@ -1,7 +1,9 @@
 """How a server comes to share its room: from its settings to a link with Redis.
 
-Rule: only this module of `server` knows what sharing a room needs: settings that are alike, and
-credentials for Redis. `redis` is imported here and below, and only where it is used.
+Rule: only this module of `server` knows what sharing a room needs.
+
+Settings must be alike, and Redis asks for credentials. `redis` is imported here and below, and only
+where it is used.
 
 Layer: above `files`, below `server`.
 """

@@ -1,6 +1,8 @@
 """Report the state of the service to systemd.
 
-Rule: nothing here stops a server: errors are dropped. Without NOTIFY_SOCKET it does nothing.
+Rule: nothing here stops a server.
+
+Errors are dropped. Without NOTIFY_SOCKET it does nothing.
 
 Layer: the ground of refserver, beside `config`.
 """

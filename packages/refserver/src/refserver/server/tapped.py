@@ -1,7 +1,9 @@
 """Connections that tell what passes over them: what `refserver serve --watch` makes.
 
-Rule: a tap hears of bytes before their receiver can have read them, and nothing waits for it. A
-server without a tap makes none of these, and its own connections know nothing of them.
+Rule: a tap is told of bytes before their receiver can have read them.
+
+Nothing waits for the tap. A server without a tap makes none of these connections, and its own
+connections know nothing of them.
 
 Layer: above `connection`, below `websocket` and `server`.
 """

@@ -1,6 +1,8 @@
 """A heap of deadlines.
 
-Rule: it knows only times and owners. The caller decides what a deadline means.
+Rule: it does not know what a deadline means.
+
+The caller decides that. A heap has times and owners.
 
 Layer: the ground of `server`.
 """

@@ -1,7 +1,9 @@
 """The turns of the loop: sessions with input work, then the clients get replies and new entries.
 
-Rule: a turn carries out what `scheduler` and `batching` decide, in their order, and asks for
-the next turn if more waits.
+Rule: a turn carries out what others decide.
+
+`scheduler` has the order of the clients, `batching` the time at which the log is sent. If more
+waits, the turn asks for the next one.
 
 Layer: below `server`, above `connection`, `scheduler` and `batching`.
 """

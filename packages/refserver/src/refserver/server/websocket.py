@@ -1,7 +1,9 @@
 """The WebSocket binding: the payload of binary messages is the stream of a connection.
 
-Rule: it wraps and unwraps bytes. The session handles their meaning, as on every connection.
-`websockets` handles the WebSocket protocol. Section 16 of docs/protocol.md.
+Rule: it changes only the wrapping of bytes.
+
+The session handles their meaning, as on every connection. `websockets` handles the WebSocket
+protocol. Section 16 of docs/protocol.md.
 
 Layer: above `connection`, below `server`. Needs `websockets`, which the extra `ws` installs.
 """

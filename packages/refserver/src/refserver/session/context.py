@@ -1,7 +1,9 @@
 """The parts of the server that a session uses, as protocols.
 
-Rule: it has only declarations. The server's parts have these forms, so that a session knows no
-files, no sockets and no log on stderr.
+Rule: it has only declarations.
+
+The server's parts have these forms, so that a session knows no files, no sockets and no log on
+stderr.
 
 Layer: the ground of `session`.
 """

@@ -1,6 +1,8 @@
 """The deadlines of one connection.
 
-Rule: it gets events and the time, and returns what is due. The session decides what to do then.
+Rule: it never acts: it returns what is due.
+
+It gets events and times. The session decides what to do then.
 
 Layer: above `state`, below `session`.
 """

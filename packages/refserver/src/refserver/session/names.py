@@ -1,7 +1,8 @@
 """The names that a member can have, and which names are the same.
 
-Rule: only this module decides on names. It first refuses the code points of the protocol, then
-applies the policy of this server.
+Rule: only this module decides on names.
+
+It first refuses the code points of the protocol, then applies the policy of this server.
 
 Layer: the ground of `session`, above `characters`.
 """

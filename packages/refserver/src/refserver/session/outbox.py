@@ -1,8 +1,10 @@
 """The bytes for one client, in order.
 
-Rule: a client is sent the log from its position on, with Acks in place of its own entries, and its
-other replies at the position where they were made. `next_chunk` does ordering, replay
-and drain; `fan_out` may move `cursor` only while `follows` is true.
+Rule: each reply has its position in the log.
+
+So a client is sent the log from its position on, with Acks in place of its own entries, and its
+other replies where they were made. `next_chunk` does ordering, replay and drain; `fan_out` may move
+`cursor` only while `follows` is true.
 
 Layer: above `log`, below `session`. No socket, no clock.
 """

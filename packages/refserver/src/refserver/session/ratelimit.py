@@ -1,6 +1,8 @@
 """The token bucket for every rate limit of the server.
 
-Rule: a bucket does not refuse; it returns when to go on. It has one number; time is passed in.
+Rule: a bucket never refuses: it returns when to go on.
+
+It has one number. Time is passed in.
 
 Layer: the ground of `session`.
 """

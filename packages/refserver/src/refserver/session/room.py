@@ -1,6 +1,8 @@
 """The room: one log of numbered entries, and the members with their positions in it.
 
-Rule: only this module decides who is in the room, with which name and ticket.
+Rule: only this module decides who is in the room.
+
+That includes the name and the ticket of each member.
 
 Layer: above `log`, `tickets` and `names`, below `session`. No socket, no clock.
 """

@@ -1,8 +1,10 @@
 """The order of a room: it gives each submitted operation its position, and answers in this order.
 
-Rule: a session submits operations and gets answers. Positions that it submits are guesses: `say`
-numbers anew what has another place. The log in memory answers on the spot, before the call
-returns. An order that is made elsewhere answers later, and the session is the same.
+Rule: each submitted operation gets its position here.
+
+A session submits operations and gets answers. Positions that it submits are guesses: `say` numbers
+anew what has another place. The log in memory answers before the call returns. A log that several
+servers share answers later, and the session is the same.
 
 Layer: above `room` and `outbox`, below `session`. No socket, no clock.
 """

@@ -1,8 +1,9 @@
 """The conversation with one client: its requests and their effects.
 
-Rule: every change of a client's state is made here. The `outbox` decides what the client is sent,
-the `deadlines` decide what is due, the `room` decides who is in it. Time is passed in. This module
-knows no socket.
+Rule: every change of a client's state is made here.
+
+The `outbox` decides what the client is sent, the `deadlines` decide what is due, the `room` decides
+who is in it. Time is passed in. This module knows no socket.
 
 Layer: the top of `session`.
 """

@@ -1,7 +1,8 @@
 """The state of a client's conversation.
 
-Rule: a session passes these states in order. Only a login that
-waited or was refused goes back.
+Rule: a session passes these states in order.
+
+Only a login that waited or was refused goes back.
 
 Layer: the ground of `session`.
 """

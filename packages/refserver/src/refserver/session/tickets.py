@@ -1,7 +1,9 @@
 """The tickets of sessions, for clients that resume.
 
-Rule: each owner has a limit; above it, its own oldest ticket is forgotten. So a user that logs in
-often does not make the resume of another user fail.
+Rule: each owner has its own limit.
+
+Above it, the oldest ticket of this owner is forgotten. So a user that logs in often does not make
+the resume of another user fail.
 
 Layer: the ground of `session`. No socket, no clock.
 """

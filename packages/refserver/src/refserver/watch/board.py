@@ -101,6 +101,8 @@ class Board:
 
     `lock` is to be held while something is taken, by the judge too. With `contents` what is said
     is shown, with `secrets` everything is.
+
+    It has more than fifteen attributes: what the page shows is kept here, with its limits.
     """
 
     def __init__(
