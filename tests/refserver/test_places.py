@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from itertools import count
 
 import pytest
 
+from refserver.cluster.scripts import script
 from refserver.server.admission import REMEMBERED, Admission, origin
 from refserver.server.config import Config
+from refserver.session import tickets
 
 SOMEWHERE = "192.0.2.1"
 
@@ -178,3 +181,12 @@ def test_addresses_that_may_log_in_freely_are_forgotten() -> None:
     admission.login_at(SOMEWHERE, 200.0)
 
     assert len(admission._login_rates) == 1
+
+
+def test_a_shared_room_keeps_as_many_tickets_of_one_user_as_a_room_of_one_server() -> None:
+    folder = files("refserver.cluster") / "lua"
+    written = "".join(each.read_text() for each in folder.iterdir() if each.name.endswith(".lua"))
+    numbers = (tickets.KEPT, tickets.KEPT_BY_USER, tickets.KEPT_BY_GUESTS)
+
+    assert f"= {', '.join(map(str, numbers))}\n" in script("turn").text
+    assert "KEPT_BY_USER =" not in written and str(tickets.KEPT) not in written

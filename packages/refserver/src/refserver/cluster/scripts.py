@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from hashlib import sha1
 from importlib.resources import files
 
+from ..session.names import ASSIGNED_PREFIX
+from ..session.tickets import KEPT, KEPT_BY_GUESTS, KEPT_BY_USER
+
 __all__ = ["KEYS", "Script", "keys", "script"]
 
 KEYS = (
@@ -29,6 +32,12 @@ KEYS = (
     "passed",  # list: the records that are older, and that a node has not read
 )
 """What each key of a room has, in the order of the scripts."""
+
+LIMITS = (
+    f"local KEPT, KEPT_BY_USER, KEPT_BY_GUESTS = {KEPT}, {KEPT_BY_USER}, {KEPT_BY_GUESTS}\n"
+    f"local GUEST = '{ASSIGNED_PREFIX}'\n"
+)
+"""The first lines of both scripts: what one user may keep is the same in every room."""
 
 ALLOWED_WITHOUT_MEMORY = "#!lua flags=allow-oom\n"
 """Of Redis 7 and later: run the script although `maxmemory` is reached."""
@@ -55,7 +64,7 @@ def script(name: str, *, without_memory: bool = False) -> Script:
     """The script `open` or `turn`; `without_memory` is for what makes the room smaller."""
     folder = files("refserver.cluster") / "lua"
     parts = [(folder / f"{each}.lua").read_text() for each in ("common", name)]
-    text = "\n".join(parts)
+    text = "\n".join([LIMITS, *parts])
     if without_memory:
         text = ALLOWED_WITHOUT_MEMORY + text
     return Script(text, sha1(text.encode()).hexdigest())

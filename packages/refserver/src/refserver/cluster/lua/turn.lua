@@ -5,8 +5,6 @@
 -- Returns OK with a header line and an answer line for each operation;
 --         EPOCH | RECOVERING | FENCED | LOST.
 
-local KEPT, KEPT_BY_USER, KEPT_BY_GUESTS = 16384, 64, 8192
-local GUEST = 'guest-'
 local LOST = 1
 local MOST_LEAVES = 256
 local FACT = 17 -- bytes of a Joined beside the name; a Left has one more
