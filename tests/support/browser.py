@@ -64,6 +64,16 @@ class Page:
         """The value of a script, its promise awaited."""
         return self.value(self.start(script))
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether it shows what it was opened for; before, a script has no place to run in."""
+        try:
+            return bool(
+                self.run("document.readyState === 'complete' && location.href !== 'about:blank'")
+            )
+        except AssertionError:
+            return False
+
     def until(self, condition: str) -> None:
         """Wait in the page until something holds."""
         self.run(
@@ -129,7 +139,10 @@ class Browser:
         while "result" not in (reply := json.loads(self._ws.recv(timeout=PATIENCE))):
             pass
         target = reply["result"]["targetId"]
-        return Page(self._connected(f"ws://{self._devtools}/devtools/page/{target}"))
+        page = Page(self._connected(f"ws://{self._devtools}/devtools/page/{target}"))
+        while not page.is_loaded:
+            threading.Event().wait(0.05)
+        return page
 
 
 @contextmanager

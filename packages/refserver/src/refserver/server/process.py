@@ -30,6 +30,7 @@ from .stderr import without_blocking
 from .systemd import tell
 from .tapped import Tap
 from .tls import Tls
+from .watched import WatchedServer
 
 if TYPE_CHECKING:
     from .metrics_http import MetricsServer
@@ -51,7 +52,8 @@ async def serve(config: Config, tap: Tap | None = None) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(on_unhandled)
     tls = Tls(config) if config.tls_cert else None
-    server = Server(config, authenticator_of(config), tls, tap)
+    auth = authenticator_of(config)
+    server = Server(config, auth, tls) if tap is None else WatchedServer(config, auth, tls, tap)
     metrics_server = None if config.metrics is None else expose(server, config.metrics)
     await server.connect()
     with listening(spelled(config.host, config.port)):

@@ -36,7 +36,6 @@ from .proxy_protocol import Headers
 from .scheduler import FEWEST_FRAMES
 from .shared import link
 from .shared import metrics as shared_metrics
-from .tapped import Tap, TappedConnection
 from .tls import Tls, common_name
 from .turn import Turns
 
@@ -73,17 +72,10 @@ class Server:
     and each part that the server makes is an attribute.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        auth: Auth | None = None,
-        tls: Tls | None = None,
-        tap: Tap | None = None,
-    ) -> None:
+    def __init__(self, config: Config, auth: Auth | None = None, tls: Tls | None = None) -> None:
         self.config = config
         self.auth = auth or AllowAll()
         self.tls = tls
-        self.tap = tap
         self.link: Link | None = None
         self.sequencer: Sequencer
         if config.log:
@@ -193,23 +185,16 @@ class Server:
 
     def accept_websocket(self, sock: socket.socket, address: str) -> None:
         """Accept a connection that begins with the handshake of WebSocket."""
-        from .websocket import TappedWebSocketConnection, WebSocketConnection
+        from .websocket import WebSocketConnection
 
         assert self._websockets is not None, "it listens for them"
-        about = (self, address, self._buffer[:BUFFER_BEFORE_LOGIN], self._websockets)
+        buffer = self._buffer[:BUFFER_BEFORE_LOGIN]
         now = self.clock.now()
-        if self.tap is None:
-            self._begin(WebSocketConnection(*about, now), sock)
-        else:
-            self._begin(TappedWebSocketConnection(*about, now, self.tap), sock)
+        self._begin(WebSocketConnection(self, address, buffer, self._websockets, now), sock)
 
     def accept(self, sock: socket.socket, address: str) -> None:
         """Accept a connection."""
-        buffer = self._buffer[:BUFFER_BEFORE_LOGIN]
-        if self.tap is None:
-            self._begin(Connection(self, address, buffer), sock)
-        else:
-            self._begin(TappedConnection(self, address, buffer, self.tap), sock)
+        self._begin(Connection(self, address, self._buffer[:BUFFER_BEFORE_LOGIN]), sock)
 
     def _begin(self, connection: Connection, sock: socket.socket) -> None:
         """Give a connection its place and begin it, or reject it. No other connection waits for its
