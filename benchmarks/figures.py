@@ -16,7 +16,7 @@ from statistics import median
 
 
 @dataclass(frozen=True)
-class Figure:
+class Median:
     """The median of some rounds, the lowest and the highest."""
 
     median: float
@@ -24,8 +24,8 @@ class Figure:
     high: float
 
     @classmethod
-    def of(cls, values: Iterable[float]) -> Figure:
-        """The figure of at least one value."""
+    def of(cls, values: Iterable[float]) -> Median:
+        """The median of at least one value."""
         ordered = sorted(values)
         return cls(median(ordered), ordered[0], ordered[-1])
 
@@ -35,9 +35,9 @@ class Figure:
         return middle if low == high else f"{middle} ({low}–{high})"
 
 
-def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Figure:
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Median:
     """Ours over theirs, round by round."""
-    return Figure.of(a / b for a, b in zip(ours, theirs, strict=True))
+    return Median.of(a / b for a, b in zip(ours, theirs, strict=True))
 
 
 def interpreter() -> str:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from benchmarks.figures import Figure
+from benchmarks.figures import Median
 
 
 class NoMarker(Exception):
@@ -28,7 +28,7 @@ def facts(pairs: Mapping[str, str]) -> str:
     return "".join(f"* {name}: {value}\n" for name, value in pairs.items())
 
 
-def verdict(figure: Figure, sense: Literal["≥", "≤"], bound: float) -> str:
+def verdict(figure: Median, sense: Literal["≥", "≤"], bound: float) -> str:
     """Whether a bar is met, or by how much it is missed."""
     excess = figure.median / bound - 1
     met = excess >= 0 if sense == "≥" else excess <= 0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import matplotlib
 
-from benchmarks.figures import Figure
+from benchmarks.figures import Median
 
 matplotlib.use("svg")
 matplotlib.rcParams.update(
@@ -39,7 +39,7 @@ def _save(canvas: Canvas, path: Path) -> None:
     pyplot.close(canvas)
 
 
-def bars(path: Path, groups: Mapping[str, Mapping[str, Figure]], *, ours: str, unit: str) -> None:
+def bars(path: Path, groups: Mapping[str, Mapping[str, Median]], *, ours: str, unit: str) -> None:
     """Horizontal bars in groups over a logarithmic scale, each with its value and spread."""
     count = sum(len(group) + 1.5 for group in groups.values())
     canvas, axes = pyplot.subplots(figsize=(7.0, 0.5 + 0.17 * count))
@@ -70,7 +70,7 @@ def bars(path: Path, groups: Mapping[str, Mapping[str, Figure]], *, ours: str, u
     _save(canvas, path)
 
 
-def _bar(axes: Axes, at: float, figure: Figure, colour: str) -> None:
+def _bar(axes: Axes, at: float, figure: Median, colour: str) -> None:
     axes.barh(
         at,
         figure.median,
@@ -91,7 +91,7 @@ def _bar(axes: Axes, at: float, figure: Figure, colour: str) -> None:
 
 def lines(
     path: Path,
-    series: Mapping[str, Sequence[tuple[float, Figure]]],
+    series: Mapping[str, Sequence[tuple[float, Median]]],
     *,
     across: str,
     unit: str,

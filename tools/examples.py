@@ -32,7 +32,7 @@ from refserver.launcher import launched
 
 TARGET = ROOT / "packages/refserver/src/refserver/conformance/examples.json"
 CLIENT = [sys.executable, str(ROOT / "tests/conformance/faulty_client.py"), "{host}", "{port}"]
-PATIENCE = 20.0
+TIMEOUT = 20.0
 BYTES, STEPS = 96, 10
 """What is kept of one step, and how many of a case: an example, not evidence."""
 
@@ -68,7 +68,7 @@ def of_server_cases(cases: Iterable[Case], *options: str) -> dict[str, Example]:
         for case in cases:
             setting = Setting(
                 address=server.address,
-                timeout=PATIENCE,
+                timeout=TIMEOUT,
                 capabilities=frozenset(case.capabilities),
                 stop=partial(signalled, server.process.pid, signal.SIGTERM),
             )
@@ -82,7 +82,7 @@ def of_server_cases(cases: Iterable[Case], *options: str) -> dict[str, Example]:
 
 
 def of_client_cases(cases: Iterable[Case]) -> dict[str, Example]:
-    setting = Setting(address=LOOPBACK, timeout=PATIENCE, capabilities=frozenset({"resume"}))
+    setting = Setting(address=LOOPBACK, timeout=TIMEOUT, capabilities=frozenset({"resume"}))
     driver = ClientDriver(command=CLIENT, setting=setting, seed=7)
     found = {}
     for case in cases:

@@ -46,8 +46,9 @@ UNSEEN: Mapping[str, Mapping[str, str]] = {
         {
             "what is missing may still come: nobody who only watches can call it missing": """
                 departures-told-together limit-not-announced refused-login-raises-the-limit
-                never-asks whole-frames-only pong-is-silence waits-for-the-slowest deaf-for-ever
-                end-not-noticed header-judged-late length-judged-late one-frame-a-read
+                never-asks whole-frames-only pong-is-silence waits-for-the-slowest
+                reading-not-resumed end-not-noticed header-judged-late length-judged-late
+                one-frame-a-read
                 seq-zero-in-pong pong-body-ignored one-at-a-time resumed-reads-its-replay-only
                 behind-a-resume-dropped asked-again-behind-a-pong resumed-not-asked
                 not-asked-inside-a-frame pong-of-another-seq-is-silence refusal-stops-the-world

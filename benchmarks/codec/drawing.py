@@ -10,13 +10,13 @@ from pathlib import Path
 from benchmarks import plots
 from benchmarks.codec.report import Result, times
 from benchmarks.codec.rows import OURS, TASKS
-from benchmarks.figures import Figure
+from benchmarks.figures import Median
 
 
 def draw(result: Result, folder: Path) -> None:
     """Microseconds an item, a bar for each contender, into a folder."""
     groups = {
-        task.title: {name: Figure.of(found) for name, found in times(result, task.id).items()}
+        task.title: {name: Median.of(found) for name, found in times(result, task.id).items()}
         for task in TASKS.values()
         if task.items > 1
     }

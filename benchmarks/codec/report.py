@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks import markdown
 from benchmarks.codec.rows import BARS, IMPORT_BAR_MS, OURS, TASKS, Bar
-from benchmarks.figures import Figure, ratio
+from benchmarks.figures import Median, ratio
 
 Result = dict[str, Any]
 
@@ -23,7 +23,7 @@ def times(result: Result, task: str) -> dict[str, list[float]]:
     return found
 
 
-def _against(result: Result, bar: Bar) -> Figure:
+def _against(result: Result, bar: Bar) -> Median:
     found = times(result, bar.task)
     ours, theirs = found[bar.ours], found[bar.theirs]
     return ratio(theirs, ours) if bar.sense == "≥" else ratio(ours, theirs)
@@ -39,7 +39,7 @@ def _bar_line(result: Result, bar: Bar) -> list[str]:
 
 
 def _import_line(result: Result) -> list[str]:
-    figure = Figure.of(result["import_ms"]["eventcodec"])
+    figure = Median.of(result["import_ms"]["eventcodec"])
     verdict = markdown.verdict(figure, "≤", IMPORT_BAR_MS)
     return [
         "import",
@@ -61,9 +61,9 @@ def _times(result: Result) -> str:
         found = times(result, task.id)
         for name, theirs in found.items():
             factor = ratio(theirs, found[OURS]).show()
-            rows.append([task.title, name, Figure.of(theirs).show(), factor])
+            rows.append([task.title, name, Median.of(theirs).show(), factor])
     for name, milliseconds in result["import_ms"].items():
-        spent = Figure.of(milliseconds).show(0, 1000)
+        spent = Median.of(milliseconds).show(0, 1000)
         rows.append(["import", IMPORTED[name], spent, "–"])
     return markdown.table(["what", "who", "µs of CPU an item", "eventcodec's time ×"], rows)
 

@@ -11,7 +11,7 @@ from benchmarks import plots
 from benchmarks.fanout.report import NAMES, Result, flows, present, values
 from benchmarks.fanout.rows import SCALING, Measure
 from benchmarks.fanout.servers import REFSERVER, SERVERS
-from benchmarks.figures import Figure
+from benchmarks.figures import Median
 
 
 def draw(result: Result, folder: Path) -> None:
@@ -25,7 +25,7 @@ def draw(result: Result, folder: Path) -> None:
         unit, scale, _ = NAMES[measure]
         groups = {
             row.load.name: {
-                SERVERS[s].title: Figure.of(value * scale for value in found)
+                SERVERS[s].title: Median.of(value * scale for value in found)
                 for s in servers
                 if (found := values(result, row, s, measure))
             }
@@ -34,7 +34,7 @@ def draw(result: Result, folder: Path) -> None:
         plots.bars(folder / name, groups, ours=REFSERVER.title, unit=unit)
     series = {
         name: [
-            (float(2**power), Figure.of(found))
+            (float(2**power), Median.of(found))
             for power, row in enumerate(rows)
             if (found := values(result, row, REFSERVER.name, "cpu_ns_per_byte"))
         ]

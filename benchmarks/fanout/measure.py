@@ -1,7 +1,7 @@
 """One run: a fresh server on one core, the load generator on the other.
 
 Rule: a run ends within its own time limit, and a run that went wrong is a
-`Failed` with its reason, never a figure.
+`MeasurementError` with its reason, never a figure.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Sample = dict[str, Any]
 SETUP_AND_DRAIN_SECONDS = 150.0
 
 
-class Failed(Exception):
+class MeasurementError(Exception):
     """A run gave no figures; the argument says why."""
 
 
@@ -67,12 +67,12 @@ def generate(
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
     except subprocess.TimeoutExpired as error:
-        raise Failed(str(error)) from error
+        raise MeasurementError(str(error)) from error
     if done.returncode != 0:
-        raise Failed(done.stderr.strip())
+        raise MeasurementError(done.stderr.strip())
     sample: Sample = json.loads(done.stdout)
     if load.publishers and not sample["deliveries"]:
-        raise Failed("nothing arrived in the time that was measured")
+        raise MeasurementError("nothing arrived in the time that was measured")
     return sample
 
 
@@ -84,7 +84,7 @@ def run(server: Server, load: Load, *, seconds: float, warmup: float) -> Sample:
         with running(server, server_core, tls=load.tls) as (port, pid), pinned(generator_core):
             return generate(server.protocol, load, port, seconds=seconds, warmup=warmup, pid=pid)
     except CannotStart as error:
-        raise Failed(str(error)) from error
+        raise MeasurementError(str(error)) from error
 
 
 def _memory(sample: Sample) -> float:

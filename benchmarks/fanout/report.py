@@ -24,7 +24,7 @@ from benchmarks.fanout.rows import (
     Row,
 )
 from benchmarks.fanout.servers import PURE, REFSERVER, SERVERS
-from benchmarks.figures import Figure, ratio
+from benchmarks.figures import Median, ratio
 
 Result = dict[str, Any]
 
@@ -55,7 +55,7 @@ def values(result: Result, row: Row, server: str, measure: Measure) -> list[floa
 
 def _pairs(
     result: Result, measure: Measure, ours: tuple[Row, str], theirs: tuple[Row, str]
-) -> Figure | None:
+) -> Median | None:
     both = zip(_samples(result, *ours), _samples(result, *theirs), strict=False)
     whole = [(MEASURES[measure](a), MEASURES[measure](b)) for a, b in both if a and b]
     return ratio([a for a, _ in whole], [b for _, b in whole]) if whole else None
@@ -64,7 +64,7 @@ def _pairs(
 def _cell(result: Result, row: Row, server: str, measure: Measure) -> str:
     found = values(result, row, server, measure)
     _, scale, digits = NAMES[measure]
-    return Figure.of(found).show(digits, scale) if found else "–"
+    return Median.of(found).show(digits, scale) if found else "–"
 
 
 def flows(result: Result) -> list[Row]:
@@ -88,7 +88,7 @@ def _flow_table(result: Result, measure: Measure) -> str:
     return markdown.table(header, rows)
 
 
-def _bar_line(row: str, bar: Bar, figure: Figure | None, who: str = "native") -> list[str]:
+def _bar_line(row: str, bar: Bar, figure: Median | None, who: str = "native") -> list[str]:
     name, scale, digits = NAMES[bar.measure]
     bound = f"{bar.sense} {bar.bound * scale:g}"
     if bar.against is not None:
@@ -122,14 +122,14 @@ def _row_bars(result: Result) -> Iterator[list[str]]:
                 yield _bar_line(title, _title(pure), figure, "pure Python")
 
 
-def _figure(result: Result, row: Row, bar: Bar, ours: str) -> Figure | None:
+def _figure(result: Result, row: Row, bar: Bar, ours: str) -> Median | None:
     if bar.against is not None:
         return _pairs(result, bar.measure, (row, ours), (row, bar.against))
     found = values(result, row, ours, bar.measure)
-    return Figure.of(found) if found else None
+    return Median.of(found) if found else None
 
 
-def doublings(result: Result) -> Iterator[tuple[str, Row, Row, Figure | None]]:
+def doublings(result: Result) -> Iterator[tuple[str, Row, Row, Median | None]]:
     """For each pair of rows that one doubling lies between, the growth of the cost."""
     for name, series in SCALING.items():
         for before, after in itertools.pairwise(series):
@@ -139,7 +139,7 @@ def doublings(result: Result) -> Iterator[tuple[str, Row, Row, Figure | None]]:
 
 
 def _doubling_bars(result: Result) -> Iterator[list[str]]:
-    worst: dict[str, Figure] = {}
+    worst: dict[str, Median] = {}
     for name, _, _, figure in doublings(result):
         if figure and (name not in worst or figure.median > worst[name].median):
             worst[name] = figure
@@ -180,7 +180,7 @@ def _latency(result: Result) -> str:
         samples = [s["latency_us"] for s in _samples(result, row, server) if s]
         if not samples:
             continue
-        figures = [Figure.of(sample[mark] for sample in samples).show(0) for mark in marks]
+        figures = [Median.of(sample[mark] for sample in samples).show(0) for mark in marks]
         lines.append([SERVERS[server].title, *figures])
     return markdown.table([f"{row.load.name}, µs from send to receipt", *marks], lines)
 

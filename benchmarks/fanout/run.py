@@ -14,7 +14,7 @@ import click
 from benchmarks import results
 from benchmarks.fanout import drawing, report
 from benchmarks.fanout.build import has_openssl
-from benchmarks.fanout.measure import Failed, Sample, allow_connections, cores, run
+from benchmarks.fanout.measure import MeasurementError, Sample, allow_connections, cores, run
 from benchmarks.fanout.rows import ROWS, Row
 from benchmarks.fanout.servers import REFSERVER, SERVERS, Server
 from benchmarks.figures import environment
@@ -50,7 +50,7 @@ def measure(
             sample = None
             try:
                 sample = run(server, row.load, seconds=seconds, warmup=warmup)
-            except Failed as error:
+            except MeasurementError as error:
                 failure = {"round": number + 1, "row": row.id, "server": server.name}
                 failures.append(failure | {"reason": str(error)})
                 console.print(f"{row.id}, {server.title}: {error}", style="red", markup=False)

@@ -11,7 +11,7 @@ const MALFORMED = 1, FRAME_TOO_LARGE = 2, UNSUPPORTED_VERSION = 3, UNEXPECTED_EV
 const USER_TAKEN = 13, HISTORY_GONE = 15, SLOW_CONSUMER = 21;
 const FINAL = [1, 2, 3, 12, 13]; // codes after which nobody connects again by itself (EP-9.3-3, EP-9.3-4)
 const SUBPROTOCOL = "event-protocol.1";
-const SHORTEST = 500, LONGEST = 30_000, PATIENCE = 10_000; // milliseconds: waits (EP-9.3-1), and for a Welcome
+const SHORTEST = 500, LONGEST = 30_000, WELCOME_TIMEOUT = 10_000; // milliseconds: waits (EP-9.3-1), and for a Welcome
 const WINDOW = 65_536, MOST_KEPT = 1 << 20; // bytes of requests: sent without a reply, and kept without an outcome
 const isApplication = (type) => type >= 0x80;
 const isFact = (type) => [MESSAGE, JOINED, LEFT].includes(type) || isApplication(type);
@@ -214,7 +214,7 @@ export class Session {
       replaying: this.ticket !== 0n, loggedOut: false, lastByte: Date.now(), asked: false };
     this.link = link;
     const mine = (act) => (event) => { if (this.link === link) act(event); };
-    link.timer = setTimeout(mine(() => this.end("lost")), PATIENCE);
+    link.timer = setTimeout(mine(() => this.end("lost")), WELCOME_TIMEOUT);
     const credential = await this.options.credential();
     if (this.link !== link) return;
     if (credential.length && !this.isPrivate()) return this.stop("a credential goes over wss only"); // EP-16.2-10

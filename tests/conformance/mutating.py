@@ -33,7 +33,7 @@ IDENTITIES = tuple(Identity(name, f"{name}'s".encode()) for name in ("ann", "bob
 ROUNDS = 16
 """Turns of the loop in which what has come is read, handled, and answered; in ten of them the
 server may wait for more to send (`server.batching`)."""
-PATIENCE = 60.0
+HANG_TIMEOUT = 60.0
 """Seconds until a server that does not come round fails its test."""
 GLANCE = 0.05
 """Seconds between two looks whether it runs at all."""
@@ -41,7 +41,7 @@ TIMEOUT = 0.3
 """Seconds until what must come is missed; more than any mutant is late by."""
 LOADED = (
     "waits-for-the-slowest",
-    "deaf-for-ever",
+    "reading-not-resumed",
     "skips-for-the-slow",
     "reads-without-limit",
 )
@@ -94,7 +94,7 @@ class Here:
 
     def come_round(self) -> None:
         """Wait until it has done what it could do by now, or has ended."""
-        hangs = time.monotonic() + PATIENCE
+        hangs = time.monotonic() + HANG_TIMEOUT
         for _ in range(ROUNDS):
             for loop in (*self.between, self.loop, *self.between):
                 been_there = threading.Event()
@@ -147,14 +147,14 @@ def serving_here(config: Config, auth: Any) -> Iterator[Here]:
 
 @contextmanager
 def broken(mutant: Mutant) -> Iterator[Here]:
-    """The mutant, serving, and a kit that is patient; afterwards everything is whole again."""
+    """The mutant, serving, and a kit that waits for a slow machine. At the end all is whole."""
     replaced: list[tuple[object, str, object]] = []
 
     def put(owner: object, name: str, value: object) -> None:
         replaced.append((owner, name, vars(owner)[name]))
         setattr(owner, name, value)
 
-    config = Config(port=0, **{"drain": PATIENCE, **mutant.settings})
+    config = Config(port=0, **{"drain": HANG_TIMEOUT, **mutant.settings})
     auth = Passwords() if "credentials" in mutant.needs else AllowAll()
     try:
         mutant.install(put)

@@ -17,7 +17,7 @@ from refserver.conformance.segmentation import Segmentation
 from refserver.conformance.suite import Plan, run_suite, select
 from refserver.launcher import launched
 
-PATIENCE = 20.0
+TIMEOUT = 20.0
 """Seconds until what must come is missed; where it comes they cost nothing."""
 DECLARED = frozenset(name for name, (on, _) in CAPABILITIES.items() if on) | {"any-name"}
 
@@ -34,7 +34,7 @@ class Served:
         os.kill(self.pid, signal.SIGTERM)
         return ""
 
-    def driver(self, *, can: frozenset[str] = DECLARED, timeout: float = PATIENCE) -> ServerDriver:
+    def driver(self, *, can: frozenset[str] = DECLARED, timeout: float = TIMEOUT) -> ServerDriver:
         setting = Setting(
             address=("127.0.0.1", self.port), timeout=timeout, capabilities=can, stop=self.stop
         )
@@ -46,7 +46,7 @@ class Served:
         *ids: str,
         segmentations: tuple[Segmentation, ...] = (Segmentation.WHOLE,),
         can: frozenset[str] = DECLARED,
-        timeout: float = PATIENCE,
+        timeout: float = TIMEOUT,
     ) -> list[Result]:
         """The results of these cases against the server."""
         cases = select(SERVER_CASES, ids)

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from tests.conformance.test_foreign_clients import PATIENCE, passes_every_case
+from tests.conformance.test_foreign_clients import TIMEOUT, passes_every_case
 from tests.refserver.clients import Client, member
 from tests.refserver.cutting import Cutter, said_by
 from tests.support.browser import BROWSER, Browser, Page, browsing
@@ -61,7 +61,7 @@ class Held(SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/wait":
-            self.released.wait(PATIENCE)
+            self.released.wait(TIMEOUT)
             self.path = "/client.html"
         super().do_GET()
 

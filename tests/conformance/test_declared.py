@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from tests.refserver.clients import REFSERVER
-from tests.support.server import PATIENCE, Running, running
+from tests.support.server import EXIT_TIMEOUT, Running, running
 
 from refserver.cli import main
 from refserver.conformance.cases import SERVER_CASES
@@ -45,7 +45,7 @@ class Checked:
             command,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=EXIT_TIMEOUT,
             env={**os.environ, VARIABLE: environment},
         )
         self.report = report.read_text()

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.once
 
 FOLDER = Path(__file__).parents[2] / "docs" / "clients"
 BUILD = 240.0
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds until what must come is missed; where it comes they cost nothing."""
 AT_ONCE = 8
 DECLARED = frozenset(CAPABILITIES)
@@ -100,7 +100,7 @@ def passes_every_case(
     segmentation: Segmentation = Segmentation.RANDOM,
     wrap: Wrap | None = None,
 ) -> None:
-    setting = Setting(address=LOOPBACK, timeout=PATIENCE, capabilities=DECLARED, wrap=wrap)
+    setting = Setting(address=LOOPBACK, timeout=TIMEOUT, capabilities=DECLARED, wrap=wrap)
     driver = ClientDriver(command, setting, seed=7)
 
     def results_of(case: Case) -> list[Result]:

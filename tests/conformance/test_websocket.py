@@ -27,7 +27,7 @@ from websockets.protocol import Protocol, Side
 
 from refserver.conformance import streams, websocket
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 HALF_CLOSE = "needs half-closed connections, which WebSocket does not have"
 
 
@@ -90,7 +90,7 @@ def answering(answer: Callable[[bytes], bytes]) -> tuple[int, str]:
             serving.result()
         try:
             data = b""
-            while stream.wait(time.monotonic() + PATIENCE, READ) and (more := stream.receive()):
+            while stream.wait(time.monotonic() + TIMEOUT, READ) and (more := stream.receive()):
                 data += more
             return len(data), data.decode()
         finally:

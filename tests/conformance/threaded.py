@@ -23,7 +23,7 @@ Play = Callable[[str, int, str, BinaryIO, Callable[[socket.socket], bool]], None
 
 GLANCE = 0.01
 """Seconds between two looks at a client that is at work."""
-PATIENCE = 60.0
+HANG_TIMEOUT = 60.0
 """Seconds that a client may be at work; then it hangs."""
 
 
@@ -68,7 +68,7 @@ class InThread(Program):
         )
 
     def wait(self, deadline: float, fd: int = -1, events: int = 0) -> bool | None:
-        hangs = time.monotonic() + PATIENCE
+        hangs = time.monotonic() + HANG_TIMEOUT
         rests = False
         while (ready := super().wait(deadline, fd, events)) is None:
             now = time.monotonic()
@@ -82,12 +82,12 @@ class InThread(Program):
 
     def _ended(self, deadline: float) -> int | None:
         # The end of its stdout was the last that it did.
-        self._thread.join(PATIENCE)
+        self._thread.join(HANG_TIMEOUT)
         return None if self._thread.is_alive() else self._status
 
     def end(self) -> None:
         # Its connections are closed: a client that reads finds the end.
-        self._thread.join(PATIENCE)
+        self._thread.join(HANG_TIMEOUT)
         self._out.close()
         for fd in (self._heard, self._silence):
             os.close(fd)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 from benchmarks.fanout.build import has_openssl
-from benchmarks.fanout.measure import Failed, Sample, generate, run
+from benchmarks.fanout.measure import MeasurementError, Sample, generate, run
 from benchmarks.fanout.rows import Load
 from benchmarks.fanout.servers import FLOOR, FLOOR_BATCHED, REFSERVER, Server
 
@@ -115,5 +115,5 @@ def test_a_server_that_keeps_the_positions_is_measured() -> None:
     "number", [lambda said: said + 1, lambda said: 1], ids=["skipped", "repeated"]
 )
 def test_a_server_that_breaks_the_positions_is_refused(number: Callable[[int], int]) -> None:
-    with pytest.raises(Failed, match="position"):
+    with pytest.raises(MeasurementError, match="position"):
         burst_against(number)

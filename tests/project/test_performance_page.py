@@ -9,7 +9,7 @@ import pytest
 from benchmarks import markdown, results
 from benchmarks.codec import report as codec
 from benchmarks.fanout import report as fanout
-from benchmarks.figures import Figure, ratio
+from benchmarks.figures import Median, ratio
 
 PAGE = results.PAGE.read_text(encoding="utf-8")
 RENDER = {"codec": codec.blocks, "fanout": fanout.blocks}
@@ -86,11 +86,11 @@ def test_a_block_without_a_place_is_refused() -> None:
 
 
 def test_a_figure_shows_its_median_and_its_spread() -> None:
-    assert Figure.of([3, 1, 2]).show() == "2.00 (1.00–3.00)"
+    assert Median.of([3, 1, 2]).show() == "2.00 (1.00–3.00)"
 
 
 def test_a_ratio_is_taken_round_by_round() -> None:
-    assert ratio([1, 10, 100], [1, 5, 100]) == Figure(1, 1, 2)
+    assert ratio([1, 10, 100], [1, 5, 100]) == Median(1, 1, 2)
 
 
 @pytest.mark.parametrize(
@@ -100,4 +100,4 @@ def test_a_ratio_is_taken_round_by_round() -> None:
 def test_a_bar_is_met_or_says_by_how_much_it_is_missed(
     sense: Literal["≥", "≤"], bound: float, verdict: str
 ) -> None:
-    assert markdown.verdict(Figure(3, 1, 5), sense, bound) == verdict
+    assert markdown.verdict(Median(3, 1, 5), sense, bound) == verdict

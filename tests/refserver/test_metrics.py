@@ -153,9 +153,9 @@ async def test_the_server_knows_every_figure_and_no_other() -> None:
     async with hosting() as host:
         values = host.server.metrics()
 
-    assert set(values) == {figure.name for figure in METRICS}
+    assert set(values) == {metric.name for metric in METRICS}
     assert {name for name, value in values.items() if not isinstance(value, (int, float))} == {
-        figure.name for figure in METRICS if figure.label
+        metric.name for metric in METRICS if metric.label
     }
 
 
@@ -174,11 +174,11 @@ def test_the_page_is_what_prometheus_reads() -> None:
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
     assert f"Content-Length: {len(body)}".encode() in head
     families = {f.name: f for f in text_string_to_metric_families(body.decode())}
-    for figure in METRICS:
-        family = families[PREFIX + figure.name]
-        assert (family.type, family.documentation) == (figure.kind, figure.meaning)
+    for metric in METRICS:
+        family = families[PREFIX + metric.name]
+        assert (family.type, family.documentation) == (metric.kind, metric.meaning)
         (sample,) = family.samples
-        assert sample.labels == ({figure.label: "a"} if figure.label else {})
+        assert sample.labels == ({metric.label: "a"} if metric.label else {})
     assert any(name.startswith("process_") for name in families)
 
 

@@ -41,7 +41,7 @@ from tests.support.raw import (
     said,
     short,
 )
-from tests.support.server import PATIENCE, Running, running
+from tests.support.server import EXIT_TIMEOUT, Running, running
 
 MIB = 1 << 20
 SMALL = 4_096
@@ -341,7 +341,7 @@ def stop_under_load(server: Running, ann: Client, readers: list[Client], seconds
     with ThreadPoolExecutor(len(readers) + 1) as pool:
         replies = pool.submit(read_replies)
         read = [pool.submit(client.rest) for client in readers]
-        while not replies.done() and sent < 2_000 * (seconds + PATIENCE):
+        while not replies.done() and sent < 2_000 * (seconds + EXIT_TIMEOUT):
             try:
                 ann.send(*(message(bytes(4_000), sent + n + 1) for n in range(20)))
             except (ConnectionResetError, BrokenPipeError):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from refserver.launcher import NotStarted, launched
 
-PATIENCE = 60.0
+EXIT_TIMEOUT = 60.0
 """Seconds until a process that does not end fails its test."""
 RECORD = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (INFO|WARNING|ERROR) ([!-~]+)( [\x20-\x7e]+)?"
@@ -81,7 +81,7 @@ class Running:
 
     def wait(self) -> int:
         """Its exit code, when it has ended."""
-        return self.process.wait(PATIENCE)
+        return self.process.wait(EXIT_TIMEOUT)
 
     def stop(self) -> int:
         """Send SIGTERM and give the exit code."""

@@ -30,7 +30,7 @@ from refserver.watch.conversation import Ended, Item, Opened, Side
 from refserver.watch.judge import judged
 from refserver.watch.proxy import Proxy
 
-PATIENCE = 10.0
+THREAD_TIMEOUT = 10.0
 
 
 @contextmanager
@@ -58,11 +58,11 @@ def forwarding(
     proxy = Proxy(("127.0.0.1", port), tell, time.monotonic)
     try:
         start = asyncio.run_coroutine_threadsafe(proxy.start("127.0.0.1", 0), loop)
-        yield start.result(PATIENCE)
+        yield start.result(THREAD_TIMEOUT)
     finally:
-        asyncio.run_coroutine_threadsafe(proxy.stop(), loop).result(PATIENCE)
+        asyncio.run_coroutine_threadsafe(proxy.stop(), loop).result(THREAD_TIMEOUT)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(PATIENCE)
+        thread.join(THREAD_TIMEOUT)
         loop.close()
 
 

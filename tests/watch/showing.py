@@ -17,7 +17,7 @@ from refserver.watch.findings import Notes
 from refserver.watch.judge import Judge
 from refserver.watch.live import page
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 
 
 class Fed:
@@ -59,7 +59,7 @@ class Shown:
     def request(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str]
     ) -> tuple[int, bytes, HTTPResponse]:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)
         ours = {"Cookie": self.cookie} if self.cookie else {}
         sent = {name.replace("_", "-"): value for name, value in (ours | headers).items()}
         sent = {name: value for name, value in sent.items() if value}
@@ -120,7 +120,7 @@ def shown(
     ):
         ours.sendall(json.dumps({"host": place[0], "port": place[1], "secure": False}).encode())
         ours.sendall(b"\n")
-        assert ready.wait(PATIENCE)
+        assert ready.wait(TIMEOUT)
         found = Shown(fed, links[0], listening.getsockname()[1])
 
         def hear() -> None:

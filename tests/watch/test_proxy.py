@@ -179,12 +179,12 @@ def test_who_does_not_read_stops_the_other_and_not_the_memory() -> None:
     async def run() -> None:
         release = done()
 
-        async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def stalled(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.transport.pause_reading()  # type: ignore[attr-defined]
             await release.wait()
             writer.transport.abort()
 
-        async with between(deaf) as it:
+        async with between(stalled) as it:
             _, writer = await it.connect()
             sock = writer.get_extra_info("socket")
             before = -1

@@ -38,7 +38,7 @@ SIGNALS = [
 MOST_SHOWN = 20
 LONGEST_SHOWN = 200
 ABOUT_A_CONNECTION = ("way", "state", "order")
-"""Groups of faults that no frame has by itself: who reads it, and when, is what is wrong."""
+"""Groups of faults that no frame has by itself: the receiver may not get it, or not now."""
 NO_CONNECTION = (
     "hint: a decoder alone takes what only one end of a connection, in its state, must refuse;",
     "leave --receiver out, or have the program bring a connection into the state: see --help",

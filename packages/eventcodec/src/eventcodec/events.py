@@ -226,12 +226,12 @@ def _keep_body(event: Any) -> None:
 
     Two of them are equal if their bodies are equal.
     """
-    event.__post_init__ = _settle
+    event.__post_init__ = _normalize
     event.__eq__ = _has_the_same_body
     event.__hash__ = _hash_of_body
 
 
-def _settle(event: Any) -> None:
+def _normalize(event: Any) -> None:
     _check_seq(event.seq)
     given = {name: getattr(event, name) for name, _ in event.parts}
     body, values = reference.normalized(event.parts, given)

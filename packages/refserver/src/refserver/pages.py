@@ -1,4 +1,4 @@
-"""`refserver docs`: the pages of the documentation, for who has only the package.
+"""`refserver docs`: the pages of the documentation, for a user who has only the package.
 
 Rule: a page is printed from the file that the web pages are made of. In a terminal it is
 formatted; elsewhere it stays Markdown.

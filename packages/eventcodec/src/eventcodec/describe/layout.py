@@ -1,4 +1,4 @@
-"""The declarations of events as plain data, for whatever describes them.
+"""The declarations of events as plain data, for the modules that describe them.
 
 Rule: nothing is said here that a class, a table or a constant of this package does not say.
 

@@ -48,7 +48,7 @@ __all__ = ["Figures", "bench"]
 
 KEPT = 100_000
 """Latencies that are kept; beyond, a random choice of all."""
-SETTLE = 5.0
+DELIVERY_TIMEOUT = 5.0
 """Seconds that what was sent may take to be delivered after the end."""
 BUSY = 0.9
 """The share of a processor from which on this process is the limit."""
@@ -257,7 +257,7 @@ async def measure(
             await asyncio.sleep(min(0.1, left))
             progress.update(publishing, completed=time.monotonic() - start)
         run.is_sending = False
-        await _settle(run, members)
+        await _wait_for_deliveries(run, members)
         figures.seconds = time.monotonic() - start
         figures.processor = time.process_time() - used
         for member in joined:
@@ -299,9 +299,9 @@ async def entered(
         await asyncio.sleep(0)  # a transport closes in the next turn of the loop
 
 
-async def _settle(run: Run, members: int) -> None:
+async def _wait_for_deliveries(run: Run, members: int) -> None:
     """Wait until all that was accepted has come to everybody else, but not for ever."""
-    deadline = time.monotonic() + SETTLE
+    deadline = time.monotonic() + DELIVERY_TIMEOUT
     figures = run.figures
     while not run.failure and time.monotonic() < deadline:
         if figures.accepted == figures.sent and figures.delivered >= figures.sent * (members - 1):

@@ -1,9 +1,9 @@
 """One node of a room: its calls to the engine, and its copy of the stream.
 
-Rule: one numbered call at a time, repeated until its outcome is known; what it asked takes its
-place when the copy has come to that place. Bytes and times are passed in: whoever has a
-connection to the engine sends what `open_arguments` and `next_call` say, and brings back what
-came.
+Rule: one numbered call at a time, repeated until its outcome is known.
+
+What it asked takes its place when the copy has come to that place. Bytes and times are passed in:
+the link sends what `open_arguments` and `next_call` return, and passes the replies back.
 
 Layer: above `calls` and `records`. No socket, no clock.
 """

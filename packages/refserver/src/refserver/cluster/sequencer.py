@@ -265,7 +265,7 @@ class ClusterSequencer:
         self._end_all(lambda client: explained and not self._runs[client], fenced=not explained)
 
     def _end_all(self, is_told: Callable[[Submitter], bool], *, fenced: bool) -> None:
-        """Everybody here has left: say so where nothing that was asked is in doubt."""
+        """All members here have left. A client in doubt gets no Error."""
         clients = list(self._names)
         self._names.clear()
         self._clients.clear()
@@ -287,7 +287,7 @@ class ClusterSequencer:
     # ------------------------------------------------------------- the engine
 
     def engine_is_away(self) -> None:
-        """Nobody waits for the engine any longer: who can be told is told, and all end."""
+        """No client waits for the engine any longer: all end. A client in doubt gets no Error."""
         if self.away:
             return
         self.away = True

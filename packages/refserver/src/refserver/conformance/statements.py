@@ -25,7 +25,7 @@ VISIBLE = {
     "permission": "never: it permits",
     "never": "never: nothing of it passes between the two",
 }
-"""Where somebody who watches connections can see a breach of a statement."""
+"""Where an observer of connections can see a breach of a statement."""
 
 
 def visibility() -> Mapping[str, str]:

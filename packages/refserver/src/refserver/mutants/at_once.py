@@ -103,7 +103,7 @@ def _(patch: Patch) -> None:
             return
         key = names.key_of(self.looked_up.user)
         if self.room.members.get(key) is not self.looked_up:
-            self.room.members.pop(key, None)  # whoever came meanwhile stays, whatever its name
+            self.room.members.pop(key, None)  # a member that came meanwhile stays, with any name
         if self.looked_up.session is not self.found:
             self.looked_up.session = None  # nor is another resume ended
         original(self, login, user)

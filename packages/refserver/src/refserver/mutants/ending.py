@@ -243,14 +243,14 @@ def _(patch: Patch) -> None:
     patch.set(Session, "evict", evict)
 
 
-@mutant("deaf-for-ever", "a member that was not read for a while is never read again")
+@mutant("reading-not-resumed", "a member whose reading was paused is never read again")
 def _(patch: Patch) -> None:
     original: Any = vars(Session)["reading"].fget
 
     def reading(self: Any) -> bool:
         reads = original(self)
-        self.deafened = getattr(self, "deafened", False) or (self.member and not reads)
-        return reads and not self.deafened
+        self.was_paused = getattr(self, "was_paused", False) or (self.member and not reads)
+        return reads and not self.was_paused
 
     patch.set(Session, "reading", property(reading))
 

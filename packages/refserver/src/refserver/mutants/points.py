@@ -277,7 +277,7 @@ def reply_at(session: Any, position: int, frame: bytes) -> None:
 
 
 def pong_of(session: Any, ping: Ping) -> bytes:
-    """The Pong that answers it, for whoever sends it."""
+    """The Pong that answers it."""
     frame: bytes = session.answer(ping, Pong())
     return frame
 

@@ -196,7 +196,7 @@ def _token_in(line: bytes, where: str) -> Token | None:
     token = Token(bytes.fromhex(found[1]), found[2])
     if token.digest == NOTHING:
         raise ConfigError(
-            f"{where}: the digest of no token at all; whoever sent none would come in"
+            f"{where}: the digest of an empty token; a client without a token could log in"
         )
     return token
 

@@ -279,7 +279,7 @@ class Server:
         self.read_size = max(LEAST_READ, min(BUFFER, share))
 
     def has_input(self, connection: Connection) -> None:
-        """A client has input: queue it for a turn, who is no member behind the members."""
+        """A client has input: queue it for a turn, behind the members if it is no member."""
         if connection.is_authenticated:
             self.turns.scheduler.has_input(connection)
         else:

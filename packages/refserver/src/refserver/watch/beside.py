@@ -22,7 +22,7 @@ from .proxy import Proxy
 
 __all__ = ["FaultyServer", "beside"]
 
-PATIENCE = 10.0
+THREAD_TIMEOUT = 10.0
 """Seconds that the thread may take to begin or to end, far beyond what it needs."""
 
 
@@ -77,10 +77,10 @@ def beside(
     proxy = faulty.proxy
     try:
         start = asyncio.run_coroutine_threadsafe(proxy.start(faulty.host, 0), loop)
-        faulty.port = start.result(PATIENCE)
+        faulty.port = start.result(THREAD_TIMEOUT)
         yield faulty
     finally:
-        asyncio.run_coroutine_threadsafe(proxy.stop(), loop).result(PATIENCE)
+        asyncio.run_coroutine_threadsafe(proxy.stop(), loop).result(THREAD_TIMEOUT)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(PATIENCE)
+        thread.join(THREAD_TIMEOUT)
         loop.close()

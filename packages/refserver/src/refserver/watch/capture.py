@@ -297,8 +297,9 @@ class _Flow:
 
 
 def read_capture(file: IO[bytes], *, port: int | None = None) -> Iterator[Item]:
-    """The conversations in a capture; `port` is the server's, else who sent the SYN is the client.
+    """The conversations in a capture.
 
+    `port` is the server's. Without it, the sender of the SYN is the client.
     Where no SYN was seen, the lower port is taken for the server's. Raises CaptureError.
     """
     flows: dict[frozenset[tuple[str, int]], _Flow] = {}

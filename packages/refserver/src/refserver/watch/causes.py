@@ -1,4 +1,4 @@
-"""What usually breaks a statement, for somebody who looks for it.
+"""What usually breaks a statement, for a person who looks for it.
 
 Rule: the kit's cases name the usual cause of a failure; here are only the causes of what no case
 of the kit asks for.

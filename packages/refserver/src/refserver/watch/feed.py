@@ -1,6 +1,6 @@
 """Items as bytes, from the process that forwards to the one that judges.
 
-Rule: who forwards never waits. What does not fit is dropped, and becomes a gap.
+Rule: the process that forwards never waits. What does not fit is dropped, and becomes a gap.
 
 Layer: above `conversation`, below `proxy`'s commands.
 """

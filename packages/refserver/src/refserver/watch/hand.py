@@ -30,7 +30,7 @@ from .cutting import Cutter
 
 __all__ = ["Hand", "HandError", "composed"]
 
-PATIENCE = 10.0
+TIMEOUT = 10.0
 """Seconds that connecting may take."""
 MOST_BYTES = 1 << 20
 MOST_OPEN = 16
@@ -126,7 +126,7 @@ class Hand:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 reader, writer = await asyncio.open_connection(host, port, ssl=context)
         except (OSError, TimeoutError) as error:
             raise HandError(str(error) or "no connection in time") from None

@@ -1,6 +1,6 @@
 """The process that judges, as the one that forwards or serves sees it.
 
-Rule: who tells it something never waits for it. What does not fit into the pipe is dropped and
+Rule: a sender never waits for it. What does not fit into the pipe is dropped and
 becomes a gap.
 
 Layer: above `feed` and `watcher`, below the commands.
@@ -27,7 +27,7 @@ from .watcher import Wishes
 
 __all__ = ["Judging"]
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """Seconds in which the judge must take something at the end, before it is given up."""
 MOST_ASKED = 1 << 16
 """Bytes of one wish of the page."""
@@ -120,7 +120,7 @@ class Judging:
     def _hand_over(self) -> None:
         self._feed.write()
         while self._feed.is_waiting:
-            if not select.select([], [self._feed.fd], [], PATIENCE)[1]:
+            if not select.select([], [self._feed.fd], [], TIMEOUT)[1]:
                 click.echo("refserver: the judge does not go on: what it has is lost", err=True)
                 self._process.kill()
                 break

@@ -2,7 +2,7 @@
 
 Rule: bytes go on as they come, both ways, and so do the ends of streams, but for what a
 `Disturber` says. What is told is told before it goes on, so that nobody can have read it earlier;
-nothing here waits for who is told.
+nothing here waits for the receiver.
 
 Where it disturbs, the two connections differ, and each is a conversation of its own: on the
 client's the client is to be judged, and on the server's the server.

@@ -407,7 +407,7 @@ class Replay:
             self._depart(line.number, f"{lacking.total()} recorded facts did not come")
         known = {key for each in self._lines.values() for key in self._recorded_facts(each)}
         new = [key for key in self._live_facts(line) if key not in known]
-        if new and not line.was_reset:  # who resets does not read to the end
+        if new and not line.was_reset:  # a client that resets does not read to the end
             self._depart(line.number, f"{len(new)} facts came that were not recorded")
 
     def _await_facts(self, line: _Line) -> Counter[Key]:

@@ -99,7 +99,7 @@ class Room:
 
     notes: Notes
     closed: bool = False
-    """Whether it was said to shut down: who comes now may come to another run."""
+    """Whether it was said to shut down: a client that comes now may come to another run."""
     presence: bool = False
     """Whether an arrival or a departure was seen: then presence is on, for the whole run."""
     _claims: dict[int, Claim] = field(default_factory=dict)

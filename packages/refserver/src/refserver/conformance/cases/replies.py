@@ -105,7 +105,7 @@ def pong_before_login(t: Attempt) -> None:
     9,
     "a Joined or Left from a client reaches nobody",
     "EP-4.2-8",
-    cause="facts are relayed whoever sends them",
+    cause="facts are relayed from any sender",
     needs=("REPLY-08",),
 )
 def no_forged_facts(t: Attempt) -> None:

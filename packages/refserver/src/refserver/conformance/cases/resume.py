@@ -301,7 +301,7 @@ def refused_resume(t: Attempt) -> None:
     17,
     "a name that a member of another session has by now is USER_TAKEN",
     "EP-6.4-14",
-    cause="a ticket takes its name from whoever has it",
+    cause="a ticket takes its name from the member that has it",
     capabilities=RESUME,
     needs=("RESUME-01", "ORDER-11"),
 )

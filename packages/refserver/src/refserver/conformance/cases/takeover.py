@@ -42,7 +42,7 @@ def told(conn: Connection, user: str) -> list[int]:
     "when the older connection is closed the name is still the new one's",
     "EP-6.2-4",
     "EP-6.1-6",
-    cause="whoever closes frees its name, though it is not its own any more",
+    cause="a client that closes frees its name, though it is not its own any more",
     capabilities=RESUME,
 )
 def old_end_keeps_the_name(t: Attempt) -> None:

@@ -74,7 +74,7 @@ def tickets_look_alike(t: Attempt) -> None:
 
 @section.case(
     3,
-    "another session's ticket is HISTORY_GONE, whoever has its name by now",
+    "another session's ticket is HISTORY_GONE, also if another member has its name by now",
     "EP-6.4-5",
     "EP-8.3-1",
     cause="the name in use is checked before whose the ticket is",

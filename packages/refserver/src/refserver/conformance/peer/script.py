@@ -112,7 +112,7 @@ class Script(Attempt):
         self._take_in()
 
     def turn_away(self, seconds: float, most: int) -> int:
-        """Close on whoever connects, for so long or so often; returns how often that was."""
+        """Close each connection, for so long or so often; returns how often that was."""
         deadline = time.monotonic() + seconds
         count = 0
         while count < most and self.wait(deadline, self.listener.fileno(), READ):
