@@ -5,6 +5,9 @@ from __future__ import annotations
 import configparser
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -115,3 +118,23 @@ def test_the_unit_grants_what_the_defaults_need() -> None:
 @pytest.mark.parametrize("line", [line for lines in HARDENED.values() for line in lines])
 def test_the_unit_takes_away_what_the_server_does_not_need(line: str) -> None:
     assert line in UNIT.read_text(encoding="utf-8").splitlines()
+
+
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("there is no systemd-analyze")
+    text = UNIT.read_text(encoding="utf-8")
+    installed = tmp_path / UNIT.name
+    installed.write_text(text.replace("/usr/local/bin/refserver", sys.executable))
+
+    done = subprocess.run([analyze, "verify", str(installed)], capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_the_service_reads_again_is_no_credential_of_systemd() -> None:
+    """systemd copies a credential once, at the start: a removed token would survive a reload."""
+    lines = UNIT.read_text(encoding="utf-8").splitlines()
+
+    assert not [line for line in lines if line.lstrip("# ").startswith("LoadCredential=")]
