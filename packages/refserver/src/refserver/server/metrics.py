@@ -59,7 +59,8 @@ METRICS = (
     Metric(
         "connections",
         "gauge",
-        "open connections; new: not logged in; closing: the server waits for the client's end",
+        "open connections; handshake: of TLS or WebSocket, not done; new: not logged in; "
+        "closing: the server waits for the client's end",
         "state",
     ),
     Metric("connections_accepted", "counter", "accepted connections"),
