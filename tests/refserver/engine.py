@@ -260,6 +260,7 @@ class Turn:
             name
             for name, each in state.nodes.items()
             if name != self.node
+            and state.nodes[self.node].state == "live"
             and name not in self.finished
             and (each.fenced or each.deadline < state.clock)
         )
@@ -441,7 +442,8 @@ class Turn:
     def reap(self) -> bytes:
         victim = self.words.popleft()
         other = self.state.nodes.get(victim)
-        if victim == self.node or other is None:
+        stops = self.state.nodes[self.node].state != "live"
+        if victim == self.node or other is None or stops:
             return b"0"
         if not other.fenced and other.deadline >= self.state.clock:
             return b"0"
@@ -452,7 +454,9 @@ class Turn:
 
     def retire(self) -> bytes:
         row = self.state.nodes[self.node]
-        row.state = "stopping"
+        if row.state == "live":
+            row.state = "stopping"
+            return b"0"
         stays = any(
             each.state == "live" and each.deadline >= self.state.clock
             for name, each in self.state.nodes.items()

@@ -377,7 +377,7 @@ class World:
     def stop(self, host: Host) -> None:
         """A node does nothing for a while, perhaps longer than its lease."""
         self.seen["stopped"] += 1
-        host.stopped_until = self.now + self.random.choice((30, 300))
+        host.stopped_until = self.now + self.random.choice((30, 300, 600))
 
     def disaster(self) -> None:
         """The engine stops, and comes back with all it had, with less, or with nothing."""
@@ -416,8 +416,10 @@ class World:
             self.dumps = [*self.dumps[-3:], copied(self.engine.state)]
         elif chance < 0.99:
             self.kill(random.choice(self.hosts))
-        elif chance < 0.993:
+        elif chance < 0.991:
             host = random.choice(self.hosts)
+            if host.retiring or random.random() < 0.5:  # some say no more than that they stop
+                host.node.submit(Retire(), lambda answer: None)
             host.retiring = True
             host.node.submit(Retire(), lambda answer: None)
         elif chance < 0.997 and len(self.hosts) < 3:
@@ -425,6 +427,19 @@ class World:
         elif chance < 0.998:
             self.disaster()
         self.replace_dead()
+
+    def carry_on(self) -> None:
+        """Every node makes some calls, all of which arrive, and reads what there is."""
+        for host in self.hosts:
+            for _ in range(4):
+                host.send()
+                wire = host.wire
+                if wire is not None:
+                    if wire.reply is None:
+                        carry = self.engine.open if wire.kind == "open" else self.engine.turn
+                        wire.reply = carry(wire.words)
+                    host.receive(wire)
+                host.read(1_000)
 
     def settle(self) -> None:
         """Nothing goes wrong any more: everything that was asked is answered, on every node."""
@@ -434,16 +449,12 @@ class World:
                     self.kill(host)
             self.replace_dead()
             self.engine.time += 1_000
-            for host in self.hosts:
-                for _ in range(4):  # calls
-                    host.send()
-                    wire = host.wire
-                    if wire is not None:
-                        if wire.reply is None:
-                            carry = self.engine.open if wire.kind == "open" else self.engine.turn
-                            wire.reply = carry(wire.words)
-                        host.receive(wire)
-                    host.read(1_000)
+            self.carry_on()
+        served: list[Answer] = []
+        for host in self.hosts:
+            host.node.submit(Mark(), served.append)
+        self.carry_on()
+        assert len(served) == len(self.hosts), "a node serves nobody"
         state = self.engine.state
         assert state is not None
         members: set[str] = set()

@@ -325,7 +325,8 @@ def test_an_engine_that_comes_back_empty_ends_everybody_and_knows_no_ticket() ->
     assert (reply.type, error_of(reply).code) == (ERROR, HISTORY_GONE)
 
 
-def test_a_server_that_stops_enters_no_departure_if_it_is_the_last() -> None:
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_server_that_stops_lets_its_members_leave_if_another_stays(at_once: bool) -> None:
     engine = Engine()
     here, there = Server(engine), Server(engine)
     ann, bob = here.connect(), there.connect()
@@ -335,14 +336,19 @@ def test_a_server_that_stops_enters_no_departure_if_it_is_the_last() -> None:
     there.pump()
     ann.sync()
 
-    for server, client in ((here, ann), (there, bob)):
-        server.sequencer.shut()
-        client.session.goodbye(ErrorCode.SHUTTING_DOWN)
-        server.sequencer.retire()
-        server.pump()
-        there.pump()
+    seats = [(here, ann), (there, bob)]
+    for stopping in [seats] if at_once else [[seat] for seat in seats]:
+        for server, client in stopping:
+            server.sequencer.shut()
+            client.session.goodbye(ErrorCode.SHUTTING_DOWN)
+            server.pump()
+        for server, _ in stopping:
+            server.sequencer.retire()
+            server.pump()
+            there.pump()
 
+    told = [] if at_once else [LEFT]
     assert types(ann.sync()) == [ERROR]
-    assert types(bob.sync()) == [LEFT, ERROR]
+    assert types(bob.sync()) == [*told, ERROR]
     assert engine.state is not None
-    assert engine.state.end == 3
+    assert engine.state.end == 2 + len(told)

@@ -14,6 +14,7 @@ from tests.refserver.clients import REFSERVER, refused
 from tests.refserver.sharing import sharing
 from tests.support.raw import (
     ACK,
+    ERROR,
     HISTORY_GONE,
     JOINED,
     LEFT,
@@ -138,6 +139,37 @@ def test_a_server_that_was_stopped_for_long_is_fenced_and_serves_again(
                 again.send(login("ann"))
                 came = again.frame().type == WELCOME
         assert [each.type for each in eve.frames(1)] == [JOINED]
+
+
+def test_servers_that_are_all_stopped_let_nobody_leave_until_one_comes_back(
+    tmp_path: Path, engine: RedisServer
+) -> None:
+    with (
+        sharing(tmp_path, "all", [engine.port] * 2) as servers,
+        Client(servers[0].port) as ann,
+        Client(servers[1].port) as bob,
+    ):
+        tickets = {"ann": ann.join("ann").ticket, "bob": bob.join("bob").ticket}
+        ann.until(JOINED)
+        for server in servers:
+            server.signal(signal.SIGTERM)
+        for client in (ann, bob):
+            assert [each.type for each in client.rest()] == [ERROR]
+        for server in servers:
+            assert server.wait() == 0
+
+    (tmp_path / "again").mkdir()
+    with sharing(tmp_path / "again", "all", [engine.port]) as (here,), Client(here.port) as ann:
+        ann.join("ann", ticket=tickets["ann"], position=2)
+        told = ann.until(JOINED)
+        while sum(each.type == LEFT for each in told) < 2:
+            told.append(ann.frame())
+        assert sorted(each.body for each in told if each.type == LEFT) == [
+            short("ann") + b"\1",
+            short("bob") + b"\1",
+        ]
+        with Client(here.port) as bob:
+            bob.join("bob", ticket=tickets["bob"], position=2)
 
 
 def test_an_engine_that_is_killed_and_comes_back_with_its_data_loses_nothing(

@@ -120,7 +120,7 @@ class Reap:
 
 @dataclass(frozen=True, slots=True)
 class Retire:
-    """The node stops: its members leave if another stays. Answer: how many are left."""
+    """The node stops; asked again, its members leave if another stays. Answer: how many stay."""
 
 
 Operation = Say | Mark | Enter | Resume | Leave | Reap | Retire

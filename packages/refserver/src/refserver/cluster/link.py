@@ -172,9 +172,13 @@ class Link:
             self._loop.call_exception_handler({"message": "the link", "exception": error})
 
     async def stop(self) -> None:
-        """Carry out what was asked, as far as the engine answers within a deadline."""
+        """Retire the node, as far as the engine answers within a deadline."""
+        self.sequencer.retire()
         by = self._loop.time() + DEADLINE
-        while self.node.has_asked and self.node.phase is Phase.OPEN and self._loop.time() < by:
+        node = self.node
+        while node.has_asked or node.in_flight:
+            if node.phase is not Phase.OPEN or self._loop.time() >= by:
+                break
             await asyncio.sleep(0.01)
         for task in self._tasks:
             task.cancel()

@@ -18,6 +18,7 @@ from eventcodec.limits import HEADER_SIZE, LENGTH_SIZE
 from .calls import Answer, parse_answers
 
 __all__ = [
+    "SEQ",
     "BrokenRecord",
     "Fence",
     "Item",

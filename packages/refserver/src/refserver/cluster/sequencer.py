@@ -305,11 +305,17 @@ class ClusterSequencer:
         self.away = False
 
     def shut(self) -> None:
-        """The node stops: no departure is entered because of that. EP-5.4-6."""
+        """The node stops: no departure is entered because of that, but by those who stay. EP-5.4-6.
+
+        All nodes of a room may be stopped at once: each says so first, and lets its members leave
+        when its last connection is gone.
+        """
         self.stopping = True
+        self.node.submit(Retire(), lambda answer: None)
+        self._host.has_asked()
 
     def retire(self) -> None:
-        """Behind the last words to everybody: the others of the room let them leave."""
+        """Let the members of this node leave, if another stays."""
 
         def retired(answer: Answer) -> None:
             if answer.code is None and answer.number:

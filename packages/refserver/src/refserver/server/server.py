@@ -449,7 +449,6 @@ class Server:
         self.sequencer.shut()
         for connection in list(self.connections):
             connection.session.goodbye(ErrorCode.SHUTTING_DOWN)
-        self.sequencer.retire()
         self.loop.call_later(self.config.drain, self.abort)
         if not self.connections and not self.handshakes:
             self.ended.set()

@@ -123,10 +123,6 @@ class Sequencer(Protocol):
         """The server stops: from now on no departure is entered because of that. EP-5.4-6."""
         ...
 
-    def retire(self) -> None:
-        """Everybody has had their last word."""
-        ...
-
 
 class LocalSequencer:
     """The order of a room in the memory of this process. It answers before the call returns."""
@@ -176,6 +172,3 @@ class LocalSequencer:
 
     def shut(self) -> None:
         self.room.shut()
-
-    def retire(self) -> None:
-        pass

@@ -188,7 +188,7 @@ end
 function operations.reap()
   local victim = argument()
   local other = nodes[victim]
-  if victim == node or not other then return '0' end
+  if victim == node or not other or row.state ~= 'live' then return '0' end
   if other.state ~= 'fenced' and other.deadline >= clock then return '0' end
   if other.deadline >= 0 then item('F', short(victim)) end
   other.state, other.deadline = 'fenced', -1
@@ -198,7 +198,10 @@ function operations.reap()
 end
 
 function operations.retire()
-  row.state = 'stopping'
+  if row.state == 'live' then -- it only says so: others may be about to say the same
+    row.state = 'stopping'
+    return '0'
+  end
   local stays = false
   for name, other in pairs(nodes) do
     if name ~= node and other.state == 'live' and other.deadline >= clock then stays = true end
@@ -315,7 +318,7 @@ for _, each in ipairs(tickets) do
 end
 
 local expired = {}
-for name, other in pairs(nodes) do
+for name, other in pairs(row.state == 'live' and nodes or {}) do -- who stops lets nobody leave
   if name ~= node and (other.state == 'fenced' or other.deadline < clock) and not finished[name] then
     expired[#expired + 1] = name
   end
