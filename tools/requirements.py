@@ -107,7 +107,7 @@ def proofs_of_cases(tree: ast.Module) -> Iterator[Proof]:
             case "case" if sections:
                 prefix = ast.literal_eval(sections[0].args[1])
                 case = f"{prefix}-{ast.literal_eval(call.args[0]):02}"
-            case "Refusal" | "Replay":
+            case "Refusal" | "Ending" | "Replay":
                 case = ast.literal_eval(call.args[0])
             case _:
                 continue

@@ -273,6 +273,14 @@ def as_a_list(taker: Taker) -> None:
     taker.taken += events
 
 
+def by_extending(taker: Taker) -> None:
+    """`seen += conn.events()`, which asks an iterator for its length before it takes anything."""
+    if isinstance(taker.receiver, ServerConnection):
+        in_a_loop(taker)
+    else:
+        taker.taken += taker.receiver.events()
+
+
 def in_a_loop(taker: Taker) -> None:
     for event in taker.receiver.events():
         taker.take(event)
@@ -337,6 +345,7 @@ def by_relay(taker: Taker) -> None:
 
 WAYS = (
     as_a_list,
+    by_extending,
     in_a_loop,
     one_by_one,
     with_a_break,

@@ -183,33 +183,6 @@ def longest_name(t: Attempt) -> None:
 
 
 @section.case(
-    13,
-    "a Message before login is refused with LOGIN_REQUIRED, and the connection continues",
-    "EP-4.3-1",
-    "EP-4.2-9",
-    cause="a Message is handled in every state, or ends the connection",
-)
-def message_before_login(t: Attempt) -> None:
-    ann = t.connect()
-    ann.send(raw.message(ann.seq(), "too early"))
-    ann.expect(e.error(raw.LOGIN_REQUIRED, 1))
-    ann.login()
-
-
-@section.case(
-    15,
-    "a Logout before login is refused with LOGIN_REQUIRED, and the connection continues",
-    "EP-4.3-2",
-    cause="a Logout is acknowledged in every state",
-)
-def logout_before_login(t: Attempt) -> None:
-    ann = t.connect()
-    ann.send(raw.logout(ann.seq()))
-    ann.expect(e.error(raw.LOGIN_REQUIRED, 1))
-    ann.login()
-
-
-@section.case(
     16,
     "a Ping before login is answered",
     "EP-3.7-4",

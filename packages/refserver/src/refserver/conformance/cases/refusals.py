@@ -290,12 +290,32 @@ REFUSALS = (
         beside=("ann",),
     ),
     Refusal(
+        "LOGIN-13",
+        "a Message before login is refused with LOGIN_REQUIRED, and the connection continues",
+        ("EP-4.3-1", "EP-4.2-9"),
+        cause="a Message is handled in every state, or ends the connection",
+        sends=[raw.message(1, "too early")],
+        answered_with=raw.LOGIN_REQUIRED,
+        silence=True,
+        needs=("LOGIN-16",),
+    ),
+    Refusal(
         "LOGIN-14",
         "an application event before login is refused with LOGIN_REQUIRED",
         ("EP-4.3-1",),
         cause="application events take another path than Message",
         sends=[raw.application(1, 0x80, b"too early")],
         answered_with=raw.LOGIN_REQUIRED,
+    ),
+    Refusal(
+        "LOGIN-15",
+        "a Logout before login is refused with LOGIN_REQUIRED, and the connection continues",
+        ("EP-4.3-2",),
+        cause="a Logout is acknowledged in every state",
+        sends=[raw.logout(1)],
+        answered_with=raw.LOGIN_REQUIRED,
+        silence=True,
+        needs=("LOGIN-16",),
     ),
     Refusal(
         "LOGIN-24",
@@ -722,6 +742,17 @@ REFUSALS = (
         ends_with=raw.MALFORMED,
         of=MEMBER,
     ),
+    # ---- writing
+    Refusal(
+        "WRITE-06",
+        "the limit of a client without login is 4,096 also with members in the room",
+        ("EP-7.1-3",),
+        cause="the limit is the server's, and not the connection's",
+        sends=[(raw.BEFORE_WELCOME + 1).to_bytes(4, "big")],
+        ends_with=raw.FRAME_TOO_LARGE,
+        beside=("ann", "bob", "cyd"),
+        needs=("LIMIT-02",),
+    ),
     # ---- identity
     Refusal(
         "IDENT-15",
@@ -800,6 +831,15 @@ REFUSALS = (
         cause="the length is read as a signed number",
         sends=[b"\xff" * 200],
         ends_with=raw.FRAME_TOO_LARGE,
+    ),
+    Refusal(
+        "ROBUST-11",
+        "hundreds of requests before login are answered or end the connection",
+        ("EP-4.2-1", "EP-7.2-2"),
+        cause="replies to clients without login are queued without limit, or dropped",
+        sends=[b"".join(raw.message(seq, "early") for seq in range(1, 801))],
+        answered_with=raw.LOGIN_REQUIRED,
+        segmentations=ONCE,
     ),
 )
 

@@ -100,20 +100,6 @@ def neighbours(t: Attempt) -> None:
 
 
 @section.case(
-    11,
-    "hundreds of requests before login are answered or end the connection",
-    "EP-4.2-1",
-    "EP-7.2-2",
-    cause="replies to clients without login are queued without limit, or dropped",
-    segmentations=ONCE,
-)
-def many_before_login(t: Attempt) -> None:
-    ann = t.connect()
-    ann.send(*(raw.message(seq, "early") for seq in range(1, 801)))
-    ann.expect(*(e.error(raw.LOGIN_REQUIRED, seq) for seq in range(1, 801)))
-
-
-@section.case(
     12,
     "logins one after the other on one address are all served",
     "EP-6.1-1",

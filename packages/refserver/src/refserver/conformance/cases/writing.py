@@ -145,21 +145,6 @@ def replies_before_a_resume(t: Attempt) -> None:
 
 
 @section.case(
-    6,
-    "the limit of a client without login is 4,096 also with members in the room",
-    "EP-7.1-3",
-    cause="the limit is the server's, and not the connection's",
-    needs=("LIMIT-02",),
-    negative=True,
-)
-def strangers_limit_among_members(t: Attempt) -> None:
-    t.members("ann", "bob", "cyd")
-    conn = t.connect("stranger")
-    conn.send((raw.BEFORE_WELCOME + 1).to_bytes(4, "big"))
-    conn.ends(raw.FRAME_TOO_LARGE)
-
-
-@section.case(
     7,
     "a reply to a client without login waits for no other client",
     "EP-4.2-1",

@@ -14,6 +14,7 @@ from . import (
     again,
     application,
     closing,
+    endings,
     errors,
     facts,
     flow,
@@ -64,7 +65,10 @@ SECTIONS = (
     again,
 )
 
-enter((*refusals.REFUSALS, *replays.REPLAYS), *(module.section for module in SECTIONS))
+enter(
+    (*refusals.REFUSALS, *endings.ENDINGS, *replays.REPLAYS),
+    *(module.section for module in SECTIONS),
+)
 
 CLIENT_CASES: tuple[Case, ...] = tuple(
     in_order(case for module in SECTIONS for case in module.section.in_order())

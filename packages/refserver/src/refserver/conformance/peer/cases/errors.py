@@ -57,33 +57,6 @@ def unknown_code(t: Peer) -> None:
 
 
 @section.case(
-    4,
-    "ends at seq 0, also where the code is not known",
-    "EP-3.6-3",
-    cause="an unknown code has no place in an enumeration",
-)
-def unknown_fatal_code(t: Peer) -> None:
-    t.welcome()
-    t.send(raw.error(0, 4711, "of a later version"))
-    t.finish()
-    t.ends("explained", code=4711)
-
-
-@section.case(
-    5,
-    "ends at seq 0, also where the code is not a fatal one: USER_TAKEN at a takeover",
-    "EP-3.6-3",
-    "EP-6.4-10",
-    cause="the end is told by the code, not by seq 0",
-)
-def taken_over(t: Peer) -> None:
-    t.welcome()
-    t.send(raw.error(0, raw.USER_TAKEN))
-    t.finish()
-    t.ends("explained", code=raw.USER_TAKEN)
-
-
-@section.case(
     6,
     "takes everything before the last Error, and nothing after it",
     "EP-3.6-3",

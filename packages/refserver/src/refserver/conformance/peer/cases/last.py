@@ -12,34 +12,6 @@ PIECE = raw.message(9, "never whole", "bob")[:-3]
 
 
 @section.case(
-    1,
-    "takes a last Error for the end, with a piece of a frame after it",
-    "EP-3.6-3",
-    "EP-8.2-3",
-    cause="what is left in the buffer at the end of the stream makes it a loss or a fault",
-)
-def piece_behind_an_error(t: Peer) -> None:
-    t.welcome()
-    t.send_whole(raw.error(0, raw.SHUTTING_DOWN), PIECE)
-    t.finish()
-    t.ends("explained", code=raw.SHUTTING_DOWN)
-
-
-@section.case(
-    2,
-    "takes a last Error for the end, with what is no frame after it",
-    "EP-3.6-3",
-    "EP-8.2-3",
-    cause="all of a piece is validated before the first frame of it is used",
-)
-def garbage_behind_an_error(t: Peer) -> None:
-    t.welcome()
-    t.send_whole(raw.error(0, raw.SHUTTING_DOWN), bytes(16))
-    t.finish()
-    t.ends("explained", code=raw.SHUTTING_DOWN)
-
-
-@section.case(
     3,
     "tells a clean end at the Ack of its Logout, with a piece of a frame after it",
     "EP-10.1-1",
@@ -73,23 +45,6 @@ def error_behind_goodbye(t: Peer) -> None:
     t.shows(goodbye)
     t.finish()
     t.ends("clean")
-
-
-@section.case(
-    5,
-    "tells the last Error, and no clean end, where its Logout has no Ack",
-    "EP-3.6-3",
-    "EP-10.1-2",
-    cause="every end after a Logout is treated as a clean one",
-    needs=("PEER-CLOSE-01",),
-)
-def error_in_place_of_goodbye(t: Peer) -> None:
-    t.welcome()
-    t.order("logout")
-    t.asked(raw.LOGOUT)
-    t.send(raw.error(0, raw.SHUTTING_DOWN))
-    t.finish()
-    t.ends("explained", code=raw.SHUTTING_DOWN)
 
 
 @section.case(

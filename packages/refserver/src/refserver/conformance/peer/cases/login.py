@@ -70,47 +70,6 @@ def refused_login(t: Peer) -> None:
 
 
 @section.case(
-    5,
-    "tells UNAUTHORIZED as what ended the connection",
-    "EP-3.6-3",
-    cause="an Error with seq 0 is looked for among the replies",
-)
-def unauthorized(t: Peer) -> None:
-    t.login()
-    t.send(raw.error(0, raw.UNAUTHORIZED))
-    t.finish()
-    t.ends("explained", code=raw.UNAUTHORIZED)
-
-
-@section.case(
-    6,
-    "tells UNSUPPORTED_VERSION as what ended the connection",
-    "EP-3.6-3",
-    "EP-8.2-6",
-    cause="a version that is refused is treated as a lost connection, and tried again forever",
-)
-def version_refused(t: Peer) -> None:
-    t.login()
-    t.send(raw.error(0, raw.UNSUPPORTED_VERSION))
-    t.finish()
-    t.ends("explained", code=raw.UNSUPPORTED_VERSION)
-
-
-@section.case(
-    7,
-    "understands an Error before its Login was read: SERVER_FULL",
-    "EP-3.6-3",
-    "EP-4.1-3",
-    cause="an Error is expected as a reply only",
-)
-def server_full(t: Peer) -> None:
-    t.accept()
-    t.send(raw.error(0, raw.SERVER_FULL))
-    t.finish()
-    t.ends("explained", code=raw.SERVER_FULL)
-
-
-@section.case(
     8,
     "tells a loss where the stream ends in place of a Welcome",
     "EP-10.3-1",

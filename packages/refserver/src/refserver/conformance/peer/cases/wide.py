@@ -153,18 +153,3 @@ def greatest_code(t: Peer) -> None:
     t.welcome()
     t.order("say hello")
     t.tell(Frame(raw.error(t.asked(raw.MESSAGE).seq, 65_535)), t.message("bob", "still there?"))
-
-
-@section.case(
-    12,
-    "ends with a code of 65,535 where its seq is 0",
-    "EP-2.3-2",
-    "EP-3.6-3",
-    cause="a code is read as signed, or kept in 8 bits",
-    needs=("PEER-ERROR-04",),
-)
-def greatest_fatal_code(t: Peer) -> None:
-    t.welcome()
-    t.send(raw.error(0, 65_535))
-    t.finish()
-    t.ends("explained", code=65_535)
