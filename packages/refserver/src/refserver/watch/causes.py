@@ -24,7 +24,7 @@ OTHERS = {
     (Side.CLIENT, "EP-6.3-1"): "TLS was left out, which is allowed only on one machine",
     (Side.CLIENT, "EP-7.1-1"): "the Login is too long: its credential or its name",
     (Side.SERVER, "EP-5.1-2"): "a position is read or written little-endian",
-    (Side.SERVER, "EP-6.1-7"): "a fresh Login is treated as a resume",
+    (Side.SERVER, "EP-6.1-9"): "a fresh Login is treated as a resume",
     (
         Side.SERVER,
         "EP-8.3-1",
