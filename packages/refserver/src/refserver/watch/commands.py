@@ -25,6 +25,7 @@ from .options import files as written_files
 from .proxy_command import proxy_command
 from .replay_command import replay_command
 from .reports import Reports, complaints, print_finding, told
+from .shrink_command import shrink_command
 from .sources import items_of
 from .timeline import Timeline
 
@@ -35,7 +36,13 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 def register(main: click.Group) -> None:
     """Add these commands."""
-    for command in (proxy_command, judge_command, watch_command, replay_command):
+    for command in (
+        proxy_command,
+        judge_command,
+        watch_command,
+        replay_command,
+        shrink_command,
+    ):
         main.add_command(command)
 
 

@@ -137,11 +137,12 @@ class Replay:
         self._tell = tell
         self._clock = clock
         self._start = clock()
+        self._awaits_facts = True
         self._lines: dict[int, _Line] = {}
         self._selector = selectors.DefaultSelector()
 
     def run(self, items: Iterable[Item]) -> None:
-        """Play all of it; the connections are closed at the end."""
+        """Play all of it, and compare; the connections are closed at the end."""
         try:
             for item in items:
                 self._play(item)
@@ -149,9 +150,28 @@ class Replay:
                 self._await_replies(line)
                 self._compare(line)
         finally:
+            self._close_all()
+
+    def play(self, items: Iterable[Item], quiet: float) -> None:
+        """Play all of it, and hear what comes until nothing has come for `quiet` seconds.
+
+        Nothing is compared, and facts are not awaited: there may be others than were recorded.
+        """
+        self._awaits_facts = False
+        try:
+            for item in items:
+                self._play(item)
             for line in self._lines.values():
-                self._close(line)
-            self._selector.close()
+                self._await_replies(line)
+            while self._hear(quiet):
+                pass
+        finally:
+            self._close_all()
+
+    def _close_all(self) -> None:
+        for line in self._lines.values():
+            self._close(line)
+        self._selector.close()
 
     @property
     def _now(self) -> float:
@@ -201,7 +221,8 @@ class Replay:
             return
         if not self._pipelined:
             self._await_replies(line)
-            self._await_facts(line)
+            if self._awaits_facts:
+                self._await_facts(line)
         self._send(line, bytes(line.pending))
         line.pending.clear()
         if item.how is How.RESET:
@@ -319,8 +340,10 @@ class Replay:
 
     # ------------------------------------------------------------- what comes back
 
-    def _hear(self, timeout: float) -> None:
-        for key, _ in self._selector.select(timeout):
+    def _hear(self, timeout: float) -> bool:
+        """Take what comes in this time. Returns False if nothing came."""
+        ready = self._selector.select(timeout) if self._selector.get_map() else []
+        for key, _ in ready:
             line: _Line = key.data
             try:
                 data = line.sock.recv(1 << 16)
@@ -337,6 +360,7 @@ class Replay:
             for ping in line.live.take(data):
                 if not self._recorded_pongs:
                     self._send(line, encode(Pong(seq=ping.seq)))
+        return bool(ready)
 
     def _await_replies(self, line: _Line) -> None:
         """Wait until as many replies have come as had been recorded by now."""

@@ -25,9 +25,14 @@ from .replay import Replay
 from .reports import complaints, print_finding
 from .sources import items_of
 
-__all__ = ["replay_command"]
+__all__ = ["credential_option", "credentials_in", "replay_command"]
 
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
+credential_option = click.option(
+    "--credential-env",
+    metavar="NAME",
+    help="The environment variable with name:credential pairs, separated by spaces.",
+)
 
 
 @click.command("replay", epilog=EXIT_CODES.replace("a finding", "a departure or a finding"))
@@ -36,11 +41,7 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--tls", is_flag=True, help="Speak TLS with it.")
 @click.option("--ca", type=EXISTING, help="Trust these certificates; implies --tls.")
 @click.option("--port", type=Whole(1, 65_535), help="The server's port in a capture.")
-@click.option(
-    "--credential-env",
-    metavar="NAME",
-    help="The environment variable with name:credential pairs, separated by spaces.",
-)
+@credential_option
 @click.option(
     "--pipelined", is_flag=True, help="Send without awaiting the replies that had passed before."
 )
@@ -88,7 +89,7 @@ def replay_command(
     judge = Judge(Notes(print_finding), one_room=True)
     replay = Replay(
         connect,
-        credentials=_credentials(credential_env),
+        credentials=credentials_in(credential_env),
         timeout=timeout,
         pipelined=pipelined,
         recorded_pongs=recorded_pongs,
@@ -111,7 +112,7 @@ def replay_command(
     sys.exit(Exit.FAILED if wrong else Exit.DONE if replay.played else Exit.NO_CASE_RAN)
 
 
-def _credentials(variable: str | None) -> dict[str, bytes]:
+def credentials_in(variable: str | None) -> dict[str, bytes]:
     """By user: from the environment, never from the command line, which others read."""
     if variable is None:
         return {}
