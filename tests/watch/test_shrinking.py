@@ -126,7 +126,11 @@ def test_what_is_no_frame_is_one_part() -> None:
 
 
 def test_a_frame_that_the_end_cuts_stays_cut() -> None:
-    items = [Opened(0.0, 1), Bytes(0.1, 1, CLIENT, LOGIN[:9]), Ended(0.2, 1, CLIENT)]
+    items: list[Item] = [
+        Opened(0.0, 1),
+        Bytes(0.1, 1, CLIENT, LOGIN[:9]),
+        Ended(0.2, 1, CLIENT),
+    ]
 
     assert sent(scripted(items).items()) == LOGIN[:9]
     assert sent(scripted(items[:2]).items()) == LOGIN[:9]
@@ -228,7 +232,7 @@ def test_what_comes_too_seldom_does_not_count(long: Path, monkeypatch: pytest.Mo
 
 def test_at_the_limit_the_best_so_far_is_there(long: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = count(step=10)
-    monkeypatch.setattr(shrink_command.time, "monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr("time.monotonic", lambda: float(next(ticks)))
     monkeypatch.setattr(shrink_command, "_await", lambda process, port: awaited(port))
     done = run(long, "--while", MUTANT, "--limit", "60")
 
