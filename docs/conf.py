@@ -22,6 +22,8 @@ autodoc_typehints = "signature"
 
 html_theme = "furo"
 html_title = "Event Protocol"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 
 
 def setup(app: Sphinx) -> None:

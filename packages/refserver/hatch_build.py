@@ -11,7 +11,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-LEFT_OUT = {"_build", "__pycache__", "conf.py"}
+LEFT_OUT = {"_build", "_static", "__pycache__", "conf.py"}
 """What is not for a reader."""
 
 

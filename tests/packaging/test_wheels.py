@@ -22,6 +22,7 @@ DIST = Path(os.environ["EVENT_PROTOCOL_DIST"])
 PACKAGES = ["eventcodec", "refserver"]
 BUILT = re.compile(r"/__pycache__/|\.egg-info/|\.so$|\.pyd$")
 FOR_BUILDING = {"eventcodec/_speedups.c"}
+FOR_THE_WEB = {"conf.py", "_static/pages.css"}
 NATIVE = "eventcodec/_speedups.abi3.so"
 
 
@@ -47,13 +48,12 @@ def sources(package: str) -> set[str]:
 
 
 def pages(top: str) -> set[str]:
-    """The files of `docs/` that git knows, below `top`; a reader does not need conf.py."""
+    """The files of `docs/` that git knows and a reader needs, below `top`."""
     done = subprocess.run(
         ["git", "-C", str(ROOT / "docs"), "ls-files", "-z"], capture_output=True, check=True
     )
-    return {f"{top}/{name}" for name in done.stdout.decode().split("\0") if name} - {
-        f"{top}/conf.py"
-    }
+    names = set(filter(None, done.stdout.decode().split("\0"))) - FOR_THE_WEB
+    return {f"{top}/{name}" for name in names}
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
 NOT_HERE = ("python3 -m venv ", "pip install ", "docker ", "podman ", "git clone ", "cc ", "cd ")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FILE = re.compile(r"`([\w.-]+)`:\n+\Z")
@@ -88,7 +87,7 @@ def run_page(page: Path, folder: Path, port: int) -> list[str]:
     done = subprocess.run(
         ["bash", "-c", lines],
         cwd=folder,
-        env={**os.environ, "PATH": path, "CLONE": str(ROOT), "REFSERVER_PORT": str(port)},
+        env={**os.environ, "PATH": path, "REFSERVER_PORT": str(port)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
