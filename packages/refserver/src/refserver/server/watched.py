@@ -1,6 +1,6 @@
 """A server whose connections have a tap: `refserver serve --watch`.
 
-Rule: it makes other connections, and does nothing else. `Server` does not know of it.
+Rule: it only makes other connections, of which `Server` knows nothing.
 
 Layer: above `server`, below `process`.
 """
