@@ -10,6 +10,7 @@ from tests.refserver.bare_room import BareRoom
 from tests.support.stopped import hosting
 
 from eventcodec import Ack, Error, Left, Login, Message, Ping, Welcome, encode
+from refserver.server.descriptors import most_connections, most_lingering
 from refserver.session.state import State
 
 
@@ -89,7 +90,7 @@ async def test_a_limit_of_descriptors_that_is_too_low_is_said_at_the_start(
     )
 
     async with hosting(connections=1024) as host:
-        assert host.server.most == (64 if warned else 1024)
-        assert host.server.most_lingering == (48 if warned else 64)
+        assert most_connections(host.server.config) == (64 if warned else 1024)
+        assert most_lingering(host.server.config) == (48 if warned else 64)
 
     assert noted == [{"limit": limit, "connections": 64}] * warned

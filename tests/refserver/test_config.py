@@ -9,7 +9,7 @@ import pytest
 
 from eventcodec.limits import MAX_FRAME_BEFORE_WELCOME
 from refserver.server.config import Config, ConfigError, is_loopback
-from refserver.server.server import RESERVED_DESCRIPTORS
+from refserver.server.descriptors import RESERVED
 
 FIELDS = dataclasses.fields(Config)
 LOOPBACK = ["127.0.0.1", "::1"]
@@ -72,7 +72,7 @@ def test_frames_may_be_as_long_as_was_agreed() -> None:
 
 
 def test_so_many_descriptors_are_left_as_was_agreed() -> None:
-    assert RESERVED_DESCRIPTORS == 64
+    assert RESERVED == 64
 
 
 @pytest.mark.parametrize("field", [pytest.param(field, id=field.name) for field in FIELDS])

@@ -38,7 +38,7 @@ async def test_fifty_thousand_tokens_are_read_between_turns_and_others_are_serve
         await ann.join(credential=b"old 0")
         path.write_text(lines("new", LARGE))
 
-        host.server.reload()
+        host.server.reloading.start()
         await ann.sync()
 
         assert host.server.auth.authenticate("", b"old 0", "") is not None
@@ -50,10 +50,10 @@ async def test_a_second_reload_during_the_first_reads_the_newest_file(tmp_path: 
     path.write_text(lines("old", 1))
     async with hosting(Tokens(path)) as host:
         path.write_text(lines("first", LARGE))
-        host.server.reload()
+        host.server.reloading.start()
         await asyncio.sleep(0)
         path.write_text(lines("second", 1))
-        host.server.reload()
+        host.server.reloading.start()
 
         await turns_until_let_in(host, b"second 0")
         await host.pass_time()
@@ -67,7 +67,7 @@ async def test_a_server_that_stops_during_a_reload_is_not_held_up(tmp_path: Path
     path.write_text(lines("old", 1))
     async with hosting(Tokens(path)) as host:
         path.write_text(lines("new", LARGE))
-        host.server.reload()
+        host.server.reloading.start()
         await asyncio.sleep(0)
 
         host.server.stop()

@@ -72,7 +72,7 @@ async def serve(config: Config, tap: Tap | None = None) -> None:
 
     for number in STOPPING:
         loop.add_signal_handler(number, on_signal)
-    loop.add_signal_handler(signal.SIGHUP, server.reload)
+    loop.add_signal_handler(signal.SIGHUP, server.reloading.start)
     with said("".join(lines)):
         tell("READY=1")
         if tap is not None:

@@ -1,4 +1,4 @@
-"""A server with one room: it makes the parts, starts, stops, reloads and measures.
+"""A server with one room: it makes the parts, starts, stops and measures.
 
 Rule: it carries out on connections what its parts decide.
 
@@ -8,10 +8,7 @@ Layer: below `process`; above every other part.
 from __future__ import annotations
 
 import asyncio
-import logging
-import resource
 import socket
-import sys
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -26,13 +23,15 @@ from ..session.session import Session
 from .admission import Admission
 from .auth import AllowAll, Auth
 from .client_timers import ClientTimers
-from .clock import BEAT
 from .config import Config, ConfigError, networks
 from .connection import BUFFER, BUFFER_BEFORE_LOGIN, Connection
+from .descriptors import descriptors, most_connections, most_lingering
+from .handshakes import Handshakes
 from .listener import Listeners, resolve
 from .logs import log_event
 from .metrics import ServerCounters, Values
 from .proxy_protocol import Headers
+from .reloading import Reloading
 from .scheduler import FEWEST_FRAMES
 from .shared import link
 from .shared import metrics as shared_metrics
@@ -40,27 +39,15 @@ from .tls import Tls, common_name
 from .turn import Turns
 
 if TYPE_CHECKING:
+    from ..cluster.link import Link
     from .websocket import WebSockets
 
-if TYPE_CHECKING:
-    from ..cluster.link import Link
-
 __all__ = ["Server"]
-
-RESERVED_DESCRIPTORS = 64
-"""File descriptors that are kept free for connections that are closing, and for other files."""
-OTHER_DESCRIPTORS = 16
-"""Those of them for the loop, the listeners and files."""
 
 READ_BYTES = 4 << 20
 """The most bytes to read in one round of the loop if every connection has input."""
 LEAST_READ = 4_096
 """The fewest bytes to read from one connection."""
-
-NEVER = float("inf")
-"""For asyncio's own timers of TLS: they also run while the process is stopped, and ours do not."""
-
-Handshake = asyncio.Task[None]
 
 
 class Server:
@@ -75,7 +62,6 @@ class Server:
     def __init__(self, config: Config, auth: Auth | None = None, tls: Tls | None = None) -> None:
         self.config = config
         self.auth = auth or AllowAll()
-        self.tls = tls
         self.link: Link | None = None
         self.sequencer: Sequencer
         if config.log:
@@ -92,9 +78,9 @@ class Server:
         self.stopping = False
         self.counters = ServerCounters()
         self.connections: dict[Connection, None] = {}  # those with a session
-        self.handshakes: dict[Connection, Handshake] = {}
+        self.handshakes = Handshakes(self.loop, self.timers, tls, self._handshake_over)
         self.admission: Admission[Connection] = Admission(
-            config, lambda: self.most, lambda: self.most_lingering
+            config, partial(most_connections, config), partial(most_lingering, config)
         )
         self.turns = Turns(
             self.loop, self.clock, self.sequencer, self.connections, self.counters.sessions
@@ -111,7 +97,7 @@ class Server:
         self._headers: list[Headers] = []
         self._listeners: list[Listeners] = []
         self._websockets: WebSockets | None = None
-        self._reloading: asyncio.Task[None] | None = None
+        self.reloading = Reloading(self.loop, self.auth, tls)
 
     # ------------------------------------------------------------- the shared room
 
@@ -130,23 +116,13 @@ class Server:
 
     # ------------------------------------------------------------- listening
 
-    @property
-    def most(self) -> int:
-        """The most connections: the setting, or fewer if the file descriptors do not suffice."""
-        return max(1, min(self.config.connections, descriptors() - RESERVED_DESCRIPTORS))
-
-    @property
-    def most_lingering(self) -> int:
-        """The most connections that wait for the client's end: the setting, or the descriptors that
-        are left."""
-        return min(self.config.closing, descriptors() - self.most - OTHER_DESCRIPTORS)
-
     def start(self) -> int:
         """Listen and return the port. Raises OSError if that is not possible, or ConfigError."""
         addresses = self._addresses()
         port = self._listen(addresses, self.config.port, self.accept)
-        if self.most < self.config.connections:
-            log_event("descriptors", limit=descriptors(), connections=self.most)
+        most = most_connections(self.config)
+        if most < self.config.connections:
+            log_event("descriptors", limit=descriptors(), connections=most)
         return port
 
     def start_websockets(self, port: int) -> int:
@@ -197,8 +173,7 @@ class Server:
         self._begin(Connection(self, address, self._buffer[:BUFFER_BEFORE_LOGIN]), sock)
 
     def _begin(self, connection: Connection, sock: socket.socket) -> None:
-        """Give a connection its place and begin it, or reject it. No other connection waits for its
-        handshake."""
+        """Give a connection its place and begin its handshake, or reject it."""
         address = connection.address
         self.counters.accepted += 1
         arrival = self.admission.arrive(connection, address)
@@ -211,31 +186,10 @@ class Server:
                 sock.close()
                 return
         connection.timer = self.timers.add(partial(self._expired, connection))
-        handshake = self.loop.create_task(self._handshake(connection, sock))
-        self.handshakes[connection] = handshake
-        handshake.add_done_callback(lambda task: self._handshake_done(connection, sock, task))
+        self.handshakes.start(connection, sock)
         self.timers.set(connection.timer, self.clock.now() + self.config.login_timeout)
 
-    async def _handshake(self, connection: Connection, sock: socket.socket) -> None:
-        tls = self.tls.context if self.tls else None
-        await self.loop.connect_accepted_socket(
-            lambda: connection,
-            sock,
-            ssl=tls,
-            ssl_handshake_timeout=NEVER if tls else None,
-            ssl_shutdown_timeout=NEVER if tls else None,
-        )
-        await connection.ready()
-
-    def _handshake_done(
-        self, connection: Connection, sock: socket.socket, handshake: Handshake
-    ) -> None:
-        """The handshake has succeeded or failed."""
-        del self.handshakes[connection]
-        error = None if handshake.cancelled() else handshake.exception()
-        if error is not None:
-            reason = getattr(error, "reason", None) or type(error).__name__
-            log_event("handshake", peer=connection.address, reason=reason)
+    def _handshake_over(self, connection: Connection, sock: socket.socket) -> None:
         if connection not in self.connections:
             sock.close()
             self.lost(connection)
@@ -252,7 +206,7 @@ class Server:
         if connection in self.connections:
             connection.abort()
         else:
-            self.handshakes[connection].cancel()
+            self.handshakes.cancel(connection)
 
     # ------------------------------------------------------------- what connections say
 
@@ -359,7 +313,7 @@ class Server:
     def _expired(self, connection: Connection, now: float) -> None:
         """Handle a deadline of a connection."""
         if not connection.is_open:
-            self._handshake_timeout(connection, now)
+            self.handshakes.expired(connection, now)
             return
         try:
             if connection.session.has_work:
@@ -367,15 +321,6 @@ class Server:
             connection.tick(now)
         except Exception as error:
             connection.fail(error)
-
-    def _handshake_timeout(self, connection: Connection, now: float) -> None:
-        if (
-            self.tls is None and not connection.has_handshake
-        ):  # it is accepted in the next rounds of the loop
-            self.timers.set(connection.timer, now + BEAT)
-            return
-        log_event("handshake", peer=connection.address, reason="TimeoutError")
-        self._end(connection)
 
     # ------------------------------------------------------------- metrics
 
@@ -418,25 +363,6 @@ class Server:
 
     # ------------------------------------------------------------- the end
 
-    def reload(self) -> None:
-        """Read the tokens and the certificates again, in steps between turns. If a file cannot be
-        read, the old values stay, and the log has a line. A second reload during the first restarts
-        it.
-        """
-        if self._reloading is not None:
-            self._reloading.cancel()
-        self._reloading = self.loop.create_task(self._reload())
-
-    async def _reload(self) -> None:
-        failures: list[str] = []
-        for source in (self.auth, self.tls):
-            try:
-                for _ in source.reload() if source else ():
-                    await asyncio.sleep(0)
-            except ConfigError as error:
-                failures.append(str(error))
-        log_event("reload", level=logging.ERROR if failures else logging.INFO, failures=failures)
-
     def stop(self) -> None:
         """Accept no more connections, and send every member the rest of the log and a goodbye."""
         if self.stopping:
@@ -457,9 +383,3 @@ class Server:
         """End all remaining connections at once."""
         for connection in [*self.handshakes, *self.connections]:
             self._end(connection)
-
-
-def descriptors() -> int:
-    """The number of file descriptors that this process can open."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return sys.maxsize if limit == resource.RLIM_INFINITY else limit
