@@ -35,16 +35,9 @@ def run(*words: object) -> Result:
     return CliRunner().invoke(main, ["replay", *map(str, words)])
 
 
-@pytest.fixture(scope="module")
-def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def converse(port: int) -> None:
     """Two members; ann is lost, and resumes behind her first words."""
-    told: list[Item] = []
-    with (
-        launched("--quiet") as server,
-        forwarding(server.port, told) as port,
-        Client(port) as bob,
-        Client(port) as ann,
-    ):
+    with Client(port) as bob, Client(port) as ann:
         bob.join("bob")
         welcome = ann.join()
         ann.send(message("one", 2), ping(3))
@@ -53,7 +46,7 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
         bob.until(ACK)
         ann.sock.close()
         with Client(port) as again:
-            again.send(login(welcome.user, ticket=welcome.ticket, position=3))
+            again.send(login(welcome.user, ticket=welcome.ticket, position=welcome.position + 1))
             again.send(ping(2), frame(11, 3, b"?"))
             again.until(ERROR)
             again.send(logout(4))
@@ -64,6 +57,14 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
         bob.until(PONG)  # behind the Left, the Joined and the Left of ann
         bob.end()
         assert bob.rest() == []
+
+
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That, with the reference server."""
+    told: list[Item] = []
+    with launched("--quiet") as server, forwarding(server.port, told) as port:
+        converse(port)
     return recording(tmp_path_factory.mktemp("replay") / "talk.jsonl", told)
 
 

@@ -16,12 +16,20 @@ from typing import Any
 
 import click
 
-from ..arguments import Whole
+from ..arguments import Whole, address
 from ..exit_codes import WATCH_COMMANDS, in_one_line
 from .disturbing import VERBS, Rule, RuleError, parsed, rules_in
 from .reports import Files
 
-__all__ = ["EXIT_CODES", "PAGE", "disturb_options", "files", "page_socket", "report_options"]
+__all__ = [
+    "EXIT_CODES",
+    "PAGE",
+    "disturb_options",
+    "files",
+    "listen_address",
+    "page_socket",
+    "report_options",
+]
 
 FILE = click.Path(dir_okay=False)
 EXIT_CODES = in_one_line(WATCH_COMMANDS)
@@ -31,6 +39,17 @@ PAGE = (
     "needs refserver[page]."
 )
 Command = Callable[..., None]
+
+
+def listen_address(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, int]:
+    """HOST:PORT, :PORT or PORT; port 0 is a free one."""
+    host, colon, port = value.rpartition(":")
+    if port == "0":
+        return (host.strip("[]") if colon else "") or "localhost", 0
+    try:
+        return address(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def page_socket(port: int | None) -> socket.socket | None:

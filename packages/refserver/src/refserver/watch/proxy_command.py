@@ -21,27 +21,24 @@ from random import Random
 
 import click
 
-from ..arguments import Whole, address, an_address, spelled
+from ..arguments import Whole, an_address, spelled
 from .disturbing import Disturber, Rule, parsed
 from .judging import Judging
-from .options import EXIT_CODES, PAGE, disturb_options, files, page_socket, report_options
+from .options import (
+    EXIT_CODES,
+    PAGE,
+    disturb_options,
+    files,
+    listen_address,
+    page_socket,
+    report_options,
+)
 from .proxy import Proxy
 from .watcher import Wishes
 
 __all__ = ["proxy_command"]
 
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
-def listen_address(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, int]:
-    """HOST:PORT, :PORT or PORT; port 0 is a free one."""
-    host, colon, port = value.rpartition(":")
-    if port == "0":
-        return (host.strip("[]") if colon else "") or "localhost", 0
-    try:
-        return address(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
 
 
 @click.command("proxy", epilog=EXIT_CODES)

@@ -1,4 +1,4 @@
-"""`refserver replay`: the clients of a recording again, against a live server.
+"""`refserver replay`: one side of a recording again, against a live peer.
 
 Rule: a departure is told, whatever its cause; a finding is told beside it.
 
@@ -11,6 +11,7 @@ import os
 import socket
 import ssl
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -18,10 +19,12 @@ import click
 from ..arguments import Number, Whole, an_address, spelled
 from ..characters import escape
 from ..exit_codes import Exit
+from .conversation import Side
 from .findings import Notes
 from .judge import Judge
-from .options import EXIT_CODES
+from .options import EXIT_CODES, listen_address
 from .replay import Replay
+from .replay_server import ServerReplay
 from .reports import complaints, print_finding
 from .sources import items_of
 
@@ -35,9 +38,31 @@ credential_option = click.option(
 )
 
 
+def maybe_address(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> tuple[str, int] | None:
+    """An address, if one is given."""
+    return None if value is None else an_address(ctx, param, value)
+
+
+def maybe_listen(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> tuple[str, int] | None:
+    """An address to listen on, if one is given."""
+    return None if value is None else listen_address(ctx, param, value)
+
+
 @click.command("replay", epilog=EXIT_CODES.replace("a finding", "a departure or a finding"))
 @click.argument("file", type=EXISTING)
-@click.option("--to", required=True, metavar="HOST:PORT", callback=an_address, help="The server.")
+@click.option(
+    "--to", metavar="HOST:PORT", callback=maybe_address, help="Play the clients, to this server."
+)
+@click.option(
+    "--listen",
+    metavar="[HOST:]PORT",
+    callback=maybe_listen,
+    help="Play the server, to clients that connect here (0: a free port).",
+)
 @click.option("--tls", is_flag=True, help="Speak TLS with it.")
 @click.option("--ca", type=EXISTING, help="Trust these certificates; implies --tls.")
 @click.option("--port", type=Whole(1, 65_535), help="The server's port in a capture.")
@@ -60,7 +85,8 @@ credential_option = click.option(
 )
 def replay_command(
     file: Path,
-    to: tuple[str, int],
+    to: tuple[str, int] | None,
+    listen: tuple[str, int] | None,
     tls: bool,
     ca: Path | None,
     port: int | None,
@@ -69,37 +95,44 @@ def replay_command(
     recorded_pongs: bool,
     timeout: float,
 ) -> None:
-    """Play the clients of a recording or a capture again, against a live server.
+    """Play one side of a recording or a capture again, against a live peer.
 
-    Frames go out as they were recorded, wrong ones too. Tickets, positions and names that a
-    server chose are those of the live server. Each difference to what was recorded is told, and
-    the live server is judged.
+    With --to the clients are played, with --listen the server. Frames go out as they were
+    recorded, wrong ones too. Only what follows from the live peer is rewritten: tickets, positions,
+    names, and the numbers of replies. Each difference to what was recorded is told, and the live
+    peer is judged.
 
     \b
-    Example:
+    Examples:
       refserver replay talk.jsonl --to localhost:3000
+      refserver replay talk.jsonl --listen 4000
     """
-    context = ssl.create_default_context(cafile=ca) if tls or ca is not None else None
-
-    def connect() -> socket.socket:
-        sock = socket.create_connection(to, timeout)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return sock if context is None else context.wrap_socket(sock, server_hostname=to[0])
-
     judge = Judge(Notes(print_finding), one_room=True)
-    replay = Replay(
-        connect,
-        credentials=credentials_in(credential_env),
-        timeout=timeout,
-        pipelined=pipelined,
-        recorded_pongs=recorded_pongs,
-        tell=judge.take,
-    )
+    if to is not None and listen is None:
+        replay: Replay | ServerReplay = Replay(
+            connecting(to, timeout, tls, ca),
+            credentials=credentials_in(credential_env),
+            timeout=timeout,
+            pipelined=pipelined,
+            recorded_pongs=recorded_pongs,
+            tell=judge.take,
+        )
+        peer = Side.SERVER
+    elif listen is not None and to is None:
+        if tls or ca is not None or credential_env is not None or recorded_pongs:
+            raise click.UsageError(
+                "--tls, --ca, --credential-env and --recorded-pongs are for --to"
+            )
+        listener = listening(listen)
+        replay = ServerReplay(listener, timeout=timeout, pipelined=pipelined, tell=judge.take)
+        peer = Side.CLIENT
+    else:
+        raise click.UsageError("--to or --listen, one of them")
     with complaints():
         try:
             replay.run(items_of(file, port=port))
         except OSError as error:
-            if error.filename is not None:
+            if error.filename is not None or to is None:
                 raise
             click.echo(f"refserver: {spelled(*to)}: {error.strerror or error}", err=True)
             sys.exit(Exit.UNREACHABLE)
@@ -108,8 +141,35 @@ def replay_command(
         click.echo(f"departure: {escape(str(departure))}")
     count = len(replay.departures)
     click.echo(f"{replay.played} connections played, {count or 'no'} departures")
-    wrong = count or any(finding.side == "server" for finding in judge.notes.findings)
+    wrong = count or any(finding.side is peer for finding in judge.notes.findings)
     sys.exit(Exit.FAILED if wrong else Exit.DONE if replay.played else Exit.NO_CASE_RAN)
+
+
+def connecting(
+    to: tuple[str, int], timeout: float, tls: bool, ca: Path | None
+) -> Callable[[], socket.socket]:
+    """What connects with the server."""
+    context = ssl.create_default_context(cafile=ca) if tls or ca is not None else None
+
+    def connect() -> socket.socket:
+        sock = socket.create_connection(to, timeout)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock if context is None else context.wrap_socket(sock, server_hostname=to[0])
+
+    return connect
+
+
+def listening(at: tuple[str, int]) -> socket.socket:
+    """Listen for clients, and say where. Raises UsageError."""
+    try:
+        host = "127.0.0.1" if at[0] == "localhost" else at[0]
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, at[1]), family=family)
+    except OSError as error:
+        raise click.UsageError(f"{spelled(*at)}: {error.strerror or error}") from None
+    click.echo(f"listening on {spelled(at[0], listener.getsockname()[1])}")
+    sys.stdout.flush()
+    return listener
 
 
 def credentials_in(variable: str | None) -> dict[str, bytes]:
