@@ -10,6 +10,7 @@ import gc
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Any
@@ -29,6 +30,7 @@ from eventcodec import (
     Message,
     Unknown,
     application_event,
+    codec,
     encode,
     field,
     wire,
@@ -187,6 +189,65 @@ def test_a_derived_class_answers_for_its_own_fields() -> None:
     assert encode(loud)[-4:] == b"LOUD"
 
 
+def numbered(count: int) -> list[Any]:
+    """So many classes with one number, and an event of each."""
+    body = {"__annotations__": {"value": int}, "value": field(wire.U32)}
+    kinds = [type(f"Kind{n}", (ApplicationEvent,), dict(body)) for n in range(count)]
+    made: list[Any] = [application_event(0x90)(kind) for kind in kinds]
+    return [kind(value=n, seq=1) for n, kind in enumerate(made)]
+
+
+def test_each_of_many_classes_is_encoded_by_its_own_declaration() -> None:
+    """More classes than the native module keeps at hand, again and again, in changing order."""
+    events = numbered(200)
+    random = Random(7)
+
+    for _ in range(5):
+        random.shuffle(events)
+        for event in events:
+            assert encode(event) == event.compiled.pure.encode(event)
+            assert encode(event)[-4:] == event.value.to_bytes(4, "big")
+
+
+def test_classes_that_nobody_needs_are_given_back() -> None:
+    kinds = [weakref.ref(type(event)) for event in numbered(200) if encode(event)]
+
+    gc.collect()
+    alive = sum(kind() is not None for kind in kinds)
+    assert alive <= 64
+
+
+def test_a_derived_class_is_not_taken_for_its_base() -> None:
+    class Loud(Message):
+        __slots__ = ()
+
+    quiet = Message(content="quiet", seq=1)
+    loud = object.__new__(Loud)
+    for name in ("seq", "sender", "content"):
+        object.__setattr__(loud, name, getattr(quiet, name))
+
+    for _ in range(3):
+        assert encode(loud) == encode(quiet) == Message.compiled.encode(quiet)
+
+
+class _Odd:
+    compiled = None
+
+
+@pytest.mark.parametrize("other", [5, None, Message, _Odd(), object()], ids=repr)
+def test_what_is_no_event_is_refused_in_the_same_words(
+    other: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusal() -> tuple[type, str]:
+        with pytest.raises((EventCodecError, AttributeError, TypeError)) as caught:
+            encode(other)
+        return caught.type, str(caught.value)
+
+    found = refusal()
+    monkeypatch.setattr(codec, "_encode", None)
+    assert found == refusal()
+
+
 def test_more_fields_than_the_native_module_takes_are_pythons() -> None:
     body: dict[str, Any] = {"__annotations__": {f"f{n}": int for n in range(80)}}
     body |= {f"f{n}": field(wire.U8) for n in range(80)}
@@ -218,6 +279,7 @@ def test_nothing_leaks() -> None:
             event = outcome(kind.compiled.decode, frame, HEADER_SIZE, len(frame), 1)
             if isinstance(event, Event):
                 kind.compiled.encode(event)
+                encode(event)
             outcome(relay, frame, 0, 10_000, b"\x03ann", 1, 5)
 
     def blocks() -> int:

@@ -681,6 +681,144 @@ static PyType_Spec program_spec = {
     .slots = program_slots,
 };
 
+/* ------------------------------------------------------------- encode any event */
+
+#define KNOWN 64 /* classes whose programs are kept at hand; a power of two */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *compiled; /* the names of the attributes */
+    PyObject *encode;
+    PyObject *self;
+    Program *known[KNOWN];
+} Encoder;
+
+static int
+encoder_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Encoder *encoder = (Encoder *)self;
+    Py_VISIT(Py_TYPE(self));
+    for (int i = 0; i < KNOWN; i++)
+        Py_VISIT(encoder->known[i]);
+    return 0;
+}
+
+static int
+encoder_clear(PyObject *self)
+{
+    Encoder *encoder = (Encoder *)self;
+    for (int i = 0; i < KNOWN; i++)
+        Py_CLEAR(encoder->known[i]);
+    return 0;
+}
+
+static void
+encoder_dealloc(PyObject *self)
+{
+    Encoder *encoder = (Encoder *)self;
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    encoder_clear(self);
+    Py_XDECREF(encoder->compiled);
+    Py_XDECREF(encoder->encode);
+    Py_XDECREF(encoder->self);
+    freefunc free = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    free(self);
+    Py_DECREF(type);
+}
+
+static PyObject *
+encoder_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "", names))
+        return NULL;
+    allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Encoder *encoder = (Encoder *)alloc(type, 0);
+    if (encoder == NULL)
+        return NULL;
+    encoder->compiled = PyUnicode_InternFromString("compiled");
+    encoder->encode = PyUnicode_InternFromString("encode");
+    encoder->self = PyUnicode_InternFromString("__self__");
+    if (encoder->compiled == NULL || encoder->encode == NULL || encoder->self == NULL) {
+        Py_DECREF(encoder);
+        return NULL;
+    }
+    return (PyObject *)encoder;
+}
+
+/* Keep the program that `function` is bound to, where it is one and for just this class. */
+static int
+remember(Encoder *encoder, PyObject *function, PyTypeObject *type, Program **place)
+{
+    PyObject *owner = PyObject_GetAttr(function, encoder->self);
+    if (owner == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_AttributeError))
+            return -1;
+        PyErr_Clear(); /* a function in Python: its class has no program */
+        return 0;
+    }
+    if (PyType_GetSlot(Py_TYPE(owner), Py_tp_dealloc) == (void *)program_dealloc
+        && ((Program *)owner)->event == type) {
+        Program *before = *place;
+        *place = (Program *)owner;
+        Py_XDECREF(before);
+    }
+    else {
+        Py_DECREF(owner);
+    }
+    return 0;
+}
+
+static PyObject *
+encoder_encode(PyObject *self, PyObject *event)
+{
+    Encoder *encoder = (Encoder *)self;
+    PyTypeObject *type = Py_TYPE(event);
+    Program **place = &encoder->known[(uintptr_t)type / 64 % KNOWN];
+    Program *program = *place;
+    if (program != NULL && program->event == type) {
+        Py_INCREF(program); /* Python may run below, and another class take the place */
+        PyObject *frame = program_encode((PyObject *)program, event);
+        Py_DECREF(program);
+        return frame;
+    }
+    PyObject *compiled = PyObject_GetAttr(event, encoder->compiled);
+    if (compiled == NULL)
+        return NULL;
+    PyObject *function = PyObject_GetAttr(compiled, encoder->encode);
+    Py_DECREF(compiled);
+    if (function == NULL)
+        return NULL;
+    PyObject *frame = NULL;
+    if (remember(encoder, function, type, place) == 0)
+        frame = PyObject_CallFunctionObjArgs(function, event, NULL);
+    Py_DECREF(function);
+    return frame;
+}
+
+static PyMethodDef encoder_methods[] = {
+    {"encode", encoder_encode, METH_O, "encode(event): what `event.compiled.encode(event)` returns."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot encoder_slots[] = {
+    {Py_tp_doc, "Encoder()\n\nEncodes events of any class, and keeps the programs of the last classes at hand."},
+    {Py_tp_new, encoder_new},
+    {Py_tp_dealloc, encoder_dealloc},
+    {Py_tp_traverse, encoder_traverse},
+    {Py_tp_clear, encoder_clear},
+    {Py_tp_methods, encoder_methods},
+    {0, NULL},
+};
+
+static PyType_Spec encoder_spec = {
+    .name = "eventcodec._speedups.Encoder",
+    .basicsize = sizeof(Encoder),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = encoder_slots,
+};
+
 /* ------------------------------------------------------------- relay */
 
 enum { NOT_RELAYED, RELAYED_TEXT, RELAYED_OCTETS };
@@ -776,14 +914,22 @@ static PyMethodDef functions[] = {
 };
 
 static int
+add_type(PyObject *module, PyType_Spec *spec, const char *name)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
+    if (type == NULL)
+        return -1;
+    int failed = PyModule_AddObjectRef(module, name, type);
+    Py_DECREF(type);
+    return failed;
+}
+
+static int
 fill(PyObject *module)
 {
-    PyObject *program = PyType_FromModuleAndSpec(module, &program_spec, NULL);
-    if (program == NULL)
+    if (add_type(module, &program_spec, "Program") || add_type(module, &encoder_spec, "Encoder"))
         return -1;
-    int failed = PyModule_AddObjectRef(module, "Program", program);
-    Py_DECREF(program);
-    return failed ? failed : PyModule_AddIntConstant(module, "MOST_FIELDS", MOST_STEPS);
+    return PyModule_AddIntConstant(module, "MOST_FIELDS", MOST_STEPS);
 }
 
 static struct PyModuleDef definition = {

@@ -181,6 +181,9 @@ def decode(frame: bytes) -> Event:
     return STANDARD.decode(frame)
 
 
+_encode: Callable[[Event], bytes] | None = None if native is None else native.Encoder().encode
+
+
 def encode(event: Event) -> bytes:
     """Returns the frame of an event, from the length to the end of the body.
 
@@ -192,7 +195,7 @@ def encode(event: Event) -> bytes:
     '0000000f010200000000000000000007006869'
     """
     try:
-        return event.compiled.encode(event)
+        return event.compiled.encode(event) if _encode is None else _encode(event)
     except AttributeError as error:
         if hasattr(type(event), "compiled"):
             raise
