@@ -234,7 +234,9 @@ class _Odd:
     compiled = None
 
 
-@pytest.mark.parametrize("other", [5, None, Message, _Odd(), object()], ids=str.split("number nothing class odd object"))
+@pytest.mark.parametrize(
+    "other", [5, None, Message, _Odd(), object()], ids=str.split("number nothing class odd object")
+)
 def test_what_is_no_event_is_refused_in_the_same_words(
     other: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
