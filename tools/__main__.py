@@ -55,7 +55,7 @@ def difference(path: Path, new: str) -> str:
 
 
 def generate(*, check: bool) -> int:
-    """Write all files, or with `check` print what would change; gives the exit code."""
+    """Write all files, or with `check` print what would change. Returns the exit code."""
     stale = False
     for source in SOURCES:
         for path, text in files(source).items():

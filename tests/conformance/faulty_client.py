@@ -104,7 +104,7 @@ def name_of(type: int, seq: int) -> str:
 
 
 SILENCE = 0.2
-"""Seconds, where this is a program. In tests whoever starts it says what silence is."""
+"""Seconds, where this is a program. In tests the starter says what silence is."""
 SHORTEST_PAUSE = 0.01
 """Seconds before it connects again. They should be 0.5 (EP-9.3-1); this client runs too often."""
 Wait = Callable[[socket.socket], bool]
@@ -149,7 +149,7 @@ class Client:
     # ------------------------------------------------------------- one connection
 
     def run(self) -> str:
-        """Connect, and be a member until the end; gives how it ended."""
+        """Connect, and be a member until the end. Returns how it ended."""
         if not self.has("buffer-outlives"):
             self.buffer = b""
         pings = [each for each in self.waiting if each[0] == PING]

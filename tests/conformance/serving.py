@@ -30,7 +30,7 @@ class Served:
     pid: int
 
     def stop(self) -> str:
-        """Have it shut down; gives what went wrong, which is nothing."""
+        """Have it shut down. Returns what went wrong: nothing."""
         os.kill(self.pid, signal.SIGTERM)
         return ""
 

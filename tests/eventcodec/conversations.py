@@ -41,7 +41,7 @@ REFUSALS = st.sampled_from([code for code in ErrorCode if not code.fatal])
 
 @dataclass(frozen=True)
 class Conversation:
-    """What a client asks for, and what it hears."""
+    """What a client asks for, and what it receives."""
 
     requests: tuple[Event, ...]
     """In order, as the client sends them all at once."""

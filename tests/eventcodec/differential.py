@@ -95,7 +95,7 @@ def form(event: object) -> oracle.Form:
 
 
 def check_accepted(frame: bytes, event: Event) -> None:
-    """This frame is the one encoding of this event, whoever reads and whoever writes it."""
+    """This frame is the one encoding of this event, for every reader and every writer."""
     body = frame[HEADER_SIZE:]
     values = {part.name: getattr(event, part.name) for part in event.parts}
 

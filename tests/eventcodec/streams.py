@@ -204,7 +204,7 @@ class Host:
         self.outcome = Outcome()
 
     def answer(self, request: Event | InvalidRequest) -> Event:
-        """The reply that a server with nobody else in its room gives."""
+        """The reply of a server with no other member in its room."""
         match request:
             case InvalidRequest():
                 return request.error

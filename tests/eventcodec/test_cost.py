@@ -1,7 +1,7 @@
 """What decoding costs, counted in instructions: linear in bytes, and little above its floor.
 
 A clock would judge the machine; instructions repeat. The bounds lie a few per cent
-above what was counted on Python 3.11 to 3.13: whoever makes it cheaper lowers them.
+above what was counted on Python 3.11 to 3.13: a change that makes it cheaper lowers them.
 """
 
 from __future__ import annotations

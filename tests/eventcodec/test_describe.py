@@ -69,7 +69,7 @@ Tshark = Callable[..., Rows]
 
 @pytest.fixture
 def tshark(tmp_path: Path) -> Iterator[Tshark]:
-    """Run tshark with the dissector on conversations; gives the fields asked for, a row a packet.
+    """Run tshark with the dissector on conversations. Returns the fields, a row for each packet.
 
     It runs as nobody where the tests run as root, for whom it loads no Lua.
     """

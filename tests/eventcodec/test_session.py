@@ -215,7 +215,7 @@ class Bench:
         self.now = 1_000.0
 
     def connect(self, credential: bytes = b"") -> list[Event]:
-        """A new connection; gives what is sent on it at once."""
+        """A new connection. Returns what is sent on it at once."""
         self.session.connected(self.now, credential=credential)
         self._decoder = Decoder(max_frame=1_000_000)
         return self.sent()
@@ -236,7 +236,7 @@ class Bench:
         return list(self.session.events())
 
     def enter(self, *requests: Message | ApplicationEvent) -> list[Event]:
-        """Log in afresh and say this; gives what went out."""
+        """Log in afresh and say this. Returns what was sent."""
         self.connect()
         self.come(welcome())
         for request in requests:

@@ -49,7 +49,7 @@ def whole(data: bytes) -> Iterator[bytes]:
 
 
 def bytewise(data: bytes) -> Iterator[bytes]:
-    """One byte at a time; of a long frame the middle in one piece, to spare time."""
+    """One byte at a time; of a long frame the middle in one piece, to save time."""
     front, middle, end = data[:600], data[600:-600], data[max(600, len(data) - 600) :]
     for byte in front:
         yield bytes([byte])

@@ -80,7 +80,7 @@ def script(parts: list[tuple[str, str, str]], folder: Path) -> tuple[str, list[C
 
 
 def run_page(page: Path, folder: Path, port: int) -> list[str]:
-    """Run a page; gives what was not as it says, a line for each."""
+    """Run a page. Returns what was not as it says, a line for each."""
     text = page.read_text(encoding="utf-8").replace("3000", str(port))
     lines, run = script(list(blocks(text)), folder)
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"

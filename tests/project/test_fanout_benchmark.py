@@ -64,7 +64,7 @@ def test_a_flow_over_tls_loses_nothing() -> None:
 
 
 def serve(listener: socket.socket, number: Callable[[int], int]) -> None:
-    """A publisher and a subscriber; `number` gives the position for the nth message."""
+    """A publisher and a subscriber; `number` returns the position of the nth message."""
     connections = [listener.accept()[0] for _ in range(2)]
     publisher, subscriber = connections[0], connections[1]
     for connection in connections:

@@ -1,6 +1,6 @@
 """A room without sockets or time: sessions, and the clients at their other ends.
 
-Rule: a client here says bytes or events and hears events; when something is judged,
+Rule: a client here sends bytes or events, and reads events; when something is judged,
 taken or timed out is up to the test.
 """
 

@@ -1,6 +1,6 @@
 """Servers that share a room over a real Redis, and what can stand between them and it.
 
-Rule: whoever fails stands outside the servers: a process that is stopped or killed, a connection
+Rule: what fails is outside the servers: a process that is stopped or killed, a connection
 that is cut.
 """
 

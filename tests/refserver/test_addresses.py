@@ -36,7 +36,7 @@ def nobody_is_exempt(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def tokens(tmp_path: Path) -> Tokens:
-    """A door that opens to bob's token and to eve's."""
+    """An authenticator that accepts bob's token and eve's."""
     file = tmp_path / "tokens.txt"
     pairs = [(b"sesame", "bob"), (b"mellon", "eve")]
     file.write_text("".join(f"{hashlib.sha256(key).hexdigest()} {user}\n" for key, user in pairs))

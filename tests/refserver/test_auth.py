@@ -134,7 +134,10 @@ COMMENTED = "is followed by a comment, which must stand in a line of its own"
         (line("other", "ANN").strip(), "the same name as in line 1, spelled otherwise"),
         ("ab" * 32 + " bob # new phone", "the name " + COMMENTED),
         ("ab" * 32 + " bob\t# new phone", "the name " + COMMENTED),
-        (line("", "eve").strip(), "the digest of no token at all; whoever sent none would come in"),
+        (
+            line("", "eve").strip(),
+            "the digest of an empty token; a client without a token could log in",
+        ),
     ],
 )
 def test_a_line_that_is_wrong_is_named(path: Path, wrong: str, reason: str) -> None:
@@ -329,7 +332,7 @@ def test_each_option_puts_a_lock_on_the_door(path: Path) -> None:
     assert keys_that_fit(by_both) == [(b"sesame", "ann")]
 
 
-def test_a_door_with_several_locks_reloads_its_file(path: Path) -> None:
+def test_several_authenticators_reload_their_file(path: Path) -> None:
     path.write_text(line("sesame", "ann"))
     auth = authenticator_of(Config(tokens=str(path)))
     path.write_text(line("mellon", "ann"))

@@ -76,8 +76,8 @@ class Server:
     def ended(self, *, fenced: bool) -> None:
         self.ends.append("fenced" if fenced else "lost")
 
-    def connect(self) -> Seat:
-        return Seat(self)
+    def connect(self) -> Client:
+        return Client(self)
 
     def call(self) -> None:
         """One call goes to the engine and is answered."""
@@ -106,7 +106,7 @@ class Server:
             self.read()
 
 
-class Seat:
+class Client:
     """One connection of a server."""
 
     def __init__(self, server: Server) -> None:
@@ -336,8 +336,8 @@ def test_a_server_that_stops_lets_its_members_leave_if_another_stays(at_once: bo
     there.pump()
     ann.sync()
 
-    seats = [(here, ann), (there, bob)]
-    for stopping in [seats] if at_once else [[seat] for seat in seats]:
+    clients = [(here, ann), (there, bob)]
+    for stopping in [clients] if at_once else [[client] for client in clients]:
         for server, client in stopping:
             server.sequencer.shut()
             client.session.goodbye(ErrorCode.SHUTTING_DOWN)

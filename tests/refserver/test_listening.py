@@ -70,12 +70,12 @@ class Accepting:
         return self.listener in self.loop.readers
 
     def ready(self, *results: OSError | socket.socket) -> None:
-        """These are what `accept` gives, and the loop sees that somebody is there."""
+        """`accept` returns these, and the loop sees that somebody is there."""
         self.listener.next[:] = results
         self.loop.readers[self.listener]()
 
     def wait(self) -> float:
-        """Let the time pass until the next try; gives how long that was."""
+        """Let the time pass until the next try. Returns how long that was."""
         ((seconds, call),) = self.loop.later
         self.loop.later.clear()
         call()

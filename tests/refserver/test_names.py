@@ -69,7 +69,7 @@ def test_another_implementation_of_unicode_knows_the_same_property() -> None:
 
 @pytest.mark.proves("EP-6.2-6", "EP-6.2-8")
 def test_exactly_what_is_invisible_or_unassigned_makes_a_name_impossible() -> None:
-    refused = {point for point in EVERY if names.fault_of(f"a{chr(point)}b") is not None}
+    refused = {point for point in EVERY if names.error_of(f"a{chr(point)}b") is not None}
 
     unassigned = {point for point in EVERY if unicodedata.category(chr(point)) == "Cn"}
     not_composed = {p for p in EVERY if not unicodedata.is_normalized("NFC", f"a{chr(p)}b")}
@@ -83,18 +83,18 @@ def test_exactly_what_is_invisible_or_unassigned_makes_a_name_impossible() -> No
     "point", sorted({*(first for first, _ in INVISIBLE), 0xFE0F, 0x17B5, 0xE0041}), ids=in_words
 )
 def test_a_listed_code_point_is_refused_wherever_it_stands(point: int, at: str) -> None:
-    assert names.fault_of(at.format(chr(point))) == "has a character that cannot be seen"
+    assert names.error_of(at.format(chr(point))) == "has a character that cannot be seen"
 
 
 @pytest.mark.proves("EP-6.2-8")
 def test_a_code_point_that_unicode_does_not_know_is_refused() -> None:
     version = unicodedata.unidata_version
 
-    assert names.fault_of("a\U0003fffdb") == f"has a character that Unicode {version} does not know"
+    assert names.error_of("a\U0003fffdb") == f"has a character that Unicode {version} does not know"
 
 
 def test_what_no_frame_can_carry_is_no_name() -> None:
-    assert names.fault_of("\udcff") == "is not well-formed text"
+    assert names.error_of("\udcff") == "is not well-formed text"
 
 
 @pytest.mark.proves("EP-6.2-2")
@@ -117,12 +117,12 @@ def test_what_no_frame_can_carry_is_no_name() -> None:
 def test_this_server_refuses_what_is_not_composed_and_outer_spaces_and_marks_in_front(
     name: str,
 ) -> None:
-    assert names.fault_of(name) is not None
+    assert names.error_of(name) is not None
 
 
 @pytest.mark.parametrize("name", ["ann", "", "ann lee", "Änne", "名前", "😀", "guest", "a" * 255])
 def test_any_other_name_is_good(name: str) -> None:
-    assert names.fault_of(name) is None
+    assert names.error_of(name) is None
 
 
 @pytest.mark.parametrize(

@@ -296,7 +296,7 @@ def test_an_empty_name_gets_a_free_one() -> None:
 
     assert len(set(given)) == 3
     assert all(given)
-    assert [names.fault_of(name) for name in given] == [None] * 3
+    assert [names.error_of(name) for name in given] == [None] * 3
 
 
 def test_a_name_that_the_server_made_up_is_not_given_again() -> None:

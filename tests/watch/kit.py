@@ -37,7 +37,7 @@ THREAD_TIMEOUT = 10.0
 def forwarding(
     port: int, told: list[Item], loops: list[asyncio.AbstractEventLoop] | None = None
 ) -> Iterator[int]:
-    """A proxy to a port of this machine, in a thread; gives the port where it listens.
+    """A proxy to a port of this machine, in a thread. Yields the port where it listens.
 
     Its loop is added to `loops`: a kit that waits for the server waits for the proxy too.
 

@@ -223,7 +223,7 @@ class ClientConnection(Receiver[Received]):
     def _received(self, event: Event) -> Received | None:
         code = validate(Role.CLIENT, self._state, event.type)
         if code is not None:
-            raise self._fault(event, f"no {type(event).__name__} may come now", code=code)
+            raise self._protocol_error(event, f"no {type(event).__name__} may come now", code=code)
         if isinstance(event, Unknown):
             return event
         if isinstance(event, Ping):
@@ -233,7 +233,7 @@ class ClientConnection(Receiver[Received]):
             raise PeerError(ErrorCode.known(event.code) or event.code, event.text)
         if isinstance(event, Fact):
             if event.seq != self._position + 1 or event.seq > MAX_POSITION:
-                raise self._fault(event, f"{event.seq} follows {self._position}", "seq")
+                raise self._protocol_error(event, f"{event.seq} follows {self._position}", "seq")
             self._position = event.seq
             return event  # type: ignore[return-value]
         assert isinstance(event, Welcome | Ack | Pong | Error)
@@ -241,28 +241,30 @@ class ClientConnection(Receiver[Received]):
 
     def _pong(self, ping: Ping) -> None:
         if self._pongs == MAX_UNSENT_PONGS:
-            raise self._fault(ping, f"{MAX_UNSENT_PONGS} others have a Pong that was not sent yet")
+            raise self._protocol_error(
+                ping, f"{MAX_UNSENT_PONGS} others have a Pong that was not sent yet"
+            )
         self._pongs += 1
         self._out.append(encode(Pong(seq=ping.seq)))
 
     def _reply(self, event: Welcome | Ack | Pong | Error) -> Reply | None:
         if not self._requests or event.seq != self._requests[0].seq:
-            raise self._fault(event, "not the number of the oldest open request", "seq")
+            raise self._protocol_error(event, "not the number of the oldest open request", "seq")
         request = self._requests[0]
         if not isinstance(event, Error) and event.type != REPLIES[kind_of(request.type)]:
-            raise self._fault(event, f"no reply to {type(request).__name__}")
+            raise self._protocol_error(event, f"no reply to {type(request).__name__}")
         if isinstance(event, Ack) and event.position:
             if event.position != self._position + 1 or event.position > MAX_POSITION:
                 reason = f"{event.position} follows {self._position}"
-                raise self._fault(event, reason, "position")
+                raise self._protocol_error(event, reason, "position")
             self._position = event.position
         if isinstance(event, Welcome):
             assert isinstance(request, Login)
             if request.ticket and event.position != request.position:
                 reason = f"{event.position}, and {request.position} was asked for"
-                raise self._fault(event, reason, "position")
+                raise self._protocol_error(event, reason, "position")
             if event.position > MAX_POSITION:
-                raise self._fault(event, f"above {MAX_POSITION}", "position")
+                raise self._protocol_error(event, f"above {MAX_POSITION}", "position")
             self._enter(event)
         elif isinstance(request, Logout) and isinstance(event, Ack):
             self._stream.finish(None)
@@ -287,7 +289,7 @@ class ClientConnection(Receiver[Received]):
             return State.LEAVING
         return State.MEMBER if Login in self._turns else self._state
 
-    def _fault(
+    def _protocol_error(
         self,
         event: Event,
         reason: str,

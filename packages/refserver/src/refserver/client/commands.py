@@ -126,10 +126,10 @@ class Sending:
     def run(self, events: Iterable[Sendable], lines: Lines | None, read: ReadLine) -> None:
         """Run until everything is sent and has its reply. Raises CommandError."""
         self._queue.extend(events)
-        fault: CommandError | None = None
+        failure: CommandError | None = None
         while True:
             self._offer()
-            is_open = lines is not None and not lines.over and fault is None
+            is_open = lines is not None and not lines.over and failure is None
             if not (self._queue or self._seqs or is_open):
                 break
             inputs = (lines.fd,) if is_open and lines is not None and not self._queue else ()
@@ -137,15 +137,15 @@ class Sending:
                 try:
                     self._take(lines, read)
                 except CommandError as error:
-                    fault = error  # what came before it is sent
+                    failure = error  # what came before it is sent
             self._answered()
             if self._watching.failure:
                 raise self._lost()
             if self._watching.is_behind:
                 self._watching.is_behind = False
                 self._room.go_on()
-        if fault is not None:
-            raise fault
+        if failure is not None:
+            raise failure
 
     @property
     def _seconds(self) -> float | None:

@@ -114,7 +114,7 @@ class Record:
 
     @classmethod
     def parse(cls, id: str, fields: Mapping[bytes, bytes]) -> Record:
-        """Read what the engine gives for this id. Raises BrokenRecord."""
+        """Read the record with this id. Raises BrokenRecord."""
         try:
             digest, first, node = fields[b"digest"], fields[b"first"], fields[b"node"]
             number, answers, items = fields[b"number"], fields[b"answers"], fields[b"items"]

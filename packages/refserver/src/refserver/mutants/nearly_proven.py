@@ -207,8 +207,8 @@ def changes_name(name: str, wrong: str, change: Callable[[str], str]) -> None:
     """A mutant that enters a member under a name that is a little changed."""
 
     def apply(patch: Patch) -> None:
-        allowed = names.fault_of
-        patch.set(names, "fault_of", lambda name: allowed(change(name)))
+        allowed = names.error_of
+        patch.set(names, "error_of", lambda name: allowed(change(name)))
         points.on_enter(
             patch,
             lambda original, self, session, user, **named: original(

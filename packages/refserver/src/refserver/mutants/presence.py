@@ -135,23 +135,23 @@ def _(patch: Patch) -> None:
 
 @mutant("code-point-forgotten", "U+FFA0 may stand in a name")
 def _(patch: Patch) -> None:
-    patch.around(names, "fault_of", lambda original, name: original(name.replace("\uffa0", "x")))
+    patch.around(names, "error_of", lambda original, name: original(name.replace("\uffa0", "x")))
 
 
 @mutant("invisible-marks-pass", "a variation selector may stand in a name")
 def _(patch: Patch) -> None:
-    patch.around(names, "fault_of", lambda original, name: original(name.replace("\ufe0f", "x")))
+    patch.around(names, "error_of", lambda original, name: original(name.replace("\ufe0f", "x")))
 
 
 @mutant("names-not-judged", "any name is allowed")
 def _(patch: Patch) -> None:
-    patch.set(names, "fault_of", lambda name: None)
+    patch.set(names, "error_of", lambda name: None)
 
 
 @mutant("only-ascii-names", "only ASCII may stand in a name")
 def _(patch: Patch) -> None:
     patch.around(
-        names, "fault_of", lambda original, name: original(name if name.isascii() else "\0")
+        names, "error_of", lambda original, name: original(name if name.isascii() else "\0")
     )
 
 
@@ -251,7 +251,7 @@ def _(patch: Patch) -> None:
 )
 def _(patch: Patch) -> None:
     def login(original: Any, self: Any, login: Login, now: float) -> None:
-        if names.fault_of(login.user):
+        if names.error_of(login.user):
             self.reply(self.answer(login, Error(code=ErrorCode.BAD_USER)))
         else:
             original(self, login, now)

@@ -95,7 +95,7 @@ SEAMS: dict[object, dict[str, str]] = {
     },
     Listeners: {"close": "(): accept no more"},
     names: {
-        "fault_of": "(name): what is wrong with a name, or None",
+        "error_of": "(name): what is wrong with a name, or None",
         "key_of": "(name): what equal names have in common",
         "is_kept": "(name): whether only the server gives this name",
         "assigned": "(numbers, taken): a free name of the server's own",

@@ -126,13 +126,13 @@ class Tokens:
 class AllOf:
     """Several authenticators: all must accept, for the same name."""
 
-    def __init__(self, locks: Sequence[Auth]) -> None:
-        self._locks = locks
+    def __init__(self, authenticators: Sequence[Auth]) -> None:
+        self._authenticators = authenticators
 
     def authenticate(self, user: str, credential: bytes, certified: str) -> Proof | None:
         """Accepted if each accepts; each next one gets the name that the one before proved."""
-        for lock in self._locks:
-            proof = lock.authenticate(user, credential, certified)
+        for authenticator in self._authenticators:
+            proof = authenticator.authenticate(user, credential, certified)
             if proof is None:
                 return None
             user = proof.user
@@ -140,18 +140,18 @@ class AllOf:
 
     def reload(self) -> Iterator[None]:
         """Reload each."""
-        for lock in self._locks:
-            yield from lock.reload()
+        for authenticator in self._authenticators:
+            yield from authenticator.reload()
 
 
 def authenticator_of(config: Config) -> Auth:
     """The authenticator for these settings. Raises ConfigError."""
-    locks: list[Auth] = []
+    authenticators: list[Auth] = []
     if config.tls_ca:
-        locks.append(Certificates())
+        authenticators.append(Certificates())
     if config.tokens:
-        locks.append(Tokens(config.tokens))
-    return AllOf(locks) if locks else AllowAll()
+        authenticators.append(Tokens(config.tokens))
+    return AllOf(authenticators) if authenticators else AllowAll()
 
 
 LINE = re.compile(r"([0-9a-fA-F]{64})[ \t]+(.+)")
@@ -190,9 +190,9 @@ def _token_in(line: bytes, where: str) -> Token | None:
     found = LINE.fullmatch(text)
     if found is None:
         raise ConfigError(f"{where}: is not 64 hex digits, a space and a user")
-    fault = _fault_of(found[2])
-    if fault is not None:
-        raise ConfigError(f"{where}: the name {fault}")
+    error = _error_of(found[2])
+    if error is not None:
+        raise ConfigError(f"{where}: the name {error}")
     token = Token(bytes.fromhex(found[1]), found[2])
     if token.digest == NOTHING:
         raise ConfigError(
@@ -201,19 +201,19 @@ def _token_in(line: bytes, where: str) -> Token | None:
     return token
 
 
-def _fault_of(user: str) -> str | None:
+def _error_of(user: str) -> str | None:
     """The reason why a token file cannot have this user, for people, or None."""
     if COMMENT.search(user):
         return "is followed by a comment, which must stand in a line of its own"
-    return names.fault_of(user)
+    return names.error_of(user)
 
 
 def new_token(user: str) -> tuple[str, str]:
     """A new token for this user, and its line for the file. Raises ConfigError. A plain digest
     protects it, because 256 random bits cannot be guessed.
     """
-    fault = _fault_of(user) if user else "is empty"
-    if fault is not None:
-        raise ConfigError(f"the name {fault}")
+    error = _error_of(user) if user else "is empty"
+    if error is not None:
+        raise ConfigError(f"the name {error}")
     token = secrets.token_urlsafe(32)
     return token, f"{hashlib.sha256(token.encode()).hexdigest()}  {user}"

@@ -399,9 +399,9 @@ class Config:
 
     def _check_name(self) -> None:
         """People see it as they see a member's name, and it must fit into a Welcome."""
-        fault = names.fault_of(self.server_name) if self.server_name else "is empty"
-        if fault is not None:
-            raise ConfigError(f"--server-name {fault}")
+        error = names.error_of(self.server_name) if self.server_name else "is empty"
+        if error is not None:
+            raise ConfigError(f"--server-name {error}")
 
     @property
     def asks_who(self) -> bool:

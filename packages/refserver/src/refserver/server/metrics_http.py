@@ -98,9 +98,9 @@ class MetricsServer:
         request, *lines = head.split(b"\r\n")
         method, _, rest = request.partition(b" ")
         path, _, version = rest.partition(b" ")
-        fault = host_fault(lines, version)
-        if fault:
-            return response(fault, b"ask for 127.0.0.1 or localhost\n")
+        error = host_error(lines, version)
+        if error:
+            return response(error, b"ask for 127.0.0.1 or localhost\n")
         if method not in (b"GET", b"HEAD"):
             return response("405 Method Not Allowed", b"GET and HEAD only\n", "Allow: GET, HEAD")
         whole = self._found(path.partition(b"?")[0])
@@ -124,7 +124,7 @@ class MetricsServer:
         return self._page
 
 
-def host_fault(lines: list[bytes], version: bytes) -> str:
+def host_error(lines: list[bytes], version: bytes) -> str:
     """The error status for a request to another host, or an empty text."""
     hosts = [line[5:].strip() for line in lines if line[:5].lower() == b"host:"]
     if len(hosts) > 1 or (not hosts and version != b"HTTP/1.0"):

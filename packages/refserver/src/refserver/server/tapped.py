@@ -38,7 +38,7 @@ class Tap(Protocol):
 
 
 class Tapped(Connection):
-    """A connection with a tap; over WebSocket the tap hears the payloads.
+    """A connection with a tap; over WebSocket the tap gets the payloads.
 
     All that is written goes through `pass_on`: there is no descriptor to write to directly.
     """

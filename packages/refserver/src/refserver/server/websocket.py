@@ -85,7 +85,7 @@ class WebSockets:
             self._data, self._most = data, most
         return self._wrapped
 
-    def fault_of(self, request: Request) -> str:
+    def error_of(self, request: Request) -> str:
         """Why this handshake is not accepted, or "". EP-16.2-4, EP-16.2-5.
 
         An IP address is always allowed: no page can make a name of its own look like one.
@@ -146,7 +146,7 @@ class WebSocketConnection(Connection):
         self.attach(transport)
 
     def _answer(self, request: Request) -> None:
-        reason = self._shared.fault_of(request)
+        reason = self._shared.error_of(request)
         if reason:
             response = self._ws.reject(HTTPStatus.FORBIDDEN, f"{reason} is not allowed here\n")
         else:

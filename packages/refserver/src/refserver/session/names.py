@@ -16,16 +16,16 @@ from eventcodec.limits import MAX_SHORT_TEXT
 
 from ..characters import has_invisible
 
-__all__ = ["ASSIGNED_PREFIX", "assigned", "fault_of", "is_kept", "key_of"]
+__all__ = ["ASSIGNED_PREFIX", "assigned", "error_of", "is_kept", "key_of"]
 
 ASSIGNED_PREFIX = "guest-"
 """The beginning of every name that the server chooses. A client cannot request such a name."""
 
 
-def fault_of(name: str) -> str | None:
+def error_of(name: str) -> str | None:
     """The reason why a member cannot have this name, for people; None if it can.
 
-    >>> fault_of("ann"), fault_of("an\\u202en")
+    >>> error_of("ann"), error_of("an\\u202en")
     (None, 'has a character that cannot be seen')
     """
     try:

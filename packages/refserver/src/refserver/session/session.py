@@ -266,7 +266,7 @@ class Session:
             return
         user = proof.user or login.user
         try:
-            error = names.fault_of(user)
+            error = names.error_of(user)
             if error is not None:
                 raise LoginRefused(ErrorCode.BAD_USER, f"this name {error}")
             if login.ticket or login.position:

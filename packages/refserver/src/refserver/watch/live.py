@@ -115,7 +115,7 @@ class Live:
 
     def _guarded(self, handler: Handler, *, first: bool = False) -> Handler:
         async def guarded(request: Request) -> Response:
-            if reason := self._fault_of(request, first=first):
+            if reason := self._error_of(request, first=first):
                 response: Response = PlainTextResponse(reason + "\n", 403)
             else:
                 response = await handler(request)
@@ -124,7 +124,7 @@ class Live:
 
         return guarded
 
-    def _fault_of(self, request: Request, *, first: bool) -> str:
+    def _error_of(self, request: Request, *, first: bool) -> str:
         """Why this request is refused, or an empty text."""
         headers = request.headers
         if headers.get("host") not in self._hosts or len(headers.getlist("host")) != 1:
