@@ -163,7 +163,7 @@ def test_no_flood_keeps_the_kit(
     way: Callable[[Connection], object],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(wire, "MOST_FRAMES", 20_000)
+    monkeypatch.setattr(wire, "MOST_FRAMES", 5_000)
     attempt = attempt_at(listener, timeout=0.05)
     conn = attempt.connect()
     server, _ = listener.accept()

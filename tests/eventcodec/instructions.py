@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from benchmarks.codec import handwritten
@@ -109,14 +109,16 @@ def times(count: int, work: Work) -> Work:
     return turns
 
 
-def main() -> None:
+def main(wanted: Collection[str]) -> None:
     """In valgrind: a fork for each piece of work, its process id and name on stdout."""
     gc.disable()  # when it strikes is nobody's doing
-    works = {"nothing": times(0, main)}
+    works = {"nothing": times(0, compared)}
     for name, work in compared().items():
-        times(WARM, work)()
-        works[name] = times(TURNS, work)
-    for name, work in (works | doubled()).items():
+        if name in wanted:
+            times(WARM, work)()
+            works[name] = times(TURNS, work)
+    works |= {name: work for name, work in doubled().items() if name in wanted}
+    for name, work in works.items():
         pid = os.fork()
         if pid == 0:
             work()
@@ -129,8 +131,8 @@ def main() -> None:
             return
 
 
-def count(*, pure: bool = True) -> Mapping[str, int]:
-    """Instructions for each piece of work, in Python alone or as eventcodec is installed."""
+def count(*wanted: str, pure: bool = True) -> Mapping[str, int]:
+    """Instructions for these pieces of work, in Python alone or as eventcodec is installed."""
     command = [
         "valgrind",
         "--tool=callgrind",
@@ -138,6 +140,7 @@ def count(*, pure: bool = True) -> Mapping[str, int]:
         sys.executable,
         "-m",
         "tests.eventcodec.instructions",
+        *wanted,
     ]
     # Nothing else of our environment: coverage would count itself.
     environment = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "0"}
@@ -152,4 +155,4 @@ def count(*, pure: bool = True) -> Mapping[str, int]:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -78,10 +78,13 @@ def test_each_file_fits_the_schema(name: str) -> None:
 )
 def test_the_schema_refuses_what_is_wrong(name: str, field: str, wrong: object) -> None:
     document = in_file(name)
+    document["vectors"] = document["vectors"][:1]
+    schema = Draft202012Validator(SCHEMA)
+    assert schema.is_valid(document)
 
     document["vectors"][0][field] = wrong
 
-    assert not Draft202012Validator(SCHEMA).is_valid(document)
+    assert not schema.is_valid(document)
 
 
 @pytest.mark.parametrize("name", NAMES)
