@@ -73,19 +73,11 @@ def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return [str(program)]
 
 
-@pytest.fixture
-def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No coverage of the clients: other tests run all of eventcodec, and each start is slow."""
-    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
-
-
-@pytest.mark.usefixtures("unmeasured")
 def test_every_case_passes(client: list[str]) -> None:
     every_case_passes(client, Segmentation.RANDOM)
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("unmeasured")
 def test_every_case_passes_cut_otherwise(client: list[str]) -> None:
     every_case_passes(client, Segmentation.WHOLE)
     every_case_passes(client, Segmentation.BYTEWISE)

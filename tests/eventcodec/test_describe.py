@@ -27,6 +27,8 @@ from eventcodec.describe.markdown import markdown
 from eventcodec.describe.wireshark import STATEMENTS, wireshark
 from eventcodec.vectors import load
 
+pytestmark = pytest.mark.once
+
 READER = Path(__file__).with_name("kaitai_reader.cjs")
 SEEN_IN_ONE_FRAME = (
     *("length", "version", "reserved", "seq", "foreign"),

@@ -13,6 +13,8 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+pytestmark = pytest.mark.once
+
 QUICK = ("test_framing.py", "test_states.py", "test_limits_errors.py")
 MODES: tuple[list[str], ...] = ([], ["-O"], ["-OO"], ["-X", "dev", "-W", "error"])
 

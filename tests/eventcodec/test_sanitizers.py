@@ -85,6 +85,7 @@ def run(library: str, module: Path, *arguments: str, timeout: float = 600) -> st
     return done.stdout
 
 
+@pytest.mark.once
 def test_the_sanitizers_find_nothing_in_a_short_flood(library: str, module: Path) -> None:
     assert int(run(library, module, "flood", "2").split()[0]) >= 2_000
 
@@ -111,6 +112,7 @@ def test_the_sanitizers_find_nothing_in_the_tests_of_the_native_module(
     run(library, module, "-q", "-n", "0", "-p", "no:cacheprovider", *tests, timeout=1_000)
 
 
+@pytest.mark.once
 def test_a_length_that_is_not_checked_is_found(library: str, tmp_path: Path) -> None:
     """So that the tests above can fail: the last check of `decode_many` is taken out."""
     check = "|| length > (uint64_t)(size - at - LENGTH_SIZE))\n            break;\n        stop ="

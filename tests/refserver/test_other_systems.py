@@ -23,6 +23,8 @@ CLIENT = [sys.executable, str(ROOT / "docs/clients/client.py"), "{host}", "{port
 ANSWER = [sys.executable, "-m", "eventcodec", "vectors", "answer"]
 SYSTEMS = ["macos", "windows"]
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:

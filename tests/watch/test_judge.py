@@ -56,6 +56,7 @@ def accusations(seed: int) -> list[Finding]:
     ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("start", range(0, 1_500, 250))
 def test_no_right_conversation_is_accused(start: int) -> None:
     wrong = {seed: accusations(seed) for seed in range(start, start + 250)}
