@@ -12,6 +12,8 @@ from refserver.conformance.check import DECLARED_BY
 from refserver.conformance.model import Case, Level
 from refserver.conformance.statements import statements
 
+pytestmark = pytest.mark.once
+
 EACH = pytest.mark.parametrize("case", SERVER_CASES, ids=lambda case: case.id)
 
 

@@ -71,6 +71,7 @@ def test_silence_is_noticed_and_ended(
     assert {result.verdict for result in results} == {Verdict.PASSED}
 
 
+@pytest.mark.once
 def test_without_presence_nothing_else_changes() -> None:
     can = DECLARED - {"presence"} | {"no-presence"}
 

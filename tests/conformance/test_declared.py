@@ -28,6 +28,8 @@ from refserver.conformance.cases import SERVER_CASES
 from refserver.exit_codes import Exit
 from refserver.server.auth import new_token
 
+pytestmark = pytest.mark.once
+
 STOPS = [case.id for case in SERVER_CASES if case.section == "shutdown"]
 GUARDED = [case.id for case in SERVER_CASES if "credentials" in case.capabilities]
 USERS = ("ann", "bob", "cyd", "dan")

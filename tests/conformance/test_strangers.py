@@ -21,6 +21,8 @@ from refserver.conformance.cases import SERVER_CASES, slow
 from refserver.conformance.model import Verdict
 from refserver.conformance.segmentation import Segmentation
 
+pytestmark = pytest.mark.once
+
 CASES = [case.id for case in SERVER_CASES if case.section not in ("keepalive", "shutdown")]
 
 

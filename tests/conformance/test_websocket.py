@@ -42,6 +42,7 @@ def check(target: str, *words: str) -> tuple[int, str, str]:
     return done.exit_code, done.stdout, done.stderr
 
 
+@pytest.mark.once
 def test_a_server_passes_the_catalogue_over_websocket_as_far_as_that_carries_it(
     tmp_path: Path,
 ) -> None:

@@ -23,6 +23,8 @@ from tests.eventcodec import oracle
 from eventcodec import vectors
 from eventcodec.vectors import Invalid, Prefixes, Valid
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[2]
 HOME = files("eventcodec.vectors")
 SCHEMA = json.loads(HOME.joinpath("schema.json").read_text("utf-8"))

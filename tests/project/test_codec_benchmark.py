@@ -16,6 +16,8 @@ from eventcodec import (
     vectors,
 )
 
+pytestmark = pytest.mark.once
+
 FRAME = encode(Message(seq=7, sender="ann", content="grüß dich"))
 Outcome = tuple[list[Event], int] | ErrorCode
 

@@ -7,6 +7,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs/decisions/dependencies.md").read_text(encoding="utf-8")
 PAGE = TEXT.partition("## Looked at, and not taken")[0]

@@ -9,6 +9,8 @@ import pytest
 from tools import specification
 from tools.pages import Missing
 
+pytestmark = pytest.mark.once
+
 TEXT = specification.SPECIFICATION.read_text(encoding="utf-8")
 
 

@@ -17,9 +17,13 @@ from benchmarks.fanout.servers import FLOOR, FLOOR_BATCHED, REFSERVER, Server
 
 from eventcodec import Ack, Decoder, Login, Message, Welcome, decode, encode
 
-pytestmark = pytest.mark.skipif(
-    shutil.which(os.environ.get("CC", "cc")) is None, reason="the load generator needs a C compiler"
-)
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(
+        shutil.which(os.environ.get("CC", "cc")) is None,
+        reason="the load generator needs a C compiler",
+    ),
+]
 
 BURST = Load(subscribers=5, bursts=3)
 FACT_SIZE = len(encode(Message(sender="p0", content="x" * BURST.size, seq=1)))

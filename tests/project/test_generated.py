@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import tools.__main__ as command
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize("source", command.SOURCES)
 def test_the_files_are_what_their_source_makes(source: str) -> None:

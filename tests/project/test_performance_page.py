@@ -11,6 +11,8 @@ from benchmarks.codec import report as codec
 from benchmarks.fanout import report as fanout
 from benchmarks.figures import Median, ratio
 
+pytestmark = pytest.mark.once
+
 PAGE = results.PAGE.read_text(encoding="utf-8")
 RENDER = {"codec": codec.blocks, "fanout": fanout.blocks}
 

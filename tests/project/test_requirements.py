@@ -16,6 +16,8 @@ from tools.pages import ROOT, Missing
 
 from refserver.conformance.statements import VISIBLE, visibility
 
+pytestmark = pytest.mark.once
+
 SENTENCES = requirements.statements((ROOT / requirements.SPECIFICATION).read_text("utf-8"))
 SOURCES = sorted(
     file

@@ -18,6 +18,8 @@ from tests.support.server import Running, running
 
 from eventcodec import Ack, Login, Logout, Ping, Pong, Welcome
 
+pytestmark = pytest.mark.once
+
 PAGE = Path(__file__).parents[2] / "docs" / "behind-a-proxy.md"
 STREAM = (Path("/usr/lib/nginx/modules/ngx_stream_module.so"),)
 

@@ -21,6 +21,8 @@ from tests.support.server import Running, running
 from eventcodec import LocalProtocolError
 from refserver.client import PausedError, connect
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "docs" / "examples" / "resume.py"
 LINES = ["one", "two", "two", "three", "", "grüße", *(str(n) for n in range(30))]
