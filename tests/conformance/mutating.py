@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.conformance.serving import DECLARED
+from tests.conformance.threaded import come_round
 
 from refserver.conformance.attempt import Setting
 from refserver.conformance.cases import SERVER_CASES
@@ -30,13 +31,8 @@ from refserver.server.config import Config
 from refserver.server.server import Server
 
 IDENTITIES = tuple(Identity(name, f"{name}'s".encode()) for name in ("ann", "bob", "cyd", "dan"))
-ROUNDS = 16
-"""Turns of the loop in which what has come is read, handled, and answered; in ten of them the
-server may wait for more to send (`server.batching`)."""
 HANG_TIMEOUT = 60.0
 """Seconds until a server that does not come round fails its test."""
-GLANCE = 0.05
-"""Seconds between two looks whether it runs at all."""
 TIMEOUT = 0.3
 """Seconds until what must come is missed; more than any mutant is late by."""
 LOADED = (
@@ -94,13 +90,7 @@ class Here:
 
     def come_round(self) -> None:
         """Wait until it has done what it could do by now, or has ended."""
-        hangs = time.monotonic() + HANG_TIMEOUT
-        for _ in range(ROUNDS):
-            for loop in (*self.between, self.loop, *self.between):
-                been_there = threading.Event()
-                loop.call_soon_threadsafe(been_there.set)
-                while loop.is_running() and not been_there.wait(GLANCE):
-                    assert time.monotonic() < hangs
+        come_round((*self.between, self.loop, *self.between))
 
     def waited(self, original: Any, wire: Wire, deadline: float, events: int) -> bool:
         """As the kit waits, but for a server that is only slow."""

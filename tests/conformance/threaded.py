@@ -7,6 +7,7 @@ work, the kit goes on waiting. A deadline that has passed so is what a silence i
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 import socket
@@ -14,6 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import BinaryIO
 
 from refserver.conformance.peer.process import Program
@@ -25,12 +27,33 @@ GLANCE = 0.01
 """Seconds between two looks at a client that is at work."""
 HANG_TIMEOUT = 60.0
 """Seconds that a client may be at work; then it hangs."""
+ROUNDS = 16
+"""Turns of a loop in which what has come is read, handled, and answered; in ten of them a server
+may wait for more to send (`server.batching`)."""
+LOOK = 0.05
+"""Seconds between two looks whether a loop runs at all."""
+
+
+def come_round(loops: Sequence[asyncio.AbstractEventLoop]) -> None:
+    """Wait until each of these loops has done what it could do by now, or has ended."""
+    hangs = time.monotonic() + HANG_TIMEOUT
+    for _ in range(ROUNDS):
+        for loop in tuple(loops):
+            been_there = threading.Event()
+            with suppress(RuntimeError):  # it is closed
+                loop.call_soon_threadsafe(been_there.set)
+                while loop.is_running() and not been_there.wait(LOOK):
+                    assert time.monotonic() < hangs
 
 
 class InThread(Program):
     """`play` gets the host, the port, the rest of the command, its stdout, and `_input`."""
 
-    def __init__(self, play: Play, words: Sequence[str]) -> None:
+    def __init__(
+        self, play: Play, words: Sequence[str], between: Sequence[asyncio.AbstractEventLoop] = ()
+    ) -> None:
+        """`between` are the loops of what stands between the client and the kit by now."""
+        self._between = between
         out, self._in = os.pipe()
         super().__init__(source(os.fdopen(out, "rb", buffering=0)))
         self._status = 0
@@ -77,6 +100,10 @@ class InThread(Program):
                 return None
             # What it did before it came to rest is still to be looked at.
             rests = self._rests()
+            if rests and self._between:
+                # It could still get what is there already.
+                come_round(self._between)
+                rests = self._rests()
             deadline = now if rests else now + GLANCE
         return ready
 

@@ -60,6 +60,8 @@ def forwarding(
         start = asyncio.run_coroutine_threadsafe(proxy.start("127.0.0.1", 0), loop)
         yield start.result(THREAD_TIMEOUT)
     finally:
+        if loops is not None:
+            loops.remove(loop)
         asyncio.run_coroutine_threadsafe(proxy.stop(), loop).result(THREAD_TIMEOUT)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(THREAD_TIMEOUT)
@@ -91,18 +93,19 @@ def traffic_of_a_mutant(name: str, ids: Sequence[str]) -> list[Item]:
 def traffic_of_a_fault(fault: str, ids: Iterable[str]) -> list[Item]:
     """What passes between the kit's server and a client with this fault, in these cases."""
     told: list[Item] = []
+    loops: list[asyncio.AbstractEventLoop] = []
     wanted = set(ids)
     setting = Setting(address=LOOPBACK, timeout=0.05, capabilities=frozenset(CAPABILITIES))
 
     def play(host: str, port: int, rest: str, out: object, wait: object) -> None:
-        with forwarding(port, told) as instead:
+        with forwarding(port, told, loops) as instead:
             faulty_client.play(host, instead, rest, out, wait)  # type: ignore[arg-type]
 
     driver = ClientDriver(
         command=["{host}", "{port}", fault],
         setting=setting,
         seed=7,
-        start=partial(InThread, play),
+        start=partial(InThread, play, between=loops),
     )
     plan = Plan(
         cases=[case for case in CLIENT_CASES if case.id in wanted],
