@@ -23,11 +23,12 @@ from refserver.conformance.annotate import Begun
 from refserver.conformance.attempt import Attempt, Setting
 from refserver.conformance.cases import SERVER_CASES
 from refserver.conformance.commands import signalled
-from refserver.conformance.examples import NOTED
+from refserver.conformance.examples import is_noted
 from refserver.conformance.model import Case, Direction, Step
 from refserver.conformance.peer.cases import CLIENT_CASES
 from refserver.conformance.peer.run import LOOPBACK, ClientDriver
 from refserver.conformance.segmentation import Segmentation
+from refserver.conformance.websocket import over_websocket
 from refserver.launcher import launched
 
 TARGET = ROOT / "packages/refserver/src/refserver/conformance/examples.json"
@@ -44,7 +45,8 @@ def example(steps: Iterable[Step]) -> Example:
     done = [
         step
         for step in steps
-        if step.who != "liveness-check" and (step.direction is Direction.SENT or step.note in NOTED)
+        if step.who != "liveness-check"
+        and (step.direction is Direction.SENT or is_noted(step.note))
     ]
     kept = [_told(step) for step in done[:STEPS]]
     return kept + ([{"who": "kit", "note": "and so on"}] if len(done) > STEPS else [])
@@ -64,10 +66,13 @@ def _beginning(run: Step | Begun) -> dict[str, Any]:
 def of_server_cases(cases: Iterable[Case], *options: str) -> dict[str, Example]:
     """The examples of these cases, all against one server."""
     found = {}
-    with launched("--quiet", *options) as server:
+    with launched("--quiet", "--ws", "0", *options) as server:
         for case in cases:
+            is_web = "websocket" in case.capabilities
+            host, _ = server.address
             setting = Setting(
-                address=server.address,
+                address=(host, server.ws_port) if is_web else server.address,
+                wrap=over_websocket(host, server.ws_port) if is_web else None,
                 timeout=TIMEOUT,
                 capabilities=frozenset(case.capabilities),
                 stop=partial(signalled, server.process.pid, signal.SIGTERM),

@@ -77,6 +77,15 @@ UNSEEN: Mapping[str, Mapping[str, str]] = {
                 past-connection-speaks future-position-accepted next-position-accepted""",
             "what was chosen at random, and how a server is set, does not show": """
                 tickets-counted chosen-names-counted presence-not-hidden""",
+            "the judge reads frames, and nothing of the WebSocket around them": """
+                ws-one-frame-a-message ws-no-frame-across ws-first-fragment-only
+                ws-ping-is-payload ws-empty-message-ends ws-text-is-binary ws-text-ends-normally
+                ws-long-before-welcome ws-gathers-pongs ws-long-behind-welcome
+                ws-short-messages-only ws-unmasked-taken ws-compresses ws-first-subprotocol
+                ws-any-subprotocol ws-any-origin ws-any-host ws-refuses-with-401
+                ws-cookie-is-a-name ws-close-1000-is-logout ws-close-1001-is-logout
+                ws-close-4000-is-logout ws-ends-without-close ws-cuts-behind-its-close
+                ws-control-is-life ws-half-a-frame-is-life ws-handshake-renews""",
         }
     ),
     "faults": _reasons(

@@ -98,6 +98,9 @@ def _left_out() -> Iterator[str]:
     for section, concerns in COSTLY.items():
         names = [f"`{mutant.name}`" for mutant in MUTANTS.values() if concerns(mutant)]
         yield f"| {section} | {', '.join(names)} |"
+    yield ""
+    yield "A mutant of the section websocket listens for WebSocket, and runs against the cases that"
+    yield "need it."
 
 
 def _client_lines(kills: Kills) -> Iterator[str]:

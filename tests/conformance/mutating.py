@@ -35,6 +35,7 @@ HANG_TIMEOUT = 60.0
 """Seconds until a server that does not come round fails its test."""
 TIMEOUT = 0.3
 """Seconds until what must come is missed; more than any mutant is late by."""
+CAN = DECLARED | {"resume", "presence"}
 LOADED = (
     "waits-for-the-slowest",
     "reading-not-resumed",
@@ -57,8 +58,10 @@ COSTLY: dict[str, Callable[[Mutant], bool]] = {
     "clocks": lambda mutant: not {"heartbeat", "login-timeout"}.isdisjoint(mutant.needs),
     "paging": lambda mutant: mutant.name.startswith(PAGED),
     "shutdown": lambda mutant: "shutdown" in mutant.needs,
+    "websocket": lambda mutant: "websocket" in mutant.needs,
 }
-"""Sections that wait for a clock, move many MiB or end the server: run where they concern."""
+"""Sections that wait for a clock, move many MiB, end the server or need another transport: run
+where they concern."""
 
 
 class Passwords:
@@ -80,6 +83,7 @@ class Here:
     port: int
     loop: asyncio.AbstractEventLoop
     server: Server
+    ws_port: int | None = None
     between: list[asyncio.AbstractEventLoop] = field(default_factory=list)
     """The loops of what stands between the kit and the server, in threads of this process."""
 
@@ -108,18 +112,20 @@ def serving_here(config: Config, auth: Any) -> Iterator[Here]:
     """A server in a thread of this process."""
     loop = asyncio.new_event_loop()
     started = threading.Event()
-    found: list[tuple[Server, int]] = []
+    found: list[tuple[Server, int, int | None]] = []
 
     async def serve() -> None:
         server = Server(config, auth)
-        found.append((server, server.start()))
+        port = server.start()
+        ws = None if config.ws is None else server.start_websockets(config.ws)
+        found.append((server, port, ws))
         started.set()
         await server.ended.wait()
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
     assert started.wait(10)
-    (server, port) = found[0]
+    (server, port, ws_port) = found[0]
 
     def end() -> None:
         server.stop()
@@ -127,7 +133,7 @@ def serving_here(config: Config, auth: Any) -> Iterator[Here]:
         server.ended.set()
 
     try:
-        yield Here(port, loop, server)
+        yield Here(port, loop, server, ws_port)
     finally:
         loop.call_soon_threadsafe(end)
         thread.join(10)
@@ -157,7 +163,13 @@ def broken(mutant: Mutant) -> Iterator[Here]:
 
 
 def cases_for(mutant: Mutant) -> list[str]:
-    """All cases that can be run against a mutant in reasonable time."""
+    """All cases that can be run against a mutant in reasonable time.
+
+    A mutant of the WebSocket listener is right about everything else.
+    """
+    if "websocket" in mutant.needs:
+        alone = [case for case in SERVER_CASES if "websocket" in case.capabilities]
+        return [case.id for case in alone if set(case.capabilities) <= CAN | set(mutant.needs)]
     left_out = {section for section, concerns in COSTLY.items() if not concerns(mutant)}
     return [case.id for case in SERVER_CASES if case.section not in left_out]
 
@@ -168,9 +180,12 @@ def failing(mutant: Mutant, ids: list[str]) -> set[str]:
     cannot = {"any-name"} if "credentials" in needs else set()
     cannot |= {"presence"} if "no-presence" in needs else set()
     can = (DECLARED - cannot) | needs
+    if "websocket" in needs:
+        from refserver.conformance.websocket import over_websocket
     with broken(mutant) as here:
         setting = Setting(
-            address=("127.0.0.1", here.port),
+            address=("127.0.0.1", here.ws_port or here.port),
+            wrap=None if here.ws_port is None else over_websocket("127.0.0.1", here.ws_port),
             timeout=TIMEOUT,
             capabilities=frozenset(can),
             identities=IDENTITIES if "credentials" in needs else (),

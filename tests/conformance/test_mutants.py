@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeGuard
 
@@ -25,7 +26,6 @@ from refserver.mutants import MUTANTS, Mutant
 pytestmark = pytest.mark.once
 
 KILLS = matrix.recorded()
-EACH = pytest.mark.parametrize("mutant", list(MUTANTS.values()), ids=lambda mutant: mutant.name)
 
 
 @pytest.fixture(autouse=True)
@@ -53,12 +53,20 @@ RACING = ("end-overtakes", "entries-told-late")
 """Their wrong shows only where something else comes soon: no machine promises that."""
 
 
+def over_websocket(mutant: Mutant) -> list[pytest.MarkDecorator]:
+    """Skips a mutant of the WebSocket listener where no such listener can be."""
+    if "websocket" not in mutant.needs or find_spec("websockets") is not None:
+        return []
+    return [pytest.mark.skip(reason="the extra ws is not installed")]
+
+
 def noticed() -> Iterator[pytest.ParameterSet]:
     """Each mutant with the steadiest case that notices it, marked slow where that must wait."""
     for name, mutant in MUTANTS.items():
         case = matrix.steadiest(KILLS[name])[0]
         slow = case.startswith(matrix.WAITING) or name in RACING
-        yield pytest.param(mutant, case, marks=[pytest.mark.slow] if slow else [], id=name)
+        marks = [pytest.mark.slow] * slow + over_websocket(mutant)
+        yield pytest.param(mutant, case, marks=marks, id=name)
 
 
 @pytest.mark.parametrize(("mutant", "case"), list(noticed()))
@@ -67,7 +75,13 @@ def test_a_mutant_is_noticed_by_one_of_its_cases(mutant: Mutant, case: str) -> N
 
 
 @pytest.mark.slow
-@EACH
+@pytest.mark.parametrize(
+    "mutant",
+    [
+        pytest.param(mutant, id=name, marks=over_websocket(mutant))
+        for name, mutant in MUTANTS.items()
+    ],
+)
 def test_a_mutant_is_noticed_by_exactly_its_cases(mutant: Mutant) -> None:
     assert failing(mutant, cases_for(mutant)) == set(KILLS[mutant.name])
 

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from tests.refserver.conftest import Authority
 
 from refserver.cli import main
+from refserver.conformance.cases import SERVER_CASES
 from refserver.conformance.check import DECLARED_BY
 from refserver.conformance.commands import Where
 from refserver.exit_codes import Exit
@@ -59,10 +60,32 @@ def test_a_server_passes_the_catalogue_over_websocket_as_far_as_that_carries_it(
     assert HALF_CLOSE in unsupported and unsupported <= {HALF_CLOSE, *others}
 
 
+def test_over_tcp_the_cases_of_websocket_are_unsupported() -> None:
+    with launched("--quiet") as server:
+        code, out, _ = check(f"localhost:{server.port}", "WS-*", "MSG-01")
+
+    cases = sum("websocket" in case.capabilities for case in SERVER_CASES if case.id[:2] == "WS")
+    assert code == Exit.DONE
+    assert f"1 passed, {cases} unsupported" in out
+
+
+@pytest.mark.proves("EP-16.1-3", "EP-16.2-7")
+def test_the_clocks_of_a_server_pass_over_websocket() -> None:
+    waiting = [case.id for case in SERVER_CASES if case.section == "clocks"]
+    over = [case.id for case in SERVER_CASES if "websocket" in case.capabilities]
+    asked = [id for id in waiting if id in over]
+    can = ("--can", "heartbeat", "--can", "login-timeout")
+    with launched("--ws", "0", "--quiet", "--heartbeat", "2", "--login-timeout", "6") as server:
+        code, out, _ = check(f"ws://localhost:{server.ws_port}", *asked, *can)
+
+    assert len(asked) == 3
+    assert (code, f"{len(asked)} passed" in out) == (Exit.DONE, True), out
+
+
 def test_a_server_is_tested_over_wss(authority: Authority) -> None:
     with launched("--ws", "0", "--quiet", "--tls-cert", str(authority.issue())) as server:
         target = f"wss://localhost:{server.ws_port}"
-        trusting = check(target, "FRAME-01", "MSG-01", "--ca", str(authority.file))
+        trusting = check(target, "FRAME-01", "MSG-01", "WS-*", "--ca", str(authority.file))
         strange = check(target, "FRAME-01")
         plain = check(f"ws://localhost:{server.ws_port}", "FRAME-01", "--tls")
 
@@ -116,7 +139,6 @@ def test_what_comes_with_the_answer_is_not_lost() -> None:
     assert answering(lambda asked: upgraded(asked, SELECTED) + answer) == (6, "hello!")
 
 
-@pytest.mark.proves("EP-16.2-3")
 class Gone:
     """A socket of a peer that said something, closed, and takes nothing more."""
 
@@ -147,6 +169,7 @@ def test_what_a_peer_said_before_it_went_is_read_though_it_takes_no_close() -> N
     assert [stream.receive(), stream.receive()] == [b"the last frame", b""]
 
 
+@pytest.mark.proves("EP-16.2-3")
 def test_a_server_that_selects_no_subprotocol_is_not_spoken_to() -> None:
     with pytest.raises(ConnectionRefusedError, match="did not select"):
         answering(upgraded)

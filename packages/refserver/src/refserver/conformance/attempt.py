@@ -29,6 +29,8 @@ __all__ = ["Attempt", "Setting"]
 T = TypeVar("T")
 CLOSING = 0.5
 """Seconds that a finished case waits for the server to close, so that it has let go."""
+CONNECTING = 10.0
+"""Seconds that a connection and its handshake may take, or what one wait may, if that is more."""
 ATTEMPT = 120.0
 """Seconds that an attempt may take, or sixty times what one wait may, if that is more."""
 
@@ -105,14 +107,16 @@ class Attempt(Transcript):
 
     # ------------------------------------------------------------- connections
 
-    def connect(self, who: str = "ann", *, receive_buffer: int = 0) -> Connection:
-        """A connection, not logged in. Raises NotReached."""
+    def connect(
+        self, who: str = "ann", *, receive_buffer: int = 0, wrap: Wrap | None = None
+    ) -> Connection:
+        """A connection, not logged in; `wrap` replaces that of the setting. Raises NotReached."""
         addresses = (self.setting.address, *self.setting.others)
         try:
             stream = dial(
                 addresses[len(self._connections) % len(addresses)],
-                self.timeout,
-                wrap=self.setting.wrap,
+                max(self.timeout, CONNECTING),
+                wrap=wrap or self.setting.wrap,
                 receive_buffer=receive_buffer,
             )
         except OSError as error:

@@ -151,5 +151,6 @@ DECLARED_BY = {
     "any-name": "no --credential-env",
     "credentials": "--credential-env",
     "shutdown": "--pid or --stop-command",
+    "websocket": "an address ws://HOST:PORT",
 }
 """What a case may need, and the options of `check` that say so."""

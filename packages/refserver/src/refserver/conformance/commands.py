@@ -140,6 +140,7 @@ def check_command(
         stop = stopping(pid, stop_command)
         identities = credentials(credential_env)
         declared = capabilities(abilities, inabilities, identities, stop)
+        declared |= {"websocket"} if where.scheme else set()
         plan = asked.plan(ids, declared)
         host, port = where.host, where.port
         setting = Setting(

@@ -15,10 +15,16 @@ from typing import Any
 from .model import Direction, Step
 from .wire import HALF_CLOSED, RESET
 
-__all__ = ["NOTED", "example"]
+__all__ = ["example", "is_noted"]
 
-NOTED = (HALF_CLOSED, RESET)
-"""What a kit does on a connection beside sending bytes."""
+
+def is_noted(note: str) -> bool:
+    """Whether a note says what the kit did on a connection beside sending frames.
+
+    >>> is_noted("WebSocket: a Close with code 1000"), is_noted("the end of the stream")
+    (True, False)
+    """
+    return note in (HALF_CLOSED, RESET) or note.startswith("WebSocket: ")
 
 
 def example(id: str) -> tuple[Step, ...]:

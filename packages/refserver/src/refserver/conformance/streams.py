@@ -8,6 +8,7 @@ Layer: the ground of the kit.
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 import struct
@@ -16,7 +17,7 @@ from collections.abc import Callable
 
 from ..readiness import READ, ready
 
-__all__ = ["CHUNK", "NOT_NOW", "Stream", "TlsStream", "Wrap", "dial", "over_tls"]
+__all__ = ["CHUNK", "NOT_NOW", "NotUpgraded", "Stream", "TlsStream", "Wrap", "dial", "over_tls"]
 
 NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 """What a socket raises that does not wait."""
@@ -24,6 +25,14 @@ CHUNK = 1 << 18
 
 Wrap = Callable[[socket.socket], "Stream"]
 """Makes a connected socket a stream of another transport. Raises OSError."""
+
+
+class NotUpgraded(ConnectionRefusedError):
+    """The server did not agree to WebSocket; `status` is that of its answer, 0 without one."""
+
+    def __init__(self, reason: str, status: int) -> None:
+        super().__init__(errno.ECONNREFUSED, reason)
+        self.status = status
 
 
 class Stream:

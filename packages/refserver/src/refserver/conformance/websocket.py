@@ -13,8 +13,10 @@ import errno
 import logging
 import socket
 import ssl
+import time
+from collections.abc import Mapping
 from contextlib import suppress
-from functools import partial
+from dataclasses import dataclass, field, replace
 
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
@@ -25,10 +27,10 @@ from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
 from ..arguments import spelled
-from ..readiness import WRITE
-from .streams import CHUNK, NOT_NOW, Stream, Wrap
+from ..readiness import READ, WRITE, ready
+from .streams import CHUNK, NOT_NOW, NotUpgraded, Stream
 
-__all__ = ["WebSocketStream", "accepted", "over_websocket"]
+__all__ = ["OverWebSocket", "WebSocketStream", "accepted", "over_websocket"]
 
 SUBPROTOCOL = Subprotocol("event-protocol.1")
 MOST = 4_100
@@ -51,7 +53,23 @@ class WebSocketStream(Stream):
         self._came = bytearray()
         self._out = bytearray()
         self._is_over = self._ends = False
+        self._size = 0
+        self.answers_close = True
+        """Whether the peer's Close is answered by one at once."""
+        self.sizes: list[int] = []
+        """Bytes of each message that has come whole."""
         self._take(early)
+
+    @property
+    def close_code(self) -> int | None:
+        """The code of the peer's Close, or None while none has come."""
+        return None if self._ws.close_rcvd is None else int(self._ws.close_rcvd.code)
+
+    def put(self, frames: bytes) -> None:
+        """Write these bytes as they are, for example a frame that nobody may send."""
+        self._out += frames
+        with suppress(*NOT_NOW):
+            self._flush()
 
     def send(self, data: memoryview) -> int:
         """Put the beginning of it into a message; returns how many bytes that were."""
@@ -96,6 +114,17 @@ class WebSocketStream(Stream):
             self._ends = self._ws.side is SERVER
             self._write()
 
+    def ended_in_order(self, deadline: float) -> bool:
+        """Read to the end of the TCP stream. Returns False for a reset, and at the deadline."""
+        try:
+            while ready({self.fileno(): READ}, max(0.0, deadline - time.monotonic())):
+                with suppress(*NOT_NOW):
+                    if not super().receive():
+                        return True
+        except OSError:
+            pass
+        return False
+
     def _take(self, events: list[object]) -> None:
         for event in events:
             if not isinstance(event, Frame):
@@ -104,11 +133,17 @@ class WebSocketStream(Stream):
                 raise OSError(errno.EPROTO, "a text message")
             if event.opcode in (Opcode.BINARY, Opcode.CONT):
                 self._came += event.data
+                self._size += len(event.data)
+                if event.fin:
+                    self.sizes.append(self._size)
+                    self._size = 0
             elif event.opcode is Opcode.CLOSE:
                 self._is_over = True
 
     def _write(self) -> None:
         data = self._ws.data_to_send()
+        if self._ws.close_rcvd is not None and not self.answers_close:
+            return
         self._ends |= SEND_EOF in data  # a server closes first, when both have sent a Close
         self._out += b"".join(data)
         with suppress(*NOT_NOW):
@@ -122,30 +157,52 @@ class WebSocketStream(Stream):
             super().end()
 
 
+@dataclass(frozen=True, slots=True)
+class OverWebSocket:
+    """Makes a connected socket a WebSocket of this URL, over TLS where a context is given.
+
+    `headers` replace those of the request; None takes one out.
+    """
+
+    url: str
+    host: str
+    tls: ssl.SSLContext | None = None
+    headers: Mapping[str, str | None] = field(default_factory=dict)
+
+    def asking(self, **headers: str | None) -> OverWebSocket:
+        """The same with other headers; `_` in a name stands for `-`."""
+        return replace(self, headers={name.replace("_", "-"): v for name, v in headers.items()})
+
+    def __call__(self, sock: socket.socket) -> Stream:
+        """Ask the server for WebSocket. Raises OSError where it does not agree. EP-16.2-3."""
+        if self.tls is not None:
+            sock = self.tls.wrap_socket(sock, server_hostname=self.host)
+        ws = ClientProtocol(
+            parse_uri(self.url), subprotocols=[SUBPROTOCOL], max_size=LARGEST, logger=_SILENT
+        )
+        request = ws.connect()
+        for name, value in self.headers.items():
+            request.headers.pop(name, None)
+            if value is not None:
+                request.headers[name] = value
+        ws.send_request(request)
+        sock.sendall(b"".join(ws.data_to_send()))
+        response, early = _awaited(sock, ws)
+        status = response.status_code if isinstance(response, Response) else 0
+        if ws.handshake_exc is not None:
+            told = f"; status {status}" if status else ""
+            raise NotUpgraded(f"{ws.handshake_exc}{told}", status)
+        if ws.subprotocol != SUBPROTOCOL:
+            raise NotUpgraded(f"did not select {SUBPROTOCOL}", status)
+        return WebSocketStream(sock, ws, early)
+
+
 def over_websocket(
     host: str, port: int, path: str = "/", tls: ssl.SSLContext | None = None
-) -> Wrap:
-    """What makes a connected socket a WebSocket, over TLS where a context is given."""
+) -> OverWebSocket:
+    """What makes a connected socket a WebSocket with this server."""
     url = f"{'wss' if tls else 'ws'}://{spelled(host, port)}{path or '/'}"
-    return partial(_opened, url=url, host=host, tls=tls)
-
-
-def _opened(sock: socket.socket, url: str, host: str, tls: ssl.SSLContext | None) -> Stream:
-    """Ask the server for WebSocket. Raises OSError where it does not agree. EP-16.2-3."""
-    if tls is not None:
-        sock = tls.wrap_socket(sock, server_hostname=host)
-    ws = ClientProtocol(
-        parse_uri(url), subprotocols=[SUBPROTOCOL], max_size=LARGEST, logger=_SILENT
-    )
-    ws.send_request(ws.connect())
-    sock.sendall(b"".join(ws.data_to_send()))
-    response, early = _awaited(sock, ws)
-    if ws.handshake_exc is not None:
-        status = f"; status {response.status_code}" if isinstance(response, Response) else ""
-        raise ConnectionRefusedError(errno.ECONNREFUSED, f"{ws.handshake_exc}{status}")
-    if ws.subprotocol != SUBPROTOCOL:
-        raise ConnectionRefusedError(errno.ECONNREFUSED, f"did not select {SUBPROTOCOL}")
-    return WebSocketStream(sock, ws, early)
+    return OverWebSocket(url, host, tls)
 
 
 def accepted(sock: socket.socket) -> Stream:

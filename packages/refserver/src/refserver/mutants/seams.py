@@ -106,3 +106,28 @@ SEAMS: dict[object, dict[str, str]] = {
     Log: {"segment": "(cursor, stop): the entries after `cursor` as bytes, and the last position"},
 }
 """What may be replaced: by owner, each name with its arguments and what it does."""
+
+try:
+    from websockets.server import ServerProtocol
+
+    from ..server.websocket import WebSocketConnection, WebSockets
+except ImportError:  # the extra `ws` is not installed
+    pass
+else:
+    SEAMS |= {
+        WebSocketConnection: {
+            "answer": "(request): answer the handshake",
+            "buffer_updated": "(nbytes): what came from the socket",
+            "take": "(frame): one frame of WebSocket that came",
+            "pass_on": "(rest): wrap and write",
+            "end_output": "(): send a Close",
+        },
+        WebSockets: {
+            "error_of": "(request): which header of a handshake is refused, or ''",
+            "wrap": "(data, most): bytes as messages",
+        },
+        ServerProtocol: {
+            "accept": "(request): the answer that agrees",
+            "reject": "(status, text): the answer that refuses",
+        },
+    }

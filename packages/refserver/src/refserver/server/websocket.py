@@ -145,7 +145,7 @@ class WebSocketConnection(Connection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.attach(transport)
 
-    def _answer(self, request: Request) -> None:
+    def answer(self, request: Request) -> None:
         reason = self._shared.error_of(request)
         if reason:
             response = self._ws.reject(HTTPStatus.FORBIDDEN, f"{reason} is not allowed here\n")
@@ -175,36 +175,36 @@ class WebSocketConnection(Connection):
             if self.eof or self._rejected:
                 return
             if isinstance(event, Request):
-                self._answer(event)
+                self.answer(event)
             elif isinstance(event, Frame):
-                self._take(event)
+                self.take(event)
         self._flush()
         if not self.is_open:
             if ws.handshake_exc is not None or self._held > MOST_HEAD:
                 self._reject("handshake")
         elif ws.eof_sent:  # a Close, or bytes that are not WebSocket
-            self._end_input()
+            self.end_input()
         elif self._held > MOST_HELD and self.session.member is None:
-            self._fail(CloseCode.MESSAGE_TOO_BIG)
+            self.fail_with(CloseCode.MESSAGE_TOO_BIG)
 
-    def _take(self, frame: Frame) -> None:
+    def take(self, frame: Frame) -> None:
         """The bytes of one frame; a control frame has none. EP-16.1-3."""
         if frame.opcode is Opcode.TEXT:
-            self._fail(CloseCode.UNSUPPORTED_DATA)
+            self.fail_with(CloseCode.UNSUPPORTED_DATA)
         elif frame.opcode in (Opcode.BINARY, Opcode.CONT) and frame.data:
             self.received(bytes(frame.data))
 
     def eof_received(self) -> bool:
         if self.is_open:
-            self._end_input()
+            self.end_input()
         return False
 
-    def _fail(self, code: CloseCode) -> None:
+    def fail_with(self, code: CloseCode) -> None:
         self._ws.fail(code)
         self._flush()
-        self._end_input()
+        self.end_input()
 
-    def _end_input(self) -> None:
+    def end_input(self) -> None:
         """No more bytes in either direction."""
         if not self.eof:
             super().eof_received()

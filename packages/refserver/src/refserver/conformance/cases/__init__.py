@@ -37,6 +37,7 @@ from . import (
     text,
     tickets,
     version,
+    websocket,
     writing,
 )
 
@@ -67,6 +68,7 @@ SECTIONS = (
     paging,
     numbers,
     clocks,
+    websocket,
     writing,
     robustness,
     shutdown,

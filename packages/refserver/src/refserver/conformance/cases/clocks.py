@@ -8,7 +8,10 @@ Layer: above `catalogue`, in the catalogue of cases.
 
 from __future__ import annotations
 
+import socket
 import time
+from collections.abc import Callable
+from contextlib import suppress
 
 from .. import expect as e
 from .. import raw
@@ -16,10 +19,12 @@ from ..attempt import Attempt
 from ..catalogue import ONCE, Section
 from ..connection import Connection
 from ..model import Level
+from ..streams import Stream
 from .keepalive import HEARTBEAT, SLACK, awaited, member_since
 from .order import gapless
 from .paging import fill_up
 from .resume import resumed
+from .websocket import BINARY, PING, shake_hands, web, web_frame
 
 section = Section("clocks", "CLOCK")
 LOGIN_TIMEOUT = ("login-timeout",)
@@ -307,3 +312,76 @@ def ended_with_a_backlog(t: Attempt) -> None:
     gapless(t, ann)
     facts = [f.seq for f in ann.seen if f.is_fact]
     t.check(position is not None and facts[-1:] == [position.seq - 1], "every entry", "not all")
+
+
+# ---------------------------------------------------------------- over WebSocket
+
+
+@section.case(
+    13,
+    "control frames of WebSocket do not end a silence",
+    "EP-16.1-3",
+    "EP-9.1-2",
+    cause="the clock is set by whatever the socket reads",
+    capabilities=("websocket", "heartbeat"),
+    segmentations=ONCE,
+    needs=("ALIVE-02",),
+)
+def control_frames_are_silence(t: Attempt) -> None:
+    silent_but_for(t, lambda at: web_frame(PING, bytes([at % 256])))
+
+
+@section.case(
+    14,
+    "the bytes of a frame of WebSocket that is not whole do not end a silence",
+    "EP-16.1-3",
+    "EP-9.1-2",
+    cause="the clock is set by whatever the socket reads",
+    capabilities=("websocket", "heartbeat"),
+    segmentations=ONCE,
+    needs=("ALIVE-02",),
+)
+def half_a_frame_is_silence(t: Attempt) -> None:
+    whole = web_frame(BINARY, raw.message(9, "x" * 60_000))
+    silent_but_for(t, lambda at: whole[at : at + 1])
+
+
+def silent_but_for(t: Attempt, piece: Callable[[int], bytes]) -> None:
+    """A member that sends these now and then, and nothing else, is ended with TIMEOUT."""
+    ann = t.member()
+    ann.answers = False
+    deadline = time.monotonic() + 2 * ann.heartbeat + t.timeout
+    at = 0
+    while not ann.ended and time.monotonic() < deadline:
+        with suppress(OSError):
+            web(ann).put(piece(at))
+        at += 1
+        ann.next(min(deadline, time.monotonic() + ann.heartbeat / 5))
+    codes = [frame.number("code") for frame in ann.seen if frame.type == raw.ERROR]
+    t.check(codes == [raw.TIMEOUT], "TIMEOUT", f"codes {codes}" if codes else ann.silence)
+
+
+@section.case(
+    15,
+    "the time to log in begins before the handshake",
+    "EP-16.2-7",
+    cause="the handshake begins the time to log in anew",
+    capabilities=("websocket", "login-timeout"),
+    segmentations=ONCE,
+    needs=("ALIVE-07",),
+)
+def login_deadline_with_handshake(t: Attempt) -> None:
+    first, start = t.connect("first"), t.now
+    first.expect_by(e.fatal(raw.TIMEOUT), time.monotonic() + LOGIN_WITHIN + t.timeout)
+    half = (t.now - start) / 2
+    after: list[Connection] = []
+
+    def late_handshake(sock: socket.socket) -> Stream:
+        time.sleep(half)
+        after.append(t.connect("after"))
+        return shake_hands(t)(sock)
+
+    late = t.connect("late", wrap=late_handshake)
+    late.expect_by(e.fatal(raw.TIMEOUT), time.monotonic() + LOGIN_WITHIN + t.timeout)
+    is_first = after[0].next(time.monotonic()) is None
+    t.check(is_first, "the first to connect ends first", "another ended before it")
