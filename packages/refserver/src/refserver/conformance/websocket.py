@@ -120,7 +120,7 @@ class WebSocketStream(Stream):
             while ready({self.fileno(): READ}, max(0.0, deadline - time.monotonic())):
                 with suppress(*NOT_NOW):
                     if not super().receive():
-                        return True
+                        return not self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         except OSError:
             pass
         return False
@@ -177,6 +177,13 @@ class OverWebSocket:
         """Ask the server for WebSocket. Raises OSError where it does not agree. EP-16.2-3."""
         if self.tls is not None:
             sock = self.tls.wrap_socket(sock, server_hostname=self.host)
+        try:
+            return self._upgraded(sock)
+        except OSError:
+            sock.close()
+            raise
+
+    def _upgraded(self, sock: socket.socket) -> Stream:
         ws = ClientProtocol(
             parse_uri(self.url), subprotocols=[SUBPROTOCOL], max_size=LARGEST, logger=_SILENT
         )

@@ -61,13 +61,18 @@ def web(conn: Connection) -> WebSocketStream:
     return cast("WebSocketStream", conn.stream)
 
 
-def put(conn: Connection, told: str, *frames: bytes) -> None:
-    """Send frames of WebSocket as they are; `told` says what they are, for the evidence."""
+def put(conn: Connection, told: str, *frames: bytes) -> bool:
+    """Send frames of WebSocket as they are; `told` says what they are, for the evidence.
+
+    Returns whether the connection was still there.
+    """
     conn.transcript.step(conn.who, Direction.NOTE, note=f"WebSocket: {told}")
     try:
         web(conn).put(b"".join(frames))
     except OSError as error:
         conn.transcript.step(conn.who, Direction.NOTE, note=f"{error.strerror}")
+        return False
+    return True
 
 
 def shake_hands(t: Attempt) -> OverWebSocket:
@@ -456,6 +461,7 @@ def reads_behind_its_close(t: Attempt) -> None:
     ann.login()
     ann.log_out()
     ann.to_the_end()
-    put(ann, "a late message", web_frame(BINARY, raw.ping(9)))
-    put(ann, "a Close", web_frame(CLOSE, struct.pack(">H", 1000)))
-    t.check(web(ann).ended_in_order(ann.deadline()), "the end of the TCP stream", "a reset")
+    is_read = put(ann, "a late message", web_frame(BINARY, raw.ping(9)))
+    is_read &= put(ann, "a Close", web_frame(CLOSE, struct.pack(">H", 1000)))
+    is_read &= web(ann).ended_in_order(ann.deadline())
+    t.check(is_read, "the end of the TCP stream", "a reset")
