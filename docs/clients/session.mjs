@@ -8,10 +8,12 @@
 
 const LOGIN = 1, MESSAGE = 2, LOGOUT = 3, ACK = 4, ERROR = 5, PING = 6, PONG = 7, WELCOME = 8, JOINED = 9, LEFT = 10;
 const MALFORMED = 1, FRAME_TOO_LARGE = 2, UNSUPPORTED_VERSION = 3, UNEXPECTED_EVENT = 5;
-const USER_TAKEN = 13, HISTORY_GONE = 15, SLOW_CONSUMER = 21;
+const USER_TAKEN = 13, HISTORY_GONE = 15, SLOW_CONSUMER = 21, INTERNAL = 30;
 const FINAL = [1, 2, 3, 12, 13]; // codes after which nobody connects again by itself (EP-9.3-3, EP-9.3-4)
 const SUBPROTOCOL = "event-protocol.1";
 const SHORTEST = 500, LONGEST = 30_000, WELCOME_TIMEOUT = 10_000; // milliseconds: waits (EP-9.3-1), and for a Welcome
+const HEARTBEAT = 20; // seconds, where the Welcome names none (EP-9.1-8)
+const MOST_FAILURES = 3; // connections that may end with INTERNAL at the same request
 const WINDOW = 65_536, MOST_KEPT = 1 << 20; // bytes of requests: sent without a reply, and kept without an outcome
 const isApplication = (type) => type >= 0x80;
 const isFact = (type) => [MESSAGE, JOINED, LEFT].includes(type) || isApplication(type);
@@ -153,7 +155,7 @@ export class Session {
     this.doubt = 0;
     this.bytes = 0;
     this.pause = SHORTEST;
-    this.loginUnanswered = false;
+    this.loginUnanswered = false; // whether a Login got no reply: then USER_TAKEN can mean this session itself
     this.leaving = null;
     this.connect();
   }
@@ -166,10 +168,11 @@ export class Session {
 
   /** Send an application event of a type from 0x80 to 0xFF; a promise as that of `say`. */
   put(type, body) {
+    if (type !== MESSAGE && !(isApplication(type) && type <= 0xff)) return Promise.reject(new RangeError("not a type from 0x80 to 0xFF"));
     if (this.leaving || this.state === "closed") return Promise.reject(new NotSaid("never sent"));
     if (this.bytes + body.length > MOST_KEPT) return Promise.reject(new RangeError("too much waits for its outcome"));
     return new Promise((resolve, reject) => {
-      this.requests.push({ type, body, resolve, reject, wasSent: false });
+      this.requests.push({ type, body, resolve, reject, wasSent: false, failures: 0 });
       this.bytes += body.length + 17;
       queueMicrotask(() => this.pump()); // what is said in one go goes out in one message
     });
@@ -203,7 +206,7 @@ export class Session {
       each.reject(new NotSaid(at < this.doubt ? "unknown" : each.wasSent ? "not accepted" : "never sent")));
     this.requests = [];
     this.left?.(isClean);
-    this.options.onStatus({ state: "closed", isClean });
+    this.tell("onStatus", { state: "closed", isClean });
   }
 
   // -------------------------------------------------------------- one connection
@@ -211,19 +214,25 @@ export class Session {
   async connect() {
     this.state = "connecting";
     const link = { next: 1n, waiting: [], out: [], stream: new Stream(), limit: 4_351, allowed: 4_096,
-      replaying: this.ticket !== 0n, loggedOut: false, lastByte: Date.now(), asked: false };
+      replaying: this.ticket !== 0n, loggedOut: false, hasAsked: false, lastByte: 0, asked: 0 };
     this.link = link;
     const mine = (act) => (event) => { if (this.link === link) act(event); };
+    let credential, ws;
+    try {
+      credential = await this.options.credential();
+      if (this.link !== link) return;
+      if (credential.length && !this.isPrivate()) return this.stop("a credential goes over wss only"); // EP-16.2-10
+      ws = link.ws = new WebSocket(this.url, SUBPROTOCOL); // EP-16.2-1
+    } catch (error) { // no credential, or an address that this page may not use
+      if (this.link === link) this.stop(String(error?.message ?? error));
+      return;
+    }
     link.timer = setTimeout(mine(() => this.end("lost")), WELCOME_TIMEOUT);
-    const credential = await this.options.credential();
-    if (this.link !== link) return;
-    if (credential.length && !this.isPrivate()) return this.stop("a credential goes over wss only"); // EP-16.2-10
-    const ws = (link.ws = new WebSocket(this.url, SUBPROTOCOL)); // EP-16.2-1
     ws.binaryType = "arraybuffer";
     ws.onopen = mine(() => {
       if (ws.protocol !== SUBPROTOCOL) return this.end("fault", UNEXPECTED_EVENT); // EP-16.2-3
       const user = this.ticket ? this.user : this.options.user;
-      this.loginUnanswered ||= "asked";
+      link.hasAsked = true;
       this.ask(LOGIN, short(user), number(2, credential.length), credential, number(8, this.ticket), number(8, this.position));
       if (link.replaying) link.marker = this.ask(PING); // EP-6.5-6
       this.flush();
@@ -239,7 +248,7 @@ export class Session {
 
   receive(data) {
     const link = this.link;
-    [link.lastByte, link.asked] = [Date.now(), false];
+    [link.lastByte, link.asked] = [performance.now(), 0];
     try {
       if (typeof data === "string") throw new Fault(MALFORMED); // EP-16.1-4
       link.stream.push(new Uint8Array(data));
@@ -304,17 +313,18 @@ export class Session {
     const link = this.link;
     if (type === PING) return void link.out.push(frame(PONG, seq)); // EP-3.7-3
     if (type === ERROR && seq === 0n) {
+      const failures = event.code === INTERNAL && this.state === "online" && this.doubt ? ++this.requests[0].failures : 0;
       if (link.place !== undefined && event.code !== SLOW_CONSUMER) this.doubt = 0; // EP-6.5-12
-      return this.end("explained", event.code);
+      return this.end(failures >= MOST_FAILURES ? "failing" : "explained", event.code);
     }
     if (type === LOGIN || type === LOGOUT) throw new Fault(UNEXPECTED_EVENT); // EP-4.4-2
     if (isFact(type)) {
       this.enter(seq);
       const isOwn = link.replaying && this.replayed(type, event);
-      this.options.onEvent(event);
-      if (!isOwn) this.options.onFact(event);
+      this.tell("onEvent", event);
+      if (!isOwn) this.tell("onFact", event);
     } else if (event.event === "Unknown") {
-      this.options.onEvent(event); // EP-3.12-2
+      this.tell("onEvent", event); // EP-3.12-2
     } else {
       this.replied(type, seq, event);
     }
@@ -352,15 +362,20 @@ export class Session {
       if (type === ACK) resolve(event.position); else reject(new NotSaid("refused", event.code));
     }
     if (type === WELCOME) this.welcomed(event);
-    this.options.onEvent(event);
+    this.tell("onEvent", event);
     if (request.type === LOGIN && type === ERROR) return this.end("refused", event.code);
     if (request.type === LOGOUT && type === ACK) return this.end("clean");
     if (request.type === LOGOUT) this.stays(); // EP-4.4-5
+    if (request === link.marker && type === ERROR) return this.stop(`the marker was refused, code ${event.code}`);
     if (request === link.marker && type === PONG && this.state === "login") { // EP-6.5-11
       link.replaying = false;
       this.doubt = 0;
       this.state = "online";
     }
+  }
+
+  tell(name, ...what) { // an exception of the page's own is reported, and no later event is lost by it
+    try { this.options[name](...what); } catch (error) { queueMicrotask(() => { throw error; }); }
   }
 
   stays() { // the Logout was refused: it is a member as before
@@ -371,21 +386,24 @@ export class Session {
 
   welcomed(event) {
     const link = this.link;
+    const isOther = link.replaying && event.ticket !== this.ticket;
+    if (!event.ticket || isOther || event.max_frame < 4_096) throw new Fault(UNEXPECTED_EVENT); // EP-3.8-5
     if (link.replaying && event.position !== this.position) throw new Fault(UNEXPECTED_EVENT); // EP-6.4-16
     clearTimeout(link.timer);
-    if (event.heartbeat) link.timer = setInterval(() => this.listen(link, event.heartbeat * 1000), event.heartbeat * 250);
+    const heartbeat = 1000 * (event.heartbeat || HEARTBEAT);
+    link.timer = setInterval(() => this.listen(link, heartbeat), heartbeat / 4);
     [this.user, this.ticket, this.pause, this.loginUnanswered] = [event.user, event.ticket, SHORTEST, false];
     [link.place, this.position] = [event.position, event.position];
     [link.allowed, link.limit] = [event.max_frame, Math.max(4_351, event.max_frame + 255)]; // EP-7.1-5, EP-7.1-6
     this.state = link.replaying ? "login" : "online";
-    this.options.onStatus({ state: "online", user: this.user, resumed: link.replaying });
+    this.tell("onStatus", { state: "online", user: this.user, resumed: link.replaying });
   }
 
-  listen(link, heartbeat) { // whether a silent server is there (EP-9.1-7)
-    const silence = Date.now() - link.lastByte;
-    if (this.link !== link || link.loggedOut) return;
-    if (silence >= 2 * heartbeat) return this.end("lost");
-    if (silence >= heartbeat && !link.asked) { link.asked = true; this.ping(); }
+  listen(link, heartbeat) { // whether a silent server is there (EP-9.1-7); after a sleep it asks before it decides
+    if (this.link !== link) return;
+    const now = performance.now();
+    if (link.asked && now - link.asked >= heartbeat) return this.end("lost");
+    if (!link.asked && now - link.lastByte >= heartbeat) { link.asked = now; this.ping(); }
   }
 
   // -------------------------------------------------------------- the end of a connection
@@ -399,23 +417,22 @@ export class Session {
   }
 
   end(how, code) {
-    const wasResuming = this.link.replaying;
+    const { replaying: wasResuming, hasAsked, place } = this.link;
     this.flush();
     this.drop();
-    this.options.onEnd(how, code);
+    this.tell("onEnd", how, code);
     if (how === "clean") return this.close(true);
     if (how === "refused" && code === HISTORY_GONE && wasResuming) return this.gone();
-    const isGhost = how === "refused" && code === USER_TAKEN && (wasResuming || this.loginUnanswered === "lost");
-    if (how === "lost" && this.loginUnanswered) this.loginUnanswered = "lost";
-    else if (!isGhost) this.loginUnanswered = false;
-    const isOver = how === "fault" || (how === "refused" && !isGhost) || (how === "explained" && FINAL.includes(code));
+    const isGhost = how === "refused" && code === USER_TAKEN && (wasResuming || this.loginUnanswered);
+    if (how === "lost" && hasAsked && place === undefined) this.loginUnanswered = true;
+    const isOver = how === "fault" || how === "failing" || (how === "refused" && !isGhost) || (how === "explained" && FINAL.includes(code));
     if (this.leaving && !this.requests.length) return this.close(); // EP-6.4: it has left in any case
     if (isOver || !this.reconnects) return this.stop(`${how}${code ? `, code ${code}` : ""}`);
     const wait = this.pause * (0.5 + Math.random() / 2); // EP-9.3-1
     this.pause = Math.min(LONGEST, 2 * this.pause);
     this.state = "offline";
     this.retry = setTimeout(() => this.connect(), wait);
-    this.options.onStatus({ state: "offline", how, code, wait });
+    this.tell("onStatus", { state: "offline", how, code, wait });
   }
 
   gone() { // EP-6.5-15
@@ -427,6 +444,6 @@ export class Session {
   stop(reason) {
     this.drop();
     this.state = "paused";
-    this.options.onStatus({ state: "paused", reason });
+    this.tell("onStatus", { state: "paused", reason });
   }
 }
