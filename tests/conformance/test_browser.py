@@ -109,12 +109,14 @@ def served(browser: Clients, folder: Path, *options: str) -> Iterator[tuple[int,
 
 @in_a_browser
 @pytest.mark.proves("EP-16.1-1", "EP-16.3-3", "EP-6.5-1")
+@pytest.mark.parametrize("upstream", [True, False])
 def test_two_pages_talk_survive_cuts_and_say_everything_exactly_once(
-    browser: Clients, tmp_path: Path
+    browser: Clients, tmp_path: Path, upstream: bool
 ) -> None:
+    """Cut upstream, requests are lost; downstream, the server has them and the page no Ack."""
     with served(browser, tmp_path) as (port, ws_port), member(port, "listener") as listener:
-        cuts = [700 + 97 * n for n in range(5)]
-        proxy = Cutter(ws_port, cuts, upstream=True, silent=False)
+        cuts = [700 + 97 * n for n in range(5)] if upstream else [330, 345, 400, 520, 610]
+        proxy = Cutter(ws_port, cuts, upstream=upstream, silent=False)
         try:
             ann, bob = browser.open(proxy.port, "ann"), browser.open(ws_port, "bob")
             positions = ann.run(

@@ -1,4 +1,4 @@
-"""docs/clients/session.mjs in scenes: a clock that is moved, and a server that says what it is told.
+"""docs/clients/session.mjs in scenes, each with a clock and a server that it moves itself.
 
 The cases for clients and the browser show what the module does with a right server; these show what
 it does with time, with wrong servers and with the page's own faults.
