@@ -199,7 +199,9 @@ function connect() {
       if (!(error instanceof Fault)) throw error;
       end("fault", error.code);
     }
+    if (socket.writableNeedDrain) socket.pause(); // a server that does not read is not read from, either
   });
+  socket.on("drain", () => socket.resume());
   for (const loss of ["end", "error"]) socket.on(loss, () => ended || end("lost")); // EP-10.3-1
   socket.on("connect", () => {
     send(LOGIN, short(session.user), Buffer.alloc(2), u64(session.ticket), u64(session.position));

@@ -9,7 +9,7 @@ use std::{collections::VecDeque, env, mem::take, net::Shutdown, net::TcpStream, 
 const CLEAN: End = End("clean", 0); const LOST: End = End("lost", 0); const USER_TAKEN: End = End("refused", 13);
 const MALFORMED: End = End("fault", 1); const FRAME_TOO_LARGE: End = End("fault", 2);
 const UNSUPPORTED_VERSION: End = End("fault", 3); const UNEXPECTED_EVENT: End = End("fault", 5);
-const SLOW_CONSUMER: u64 = 21;
+const SLOW_CONSUMER: u64 = 21; const MOST_UNSENT: usize = 4_096; // frames that wait for the server to read
 const SHORTEST: u64 = 500; const LONGEST: u64 = 30_000; // milliseconds between two connections (EP-9.3-1)
 enum Layout { Number(usize), Text(usize), Bytes(usize) } // its bytes; those of the length in front, 0: to the end
 use Layout::*;
@@ -108,7 +108,7 @@ impl Session {
 
 /// `waiting`: type and seq of each request without a reply.
 struct Connection<'a> {
-    session: &'a mut Session, out: mpsc::Sender<Vec<u8>>, waiting: VecDeque<(u8, u64)>, number: u64,
+    session: &'a mut Session, out: mpsc::SyncSender<Vec<u8>>, waiting: VecDeque<(u8, u64)>, number: u64,
     allowed: u64, place: Option<u64>, logged_out: bool, replaying: bool,
 }
 impl Connection<'_> {
@@ -197,9 +197,9 @@ fn read(socket: &mut impl Read, size: u64) -> Result<Vec<u8>, End> {
 }
 
 fn run(session: &mut Session, socket: TcpStream) -> End {
-    let (out, queue) = mpsc::channel::<Vec<u8>>();
+    let (out, queue) = mpsc::sync_channel::<Vec<u8>>(MOST_UNSENT);
     let mut writer = socket.try_clone().expect("a second handle");
-    // A thread of its own writes, so that reading never waits for the server to read (7.2).
+    // A thread of its own writes: reading waits only for a server that has left much unread (7.2).
     thread::spawn(move || queue.iter().try_for_each(|bytes| writer.write_all(&bytes)));
     let (ticket, position) = (session.ticket.to_be_bytes(), session.position.to_be_bytes());
     let login = [&[session.user.len() as u8], &session.user[..], &[0, 0], &ticket, &position].concat();

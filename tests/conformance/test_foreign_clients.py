@@ -17,6 +17,7 @@ import pytest
 from tests.conformance.serving import serving
 from tests.once import once
 from tests.refserver.clients import member
+from tests.support import unread
 
 from eventcodec import ApplicationEvent, Joined, Left, Logout, Message
 from refserver.conformance.attempt import Setting
@@ -137,6 +138,14 @@ def test_a_real_room_takes_it_in(client: list[str]) -> None:
     ]
     assert lines[-1]["how"] == "clean"
     assert process.returncode == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory in /proc")
+def test_it_holds_little_for_a_server_that_pings_and_does_not_read(client: list[str]) -> None:
+    """Those in JavaScript and Rust kept a Pong for each of a million Pings, while they read on."""
+    most = unread.MOST_OF_NODE if client[-1].endswith(".mjs") else unread.MOST
+
+    assert unread.growth([*client, "127.0.0.1", "{port}"]) <= most
 
 
 @pytest.mark.parametrize("file", sorted(each.file for each in LANGUAGES.values()))

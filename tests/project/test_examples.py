@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.support import unread
 
 from eventcodec import (
     ClientConnection,
@@ -144,6 +145,13 @@ def test_a_chat_prints_what_others_say(example: str, port: int) -> None:
 
         chat.stdin.close()
         assert chat.wait(timeout=30) == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory in /proc")
+@pytest.mark.parametrize("example", [*CLIENTS, "resume.py"])
+def test_an_example_holds_little_for_a_server_that_pings_and_does_not_read(example: str) -> None:
+    """asyncio's kept a Pong for each of a million Pings, while it read on."""
+    assert unread.growth(command(example, "ann", "127.0.0.1", "{port}")) <= unread.MOST
 
 
 @pytest.mark.parametrize("example", [*CLIENTS, "resume.py"])
