@@ -1,18 +1,28 @@
-"""What hostile clients do to a server, each in a process of its own.
+"""What hostile clients do to a server in a process of its own, and how long others wait meanwhile.
 
 Rule: a storm is bounded in time, talks to loopback alone, and says how much of it arrived.
+
+The server writes its log as usual. One bystander asks for Pongs, and again and again a newcomer
+logs in; both are in this process, the storm is in another.
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import re
 import selectors
 import socket
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack, suppress
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import NamedTuple
 
-from tests.support.raw import ACK, Client, Welcomed, login, message, ping
+from tests.support.raw import ACK, PONG, Bystander, Client, Welcomed, login, message, ping
+from tests.support.server import Running, running
 
 from eventcodec import Pong, encode
 
@@ -20,9 +30,15 @@ SECONDS = 4.0
 CHUNK = 1 << 16
 HISTORY = 15 << 20
 LONG = 60_000
+PAUSE = 0.002
+"""Seconds between a Pong and the next Ping of the bystander."""
+PINGS_A_LOGIN = 10
+"""After so many Pings a newcomer logs in."""
+OPTIONS = ("--heartbeat", "0", "--metrics", "0", "--logins", "0")
+"""The newcomers and the storm have one address, so its logins have no limit."""
 
 
-def flood(port: int, frame: bytes, members: int, logged_in: bool = True) -> int:
+def flood(port: int, seconds: float, frame: bytes, members: int, logged_in: bool = True) -> int:
     """So many connections that send one frame without end; how many bytes were taken."""
     sent, data = 0, frame * (CHUNK // len(frame))
     with ExitStack() as stack, selectors.DefaultSelector() as selector:
@@ -32,7 +48,7 @@ def flood(port: int, frame: bytes, members: int, logged_in: bool = True) -> int:
                 client.join()
             client.sock.setblocking(False)
             selector.register(client.sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
-        until = time.monotonic() + SECONDS
+        until = time.monotonic() + seconds
         while time.monotonic() < until:
             for key, events in selector.select(0.1):
                 sock = key.fileobj
@@ -45,19 +61,19 @@ def flood(port: int, frame: bytes, members: int, logged_in: bool = True) -> int:
     return sent
 
 
-def pongs(port: int) -> int:
+def pongs(port: int, seconds: float) -> int:
     """300 members that send Pongs."""
-    return flood(port, encode(Pong(seq=9)), 300)
+    return flood(port, seconds, encode(Pong(seq=9)), 300)
 
 
-def pings(port: int) -> int:
+def pings(port: int, seconds: float) -> int:
     """300 members that send Pings, and read the answers."""
-    return flood(port, ping(9), 300)
+    return flood(port, seconds, ping(9), 300)
 
 
-def strangers_pongs(port: int) -> int:
+def strangers_pongs(port: int, seconds: float) -> int:
     """200 connections that send Pongs and never log in."""
-    return flood(port, encode(Pong(seq=9)), 200, logged_in=False)
+    return flood(port, seconds, encode(Pong(seq=9)), 200, logged_in=False)
 
 
 def make_history(port: int, absent: int) -> list[Welcomed]:
@@ -74,7 +90,7 @@ def make_history(port: int, absent: int) -> list[Welcomed]:
     return welcomes
 
 
-def histories(port: int, absent: list[Welcomed]) -> int:
+def histories(port: int, seconds: float, absent: list[Welcomed]) -> int:
     """All who are absent resume at once, and read 15 MiB each; how many bytes they read."""
     read = 0
     with ExitStack() as stack, selectors.DefaultSelector() as selector:
@@ -82,7 +98,7 @@ def histories(port: int, absent: list[Welcomed]) -> int:
             client = stack.enter_context(Client(port))
             client.send(login(welcome.user, ticket=welcome.ticket, position=welcome.position))
             selector.register(client.sock, selectors.EVENT_READ)
-        until = time.monotonic() + 2 * SECONDS
+        until = time.monotonic() + 2 * seconds
         while time.monotonic() < until:
             for key, _ in selector.select(0.1):
                 assert isinstance(key.fileobj, socket.socket)
@@ -93,11 +109,11 @@ def histories(port: int, absent: list[Welcomed]) -> int:
     return read
 
 
-def resumes(port: int, absent: list[Welcomed]) -> int:
+def resumes(port: int, seconds: float, absent: list[Welcomed]) -> int:
     """One member that resumes every 2 ms and never reads; how often it did."""
     [welcome] = absent
     with ExitStack() as stack:
-        count, until = 0, time.monotonic() + SECONDS
+        count, until = 0, time.monotonic() + seconds
         held: list[Client] = []
         while time.monotonic() < until:
             with suppress(OSError):
@@ -111,14 +127,14 @@ def resumes(port: int, absent: list[Welcomed]) -> int:
         return count
 
 
-def failed_logins(port: int) -> int:
+def failed_logins(port: int, seconds: float) -> int:
     """20 connections that ask for a name that is taken, again and again."""
-    return flood(port, login("bob"), 20, logged_in=False)
+    return flood(port, seconds, login("bob"), 20, logged_in=False)
 
 
-def scrapes(port: int) -> int:
+def scrapes(port: int, seconds: float) -> int:
     """Somebody who asks for the metrics without a pause; how often."""
-    count, until = 0, time.monotonic() + SECONDS
+    count, until = 0, time.monotonic() + seconds
     while time.monotonic() < until:
         connection = HTTPConnection("127.0.0.1", port, timeout=5)
         with suppress(OSError, HTTPException):
@@ -139,3 +155,92 @@ STORMS: dict[str, tuple[Callable[..., int], int]] = {
     "scrapes": (scrapes, 0),
 }
 """Each storm, and how many members must be absent, with a history to be replayed."""
+
+
+# ---------------------------------------------------------------- who waits
+
+
+class Wait(NamedTuple):
+    """Seconds that an answer took, and how many of them the server computed."""
+
+    lasted: float
+    computed: float
+
+
+class Waits(NamedTuple):
+    """How long a bystander waited for each Pong and each newcomer for its Welcome."""
+
+    arrived: int
+    pongs: list[Wait]
+    welcomes: list[Wait]
+
+
+def waits_in(storm: str, folder: Path, seconds: float = SECONDS) -> Waits:
+    """Serve, let this storm loose for so long, and measure until it is over.
+
+    Every newcomer must get in.
+    """
+    context = multiprocessing.get_context("spawn")
+    with (
+        running(folder, *OPTIONS, dev=False) as server,
+        ProcessPoolExecutor(1, context) as elsewhere,
+    ):
+        rage, absent = STORMS[storm]
+        history = [make_history(server.port, absent)] if absent else []
+        port = metrics_port(server) if storm == "scrapes" else server.port
+        with Bystander(server.port, "bob") as bob:
+            return _measured(bob, elsewhere.submit(rage, port, seconds, *history), server)
+
+
+def _measured(bob: Bystander, done: Future[int], server: Running) -> Waits:
+    pongs: list[Wait] = []
+    welcomes: list[Wait] = []
+    while not done.done() or not welcomes:
+        for _ in range(PINGS_A_LOGIN):
+            pongs.append(_timed(server, lambda: _ask(bob, len(pongs) + 2)))
+            time.sleep(PAUSE)
+        welcomes.append(_timed(server, lambda: _log_in(server.port)))
+    return Waits(done.result(), pongs, welcomes)
+
+
+def _timed(server: Running, ask: Callable[[], object]) -> Wait:
+    began, computed = time.perf_counter(), processor_time(server)
+    ask()
+    return Wait(time.perf_counter() - began, processor_time(server) - computed)
+
+
+def _ask(bob: Bystander, seq: int) -> None:
+    bob.send(ping(seq))
+    bob.until(PONG, seq)
+
+
+def _log_in(port: int) -> None:
+    with Client(port) as newcomer:
+        newcomer.join()
+
+
+def processor_time(server: Running) -> float:
+    """Seconds that the process has computed."""
+    return int(Path(f"/proc/{server.pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+def metrics_port(server: Running) -> int:
+    """Where the metrics of this server are served."""
+    sockets = {
+        match[1]
+        for each in os.listdir(f"/proc/{server.pid}/fd")
+        if (match := re.match(r"socket:\[(\d+)\]", _link(server.pid, each)))
+    }
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        port = int(fields[1].split(":")[1], 16)
+        if fields[3] == "0A" and fields[9] in sockets and port != server.port:
+            return port
+    raise AssertionError("the metrics are served nowhere")
+
+
+def _link(pid: int, name: str) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/fd/{name}")
+    except OSError:
+        return ""

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import pytest
 from tests.refserver.bare_room import BareRoom, code_of
 from tests.refserver.crowd import GO, crowd, drip, keep_quiet, talk
+from tests.refserver.storms import processor_time
 from tests.support.raw import (
     ACK,
     JOINED,
@@ -121,11 +122,6 @@ def test_those_who_drip_are_ended_and_others_log_in_meanwhile(
 
 
 # ---------------------------------------------------------------- those who are silent
-
-
-def processor_time(server: Running) -> float:
-    """Seconds that the process has computed."""
-    return int(Path(f"/proc/{server.pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 @pytest.mark.parametrize(

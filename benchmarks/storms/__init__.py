@@ -1,0 +1,1 @@
+"""How long others wait while hostile clients flood a server."""
