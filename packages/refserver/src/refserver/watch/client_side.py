@@ -150,7 +150,7 @@ class ClientSide:
         if fault.code == 3 and frame.data[4] > 1:
             self.notes.observe(self.connection, frame.at, f"the client speaks {fault.what}")
             return
-        self.find(fault.broken or "EP-2.1-1", frame, "a frame of this layout", fault.what)
+        self.find(fault.broken or "EP-2.1-1", frame, fault.required, fault.what)
 
     def _in_time(self, frame: Frame, event: object) -> None:
         """The requests in their order (4.4); a Ping may come at any time before the Logout."""
@@ -233,7 +233,10 @@ class ClientSide:
         elif seq in self._answered:
             self.find("EP-3.7-3", frame, "one Pong to a Ping", f"{told(frame)}: a second one")
         else:
-            self.find("EP-3.7-2", frame, "the seq of a Ping that had passed", told(frame))
+            open_ = [str(each) for each, count in self._pings.items() if count > 0][-3:]
+            which = f"the open ones have {', '.join(open_)}" if open_ else "none is open"
+            required = f"the seq of a Ping that had passed; {which}"
+            self.find("EP-3.7-2", frame, required, told(frame))
 
 
 def _is_loopback(address: str) -> bool:

@@ -18,6 +18,7 @@ from typing import Any
 from ..characters import escape
 from ..conformance.statements import VISIBLE, statements, visibility
 from ..version import VERSION
+from .causes import usual_cause
 from .conversation import Did
 from .coverage import coverage
 from .findings import Finding
@@ -44,7 +45,11 @@ def judgement(judge: Judge, sources: list[str], did: list[Did] | None = None) ->
         "bytes": judge.bytes,
         "not_judged": judge.unjudged,
         "findings": [
-            finding.to_json() | {"requirement": statements()[finding.statement]}
+            finding.to_json()
+            | {
+                "requirement": statements()[finding.statement],
+                "cause": usual_cause(finding.statement, finding.side),
+            }
             for finding in notes.findings
         ],
         "more": [
@@ -78,6 +83,8 @@ def finding_lines(finding: Finding) -> Iterator[str]:
     yield f"    {statements()[finding.statement]}"
     yield f"    required: {escape(finding.required)}"
     yield f"    came:     {escape(finding.came)}"
+    if cause := usual_cause(finding.statement, finding.side):
+        yield f"    usually:  {cause}"
 
 
 def summary_lines(judge: Judge) -> Iterator[str]:
@@ -102,6 +109,8 @@ def summary_lines(judge: Judge) -> Iterator[str]:
     )
     found = len(notes.findings) + sum(notes.more.values())
     yield f"{found or 'no'} finding{'s' * (found != 1)}"
+    if not found and judge.frames:
+        yield "only what the conversation used was judged: `peer` and `check` try the rest"
 
 
 def as_junit(said: dict[str, Any]) -> bytes:

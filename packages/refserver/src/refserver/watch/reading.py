@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from eventcodec import ErrorCode, Event, RemoteProtocolError, decode
+from eventcodec import ApplicationEvent, ErrorCode, Event, RemoteProtocolError, decode
+from eventcodec.tables import STANDARD_EVENTS
 
 from .cutting import HEADER, LEAST, Frame
 
@@ -44,6 +45,8 @@ class Fault:
     broken: str
     """The statement that its writer broke; empty where the reader's limit is its own."""
     what: str
+    required: str
+    """What would have been right."""
 
     @property
     def name(self) -> str:
@@ -110,19 +113,23 @@ def read(frame: Frame, limit: int, *, unnumbered: bool) -> Event | Fault | None:
     if length < 0:
         return None
     if length < LEAST:
-        return Fault(1, "EP-2.1-2", "EP-2.1-1", f"a length of {length}")
+        return Fault(
+            1, "EP-2.1-2", "EP-2.1-1", f"a length of {length}", f"a length of at least {LEAST}"
+        )
     if length > limit:
-        return Fault(2, "EP-2.1-4", "", f"a length of {length}, where the limit is {limit}")
+        what = f"a length of {length}, where the limit is {limit}"
+        return Fault(2, "EP-2.1-4", "", what, f"a length of at most {limit}")
     if len(data) < 16:
         return None
     _, version, type, reserved, seq = HEADER.unpack_from(data)
     if version != 1:
-        return Fault(3, "EP-2.2-2", "EP-2.2-1", f"version {version}")
+        return Fault(3, "EP-2.2-2", "EP-2.2-1", f"version {version}", "version 1")
     if reserved:
-        return Fault(1, "EP-2.2-4", "EP-2.2-3", f"reserved {reserved:#06x}")
+        return Fault(1, "EP-2.2-4", "EP-2.2-3", f"reserved {reserved:#06x}", "reserved 0")
     if not seq and not (unnumbered and type == ERROR):
         writer = "EP-2.2-7" if unnumbered else "EP-2.2-5"
-        return Fault(1, "EP-2.2-8" if unnumbered else "EP-2.2-6", writer, f"{named(type)} seq 0")
+        refused_by = "EP-2.2-8" if unnumbered else "EP-2.2-6"
+        return Fault(1, refused_by, writer, f"{named(type)} seq 0", "a seq of 1 or more")
     if not frame.has_body:
         return None
     try:
@@ -134,10 +141,22 @@ def read(frame: Frame, limit: int, *, unnumbered: bool) -> Event | Fault | None:
 def _body_fault(frame: Frame, error: RemoteProtocolError) -> Fault:
     layout = LAYOUT[frame.type] if frame.type < len(LAYOUT) else "EP-3.11-1"
     what = f"{named(frame.type)}: {error.field or 'body'}: {error.reason}"
+    right = _layout(frame.type)
     if "UTF-8" in error.reason:
-        return Fault(1, "EP-2.3-3", "EP-2.3-4", what)
+        return Fault(1, "EP-2.3-3", "EP-2.3-4", what, "well-formed UTF-8 in every text")
     if "behind" in error.reason:
-        return Fault(1, "EP-2.4-4", layout, what)
+        return Fault(1, "EP-2.4-4", layout, what, right)
     prefix = PREFIXES.get(error.field or "", 0)
     reaches = prefix and len(frame.data) - error.offset >= prefix
-    return Fault(1, "EP-2.4-2" if reaches else "EP-2.4-3", layout, what)
+    return Fault(1, "EP-2.4-2" if reaches else "EP-2.4-3", layout, what, right)
+
+
+def _layout(type: int) -> str:
+    """The fields of a body, in words."""
+    event = next((each for each in STANDARD_EVENTS if each.type == type), ApplicationEvent)
+    fields = [part.name for part in event.parts]
+    if event is ApplicationEvent:
+        fields.append("data")
+    if not fields:
+        return "no body"
+    return f"behind the header {', '.join(fields)}, and no other byte"

@@ -255,7 +255,7 @@ class ServerSide:
         statement = fault.broken or "EP-2.1-1"
         if fault.code == 3 and frame.type == 0x05:
             statement = "EP-8.2-6" if frame.seq == 0 else "EP-2.2-1"
-        self.find(statement, frame, "a frame of this version and layout", fault.what)
+        self.find(statement, frame, fault.required, fault.what)
         # What it would have meant is not guessed: the next may be the one behind it.
         self.out_of_step()
         self.place = None

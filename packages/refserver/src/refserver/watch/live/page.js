@@ -19,6 +19,13 @@ function made(name, { text = "", kind = "", ...others } = {}) {
   return element;
 }
 
+/** A paragraph; what stands in backticks is code. */
+function prose(text, kind = "") {
+  const paragraph = made("p", { kind });
+  text.split("`").forEach((part, n) => paragraph.append(n % 2 ? made("code", { text: part }) : part));
+  return paragraph;
+}
+
 const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
 
 async function post(path, said) {
@@ -249,7 +256,7 @@ function finding(told, link = true) {
   const list = made("dl");
   const add = (name, value) => list.append(made("dt", { text: name }), value);
   item.append(made("h2", { text: `${told.statement}, broken by the ${told.side}` }));
-  item.append(made("p", { text: told.requirement }));
+  item.append(prose(told.requirement));
   add("required", made("dd", { text: told.required }));
   add("came", made("dd", { text: told.came }));
   if (told.cause) add("usually", made("dd", { text: told.cause }));
@@ -367,7 +374,8 @@ function readStatement(number) {
     : each.count
       ? `It was put to the test ${plural(each.count, "time")}.`
       : "It was not put to the test.";
-  $("statement").textContent = `${number}: ${each.text} ${state} A breach is seen ${each.where}.`;
+  const text = `${number}: ${each.text} ${state} A breach is seen ${each.where}.`;
+  $("statement").replaceChildren(...prose(text).childNodes);
 }
 
 // ---------------------------------------------------------------- sending
