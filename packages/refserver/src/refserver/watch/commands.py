@@ -50,6 +50,12 @@ def register(main: click.Group) -> None:
 @click.argument("files", nargs=-1, required=True, type=EXISTING, metavar="FILE...")
 @click.option("--port", type=Whole(1, 65_535), help="The server's port in a capture.")
 @click.option(
+    "--keylog",
+    type=EXISTING,
+    metavar="FILE",
+    help="A capture of TLS: its keys, as SSLKEYLOGFILE names them; needs --port and tshark.",
+)
+@click.option(
     "--one-room",
     is_flag=True,
     help="Take all connections for one run of one room, also where they do not overlap in time.",
@@ -58,13 +64,14 @@ def register(main: click.Group) -> None:
 def judge_command(
     files: tuple[Path, ...],
     port: int | None,
+    keylog: Path | None,
     one_room: bool,
     **asked: str | bool | None,
 ) -> None:
     """Say which rule was broken, by which side, at which byte.
 
     FILE is a recording of `refserver proxy`, or a capture of tcpdump or Wireshark (pcap,
-    pcapng; not TLS). A finding is certain: what may have an innocent cause is none.
+    pcapng). A finding is certain: what may have an innocent cause is none.
     `refserver docs watching` says more.
 
     \b
@@ -75,7 +82,7 @@ def judge_command(
     judge = Judge(Notes(print_finding), one_room=one_room)
     reports = Reports(written_files(**asked), started=0.0)
     with complaints():
-        for item in items_in(files, port):
+        for item in items_in(files, port, keylog):
             reports.take(item)
             judge.take(item)
     judge.close()
@@ -83,11 +90,11 @@ def judge_command(
     sys.exit(told(judge))
 
 
-def items_in(files: Iterable[Path], port: int | None) -> Iterator[Item]:
+def items_in(files: Iterable[Path], port: int | None, keylog: Path | None) -> Iterator[Item]:
     """The items of all files; no connection has the number of one of another file."""
     before = highest = 0
     for path in files:
-        for item in items_of(path, port=port):
+        for item in items_of(path, port=port, keylog=keylog):
             number = before + item.connection
             highest = max(highest, number)
             yield replace(item, connection=number) if before else item
@@ -97,8 +104,14 @@ def items_in(files: Iterable[Path], port: int | None) -> Iterator[Item]:
 @click.command("watch")
 @click.argument("file", type=EXISTING)
 @click.option("--port", type=Whole(1, 65_535), help="The server's port in a capture.")
+@click.option(
+    "--keylog",
+    type=EXISTING,
+    metavar="FILE",
+    help="A capture of TLS: its keys, as SSLKEYLOGFILE names them; needs --port and tshark.",
+)
 @click.option("--connection", "only", type=Whole(1), help="Show this connection only.")
-def watch_command(file: Path, port: int | None, only: int | None) -> None:
+def watch_command(file: Path, port: int | None, keylog: Path | None, only: int | None) -> None:
     """Print what passed, frame by frame, and each finding in its place.
 
     FILE is a recording of `refserver proxy`, or a capture. Each line has the time in seconds,
@@ -111,7 +124,7 @@ def watch_command(file: Path, port: int | None, only: int | None) -> None:
     timeline = Timeline()
     judge = Judge(Notes(lambda finding: print_inline(finding, only)))
     with complaints():
-        for item in items_of(file, port=port):
+        for item in items_of(file, port=port, keylog=keylog):
             if only in (None, item.connection):
                 for row in timeline.take(item):
                     click.echo(str(row))
