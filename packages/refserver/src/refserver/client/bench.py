@@ -349,14 +349,14 @@ def progressing() -> Iterator[Progress]:
     default=100,
     show_default=True,
     metavar="BYTES",
-    help="Content of a message.",
+    help="Size of the content of a message.",
 )
 @click.option(
     "--window",
     type=Whole(1, 10_000),
     default=16,
     show_default=True,
-    help="Messages of a publisher without an Ack.",
+    help="Maximum messages of a publisher that have no Ack yet.",
 )
 @click.option(
     "--duration",
@@ -364,9 +364,9 @@ def progressing() -> Iterator[Progress]:
     default=5.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long is published.",
+    help="Time to publish.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def bench(
     address: tuple[str, int],
     user: str | None,
@@ -383,8 +383,9 @@ def bench(
 ) -> None:
     """Measure how many messages a server delivers in a second, and how late they come.
 
-    The room should be empty. All members are in this one process: where it was busy all the time,
-    the figures are its own limit, and it says so. Several bench commands at once go beyond it.
+    The room should be empty. All members are in this process. If this process was busy all the
+    time, the results show its own limit, and it says so. To go beyond this limit, run several bench
+    commands at once.
 
     \b
     Examples:

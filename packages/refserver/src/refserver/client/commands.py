@@ -324,7 +324,7 @@ def _exchange(sock: socket.socket, data: bytes, timeout: float) -> Iterator[Even
 @click.option(
     "--raw", metavar="HEX", callback=_hex, help="Send these bytes unchanged, also invalid ones."
 )
-@retrying("and send each event once all the same")
+@retrying("and still send each event only once")
 def send(
     address: tuple[str, int],
     user: str | None,

@@ -59,7 +59,7 @@ def connecting(command: Command) -> Command:
 
 def retrying(what: str) -> Callable[[Command], Command]:
     """The option `--retry`; `what` says what it does besides connecting again."""
-    told = f"Connect again when the connection is lost, {what}; what happens is said on stderr."
+    told = f"Connect again when the connection is lost, {what}. Messages about it go to stderr."
     return click.option("--retry", is_flag=True, help=told)
 
 

@@ -168,7 +168,7 @@ def _follow(
 )
 @click.option("-n", "count", type=Whole(min=1), help="Exit after this number of events.")
 @click.option(
-    "--idle", type=SECONDS, metavar="SECONDS", help="Exit after so long without an event."
+    "--idle", type=SECONDS, metavar="SECONDS", help="Exit after this time without an event."
 )
 @retrying("and print what was missed")
 def tail(

@@ -53,12 +53,12 @@ def register(main: click.Group) -> None:
     "--keylog",
     type=EXISTING,
     metavar="FILE",
-    help="A capture of TLS: its keys, as SSLKEYLOGFILE names them; needs --port and tshark.",
+    help="Keys of a TLS capture, as SSLKEYLOGFILE has them; needs --port and tshark.",
 )
 @click.option(
     "--one-room",
     is_flag=True,
-    help="Take all connections for one run of one room, also where they do not overlap in time.",
+    help="Treat all connections as one run of one room, even if they do not overlap in time.",
 )
 @report_options
 def judge_command(
@@ -68,11 +68,10 @@ def judge_command(
     one_room: bool,
     **asked: str | bool | None,
 ) -> None:
-    """Say which rule was broken, by which side, at which byte.
+    """Report which side broke which rule, at which byte.
 
     FILE is a recording of `refserver proxy`, or a capture of tcpdump or Wireshark (pcap,
-    pcapng). A finding is certain: what may have an innocent cause is none.
-    `refserver docs watching` says more.
+    pcapng). Only what is certainly wrong is a finding. `refserver docs watching` says more.
 
     \b
     Examples:
@@ -108,11 +107,11 @@ def items_in(files: Iterable[Path], port: int | None, keylog: Path | None) -> It
     "--keylog",
     type=EXISTING,
     metavar="FILE",
-    help="A capture of TLS: its keys, as SSLKEYLOGFILE names them; needs --port and tshark.",
+    help="Keys of a TLS capture, as SSLKEYLOGFILE has them; needs --port and tshark.",
 )
 @click.option("--connection", "only", type=Whole(1), help="Show this connection only.")
 def watch_command(file: Path, port: int | None, keylog: Path | None, only: int | None) -> None:
-    """Print what passed, frame by frame, and each finding in its place.
+    """Print each frame of a recording, and each finding below its frame.
 
     FILE is a recording of `refserver proxy`, or a capture. Each line has the time in seconds,
     the connection, > for the client and < for the server. Credentials and tickets are not shown.

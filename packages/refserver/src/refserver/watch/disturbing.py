@@ -23,19 +23,22 @@ from .reading import NAMES, named
 __all__ = ["VERBS", "Action", "Disturber", "End", "Rule", "RuleError", "parsed", "rules_in"]
 
 VERBS = {
-    "cut-at": "SIDE:BYTE: close the connection behind so many bytes of a side",
-    "reset": "SIDE:BYTE: reset the connection behind so many bytes of a side",
-    "half-close": "SIDE:BYTE: end a side's stream behind so many bytes; the other goes on",
-    "stall": "SIDE:BYTE@SECONDS: hold a side's stream there for so long",
-    "split": "bytewise|random: write in pieces",
-    "latency": "SECONDS: hold each byte for so long, both ways",
-    "drop": "FRAMES: leave these out",
-    "duplicate": "FRAMES: write each twice",
-    "reorder": "FRAMES: write each behind the next frame of its side",
-    "delay": "FRAMES@SECONDS: hold each, and what is behind it, for so long",
-    "corrupt": "KIND@FRAMES: change them; KIND is length, short, version, reserved, type, seq, "
-    "position, utf8 or body",
-    "lose-reply": "N: let the request of the Nth reply be carried out, and reset before the reply",
+    "cut-at": "SIDE:BYTE: close the connection after this number of bytes of one side",
+    "reset": "SIDE:BYTE: reset the connection after this number of bytes of one side",
+    "half-close": "SIDE:BYTE: end the stream of one side after this number of bytes; the stream of "
+    "the other side continues",
+    "stall": "SIDE:BYTE@SECONDS: after this number of bytes, hold the stream of one side for this "
+    "time",
+    "split": "bytewise|random: forward the bytes in small chunks",
+    "latency": "SECONDS: delay each byte for this time, in both directions",
+    "drop": "FRAMES: do not forward these frames",
+    "duplicate": "FRAMES: forward each of these frames twice",
+    "reorder": "FRAMES: forward each of these frames after the next frame of its side",
+    "delay": "FRAMES@SECONDS: delay each of these frames, and what comes after it, for this time",
+    "corrupt": "KIND@FRAMES: change these frames; KIND is length, short, version, reserved, type, "
+    "seq, position, utf8 or body",
+    "lose-reply": "N: forward the request of the Nth reply, and reset the connection in place of "
+    "the reply",
 }
 """What can be done, and how it is written."""
 AT_BYTE = ("cut-at", "reset", "half-close", "stall")

@@ -35,7 +35,7 @@ FILE = click.Path(dir_okay=False)
 EXIT_CODES = in_one_line(WATCH_COMMANDS)
 """For the end of a command's help."""
 PAGE = (
-    "Show what passes on a page for a browser of this machine, on this port (0: a free one); "
+    "Show the frames on a page for a browser of this machine, on this port (0: a free one); "
     "needs refserver[page]."
 )
 Command = Callable[..., None]
@@ -81,7 +81,9 @@ def disturb_options(command: Command) -> Command:
         command(rules=tuple(rules), **settings)
 
     made = click.option(
-        "--seed", type=Whole(0), help="What decides by chance; printed where none is given."
+        "--seed",
+        type=Whole(0),
+        help="Seed of the random decisions. Without it, the command prints the seed that it uses.",
     )(with_rules)
     made = click.option(
         "--rules",
@@ -89,7 +91,7 @@ def disturb_options(command: Command) -> Command:
         multiple=True,
         type=click.Path(exists=True, dir_okay=False),
         metavar="FILE",
-        help="Read rules from a file, one a line: drop Ack:3.",
+        help="Read rules from a file, one in each line, for example: drop Ack:3.",
     )(made)
     for verb, about in reversed(VERBS.items()):
         value, _, what = about.partition(": ")
@@ -102,10 +104,10 @@ def disturb_options(command: Command) -> Command:
 def report_options(command: Command) -> Command:
     """The files that are made of conversations."""
     command = click.option(
-        "--mask-content", is_flag=True, help="Write neither contents nor data into them."
+        "--mask-content", is_flag=True, help="Mask contents and data in these files too."
     )(command)
     command = click.option(
-        "--unmasked", is_flag=True, help="Write credentials and tickets into them as they are."
+        "--unmasked", is_flag=True, help="Do not mask credentials and tickets in these files."
     )(command)
     for name, parameter, what in (
         ("--record", "record", "a recording; credentials and tickets are masked"),

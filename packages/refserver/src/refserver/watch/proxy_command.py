@@ -49,8 +49,8 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--tls-to", is_flag=True, help="Speak TLS with the server.")
 @click.option("--ca", type=EXISTING, help="Trust these certificates of a server; implies --tls-to.")
 @disturb_options
-@click.option("--frames", is_flag=True, help="Print each frame that passes.")
-@click.option("--one-room", is_flag=True, help="Take all connections for one run of one room.")
+@click.option("--frames", is_flag=True, help="Print each frame that it forwards.")
+@click.option("--one-room", is_flag=True, help="Treat all connections as one run of one room.")
 @click.option("--page", type=Whole(0, 65_535), metavar="PORT", help=PAGE)
 @report_options
 def proxy_command(
@@ -67,16 +67,16 @@ def proxy_command(
     page: int | None,
     **asked: str | bool | None,
 ) -> None:
-    """Stand between clients and a server, and say who breaks which rule.
+    """Forward between clients and a server, and report which side breaks which rule.
 
     Clients connect to LISTEN (HOST:PORT, or a port on localhost; 0: a free one). The first line
-    on stdout says where. Each finding is printed as it is found. Ctrl-C ends it, says what was
-    seen, and writes the files.
+    on stdout is the address. Findings are printed at once. Ctrl-C ends the proxy; it then prints a
+    summary, and writes the files.
 
-    It can disturb what passes. SIDE is client or server, whose stream it is. FRAMES is a type, or
-    any: Ack is each, Ack:3 the third of a connection, Ack*3 the first three, Ack%0.1 one in ten
-    by chance; client.Ping is of one side. The server is judged by what reached it, and the client
-    by what reached the client.
+    The proxy can disturb the streams. SIDE is the sender of a stream: client or server. FRAMES is
+    a type of frames, or any: Ack is every Ack, Ack:3 the third one of a connection, Ack*3 the
+    first three, Ack%0.1 one in ten by chance, client.Ping only the Pings of clients. The judge
+    takes into account what each side really received.
 
     \b
     Examples:

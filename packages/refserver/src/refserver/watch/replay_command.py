@@ -63,17 +63,15 @@ def maybe_listen(
     callback=maybe_listen,
     help="Play the server, to clients that connect here (0: a free port).",
 )
-@click.option("--tls", is_flag=True, help="Speak TLS with it.")
+@click.option("--tls", is_flag=True, help="Use TLS.")
 @click.option("--ca", type=EXISTING, help="Trust these certificates; implies --tls.")
 @click.option("--port", type=Whole(1, 65_535), help="The server's port in a capture.")
 @credential_option
-@click.option(
-    "--pipelined", is_flag=True, help="Send without awaiting the replies that had passed before."
-)
+@click.option("--pipelined", is_flag=True, help="Do not wait for a reply before the next request.")
 @click.option(
     "--recorded-pongs",
     is_flag=True,
-    help="Send the recorded Pongs; otherwise live Pings are answered.",
+    help="Send the recorded Pongs, and do not answer live Pings.",
 )
 @click.option(
     "--timeout",
@@ -81,7 +79,7 @@ def maybe_listen(
     default=5.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long a reply may take.",
+    help="Time to wait for a reply.",
 )
 def replay_command(
     file: Path,
@@ -97,10 +95,10 @@ def replay_command(
 ) -> None:
     """Play one side of a recording or a capture again, against a live peer.
 
-    With --to the clients are played, with --listen the server. Frames go out as they were
-    recorded, wrong ones too. Only what follows from the live peer is rewritten: tickets, positions,
-    names, and the numbers of replies. Each difference to what was recorded is told, and the live
-    peer is judged.
+    With --to it plays the clients, with --listen the server. It sends the frames as they were
+    recorded, wrong ones too. It changes only what the live peer decides: tickets, positions, names,
+    and the numbers of replies. It prints each difference from the recording, and each finding about
+    the live peer.
 
     \b
     Examples:

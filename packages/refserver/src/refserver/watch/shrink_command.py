@@ -61,18 +61,30 @@ def a_finding(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     "command",
     required=True,
     metavar="COMMAND",
-    help="Starts a server on 127.0.0.1:{port}; a new one for each try.",
+    help="Command that starts a server on 127.0.0.1:{port}.",
 )
-@click.option("--finding", callback=a_finding, help="The one to keep; otherwise the first.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE")
-@click.option("--runs", type=Whole(1, 1000), default=1, show_default=True, help="Runs of a try.")
-@click.option("--hits", type=Whole(1, 1000), help="So many must find it; otherwise all.")
 @click.option(
-    "--limit", type=Number(1), default=120.0, show_default=True, help="Seconds for all of it."
+    "--finding",
+    callback=a_finding,
+    help="Finding to keep, as STATEMENT or STATEMENT:SIDE; without it, the first one.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Recording to write.",
+)
+@click.option("--runs", type=Whole(1, 1000), default=1, show_default=True, help="Runs of each try.")
+@click.option(
+    "--hits", type=Whole(1, 1000), help="Runs that must show the finding; without it, all."
+)
+@click.option(
+    "--limit", type=Number(1), default=120.0, show_default=True, help="Maximum time for all tries."
 )
 @click.option("--port", type=Whole(1, 65_535), help="The server's port in a capture.")
 @click.option(
-    "--timeout", type=Number(0.05), default=5.0, show_default=True, help="Seconds for a reply."
+    "--timeout", type=Number(0.05), default=5.0, show_default=True, help="Time to wait for a reply."
 )
 @credential_option
 def shrink_command(
@@ -87,11 +99,12 @@ def shrink_command(
     timeout: float,
     credential_env: str | None,
 ) -> None:
-    """Leave out of a recording what is not needed for a finding.
+    """Make a recording as short as possible, so that it still shows a finding.
 
-    Each try plays the clients of FILE, in part, against a server that COMMAND has just started.
-    It counts if the same statement is broken by the same side. What is left is written to FILE
-    with .short before its ending, or to --output; it is masked.
+    Each try plays some frames of the clients of FILE to a new server, which COMMAND starts. A try
+    succeeds if the same side breaks the same statement. The shortest recording is written to
+    --output, with credentials and tickets masked. The default is the name of FILE with .short
+    before its ending.
 
     \b
     Example:
