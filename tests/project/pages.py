@@ -19,7 +19,7 @@ from pathlib import Path
 
 NOT_HERE = ("python3 -m venv ", "pip install ", "docker ", "podman ", "git clone ", "cc ", "cd ")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-FILE = re.compile(r"`([\w.-]+)`:\n+\Z")
+FILE = re.compile(r"`(\w[\w.-]*)`:\n+\Z")
 
 
 @dataclass

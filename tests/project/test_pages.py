@@ -5,23 +5,34 @@ from __future__ import annotations
 import re
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 from tests.project import pages
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+from refserver.cli import main
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
 pytestmark = pytest.mark.skipif(
     sys.platform == "darwin", reason="its bash is from 2007, and cannot name a descriptor"
 )
 PAGE_OF_CI = (DOCS / "in-ci.md").read_text(encoding="utf-8")
+ALL_PAGES = [
+    ROOT / "README.md",
+    *sorted(DOCS.glob("*.md")),
+    *sorted(ROOT.glob("packages/*/README.md")),
+]
 PAGES = [
     "tutorial.md",
     "application-events.md",
     "debug-a-client.md",
     "in-ci.md",
     "other-languages.md",
+    "shell.md",
     "tokens.md",
 ]
 
@@ -66,6 +77,36 @@ def test_a_page_that_is_right_passes(tmp_path: Path) -> None:
     )
 
     assert pages.run_page(page, tmp_path, 3000) == []
+
+
+def called(text: str) -> Iterator[list[str]]:
+    """The words behind `refserver` of each command in the blocks of a page, up to a bare `--`."""
+    for language, block, _ in pages.blocks(text):
+        if language in ("console", "sh"):
+            for line in block.replace("\\\n", " ").splitlines():
+                for command in re.split(
+                    r"&&|[|;&]|\$\(", line.removeprefix("$ ").partition("  #")[0]
+                ):
+                    words = command.strip().strip('"').partition(">")[0].split()
+                    if words[:1] == ["refserver"]:
+                        yield words[1 : words.index("--") if "--" in words else None]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: page.stem)
+def test_every_command_of_a_page_has_the_options_that_it_is_given(page: Path) -> None:
+    context = click.Context(main)
+
+    for words in called(page.read_text(encoding="utf-8")):
+        command = main.get_command(context, words[0]) if words else None
+        while isinstance(command, click.Group):
+            words = words[1:]
+            command = command.get_command(context, words[0])
+        command = command or main.get_command(context, "serve")
+        assert command is not None
+        known = {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
+        given = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
+        assert given <= known | {"--help", "--version"}, words
 
 
 @pytest.mark.once
