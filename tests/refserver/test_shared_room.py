@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -40,6 +41,7 @@ from tests.support.server import Running
 pytest.importorskip("redis")
 pytestmark = needs_redis
 
+ROOT = Path(__file__).resolve().parents[2]
 QUICK = ("--log-timeout", "1")
 """A server that stops answering is taken for dead after one and a half of it."""
 
@@ -255,6 +257,28 @@ def test_the_kit_finds_two_servers_to_be_one_room(tmp_path: Path, engine: RedisS
     few = ("ORDER-*", "TAKE-*", "RESUME-*", "LEAVE-*", "--segmentation", "whole")
     with sharing(tmp_path, "kit", [engine.port] * 2, *HEARTBEAT) as servers:
         assert " passed" in checked(servers, *few)
+
+
+ACCESS = re.compile(r"^ACL SETUSER (rooms on .*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def test_the_user_of_the_page_may_do_what_two_servers_do(tmp_path: Path) -> None:
+    (words,) = ACCESS.findall((ROOT / "docs/cluster.md").read_text(encoding="utf-8"))
+    user = words.replace("NAME", "page").split()
+    (tmp_path / "redis").mkdir()
+    (file := tmp_path / "credentials").write_text("rooms:PASSWORD\n")
+    lua = (ROOT / "packages/refserver/src/refserver/cluster/lua").glob("*.lua")
+    called = {name for each in lua for name in re.findall(r"call\('(\w+)", each.read_text())}
+
+    with (
+        redis_server(tmp_path / "redis", "--user", *user, "--user", "default", "off") as engine,
+        sharing(tmp_path, "page", [engine.port] * 2, "--log-credentials", str(file)) as servers,
+    ):
+        told = checked(servers, "MSG-*", "LEAVE-*", "RESUME-*", "--segmentation", "whole")
+
+    assert " passed" in told
+    assert called and {f"+{name.lower()}" for name in called} <= set(user)
+    assert not any("NOPERM" in server.log for server in servers)
 
 
 @pytest.mark.slow
