@@ -94,6 +94,7 @@ class Row(ABC):
     needs: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
     segmentations: tuple[Segmentation, ...] = tuple(Segmentation)
+    level: Level = Level.MUST
 
     @property
     def negative(self) -> bool:
@@ -118,6 +119,7 @@ def enter(rows: Iterable[Row], *sections: Section) -> None:
             needs=row.needs,
             capabilities=row.capabilities,
             segmentations=row.segmentations,
+            level=row.level,
             negative=row.negative,
         )(row.run)
 

@@ -22,71 +22,9 @@ section = Section("again", "PEER-AGAIN", needs=("PEER-RESUME-01", "PEER-RESUME-0
 RESUMES = ("resume",)
 FLOAT = 2**53
 """From here on a floating-point number takes two neighbours for the same."""
-FOR_EVER = "whatever ends a connection is a reason to connect again, forever"
-
-
-def _stays_away(t: Peer, code: int) -> None:
-    """End the connection with an Error after which nobody comes back by himself."""
-    told_to_resume(t)
-    t.send(raw.error(0, code))
-    t.finish()
-    t.ends("explained", code=code)
 
 
 # ------------------------------------------------------------- who comes back
-
-
-@section.case(
-    1,
-    "does not come back by itself after MALFORMED",
-    "EP-9.3-4",
-    cause=FOR_EVER,
-    capabilities=RESUMES,
-    level=Level.SHOULD,
-)
-def malformed(t: Peer) -> None:
-    _stays_away(t, raw.MALFORMED)
-
-
-@section.case(
-    2,
-    "does not come back by itself after FRAME_TOO_LARGE",
-    "EP-9.3-4",
-    cause=FOR_EVER,
-    capabilities=RESUMES,
-    level=Level.SHOULD,
-)
-def too_large(t: Peer) -> None:
-    _stays_away(t, raw.FRAME_TOO_LARGE)
-
-
-@section.case(
-    3,
-    "does not come back by itself after UNSUPPORTED_VERSION",
-    "EP-9.3-4",
-    cause=FOR_EVER,
-    capabilities=RESUMES,
-    level=Level.SHOULD,
-)
-def unsupported_version(t: Peer) -> None:
-    _stays_away(t, raw.UNSUPPORTED_VERSION)
-
-
-@section.case(
-    4,
-    "does not come back by itself after UNAUTHORIZED answers its resume",
-    "EP-9.3-3",
-    cause=FOR_EVER,
-    capabilities=RESUMES,
-    level=Level.SHOULD,
-)
-def unauthorized(t: Peer) -> None:
-    told_to_resume(t)
-    loses(t)
-    t.login()
-    t.send(raw.error(0, raw.UNAUTHORIZED))
-    t.finish()
-    t.ends("explained", code=raw.UNAUTHORIZED)
 
 
 @section.case(

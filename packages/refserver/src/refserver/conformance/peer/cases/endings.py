@@ -1,7 +1,8 @@
-"""One table: a server ends the connection with this Error, and the client says so. Section 3.6.
+"""One table: a last Error ends the connection, and the client says so. Sections 3.6 and 9.3.
 
-Rule: a row is one statement. It says when the last Error comes, and what comes after it. What
-needs more than that is a case in its section's module.
+Rule: a row is one statement. It says when the last Error comes, and what comes after it. In each
+row the client then closes its connection, and does not connect again. What needs more than that
+is a case in its section's module.
 
 Layer: above the sections, below the catalogue.
 """
@@ -12,11 +13,16 @@ from dataclasses import dataclass
 
 from ... import raw
 from ...catalogue import Row
+from ...model import Level
+from ..losses import loses, told_to_resume
 from ..peer import Peer
 
 __all__ = ["ENDINGS", "Ending"]
 
 ACCEPTED, LOGIN, MEMBER, LOGOUT = "accepted", "a Login", "a Welcome", "a Logout"
+RESUMABLE, RESUME = "a Welcome that can be resumed", "the Login of a resume"
+RESUMES = ("resume",)
+FOR_EVER = "whatever ends a connection is a reason to connect again, forever"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +53,13 @@ class Ending(Row):
             t.accept()
         elif self.after == LOGIN:
             t.login()
+        elif self.after in (RESUMABLE, RESUME):
+            told_to_resume(t)
         else:
             t.welcome()
+        if self.after == RESUME:
+            loses(t)
+            t.login()
         if self.after == LOGOUT:
             t.order("logout")
             t.asked(raw.LOGOUT)
@@ -125,5 +136,55 @@ ENDINGS = (
         code=raw.SHUTTING_DOWN,
         after=LOGOUT,
         needs=("PEER-CLOSE-01",),
+    ),
+    Ending(
+        "PEER-RESUME-07",
+        "does not come back by itself after USER_TAKEN ended its connection",
+        ("EP-9.3-3",),
+        cause="two clients of one session throw each other out forever",
+        code=raw.USER_TAKEN,
+        after=RESUMABLE,
+        capabilities=RESUMES,
+        level=Level.SHOULD,
+    ),
+    Ending(
+        "PEER-AGAIN-01",
+        "does not come back by itself after MALFORMED",
+        ("EP-9.3-4",),
+        cause=FOR_EVER,
+        code=raw.MALFORMED,
+        after=RESUMABLE,
+        capabilities=RESUMES,
+        level=Level.SHOULD,
+    ),
+    Ending(
+        "PEER-AGAIN-02",
+        "does not come back by itself after FRAME_TOO_LARGE",
+        ("EP-9.3-4",),
+        cause=FOR_EVER,
+        code=raw.FRAME_TOO_LARGE,
+        after=RESUMABLE,
+        capabilities=RESUMES,
+        level=Level.SHOULD,
+    ),
+    Ending(
+        "PEER-AGAIN-03",
+        "does not come back by itself after UNSUPPORTED_VERSION",
+        ("EP-9.3-4",),
+        cause=FOR_EVER,
+        code=raw.UNSUPPORTED_VERSION,
+        after=RESUMABLE,
+        capabilities=RESUMES,
+        level=Level.SHOULD,
+    ),
+    Ending(
+        "PEER-AGAIN-04",
+        "does not come back by itself after UNAUTHORIZED answers its resume",
+        ("EP-9.3-3",),
+        cause=FOR_EVER,
+        code=raw.UNAUTHORIZED,
+        after=RESUME,
+        capabilities=RESUMES,
+        level=Level.SHOULD,
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ... import raw
 from ...catalogue import ONCE, Section
 from ..peer import Peer
+from .keepalive import stays_in_silence
 
 section = Section("flow", "PEER-FLOW", needs=("PEER-LOGIN-01", "PEER-FACT-01", "PEER-PING-01"))
 FLOOD = 5_000
@@ -46,15 +47,4 @@ def same_number(t: Peer) -> None:
     segmentations=ONCE,
 )
 def short_silence(t: Peer) -> None:
-    t.welcome(heartbeat=1)
-    frame = t.connection.next(t.soon())
-    is_ping = frame is None or frame.type == raw.PING
-    t.check(
-        is_ping and not t.connection.ended,
-        "silence, or a Ping",
-        t.connection.ended or "another frame",
-    )
-    if frame is not None:
-        t.connection.answer(frame)
-    t.tell(t.message("bob", "good morning"))
-    t.expect_silence()
+    stays_in_silence(t, heartbeat=1)

@@ -9,6 +9,22 @@ from ..peer import Peer
 section = Section("keepalive", "PEER-PING", needs=("PEER-LOGIN-01",))
 
 
+def stays_in_silence(t: Peer, *, heartbeat: int) -> None:
+    """Say nothing for a moment: the client stays, and may send a Ping."""
+    t.welcome(heartbeat=heartbeat)
+    frame = t.connection.next(t.soon())
+    is_ping = frame is None or frame.type == raw.PING
+    t.check(
+        is_ping and not t.connection.ended,
+        "silence, or a Ping",
+        t.connection.ended or "another frame",
+    )
+    if frame is not None:
+        t.connection.answer(frame)
+    t.tell(t.message("bob", "good morning"))
+    t.expect_silence()
+
+
 @section.case(
     1,
     "answers a Ping with one Pong, with its seq and no body",
@@ -72,18 +88,7 @@ def own_numbers(t: Peer) -> None:
     segmentations=ONCE,
 )
 def silence(t: Peer) -> None:
-    t.welcome(heartbeat=0)
-    frame = t.connection.next(t.soon())
-    is_ping = frame is None or frame.type == raw.PING
-    t.check(
-        is_ping and not t.connection.ended,
-        "silence, or a Ping",
-        t.connection.ended or "another frame",
-    )
-    if frame is not None:
-        t.connection.answer(frame)
-    t.tell(t.message("bob", "good morning"))
-    t.expect_silence()
+    stays_in_silence(t, heartbeat=0)
 
 
 @section.case(

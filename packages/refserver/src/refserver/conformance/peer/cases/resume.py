@@ -109,21 +109,6 @@ def history_gone(t: Peer) -> None:
 
 
 @section.case(
-    7,
-    "does not come back by itself after USER_TAKEN ended its connection",
-    "EP-9.3-3",
-    cause="two clients of one session throw each other out forever",
-    capabilities=RESUMES,
-    level=Level.SHOULD,
-)
-def taken_over(t: Peer) -> None:
-    told_to_resume(t)
-    t.send(raw.error(0, raw.USER_TAKEN))
-    t.finish()
-    t.ends("explained", code=raw.USER_TAKEN)
-
-
-@section.case(
     8,
     "resumes with the ticket of its latest Welcome, or ends where that is another one",
     "EP-3.8-5",
