@@ -70,7 +70,8 @@ UNSEEN: Mapping[str, Mapping[str, str]] = {
             "a server may forget a ticket at any time, or refuse a name": """
                 only-ascii-names resumed-once last-position-refused refused-resume-spoils
                 new-session-replaces resume-moves-the-beginning old-end-forgets-the-session
-                timeout-ends-the-session empty-user-resumes-nothing empty-user-at-resume-refused""",
+                timeout-ends-the-session empty-user-resumes-nothing empty-user-at-resume-refused
+                ticket-of-one-server""",
             "its cause may lie in a connection that was not seen": """
                 name-kept timeout-keeps-the-name refused-resume-ends second-login-takes-over
                 resume-takes-the-name taken-before-whose-ticket taken-before-position

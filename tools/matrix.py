@@ -19,7 +19,7 @@ from tools.pages import ROOT
 from refserver.conformance.cases import SERVER_CASES
 from refserver.conformance.model import Case
 from refserver.conformance.peer.cases import CLIENT_CASES
-from refserver.mutants import MUTANTS
+from refserver.mutants import MUTANTS, Mutant
 
 RECORD = ROOT / "tests/conformance/kills.json"
 PAGE = ROOT / "docs/conformance-matrix.md"
@@ -78,12 +78,23 @@ def _lines(kills: Kills) -> Iterator[str]:
     yield ""
     yield from _left_out()
     yield ""
+    yield from _noticed(kills, [each for each in MUTANTS.values() if each.servers == 1])
+    yield "## In a room on two servers"
+    yield ""
+    yield "These are wrong only where two servers share a room. Start two of them with the same"
+    yield "`--log redis://…`, and ask both: `refserver check A B`."
+    yield ""
+    yield from _noticed(kills, [each for each in MUTANTS.values() if each.servers > 1])
+    yield from _by_case(SERVER_CASES, kills, "mutant")
+
+
+def _noticed(kills: Kills, mutants: Sequence[Mutant]) -> Iterator[str]:
+    """A table of these mutants."""
     yield "| mutant | what it does | noticed by |"
     yield "|---|---|---|"
-    for name, mutant in MUTANTS.items():
-        yield f"| `{name}` | {mutant.wrong} | {', '.join(kills[name])} |"
+    for mutant in mutants:
+        yield f"| `{mutant.name}` | {mutant.wrong} | {', '.join(kills[mutant.name])} |"
     yield ""
-    yield from _by_case(SERVER_CASES, kills, "mutant")
 
 
 def _left_out() -> Iterator[str]:

@@ -9,20 +9,24 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.conformance.serving import DECLARED
-from tests.conformance.threaded import come_round
+from tests.conformance.threaded import LOOK, come_round
+from tests.support.redis import redis_server
 
 from refserver.conformance.attempt import Setting
 from refserver.conformance.cases import SERVER_CASES
 from refserver.conformance.check import ServerDriver
-from refserver.conformance.model import Verdict
+from refserver.conformance.model import Result, Verdict
 from refserver.conformance.names import Identity
 from refserver.conformance.segmentation import Segmentation
+from refserver.conformance.streams import Wrap
 from refserver.conformance.suite import Plan, run_suite, select
 from refserver.conformance.wire import Wire
 from refserver.mutants import MUTANTS, Mutant, Patch
@@ -80,20 +84,33 @@ class Passwords:
 class Here:
     """A server in a thread of this process."""
 
-    port: int
+    ports: Sequence[int]
     loop: asyncio.AbstractEventLoop
-    server: Server
+    servers: Sequence[Server]
+    """One, or several that share a room."""
     ws_port: int | None = None
     between: list[asyncio.AbstractEventLoop] = field(default_factory=list)
     """The loops of what stands between the kit and the server, in threads of this process."""
 
     def stop(self) -> str:
         """Let it shut down in good order."""
-        self.loop.call_soon_threadsafe(self.server.stop)
+        for server in self.servers:
+            self.loop.call_soon_threadsafe(server.stop)
         return ""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the servers have read what all of them have asked."""
+        nodes = [server.link.node for server in self.servers if server.link is not None]
+        waiting = any(node.in_flight or node.has_asked or node.lag for node in nodes)
+        return not waiting and len({node.place for node in nodes}) < 2
 
     def come_round(self) -> None:
         """Wait until it has done what it could do by now, or has ended."""
+        hangs = time.monotonic() + HANG_TIMEOUT
+        while not self.is_settled:
+            assert time.monotonic() < hangs
+            time.sleep(LOOK)
         come_round((*self.between, self.loop, *self.between))
 
     def waited(self, original: Any, wire: Wire, deadline: float, events: int) -> bool:
@@ -108,32 +125,39 @@ class Here:
 
 
 @contextmanager
-def serving_here(config: Config, auth: Any) -> Iterator[Here]:
-    """A server in a thread of this process."""
+def serving_here(config: Config, auth: Any, count: int = 1) -> Iterator[Here]:
+    """A server in a thread of this process, or several."""
     loop = asyncio.new_event_loop()
     started = threading.Event()
-    found: list[tuple[Server, int, int | None]] = []
+    servers: list[Server] = []
+    ports: list[int] = []
+    ws_ports: list[int] = []
 
     async def serve() -> None:
-        server = Server(config, auth)
-        port = server.start()
-        ws = None if config.ws is None else server.start_websockets(config.ws)
-        found.append((server, port, ws))
+        for _ in range(count):
+            server = Server(config, auth)
+            await server.connect()
+            servers.append(server)
+            ports.append(server.start())
+            if config.ws is not None:
+                ws_ports.append(server.start_websockets(config.ws))
         started.set()
-        await server.ended.wait()
+        for server in servers:
+            await server.ended.wait()
+            await server.disconnect()
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
     assert started.wait(10)
-    (server, port, ws_port) = found[0]
 
     def end() -> None:
-        server.stop()
-        server.abort()
-        server.ended.set()
+        for server in servers:
+            server.stop()
+            server.abort()
+            server.ended.set()
 
     try:
-        yield Here(port, loop, server, ws_port)
+        yield Here(ports, loop, servers, ws_ports[0] if ws_ports else None)
     finally:
         loop.call_soon_threadsafe(end)
         thread.join(10)
@@ -150,16 +174,21 @@ def broken(mutant: Mutant) -> Iterator[Here]:
         replaced.append((owner, name, vars(owner)[name]))
         setattr(owner, name, value)
 
-    config = Config(port=0, **{"drain": HANG_TIMEOUT, **mutant.settings})
+    settings = {"drain": HANG_TIMEOUT, **mutant.settings}
     auth = Passwords() if "credentials" in mutant.needs else AllowAll()
-    try:
-        mutant.install(put)
-        with serving_here(config, auth) as here:
-            Patch(put).around(Wire, "wait", here.waited)
-            yield here
-    finally:
-        for owner, name, value in reversed(replaced):
-            setattr(owner, name, value)
+    with ExitStack() as stack:
+        if mutant.servers > 1:
+            folder = Path(stack.enter_context(TemporaryDirectory()))
+            settings["log"] = stack.enter_context(redis_server(folder)).url
+        config = Config(port=0, **settings)
+        try:
+            mutant.install(put)
+            with serving_here(config, auth, mutant.servers) as here:
+                Patch(put).around(Wire, "wait", here.waited)
+                yield here
+        finally:
+            for owner, name, value in reversed(replaced):
+                setattr(owner, name, value)
 
 
 def cases_for(mutant: Mutant) -> list[str]:
@@ -174,30 +203,44 @@ def cases_for(mutant: Mutant) -> list[str]:
     return [case.id for case in SERVER_CASES if case.section not in left_out]
 
 
-def failing(mutant: Mutant, ids: list[str]) -> set[str]:
-    """The ids of the cases that fail against the mutant."""
+def asked_of(
+    mutant: Mutant,
+    ids: Sequence[str],
+    ports: Sequence[int],
+    stop: Callable[[], str],
+    wrap: Wrap | None = None,
+) -> list[Result]:
+    """The results of these cases, asked at these ports."""
     needs = set(mutant.needs)
     cannot = {"any-name"} if "credentials" in needs else set()
     cannot |= {"presence"} if "no-presence" in needs else set()
-    can = (DECLARED - cannot) | needs
-    if "websocket" in needs:
+    can = frozenset((DECLARED - cannot) | needs)
+    first, *others = [("127.0.0.1", port) for port in ports]
+    setting = Setting(
+        address=first,
+        others=tuple(others),
+        wrap=wrap,
+        timeout=TIMEOUT,
+        capabilities=can,
+        identities=IDENTITIES if "credentials" in needs else (),
+        stop=stop if "shutdown" in needs else None,
+    )
+    driver = ServerDriver(setting=setting, target="here", seed=7, token=mutant.name[:6])
+    cases = select(SERVER_CASES, ids)
+    plan = Plan(cases=cases, segmentations=[Segmentation.WHOLE], capabilities=can)
+    return run_suite(plan, driver)
+
+
+def failing(mutant: Mutant, ids: Sequence[str]) -> set[str]:
+    """The ids of the cases that fail against the mutant."""
+    if "websocket" in mutant.needs:
         from refserver.conformance.websocket import over_websocket
     with broken(mutant) as here:
-        setting = Setting(
-            address=("127.0.0.1", here.ws_port or here.port),
-            wrap=None if here.ws_port is None else over_websocket("127.0.0.1", here.ws_port),
-            timeout=TIMEOUT,
-            capabilities=frozenset(can),
-            identities=IDENTITIES if "credentials" in needs else (),
-            stop=here.stop if "shutdown" in needs else None,
-        )
-        driver = ServerDriver(setting=setting, target="here", seed=7, token=mutant.name[:6])
-        plan = Plan(
-            cases=select(SERVER_CASES, ids),
-            segmentations=[Segmentation.WHOLE],
-            capabilities=frozenset(can),
-        )
-        results = run_suite(plan, driver)
+        if here.ws_port is None:
+            results = asked_of(mutant, ids, here.ports, here.stop)
+        else:
+            wrap = over_websocket("127.0.0.1", here.ws_port)
+            results = asked_of(mutant, ids, [here.ws_port], here.stop, wrap)
     wrong = (Verdict.FAILED, Verdict.UNSTABLE, Verdict.ERROR)
     return {result.case for result in results if result.verdict in wrong}
 

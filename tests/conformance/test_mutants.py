@@ -16,6 +16,7 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from tests.conformance.mutating import cases_for, failing
 from tests.conformance.serving import serving
+from tests.support.redis import needs_redis, redis_server
 from tools import matrix
 
 import refserver.mutants
@@ -26,6 +27,7 @@ from refserver.mutants import MUTANTS, Mutant
 pytestmark = pytest.mark.once
 
 KILLS = matrix.recorded()
+SHARING = [mutant for mutant in MUTANTS.values() if mutant.servers > 1]
 
 
 @pytest.fixture(autouse=True)
@@ -53,11 +55,16 @@ RACING = ("end-overtakes", "entries-told-late")
 """Their wrong shows only where something else comes soon: no machine promises that."""
 
 
-def over_websocket(mutant: Mutant) -> list[pytest.MarkDecorator]:
-    """Skips a mutant of the WebSocket listener where no such listener can be."""
-    if "websocket" not in mutant.needs or find_spec("websockets") is not None:
-        return []
-    return [pytest.mark.skip(reason="the extra ws is not installed")]
+def needed(mutant: Mutant) -> list[pytest.MarkDecorator]:
+    """Skips a mutant of the WebSocket listener, or of two servers, where these cannot be."""
+    marks = []
+    if "websocket" in mutant.needs and find_spec("websockets") is None:
+        marks.append(pytest.mark.skip(reason="the extra ws is not installed"))
+    if mutant in SHARING:
+        marks.append(needs_redis)
+        if find_spec("redis") is None:
+            marks.append(pytest.mark.skip(reason="the extra redis is not installed"))
+    return marks
 
 
 def noticed() -> Iterator[pytest.ParameterSet]:
@@ -65,7 +72,7 @@ def noticed() -> Iterator[pytest.ParameterSet]:
     for name, mutant in MUTANTS.items():
         case = matrix.steadiest(KILLS[name])[0]
         slow = case.startswith(matrix.WAITING) or name in RACING
-        marks = [pytest.mark.slow] * slow + over_websocket(mutant)
+        marks = [pytest.mark.slow] * slow + needed(mutant)
         yield pytest.param(mutant, case, marks=marks, id=name)
 
 
@@ -77,10 +84,7 @@ def test_a_mutant_is_noticed_by_one_of_its_cases(mutant: Mutant, case: str) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "mutant",
-    [
-        pytest.param(mutant, id=name, marks=over_websocket(mutant))
-        for name, mutant in MUTANTS.items()
-    ],
+    [pytest.param(mutant, id=name, marks=needed(mutant)) for name, mutant in MUTANTS.items()],
 )
 def test_a_mutant_is_noticed_by_exactly_its_cases(mutant: Mutant) -> None:
     assert failing(mutant, cases_for(mutant)) == set(KILLS[mutant.name])
@@ -137,6 +141,26 @@ def test_a_mutant_is_served_and_noticed_from_the_command_line() -> None:
         results = served.run("VER-01", "VER-02")
 
     assert [result.verdict for result in results] == [Verdict.PASSED, Verdict.FAILED]
+
+
+@needs_redis
+def test_a_mutant_of_two_servers_is_noticed_from_the_command_line(tmp_path: Path) -> None:
+    pytest.importorskip("redis")
+    with redis_server(tmp_path) as engine:
+        options = ("--log", engine.url, "--mutant", "name-of-one-server")
+        with serving(*options) as here, serving(*options) as there:
+            places = [f"127.0.0.1:{served.port}" for served in (here, there)]
+            noticed = CliRunner().invoke(main, ["check", *places, "LOGIN-08"])
+            unnoticed = CliRunner().invoke(main, ["check", *places, "REPLY-04"])
+
+    assert (noticed.exit_code, unnoticed.exit_code) == (1, 0)
+
+
+def test_a_mutant_of_two_servers_does_not_serve_alone() -> None:
+    done = CliRunner().invoke(main, ["serve", "--mutant", SHARING[0].name])
+
+    assert done.exit_code == 2
+    assert "in a room of two servers only: give --log" in done.stderr
 
 
 def test_a_mutant_that_does_not_exist_is_a_usage_error() -> None:

@@ -10,36 +10,39 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 
 from tests.conformance import faulty_client
-from tests.conformance.mutating import IDENTITIES, TIMEOUT, broken
-from tests.conformance.serving import DECLARED
+from tests.conformance.mutating import asked_of, broken
 from tests.conformance.threaded import InThread
 
 from refserver.conformance.attempt import Setting
-from refserver.conformance.cases import SERVER_CASES
-from refserver.conformance.check import ServerDriver
 from refserver.conformance.peer.cases import CLIENT_CASES
 from refserver.conformance.peer.run import CAPABILITIES, LOOPBACK, ClientDriver
 from refserver.conformance.segmentation import Segmentation
-from refserver.conformance.suite import Plan, run_suite, select
+from refserver.conformance.suite import Plan, run_suite
 from refserver.mutants import MUTANTS
 from refserver.watch.conversation import Ended, Item, Opened, Side
 from refserver.watch.judge import judged
 from refserver.watch.proxy import Proxy
 
 THREAD_TIMEOUT = 10.0
+MOST_CONNECTIONS = 10_000
 
 
 @contextmanager
 def forwarding(
-    port: int, told: list[Item], loops: list[asyncio.AbstractEventLoop] | None = None
+    port: int,
+    told: list[Item],
+    loops: list[asyncio.AbstractEventLoop] | None = None,
+    after: int = 0,
 ) -> Iterator[int]:
     """A proxy to a port of this machine, in a thread. Yields the port where it listens.
 
-    Its loop is added to `loops`: a kit that waits for the server waits for the proxy too.
+    Its connections have the numbers behind `after`. Its loop is added to `loops`: a kit that waits
+    for the server waits for the proxy too.
 
     As the server does, it listens no more when the server does not: who would connect again and
     again has an end so.
@@ -51,8 +54,9 @@ def forwarding(
         loops.append(loop)
 
     def tell(item: Item) -> None:
-        told.append(item)
-        if isinstance(item, Ended) and isinstance(told[-2], Opened):
+        last = told[-1] if told else None
+        told.append(replace(item, connection=item.connection + after))
+        if isinstance(item, Ended) and isinstance(last, Opened):
             proxy.refuse()
 
     proxy = Proxy(("127.0.0.1", port), tell, time.monotonic)
@@ -70,23 +74,13 @@ def forwarding(
 
 def traffic_of_a_mutant(name: str, ids: Sequence[str]) -> list[Item]:
     """What passes between the kit and a broken server, in these cases."""
-    mutant = MUTANTS[name]
-    needs = set(mutant.needs)
-    cannot = {"any-name"} if "credentials" in needs else set()
-    cannot |= {"presence"} if "no-presence" in needs else set()
-    can = frozenset((DECLARED - cannot) | needs)
     told: list[Item] = []
-    with broken(mutant) as here, forwarding(here.port, told, here.between) as port:
-        setting = Setting(
-            address=("127.0.0.1", port),
-            timeout=TIMEOUT,
-            capabilities=can,
-            identities=IDENTITIES if "credentials" in needs else (),
-            stop=here.stop if "shutdown" in needs else None,
-        )
-        driver = ServerDriver(setting=setting, target="here", seed=7, token=name[:6])
-        cases = select(SERVER_CASES, ids)
-        run_suite(Plan(cases=cases, segmentations=[Segmentation.WHOLE], capabilities=can), driver)
+    with broken(MUTANTS[name]) as here, ExitStack() as stack:
+        ports = [
+            stack.enter_context(forwarding(port, told, here.between, number * MOST_CONNECTIONS))
+            for number, port in enumerate(here.ports)
+        ]
+        asked_of(MUTANTS[name], ids, ports, here.stop)
     return told
 
 

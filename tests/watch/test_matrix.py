@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from tests.support.redis import needs_redis
 from tests.watch.kit import broken_by, traffic_of_a_fault, traffic_of_a_mutant
 from tools import judged, matrix
 from tools.judged import UNSEEN, looked_for
@@ -32,7 +33,9 @@ def quiet() -> Iterator[None]:
 def each(kind: str) -> Iterator[pytest.ParameterSet]:
     """Each name with its case and what is found; those that must wait are slow."""
     for name, seen in RECORD[kind].items():
-        marks = (pytest.mark.slow,) if seen["case"].startswith(WAITING) else ()
+        marks = [pytest.mark.slow] if seen["case"].startswith(WAITING) else []
+        if name in MUTANTS and MUTANTS[name].servers > 1:
+            marks.append(needs_redis)
         yield pytest.param(name, seen["case"], seen["statements"], id=name, marks=marks)
 
 

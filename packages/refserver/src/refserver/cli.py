@@ -323,7 +323,7 @@ def serve(
     if mutant == "list":
         return click.echo("\n".join(f"{each.name}: {each.wrong}" for each in _mutants().values()))
     if mutant is not None:
-        settings |= _broken(mutant)
+        settings |= _broken(mutant, shares=bool(settings["log"]))
     config = Config(**settings)
     if not watch and (record is not None or page is not None):
         raise click.UsageError("--record and --page need --watch")
@@ -360,12 +360,14 @@ def _variables(command: click.Command) -> Iterator[str]:
                 yield from _variables(each)
 
 
-def _broken(name: str) -> Mapping[str, Any]:
+def _broken(name: str, *, shares: bool) -> Mapping[str, Any]:
     """Break the server of this process. Returns the settings that show the fault."""
     mutants = _mutants()
     if name not in mutants:
         known = near(name, mutants) or "; --mutant list names all"
         raise click.UsageError(f"no mutant {name!r}{known}")
+    if mutants[name].servers > 1 and not shares:
+        raise click.UsageError(f"{name} is wrong in a room of two servers only: give --log")
     mutants[name].install()
     return mutants[name].settings
 

@@ -46,6 +46,8 @@ class Mutant:
     settings: Mapping[str, Any] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     """What must be declared to the kit for its guards to run."""
+    servers: int = 1
+    """How many servers must share a room for it to be wrong: `--log`, `refserver check A B`."""
 
     def install(self, set: Set = setattr) -> None:
         """Break the server of this process."""
@@ -61,11 +63,13 @@ MUTANTS: dict[str, Mutant] = {}
 
 
 def mutant(
-    name: str, wrong: str, *, needs: tuple[str, ...] = (), **settings: Any
+    name: str, wrong: str, *, needs: tuple[str, ...] = (), servers: int = 1, **settings: Any
 ) -> Callable[[Callable[[Patch], None]], Callable[[Patch], None]]:
     def enter(apply: Callable[[Patch], None]) -> Callable[[Patch], None]:
         assert name not in MUTANTS, f"{name} is there twice"
-        MUTANTS[name] = Mutant(name=name, wrong=wrong, apply=apply, settings=settings, needs=needs)
+        MUTANTS[name] = Mutant(
+            name=name, wrong=wrong, apply=apply, settings=settings, needs=needs, servers=servers
+        )
         return apply
 
     return enter

@@ -22,6 +22,8 @@ from __future__ import annotations
 
 from eventcodec import ServerConnection
 
+from ..cluster.node import Node
+from ..cluster.sequencer import ClusterSequencer
 from ..server.connection import Connection
 from ..server.listener import Listeners
 from ..server.server import Server
@@ -56,6 +58,7 @@ SEAMS: dict[object, dict[str, str]] = {
         "goodbye": "(code, text): end the connection with an Error",
         "evict": "(ran_out): end the connection of a client that did not keep up",
         "finish": "(last, reason, state): queue the last frame; the member leaves",
+        "superseded": "(): another connection has its session now",
         "lost": "(): the transport is gone",
         "tick": "(now): do what is due",
     },
@@ -94,6 +97,18 @@ SEAMS: dict[object, dict[str, str]] = {
         "stop": "(): shut down in good order",
     },
     Listeners: {"close": "(): accept no more"},
+    ClusterSequencer: {
+        "say": "(client, facts, acks): a run of messages, placed later",
+        "mark": "(client, reply): a reply without an entry, placed later",
+        "leave": "(client, reason, last): a member leaves, and then has its last frame",
+        "enter": "(facts): messages of any server take their places",
+        "joins": "(connection, user): a member comes, on any server",
+        "parts": "(connection, reason, user, asked): a member leaves, on any server",
+    },
+    Node: {
+        "submit": "(operation, placed): ask the engine for this",
+        "read": "(record): take the next record of the stream",
+    },
     names: {
         "error_of": "(name): what is wrong with a name, or None",
         "key_of": "(name): what equal names have in common",
