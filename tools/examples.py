@@ -13,6 +13,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import Any
@@ -28,7 +29,7 @@ from refserver.conformance.model import Case, Direction, Step
 from refserver.conformance.peer.cases import CLIENT_CASES
 from refserver.conformance.peer.run import LOOPBACK, ClientDriver
 from refserver.conformance.segmentation import Segmentation
-from refserver.conformance.websocket import over_websocket
+from refserver.conformance.websocket import accepted, over_websocket
 from refserver.launcher import launched
 
 TARGET = ROOT / "packages/refserver/src/refserver/conformance/examples.json"
@@ -89,9 +90,11 @@ def of_server_cases(cases: Iterable[Case], *options: str) -> dict[str, Example]:
 def of_client_cases(cases: Iterable[Case]) -> dict[str, Example]:
     setting = Setting(address=LOOPBACK, timeout=TIMEOUT, capabilities=frozenset({"resume"}))
     driver = ClientDriver(command=CLIENT, setting=setting, seed=7)
+    over = ClientDriver(command=[*CLIENT, "ws"], setting=replace(setting, wrap=accepted), seed=7)
     found = {}
     for case in cases:
-        outcome = driver.attempt(case, Segmentation.WHOLE)
+        is_web = "websocket" in case.capabilities
+        outcome = (over if is_web else driver).attempt(case, Segmentation.WHOLE)
         if outcome.failure is not None:
             raise outcome.failure
         found[case.id] = example(outcome.steps)

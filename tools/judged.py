@@ -138,6 +138,11 @@ UNSEEN: Mapping[str, Mapping[str, str]] = {
                 goes-on-refused place-not-from-acks place-of-first-loss resume-from-0
                 resume-without-ticket resumes-a-fault rushes-back seq-random signed-ticket trims
                 tries-once""",
+            "the judge reads frames, and nothing of the WebSocket around them": """
+                ws-1000-is-clean ws-1008-refuses ws-any-answer ws-empty-is-the-end
+                ws-first-fragment-only ws-gathers-all ws-limit-is-max-frame ws-no-frame-across
+                ws-no-subprotocol ws-one-frame-a-message ws-ping-is-payload ws-sends-text
+                ws-text-is-binary ws-text-passed-over ws-unmasked""",
         }
     ),
 }

@@ -118,6 +118,140 @@ class End(Exception):
     """The connection has ended."""
 
 
+class Closed(Exception):
+    """The WebSocket ended in a way that this client tells its user, with the code if any."""
+
+
+OVER_WEBSOCKET = "ws"
+"""With this alone, and with a fault whose name begins so, the client speaks WebSocket."""
+CONT, TEXT, BINARY, CLOSE, WS_PING = 0x0, 0x1, 0x2, 0x8, 0x9
+MASK = b"\x11\x22\x33\x44"
+HANDSHAKE = """GET / HTTP/1.1
+Host: localhost
+Upgrade: websocket
+Connection: Upgrade
+Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==
+Sec-WebSocket-Version: 13
+"""
+
+
+class WebSocket:
+    """The stream of a WebSocket, used like a socket; `fault` is what it does wrong.
+
+    `is_selected` tells whether the server has selected the subprotocol.
+    """
+
+    def __init__(self, sock: socket.socket, fault: str) -> None:
+        self.sock, self.fault = sock, fault
+        self.gathered = self.payload = b""
+        self.over = False
+        offer = "" if fault == "ws-no-subprotocol" else "Sec-WebSocket-Protocol: event-protocol.1\n"
+        head = b""
+        with suppress(OSError):  # a failure shows when reading
+            self.sock.sendall(f"{HANDSHAKE}{offer}\n".replace("\n", "\r\n").encode())
+            while b"\r\n\r\n" not in head and (data := self.sock.recv(65_536)):
+                head += data
+        head, end, self.raw = head.partition(b"\r\n\r\n")
+        self.is_selected = b"event-protocol.1" in head or not end or fault == "ws-any-answer"
+
+    def __enter__(self) -> WebSocket:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.sock.close()
+
+    def fileno(self) -> int:
+        """Whoever waits for it has said all that there was to say."""
+        if self.gathered:
+            gathered, self.gathered = self.gathered, b""
+            self.put(BINARY, gathered)
+        return self.sock.fileno()
+
+    def sendall(self, data: bytes) -> None:
+        if self.fault == "ws-gathers-all":
+            self.gathered += data
+        else:
+            self.put(TEXT if self.fault == "ws-sends-text" else BINARY, data)
+
+    def put(self, opcode: int, data: bytes) -> None:
+        bit = 0 if self.fault == "ws-unmasked" else 0x80
+        size = len(data)
+        length = bytes([bit | size]) if size < 126 else struct.pack(">BH", bit | 126, size)
+        mask = MASK if bit else bytes(4)
+        masked = bytes(byte ^ mask[at % 4] for at, byte in enumerate(data))
+        self.sock.sendall(bytes([0x80 | opcode]) + length + (mask if bit else b"") + masked)
+
+    def recv(self, size: int) -> bytes | None:
+        """Bytes of the stream, empty at its end; None if there are none yet."""
+        data = b"" if self.over else self.sock.recv(size)
+        self.raw += data
+        return self.taken() or (None if data and not self.over else b"")
+
+    def taken(self) -> bytes:
+        """The stream's bytes in what was read."""
+        self.payload = b""
+        while (frame := self.frame()) is not None:
+            self.take(*frame)
+        return self.payload
+
+    def frame(self) -> tuple[int, bool, bytes] | None:
+        """Opcode, FIN and payload of the next whole frame."""
+        raw = self.raw
+        if len(raw) < 2 or (len(raw) < 4 and raw[1] == 126):
+            return None
+        at, size = (4, int.from_bytes(raw[2:4], "big")) if raw[1] == 126 else (2, raw[1])
+        if len(raw) < at + size:
+            return None
+        self.raw = raw[at + size :]
+        return raw[0] & 0xF, raw[0] >= 0x80, raw[at : at + size]
+
+    def take(self, opcode: int, fin: bool, data: bytes) -> None:
+        fault = self.fault
+        if opcode == TEXT and fault == "ws-text-is-binary":
+            opcode = BINARY
+        if opcode == TEXT and fault == "ws-text-passed-over":
+            return
+        if opcode == TEXT:
+            raise Closed("fault", MALFORMED)
+        if opcode == CLOSE:
+            self.end(int.from_bytes(data[:2], "big"))
+        if opcode == WS_PING and fault == "ws-ping-is-payload":
+            opcode = CONT
+        if opcode not in (BINARY, CONT):
+            return
+        if not data and fin and fault == "ws-empty-is-the-end":
+            self.end(0)
+        if len(data) > 8_192 and fault == "ws-limit-is-max-frame":
+            raise Closed("fault", FRAME_TOO_LARGE)
+        if opcode == CONT and fault == "ws-first-fragment-only":
+            return
+        if fault == "ws-one-frame-a-message":
+            data = data[: 4 + int.from_bytes(data[:4], "big")]
+        if fault == "ws-no-frame-across":
+            data = data[: whole(data)]
+        self.payload += data
+
+    def end(self, code: int) -> None:
+        told = {"ws-1000-is-clean": (1000, "clean"), "ws-1008-refuses": (1008, "refused")}
+        wrong, how = told.get(self.fault, (-1, ""))
+        if code == wrong:
+            raise Closed(how)
+        self.over = True
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RD)  # so that it is ready to be read
+
+
+def whole(data: bytes) -> int:
+    """How many bytes of it are whole frames."""
+    at = 0
+    while len(data) - at >= 4 and at + 4 + int.from_bytes(data[at : at + 4], "big") <= len(data):
+        at += 4 + int.from_bytes(data[at : at + 4], "big")
+    return at
+
+
 class Client:
     """One session; `fault` is what this client does wrong.
 
@@ -173,16 +307,23 @@ class Client:
         if self.has("keeps-a-set"):
             self.kept = deque(dict.fromkeys(self.kept))
         self.replaying = self.ticket != 0
-        with socket.create_connection(self.address) as self.sock:
-            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.log_in()
+        with self.connect() as self.sock:
             try:
+                self.log_in()
                 while True:
                     self.read()
             except End as end:
                 return str(end)
 
+    def connect(self) -> Any:
+        """A socket of TCP, or what looks like one over WebSocket."""
+        sock = socket.create_connection(self.address)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return WebSocket(sock, self.fault) if self.fault.startswith(OVER_WEBSOCKET) else sock
+
     def log_in(self) -> None:
+        if isinstance(self.sock, WebSocket) and not self.sock.is_selected:
+            self.end("fault", UNEXPECTED_EVENT)
         if self.has("seq-from-0"):
             self.number = 0
         if self.has("seq-random"):
@@ -205,11 +346,17 @@ class Client:
             self.ask(PING, b"")
 
     def receive(self) -> bytes:
-        while not self.wait(self.sock):
-            is_left = self.heartbeat > 0 and self.has("leaves-within-a-heartbeat")
-            if is_left or (self.has("leaves-in-silence") and self.place >= 0):
-                self.end("lost")
-        return self.sock.recv(65_536)
+        # With the answer of the handshake more may have come.
+        if isinstance(self.sock, WebSocket) and (early := self.sock.taken()):
+            return early
+        while True:
+            while not self.wait(self.sock):
+                is_left = self.heartbeat > 0 and self.has("leaves-within-a-heartbeat")
+                if is_left or (self.has("leaves-in-silence") and self.place >= 0):
+                    self.end("lost")
+            data: bytes | None = self.sock.recv(65_536)
+            if data is not None:
+                return data
 
     def read(self) -> None:
         try:
@@ -218,6 +365,8 @@ class Client:
             if self.has("crashes-at-reset"):
                 raise
             data = b""
+        except Closed as closed:
+            self.end(*closed.args)
         if not data:
             if self.has("decodes-cut-frames") and len(self.buffer) > 16:
                 self.frame(self.buffer)

@@ -25,7 +25,7 @@ from refserver.conformance.peer import doctor, script
 from refserver.conformance.peer.cases import CLIENT_CASES, SECTIONS
 from refserver.conformance.peer.lines import differs, line_of, parsed
 from refserver.conformance.peer.process import Process
-from refserver.conformance.peer.run import CAPABILITIES
+from refserver.conformance.peer.run import DECLARED_BY
 from refserver.conformance.raw import Frame
 from refserver.conformance.reports import console
 from refserver.conformance.statements import statements
@@ -86,7 +86,7 @@ def test_a_case_stands_behind_what_it_needs(case: Case) -> None:
 
 @EACH
 def test_a_case_needs_only_what_can_be_declared(case: Case) -> None:
-    assert set(case.capabilities) <= set(CAPABILITIES)
+    assert set(case.capabilities) <= set(DECLARED_BY)
 
 
 @EACH

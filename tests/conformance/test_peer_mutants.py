@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 
 import pytest
 from tests.conformance import faulty_client
@@ -30,22 +32,40 @@ KILLS = matrix.recorded(matrix.CLIENT_RECORD)
 """What builds upon a case that fails is inconclusive, and so stands not here."""
 
 
+HAS_WEBSOCKETS = find_spec("websockets") is not None
+
+
+def faults() -> list[pytest.ParameterSet]:
+    """The recorded faults; those over WebSocket are skipped where nothing speaks it."""
+    skip = [pytest.mark.skip(reason="the extra ws is not installed")] * (not HAS_WEBSOCKETS)
+    is_web = {fault: fault.startswith(faulty_client.OVER_WEBSOCKET) for fault in KILLS}
+    return [pytest.param(fault, marks=skip if is_web[fault] else ()) for fault in KILLS]
+
+
 def results(
     fault: str, cases: Iterable[Case], segmentation: Segmentation = Segmentation.WHOLE
 ) -> list[Result]:
     """What these cases say of the client with this fault."""
+    is_web = fault.startswith(faulty_client.OVER_WEBSOCKET)
+    declared = DECLARED | {"websocket"} if is_web else DECLARED
+    wrap = import_module("refserver.conformance.websocket").accepted if is_web else None
     driver = ClientDriver(
         command=["{host}", "{port}", fault],
-        setting=Setting(address=LOOPBACK, timeout=TIMEOUT, capabilities=DECLARED),
+        setting=Setting(address=LOOPBACK, timeout=TIMEOUT, capabilities=declared, wrap=wrap),
         seed=7,
         start=partial(InThread, faulty_client.play),
     )
-    plan = Plan(cases=list(cases), segmentations=[segmentation], capabilities=DECLARED)
+    plan = Plan(cases=list(cases), segmentations=[segmentation], capabilities=declared)
     return run_suite(plan, driver)
 
 
 def failing(fault: str, cases: Iterable[Case]) -> set[str]:
-    """Which of these cases fail with this fault."""
+    """Which of these cases fail with this fault.
+
+    With a fault of WebSocket only those that need it are run: what stands before them fails too.
+    """
+    if fault.startswith(faulty_client.OVER_WEBSOCKET):
+        cases = [case for case in cases if "websocket" in case.capabilities]
     return {each.case for each in results(fault, cases) if each.verdict is Verdict.FAILED}
 
 
@@ -58,7 +78,16 @@ def test_without_a_fault_every_case_passes(segmentation: Segmentation) -> None:
     assert told == {}
 
 
-@pytest.mark.parametrize("fault", KILLS)
+@pytest.mark.skipif(not HAS_WEBSOCKETS, reason="the extra ws is not installed")
+def test_over_websocket_every_case_passes_that_it_can_carry() -> None:
+    run = results(faulty_client.OVER_WEBSOCKET, CLIENT_CASES)
+
+    assert {each.case: each.actual for each in run if each.verdict.bad} == {}
+    over = [each for each in run if each.case.startswith("PEER-WS")]
+    assert {each.verdict for each in over} == {Verdict.PASSED}
+
+
+@pytest.mark.parametrize("fault", faults())
 def test_a_fault_is_found_by_each_of_its_cases(fault: str) -> None:
     guarding = [case for case in CLIENT_CASES if case.id in KILLS[fault]]
 
@@ -66,7 +95,7 @@ def test_a_fault_is_found_by_each_of_its_cases(fault: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", KILLS)
+@pytest.mark.parametrize("fault", faults())
 def test_a_fault_is_found_by_exactly_its_cases(fault: str) -> None:
     assert failing(fault, CLIENT_CASES) == set(KILLS[fault])
 

@@ -19,6 +19,7 @@ from .cases import SERVER_CASES
 from .check import DECLARED_BY
 from .examples import example
 from .model import Case, Direction, Step
+from .peer import run as client
 from .peer.cases import CLIENT_CASES
 from .raw import error
 from .statements import statements
@@ -68,7 +69,11 @@ def _case(case: Case) -> Iterator[str]:
         yield f"  needs  {need}: {CASES[need].title}"
     is_client = case in CLIENT_CASES
     for capability in case.capabilities:
-        option = f"peer --can {capability}" if is_client else f"check, {DECLARED_BY[capability]}"
+        option = (
+            f"peer {client.DECLARED_BY[capability]}"
+            if is_client
+            else f"check, {DECLARED_BY[capability]}"
+        )
         yield f"  needs  {option}"
     steps = example(case.id)
     if steps:

@@ -30,7 +30,13 @@ from ..arguments import spelled
 from ..readiness import READ, WRITE, ready
 from .streams import CHUNK, NOT_NOW, NotUpgraded, Stream
 
-__all__ = ["OverWebSocket", "WebSocketStream", "accepted", "over_websocket"]
+__all__ = [
+    "OverWebSocket",
+    "WebSocketStream",
+    "accepted",
+    "accepted_without_subprotocol",
+    "over_websocket",
+]
 
 SUBPROTOCOL = Subprotocol("event-protocol.1")
 MOST = 4_100
@@ -107,10 +113,10 @@ class WebSocketStream(Stream):
     def interest(self, events: int) -> int:
         return events | WRITE if self._out else events
 
-    def end(self) -> None:
+    def end(self, code: int = 1000) -> None:
         """Send a Close: the end of both directions. A server ends its TCP stream with it."""
         if self._ws.state is OPEN:
-            self._ws.send_close(1000)
+            self._ws.send_close(code)
             self._ends = self._ws.side is SERVER
             self._write()
 
@@ -214,7 +220,16 @@ def over_websocket(
 
 def accepted(sock: socket.socket) -> Stream:
     """Answer a client that asks for WebSocket. Raises OSError where it does not. EP-16.2-1."""
-    ws = ServerProtocol(subprotocols=[SUBPROTOCOL], max_size=LARGEST, logger=_SILENT)
+    return _accepted(sock, [SUBPROTOCOL])
+
+
+def accepted_without_subprotocol(sock: socket.socket) -> Stream:
+    """Answer as a server that does not know the subprotocol: it selects none. EP-16.2-3."""
+    return _accepted(sock, None)
+
+
+def _accepted(sock: socket.socket, subprotocols: list[Subprotocol] | None) -> Stream:
+    ws = ServerProtocol(subprotocols=subprotocols, max_size=LARGEST, logger=_SILENT)
     request, early = _awaited(sock, ws)
     if isinstance(request, Request):
         ws.send_response(ws.accept(request))

@@ -20,11 +20,12 @@ from ..catalogue import ONCE, Section
 from ..connection import Connection
 from ..model import Level
 from ..streams import Stream
+from ..web_frames import BINARY, PING, web, web_frame
 from .keepalive import HEARTBEAT, SLACK, awaited, member_since
 from .order import gapless
 from .paging import fill_up
 from .resume import resumed
-from .websocket import BINARY, PING, shake_hands, web, web_frame
+from .websocket import shake_hands
 
 section = Section("clocks", "CLOCK")
 LOGIN_TIMEOUT = ("login-timeout",)

@@ -20,59 +20,19 @@ from ..connection import Connection, entries
 from ..model import Direction
 from ..streams import NotUpgraded
 from ..suite import NotReached
+from ..web_frames import BINARY, CLOSE, CONT, PING, TEXT, put, web, web_frame
 
 if TYPE_CHECKING:
-    from ..websocket import OverWebSocket, WebSocketStream
+    from ..websocket import OverWebSocket
 
-__all__ = ["BINARY", "PING", "section", "shake_hands", "web", "web_frame"]
+__all__ = ["section", "shake_hands"]
 
 section = Section("websocket", "WS")
 OVER = ("websocket",)
-CONT, TEXT, BINARY, CLOSE, PING = 0x0, 0x1, 0x2, 0x8, 0x9
-MASK = b"\x01\x02\x03\x04"
 BEFORE_WELCOME = 4_100
 """The most bytes of a message before the Welcome."""
 SERVER_ALLOWANCE = 259
 """How many bytes longer than `max_frame` a message of the server may be."""
-
-
-def web_frame(opcode: int, payload: bytes = b"", *, fin: bool = True, masked: bool = True) -> bytes:
-    """One frame of WebSocket as a client sends it.
-
-    >>> web_frame(BINARY, b"hi").hex(" ")
-    '82 82 01 02 03 04 69 6b'
-    """
-    size = len(payload)
-    bit = 0x80 if masked else 0
-    head = bytes([opcode | (0x80 if fin else 0)])
-    if size < 126:
-        head += bytes([bit | size])
-    elif size < 1 << 16:
-        head += struct.pack(">BH", bit | 126, size)
-    else:
-        head += struct.pack(">BQ", bit | 127, size)
-    if not masked:
-        return head + payload
-    return head + MASK + bytes(byte ^ MASK[at % 4] for at, byte in enumerate(payload))
-
-
-def web(conn: Connection) -> WebSocketStream:
-    """The WebSocket of a connection."""
-    return cast("WebSocketStream", conn.stream)
-
-
-def put(conn: Connection, told: str, *frames: bytes) -> bool:
-    """Send frames of WebSocket as they are; `told` says what they are, for the evidence.
-
-    Returns whether the connection was still there.
-    """
-    conn.transcript.step(conn.who, Direction.NOTE, note=f"WebSocket: {told}")
-    try:
-        web(conn).put(b"".join(frames))
-    except OSError as error:
-        conn.transcript.step(conn.who, Direction.NOTE, note=f"{error.strerror}")
-        return False
-    return True
 
 
 def shake_hands(t: Attempt) -> OverWebSocket:

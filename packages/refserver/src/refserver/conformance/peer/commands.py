@@ -110,7 +110,7 @@ def peer_command(
         placed(command, *LOOPBACK)
         if shutil.which(command[0]) is None:
             raise NotReached(f"cannot start {command[0]}: no such command")
-        declared = frozenset(abilities)
+        declared = frozenset(abilities) | ({"websocket"} if ws else set())
         setting = Setting(
             address=LOOPBACK,
             timeout=asked.timeout,

@@ -19,11 +19,13 @@ from ..suite import CaseFailed, Outcome, Plan, report_of
 from .peer import opened
 from .process import Process, Program
 
-__all__ = ["CAPABILITIES", "LOOPBACK", "ClientDriver", "check_client"]
+__all__ = ["CAPABILITIES", "DECLARED_BY", "LOOPBACK", "ClientDriver", "check_client"]
 
 LOOPBACK = ("127.0.0.1", 0)
 CAPABILITIES = {"resume": "resumes its session when its connection is lost"}
 """What may be declared about a client, and what it means."""
+DECLARED_BY = {**{name: f"--can {name}" for name in CAPABILITIES}, "websocket": "--ws"}
+"""What a case may need, and the options of `peer` that say so."""
 
 
 @dataclass(slots=True)

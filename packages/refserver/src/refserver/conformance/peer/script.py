@@ -20,7 +20,7 @@ from ..connection import Connection
 from ..model import Direction
 from ..raw import Frame
 from ..segmentation import Segmentation
-from ..streams import Stream
+from ..streams import Stream, Wrap
 
 __all__ = ["HIGH_TICKET", "OTHER_TICKET", "PLACE", "TICKET", "Accepted", "Script"]
 
@@ -104,12 +104,13 @@ class Script(Attempt):
 
     # ------------------------------------------------------------- the client comes in
 
-    def accept(self) -> None:
-        """Await a connection; from now on it is the one that is spoken on."""
+    def accept(self, wrap: Wrap | None = None) -> None:
+        """Await a connection; from now on it is the one that is spoken on. `wrap` replaces that of
+        the setting."""
         timeout = self.timeout if self._accepted else max(START, self.timeout)
         if not self.wait(time.monotonic() + timeout, self.listener.fileno(), READ):
             raise self.fail("the client connects", self.why_not("nobody came in time"))
-        self._take_in()
+        self._take_in(wrap)
 
     def turn_away(self, seconds: float, most: int) -> int:
         """Close each connection, for so long or so often; returns how often that was."""
@@ -123,11 +124,11 @@ class Script(Attempt):
             count += 1
         return count
 
-    def _take_in(self) -> None:
+    def _take_in(self, wrap: Wrap | None = None) -> None:
         sock, _ = self.listener.accept()
         sock.settimeout(self.timeout)
         try:
-            stream = (self.setting.wrap or Stream)(sock)
+            stream = (wrap or self.setting.wrap or Stream)(sock)
         except OSError as error:
             sock.close()
             raise self.fail("a handshake of WebSocket", f"{error.strerror or error}") from error

@@ -35,6 +35,7 @@ from . import (
     strict,
     text,
     unknown,
+    websocket,
     wide,
 )
 
@@ -63,6 +64,7 @@ SECTIONS = (
     last,
     once,
     again,
+    websocket,
 )
 
 enter(
