@@ -9,7 +9,9 @@ import pytest
 from refserver.conformance.cases import SECTIONS, SERVER_CASES
 from refserver.conformance.catalogue import Section
 from refserver.conformance.check import DECLARED_BY
+from refserver.conformance.explain import explain
 from refserver.conformance.model import Case, Level
+from refserver.conformance.peer.cases import CLIENT_CASES
 from refserver.conformance.statements import statements
 
 pytestmark = pytest.mark.once
@@ -53,6 +55,27 @@ def test_a_must_case_proves_a_must(case: Case) -> None:
     proved = " ".join(statements()[number] for number in case.proves)
 
     assert case.level is Level.SHOULD or "MUST" in proved
+
+
+@pytest.mark.parametrize("case", [*SERVER_CASES, *CLIENT_CASES], ids=lambda case: case.id)
+def test_what_explains_a_case_has_its_own_cause_and_no_other(case: Case) -> None:
+    assert causes(case.id) == [f"  cause  usually: {case.cause}"]
+
+
+@pytest.mark.parametrize("number", statements())
+def test_what_explains_a_statement_names_its_cases_and_no_cause(number: str) -> None:
+    """A statement once had the cause of one of its cases, which fits no other."""
+    named = [line.split()[1].rstrip(":") for line in explain(number) if line.startswith("  case ")]
+
+    assert causes(number) == []
+    assert named == [each.id for each in (*SERVER_CASES, *CLIENT_CASES) if number in each.proves]
+
+
+def causes(what: str) -> list[str]:
+    """The usual causes that `explain` names: in their own line, or anywhere in another."""
+    known = {each.cause for each in (*SERVER_CASES, *CLIENT_CASES)} - set(statements().values())
+    lines = list(explain(what))
+    return [line for line in lines if any(line.endswith(cause) for cause in known)]
 
 
 def test_a_number_is_given_once() -> None:
