@@ -34,6 +34,14 @@ WAITING = ("ALIVE", "CLOCK", "SLOW", "STOP")
 MEETING = ("CONC", "PAGE-09")
 """What these cases read can depend on which of two clients is served first."""
 
+EITHER: Mapping[str, frozenset[str]] = {
+    "name-given-twice": frozenset({"CONC-03"}),
+    "marker-before-own-joined": frozenset({"PAGE-09"}),
+    "strangers-read": frozenset({"CONC-10", "TAKE-06"}),
+}
+"""Mutants with cases that notice them only if one of two clients is served first. Both are right: a
+case that forced the order would ask for less."""
+
 AT_ONCE = 6
 """Clients that are run side by side."""
 
@@ -53,7 +61,9 @@ def steadiest(cases: Sequence[str]) -> list[str]:
 
 def unproven(kills: Kills) -> list[str]:
     """The cases that no mutant makes fail, in the catalogue's order."""
-    killing = {case for cases in kills.values() for case in cases}
+    killing = {
+        case for name, cases in kills.items() for case in {*cases} - EITHER.get(name, frozenset())
+    }
     return [case.id for case in SERVER_CASES if case.id not in killing]
 
 

@@ -161,6 +161,9 @@ def serving_here(config: Config, auth: Any, count: int = 1) -> Iterator[Here]:
     finally:
         loop.call_soon_threadsafe(end)
         thread.join(10)
+        for listeners in (each for server in servers for each in server._listeners):
+            for listener in listeners._sockets:  # that a mutant has left open
+                listener.close()
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
 

@@ -87,7 +87,10 @@ def test_a_mutant_is_noticed_by_one_of_its_cases(mutant: Mutant, case: str) -> N
     [pytest.param(mutant, id=name, marks=needed(mutant)) for name, mutant in MUTANTS.items()],
 )
 def test_a_mutant_is_noticed_by_exactly_its_cases(mutant: Mutant) -> None:
-    assert failing(mutant, cases_for(mutant)) == set(KILLS[mutant.name])
+    either = matrix.EITHER.get(mutant.name, frozenset())
+    found, recorded = failing(mutant, cases_for(mutant)), set(KILLS[mutant.name])
+
+    assert found - either == recorded - either != set()
 
 
 MODULES = sorted(Path(refserver.mutants.__path__[0]).glob("*.py"))
