@@ -12,12 +12,10 @@ import asyncio
 import json
 import random
 import secrets
-import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -35,11 +33,11 @@ from eventcodec import (
     Welcome,
 )
 
-from ..arguments import Number, Whole, spelled
+from ..arguments import Number, Whole
 from ..exit_codes import Exit
 from .exceptions import PlaintextError, check_credential
 from .network import CommandError, trusting, why
-from .options import EXIT_CODES, connecting, login_of
+from .options import EXIT_CODES, Target, connecting
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -235,18 +233,15 @@ class Member(asyncio.Protocol):
 
 async def measure(
     run: Run,
-    address: tuple[str, int],
-    tls: ssl.SSLContext | None,
-    login: Login,
+    to: Target,
     *,
     members: int,
     publishers: int,
     seconds: float,
-    timeout: float,
     progress: Progress,
 ) -> Figures:
     """Let everybody in, publish for so long, and wait for what is on its way."""
-    async with entered(run, address, tls, login, members, publishers, timeout, progress) as joined:
+    async with entered(run, to, members, publishers, progress) as joined:
         figures, publishing = run.figures, progress.add_task("publishing", total=seconds)
         start, used = time.monotonic(), time.process_time()
         run.is_sending = True
@@ -262,7 +257,7 @@ async def measure(
         figures.processor = time.process_time() - used
         for member in joined:
             member.leave()
-        await asyncio.wait([member.is_out for member in joined], timeout=timeout)
+        await asyncio.wait([member.is_out for member in joined], timeout=to.timeout)
     if run.failure:
         raise CommandError(run.failure)
     return figures
@@ -271,16 +266,14 @@ async def measure(
 @asynccontextmanager
 async def entered(
     run: Run,
-    address: tuple[str, int],
-    tls: ssl.SSLContext | None,
-    login: Login,
+    to: Target,
     members: int,
     publishers: int,
-    timeout: float,
     progress: Progress,
 ) -> AsyncIterator[list[Member]]:
     """So many members, of whom the first publish; whatever happens, no connection stays open."""
-    loop = asyncio.get_running_loop()
+    loop, login = asyncio.get_running_loop(), to.login
+    context = trusting(to.ca) if to.tls else None
     entering = progress.add_task("entering", total=members)
     joined: list[Member] = []
     try:
@@ -288,9 +281,9 @@ async def entered(
             user = f"{login.user}-{number + 1}" if login.user else ""
             one = Login(user=user, credential=login.credential)
             member = Member(run, one, publishes=number < publishers)
-            await loop.create_connection(lambda member=member: member, *address, ssl=tls)
+            await loop.create_connection(lambda member=member: member, *to.address, ssl=context)
             joined.append(member)
-            await _either(member.is_in, run, timeout, "no Welcome")
+            await _either(member.is_in, run, to.timeout, "no Welcome")
             progress.advance(entering)
         yield joined
     finally:
@@ -368,12 +361,7 @@ def progressing() -> Iterator[Progress]:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def bench(
-    address: tuple[str, int],
-    user: str | None,
-    credential_file: Path | None,
-    tls: bool,
-    ca: Path | None,
-    timeout: float,
+    to: Target,
     members: int,
     publishers: int,
     size: int,
@@ -394,19 +382,14 @@ def bench(
     """
     if publishers > members:
         raise click.UsageError("there are more publishers than members")
-    login, where = login_of(user, credential_file), spelled(*address)
-    context = trusting(ca) if tls or ca else None
 
     async def main(progress: Progress) -> Figures:
         return await measure(
             Run(size, window, 0),
-            address,
-            context,
-            login,
+            to,
             members=members,
             publishers=publishers,
             seconds=duration,
-            timeout=timeout,
             progress=progress,
         )
 
@@ -414,7 +397,7 @@ def bench(
         with progressing() as progress:
             figures = asyncio.run(main(progress))
     except OSError as error:
-        text = f"cannot connect to {where}: {error.strerror or error}"
+        text = f"cannot connect to {to.where}: {error.strerror or error}"
         raise CommandError(text, Exit.UNREACHABLE) from error
     told = figures.told()
     click.echo(json.dumps(told) if as_json else _lines(told))

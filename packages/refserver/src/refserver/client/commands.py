@@ -16,7 +16,6 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import click
@@ -46,7 +45,7 @@ from ..readiness import source
 from .bench import bench
 from .blocking import Room
 from .network import CommandError, connect, why
-from .options import EXIT_CODES, connecting, login_of, retrying, tell_json
+from .options import EXIT_CODES, Target, connecting, retrying, tell_json
 from .ping import ping
 from .shell import Watching, enter, in_room, say
 from .tail import tail
@@ -326,12 +325,7 @@ def _exchange(sock: socket.socket, data: bytes, timeout: float) -> Iterator[Even
 )
 @retrying("and still send each event only once")
 def send(
-    address: tuple[str, int],
-    user: str | None,
-    credential_file: Path | None,
-    tls: bool,
-    ca: Path | None,
-    timeout: float,
+    to: Target,
     texts: tuple[str, ...],
     file: Any,
     raw: bytes | None,
@@ -361,18 +355,17 @@ def send(
     """
     if (bool(texts), file is not None, raw is not None).count(True) != 1:
         raise click.UsageError("use exactly one of TEXT, --json and --raw")
-    login = login_of(user, credential_file)
     lines = None if file is None else Lines(file)
     if texts == (STDIN,):
         texts, lines = (), Lines(sys.stdin.buffer)
     events = [Message(content=text) for text in texts]
     if raw is not None:
-        with connect(address, timeout, login.credential, tls, ca) as sock:
-            return _send_raw(sock, (b"" if user is None else encode(login)) + raw, timeout)
-    with in_room(address, login, tls, ca, timeout, retries=retry) as (room, watching):
-        enter(room, watching, timeout)
+        with connect(to.address, to.timeout, to.login.credential, to.tls, to.ca) as sock:
+            return _send_raw(sock, (b"" if to.user is None else encode(to.login)) + raw, to.timeout)
+    with in_room(to, retries=retry) as (room, watching):
+        enter(room, watching, to.timeout)
         show = _tell_reply if file is None else tell_json
-        sending = Sending(room, watching, show, timeout)
+        sending = Sending(room, watching, show, to.timeout)
         sending.run(events, lines, _text if file is None else _event)
     if +sending.failed:
         told = ", ".join(f"{number} {fate.value}" for fate, number in (+sending.failed).items())

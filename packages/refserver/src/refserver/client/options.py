@@ -1,4 +1,4 @@
-"""What all client commands share: where to connect, who logs in, and how an event is printed.
+"""What all client commands share: where they connect, who logs in, and how an event is printed.
 
 Rule: an option has one meaning in every command.
 
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,10 +18,10 @@ import click
 
 from eventcodec import Event, Login, jsonlines
 
-from ..arguments import Number, an_address
+from ..arguments import Number, an_address, spelled
 from ..exit_codes import CLIENT_COMMANDS, in_one_line
 
-__all__ = ["CREDENTIAL", "EXIT_CODES", "connecting", "login_of", "retrying", "tell_json"]
+__all__ = ["CREDENTIAL", "EXIT_CODES", "Target", "connecting", "retrying", "tell_json"]
 
 CREDENTIAL = "REFSERVER_CREDENTIAL"
 EXIT_CODES = in_one_line(CLIENT_COMMANDS)
@@ -27,8 +29,41 @@ EXIT_CODES = in_one_line(CLIENT_COMMANDS)
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def connecting(command: Command) -> Command:
-    """The options for the address, the user and the time-out."""
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a command connects, who logs in, and how long a reply may take."""
+
+    address: tuple[str, int]
+    user: str | None
+    """The name that was asked for, if any."""
+    login: Login
+    tls: bool
+    ca: Path | None
+    timeout: float
+    """Seconds."""
+
+    @property
+    def where(self) -> str:
+        """The address as text."""
+        return spelled(*self.address)
+
+
+def connecting(run: Callable[..., None]) -> Callable[..., None]:
+    """The options for the address, the user and the time-out. The command gets a `Target`."""
+
+    @wraps(run)
+    def command(
+        address: tuple[str, int],
+        user: str | None,
+        credential_file: Path | None,
+        tls: bool,
+        ca: Path | None,
+        timeout: float,
+        **others: Any,
+    ) -> None:
+        login = login_of(user, credential_file)
+        run(Target(address, user, login, tls or ca is not None, ca, timeout), **others)
+
     a_file = click.Path(exists=True, dir_okay=False, path_type=Path)
     seconds = Number(min=0, min_open=True)
     for decorate in reversed(

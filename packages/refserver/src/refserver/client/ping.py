@@ -11,15 +11,14 @@ import itertools
 import json
 import time
 from contextlib import suppress
-from pathlib import Path
 from statistics import fmean
 
 import click
 
-from ..arguments import Number, Whole, spelled
+from ..arguments import Number, Whole
 from .blocking import Room
 from .network import CommandError
-from .options import EXIT_CODES, connecting, login_of
+from .options import EXIT_CODES, Target, connecting
 from .shell import Watching, enter, in_room
 
 __all__ = ["ping", "summary"]
@@ -39,12 +38,7 @@ __all__ = ["ping", "summary"]
 )
 @click.option("--json", "as_json", is_flag=True, help="Print only the summary, as JSON.")
 def ping(
-    address: tuple[str, int],
-    user: str | None,
-    credential_file: Path | None,
-    tls: bool,
-    ca: Path | None,
-    timeout: float,
+    to: Target,
     count: int | None,
     interval: float,
     as_json: bool,
@@ -59,27 +53,27 @@ def ping(
       refserver ping localhost:3000
       refserver ping localhost:3000 -c 10 -i 0.2
     """
-    login, where, times = login_of(user, credential_file), spelled(*address), list[float]()
+    times = list[float]()
     sent = 0
-    with in_room(address, login, tls, ca, timeout) as (room, watching):
-        enter(room, watching, timeout)
+    with in_room(to) as (room, watching):
+        enter(room, watching, to.timeout)
         start = time.monotonic()
         with suppress(KeyboardInterrupt):
             for sent in itertools.count(1) if count is None else range(1, count + 1):
-                took = _round_trip(room, watching, timeout)
+                took = _round_trip(room, watching, to.timeout)
                 if took is None:
                     break
                 times.append(took)
                 if not as_json:
-                    click.echo(f"pong from {where}: seq={sent} time={took * 1000:.3f} ms")
+                    click.echo(f"pong from {to.where}: seq={sent} time={took * 1000:.3f} ms")
                 if sent != count and not _pass(room, watching, interval - took):
                     break
         told = summary(times, sent, time.monotonic() - start)
-        click.echo(json.dumps(told) if as_json else _lines(where, told))
+        click.echo(json.dumps(told) if as_json else _lines(to.where, told))
         if watching.failure:
             raise CommandError(watching.failure)
         if took is None:
-            raise CommandError(f"no Pong within {timeout:g} s")
+            raise CommandError(f"no Pong within {to.timeout:g} s")
 
 
 def _round_trip(room: Room, watching: Watching, timeout: float) -> float | None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from ssl import SSLError
 
 import click
@@ -21,7 +20,6 @@ from eventcodec import (
     ConnectionLostError,
     Error,
     Gap,
-    Login,
     Offline,
     Online,
     Pause,
@@ -31,12 +29,12 @@ from eventcodec import (
     SessionState,
 )
 
-from ..arguments import spelled
 from ..characters import escape
 from ..exit_codes import Exit
 from .blocking import Room, connect
 from .exceptions import PlaintextError
 from .network import CommandError, trusting, why
+from .options import Target
 from .room import Status
 
 __all__ = ["Watching", "enter", "in_room", "say"]
@@ -107,35 +105,31 @@ def say(remark: str) -> None:
 
 @contextmanager
 def in_room(
-    address: tuple[str, int],
-    login: Login,
-    tls: bool,
-    ca: Path | None,
-    timeout: float,
+    to: Target,
     *,
     retries: bool = False,
     listen: bool = False,
 ) -> Iterator[tuple[Room, Watching]]:
     """A room that is not entered yet. It logs out at the end, if it still can.
 
-    Raises CommandError if the Ack of the Logout does not come within `timeout` seconds.
+    Raises CommandError if the Ack of the Logout does not come in time.
     """
-    is_tls, where = tls or ca is not None, spelled(*address)
-    watching = Watching(retries=retries, where=where, is_tls=is_tls, is_named=bool(login.user))
+    login, where = to.login, to.where
+    watching = Watching(retries=retries, where=where, is_tls=to.tls, is_named=bool(login.user))
     room = connect(
-        *address,
+        *to.address,
         user=login.user,
         credential=login.credential,
-        tls=trusting(ca) if is_tls else False,
+        tls=trusting(to.ca) if to.tls else False,
         listen=listen,
         on_status=watching,
     )
     try:
         yield room, watching
         if watching.was_online and not watching.failure:
-            room.leave(timeout)
+            room.leave(to.timeout)
             if not watching.left:
-                raise CommandError(f"no Ack of the Logout within {timeout:g} s")
+                raise CommandError(f"no Ack of the Logout within {to.timeout:g} s")
     except PlaintextError:
         text = f"a credential goes to {where} over TLS only: add --tls"
         raise CommandError(text, Exit.USAGE) from None

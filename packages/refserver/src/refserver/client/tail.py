@@ -14,7 +14,6 @@ import time
 from collections.abc import Container
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 
 import click
 
@@ -24,7 +23,7 @@ from ..arguments import Number, Whole
 from ..characters import escape
 from .blocking import Room
 from .network import CommandError
-from .options import EXIT_CODES, connecting, login_of, retrying
+from .options import EXIT_CODES, Target, connecting, retrying
 from .shell import Watching, enter, in_room
 
 __all__ = ["tail"]
@@ -172,12 +171,7 @@ def _follow(
 )
 @retrying("and print what was missed")
 def tail(
-    address: tuple[str, int],
-    user: str | None,
-    credential_file: Path | None,
-    tls: bool,
-    ca: Path | None,
-    timeout: float,
+    to: Target,
     as_json: bool,
     template: str | None,
     raw: bool,
@@ -199,8 +193,7 @@ def tail(
       refserver tail localhost:3000 --only Message --format '{sender}: {content}'
     """
     show = Printer(as_json=as_json, raw=raw, template=template, timestamps=timestamps)
-    login = login_of(user, credential_file)
-    how = in_room(address, login, tls, ca, timeout, retries=retry, listen=True)
+    how = in_room(to, retries=retry, listen=True)
     with how as (room, watching), suppress(KeyboardInterrupt):  # the usual end: log out
-        enter(room, watching, timeout)
+        enter(room, watching, to.timeout)
         _follow(room, watching, show, only=only or KINDS, count=count, idle=idle)
