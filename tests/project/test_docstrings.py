@@ -61,6 +61,18 @@ def test_a_module_of_the_server_has_one_rule_that_needs_no_and(file: Path) -> No
     assert not re.search(r"\band\b", rules[0])
 
 
+@pytest.mark.parametrize("file", ROOMS)
+def test_only_a_connection_touches_its_transport(file: Path) -> None:
+    """As the rule of `connection` says. `metrics_http` has connections of its own."""
+    touched = [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in ("transport", "_transport")
+    ]
+
+    assert not touched or file.stem in ("connection", "tapped", "websocket", "metrics_http")
+
+
 def classes() -> Iterator[tuple[str, ast.ClassDef]]:
     """Every class of both packages that is no enum, with its file."""
     for package in (eventcodec, refserver):

@@ -15,8 +15,8 @@ import os
 import socket
 import sys
 import termios
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
 from eventcodec import ErrorCode
 
@@ -148,6 +148,12 @@ class Connection(asyncio.BufferedProtocol):
         self.owner.opened(self)
         # asyncio pauses a TLS connection at its limit, a plain one above it.
         self.transport.set_write_buffer_limits(high=0 if self.transport.can_write_eof() else 1)
+
+    @property
+    def certificate(self) -> Mapping[str, Any] | None:
+        """The certificate that the client has shown, or None."""
+        shown: Mapping[str, Any] | None = self.transport.get_extra_info("peercert")
+        return shown
 
     @property
     def half_closes(self) -> bool:

@@ -212,7 +212,7 @@ class Server:
 
     def opened(self, connection: Connection) -> None:
         """A connection is open: begin its session."""
-        certified = common_name(connection.transport.get_extra_info("peercert"))
+        certified = common_name(connection.certificate)
         connection.session = session = Session(
             self.sequencer,
             self._context,
