@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -27,6 +28,7 @@ from refserver.server.logs import (
     log_event,
     to_stderr,
 )
+from refserver.server.process import on_unhandled
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ [A-Z]+ [a-z]+[\x20-\x7e]*")
 NASTY = [
@@ -123,6 +125,28 @@ def test_a_bug_is_one_line_that_says_where_and_not_what(log: Log) -> None:
 
     (line,) = log.lines
     assert "ValueError" in line and f"{__name__.rpartition('.')[2]}.py:" in line
+    assert "sesame" not in line
+
+
+@pytest.mark.parametrize(
+    ("context", "told"),
+    [
+        ({"message": "a transport\nwas left"}, r'error="a transport\nwas left"'),
+        ({"message": "in a callback", "exception": KeyError("sesame")}, "KeyError"),
+    ],
+    ids=["a message", "an exception"],
+)
+def test_what_nobody_handled_in_the_loop_is_one_line_and_an_error(
+    log: Log, context: dict[str, object], told: str
+) -> None:
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(on_unhandled)
+
+    loop.call_exception_handler(context)
+
+    loop.close()
+    (line,) = log.lines
+    assert " ERROR internal " in line and told in line
     assert "sesame" not in line
 
 

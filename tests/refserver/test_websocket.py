@@ -7,6 +7,7 @@ import base64
 import hashlib
 import socket
 import struct
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -40,6 +41,9 @@ from tests.support.stopped import HOST, SHUT, Host, HostedClient, hosting
 pytest.importorskip("websockets", reason="the extra ws is not installed")
 
 from websockets.frames import Frame as WsFrame
+
+from refserver.server import process
+from refserver.server.config import ConfigError
 
 KEY = base64.b64encode(bytes(16)).decode()
 ACCEPT = base64.b64encode(
@@ -528,3 +532,52 @@ async def test_a_fan_out_is_wrapped_once_for_all(monkeypatch: pytest.MonkeyPatch
         for member in members:
             assert said(await member.frame()) == ("bob", b"to all")
         assert len(wrapped_ones) == 1
+
+
+# ---------------------------------------------------------------- the library
+
+
+class Absent:
+    """A finder for which `websockets` is not installed."""
+
+    @staticmethod
+    def find_spec(name: str, *_: object) -> None:
+        if name.partition(".")[0] == "websockets":
+            raise ModuleNotFoundError(f"No module named {name!r}", name="websockets")
+
+
+def as_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the library nor what is built upon it has been imported."""
+    for name in list(sys.modules):
+        if name.partition(".")[0] == "websockets" or name == "refserver.server.websocket":
+            monkeypatch.delitem(sys.modules, name)
+
+
+async def test_without_the_extra_the_option_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    as_at_the_start(monkeypatch)
+    monkeypatch.setattr(sys, "meta_path", [Absent(), *sys.meta_path])
+
+    async with hosting() as host:
+        with pytest.raises(ConfigError, match=r"^--ws needs websockets: .* refserver\[ws\]$"):
+            process.start_websockets(host.server, 0)
+
+
+async def test_a_library_that_lacks_what_is_needed_is_told_as_such(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr("websockets.server.ServerProtocol")
+    monkeypatch.delitem(sys.modules, "refserver.server.websocket", raising=False)
+
+    async with hosting() as host:
+        with pytest.raises(ConfigError, match="websockets that is installed: cannot import name"):
+            process.start_websockets(host.server, 0)
+
+
+async def test_a_port_for_websocket_that_is_taken_is_told_with_its_option() -> None:
+    async with hosting() as host:
+        with socket.create_server((HOST, 0)) as taken:
+            port = taken.getsockname()[1]
+            with pytest.raises(ConfigError, match=f"{port} for --ws: something listens there"):
+                process.start_websockets(host.server, port)
