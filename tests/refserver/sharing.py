@@ -7,6 +7,7 @@ that is cut.
 from __future__ import annotations
 
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,6 +17,11 @@ from random import Random
 from tests.support.raw import MESSAGE, Bystander, said
 from tests.support.redis import RedisServer
 from tests.support.server import Running, running
+
+from refserver.launcher import launched
+
+QUICK = ("--log-timeout", "1")
+"""A server that stops answering is taken for dead after one and a half of it."""
 
 
 @contextmanager
@@ -33,6 +39,33 @@ def sharing(
             shared = ("--log", f"redis://127.0.0.1:{port}/0", "--room", room, "--heartbeat", "0")
             servers.append(stack.enter_context(running(own, *shared, *options)))
         yield servers
+
+
+class Killable:
+    """A server in a process that need not end well."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+        self._process = process
+        self.port = port
+
+    def kill(self) -> None:
+        """As a crash."""
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> int:
+        """Send SIGTERM and give the exit code."""
+        self._process.terminate()
+        return self._process.wait(60)
+
+
+@contextmanager
+def serving_room(folder: Path, engine: RedisServer, room: str, *options: str) -> Iterator[Killable]:
+    """One server of a room, which the test may kill."""
+    folder.mkdir()
+    shared = ("--log", engine.url, "--room", room, "--heartbeat", "0", *options)
+    with (folder / "server.log").open("wb") as log, launched(*shared, log=log) as server:
+        yield Killable(server.process, server.port)
 
 
 class Proxy:
@@ -66,9 +99,10 @@ class Proxy:
     def _carry(self, source: socket.socket, target: socket.socket, loses: bool) -> None:
         with suppress(OSError):
             while data := source.recv(65_536):
-                # The first word of a call's reply: nothing of this one arrives.
+                # The first word of a call's reply: not all of this one arrives.
                 if loses and b"OK\r\n" in data and self._random.random() < self._chance:
                     self.lost += 1
+                    target.sendall(data[: self._random.randrange(len(data))])
                     break
                 target.sendall(data)
         for each in (source, target):

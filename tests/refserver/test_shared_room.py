@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.refserver.clients import REFSERVER, refused
-from tests.refserver.sharing import sharing
+from tests.refserver.sharing import QUICK, sharing
 from tests.support.raw import (
     ACK,
     ERROR,
@@ -42,8 +42,6 @@ pytest.importorskip("redis")
 pytestmark = needs_redis
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICK = ("--log-timeout", "1")
-"""A server that stops answering is taken for dead after one and a half of it."""
 
 
 def test_messages_reach_the_members_of_the_other_server_in_one_order(

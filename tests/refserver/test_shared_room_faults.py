@@ -22,7 +22,7 @@ from tests.support.raw import (
 )
 from tests.support.redis import RedisServer, needs_redis
 
-pytest.importorskip("redis")
+redis = pytest.importorskip("redis")
 pytestmark = needs_redis
 
 
@@ -87,6 +87,43 @@ def test_a_link_that_is_cut_under_load_loses_and_doubles_nothing(
         for who in (b"a", b"b"):
             own = [each for each in received[0] if each.startswith(who)]
             assert own == [who + b"%d" % each for each in range(300)]
+
+
+UNWILLING = {
+    "it has no memory left": ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0", "memory"),
+    "it is a replica by now": ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE", "replica"),
+    "it has forgotten the scripts": ("SCRIPT FLUSH", "PING", ""),
+    "it ends all connections": ("CLIENT KILL TYPE normal", "PING", "engine away="),
+}
+"""What is done to the engine, how it is undone, and what the log says meanwhile."""
+
+
+@pytest.mark.parametrize("what", list(UNWILLING))
+def test_what_an_engine_refuses_is_asked_again_until_it_does_it(
+    tmp_path: Path, engine: RedisServer, what: str
+) -> None:
+    done, undone, told = UNWILLING[what]
+    with (
+        sharing(tmp_path, "refused", [engine.port] * 2) as (here, there),
+        Client(here.port) as ann,
+        Bystander(there.port, "eve") as eve,
+        redis.Redis(port=engine.port) as asks,
+    ):
+        ann.join("ann")
+        ann.send(message(b"before", 2))
+        ann.until(ACK)
+        asks.execute_command(*done.split())
+        try:
+            ann.send(message(b"meanwhile", 3))
+            while told not in here.log:
+                assert here.process.poll() is None
+        finally:
+            redis.Redis(port=engine.port).execute_command(*undone.split())
+        ann.until(ACK)
+        ann.send(message(b"after", 4))
+        ann.until(ACK)
+
+        assert contents(eve, b"after") == [b"before", b"meanwhile", b"after"]
 
 
 def test_of_two_servers_that_are_asked_for_one_name_at_once_one_gives_it(
