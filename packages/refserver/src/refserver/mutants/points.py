@@ -168,9 +168,13 @@ def is_rejected(session: Any) -> bool:
     return bool(session.state == State.REJECTED)
 
 
+MOMENT = 0.1
+"""Seconds in which what was sent at one moment arrives, also on a busy machine."""
+
+
 def later(session: Any, login: Login, now: float) -> None:
     """Let a Login be handled again a moment later, and nothing before it."""
-    session.delay(login, now + 0.03)
+    session.delay(login, now + MOMENT)
 
 
 def now_of(session: Any) -> float:
