@@ -15,6 +15,7 @@ import pytest
 
 import eventcodec
 from eventcodec import wire
+from refserver.client import aio, blocking
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/api.md").read_text(encoding="utf-8")
 
@@ -57,24 +58,93 @@ def test_the_api_page_documents_the_ready_clients(module: str) -> None:
     assert sorted(documented) == sorted({*offered} - {"MAX_BACKLOG"})
 
 
-def test_the_examples_of_the_ready_clients_run(port: int) -> None:
-    ready, blocking = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+SESSION = (
+    "ClientSession CaughtUp Closed Fate Gap Offline Online Outcome Pause Paused SessionFullError "
+    "SessionState"
+)
+FIXTURES = "refserver refserver_session refserver_factory scripted_peer faulty_server"
 
-    first, second = (
-        subprocess.run(
-            [sys.executable, "-W", "error", "-c", code.replace("3000", str(port))],
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        for code in (ready, blocking)
+
+FEW = """from hypothesis import settings
+settings.register_profile("few", max_examples=10, deadline=None)
+settings.load_profile("few")
+"""
+
+
+def run(code: str, tmp_path: Path, port: int) -> str:
+    """What an example prints; one with tests is run by pytest."""
+    file = tmp_path / "test_example.py"
+    file.write_text(code.replace("3000", str(port)), encoding="utf-8")
+    (tmp_path / "conftest.py").write_text(FEW, encoding="utf-8")
+    by_pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0"]
+    how = by_pytest if "\ndef test_" in code else ["-W", "error"]
+    done = subprocess.run(
+        [sys.executable, *how, str(file)], capture_output=True, text=True, timeout=60, cwd=tmp_path
     )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    return done.stdout
 
-    assert (first.returncode, first.stderr) == (0, "")
-    told = [line for line in first.stdout.splitlines() if line.startswith("acknowledged")]
-    assert told == ["acknowledged 1", "acknowledged 2", "acknowledged 3"]
-    assert (second.returncode, second.stderr) == (0, "")
-    assert second.stdout.splitlines()[0] == "['acknowledged', 'acknowledged']"
+
+SAID = [
+    [
+        "'ann is in the room'",
+        "ann 10.1",
+        "1 requests",
+        "'offline until",
+        "request 1 is entry 1",
+        "Reply(",
+        "'entries after 1 are lost'",
+        "'closed, clean: True'",
+    ],
+    ["4 passed"],
+    ["acknowledged 1\n", "acknowledged 2\n", "acknowledged 3\n"],
+    ["cid online"],
+    ["['acknowledged', 'acknowledged']"],
+    ["['acknowledged', 'acknowledged'] Pong", "dan online"],
+    ["5 passed"],
+]
+"""Something that each example prints, in order."""
+
+
+@pytest.mark.parametrize("number", range(len(SAID)))
+def test_each_example_of_the_api_page_runs(number: int, tmp_path: Path, port: int) -> None:
+    assert len(EXAMPLES) == len(SAID)
+
+    told = run(EXAMPLES[number], tmp_path, port)
+
+    assert [said for said in SAID[number] if said not in told] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *SESSION.split(),
+        *FIXTURES.split(),
+        *(
+            name
+            for module in ("refserver.client", "refserver.client.blocking", "eventcodec.strategies")
+            for name in importlib.import_module(module).__all__
+        ),
+    ],
+)
+def test_each_name_of_clients_and_their_tests_stands_in_an_example(name: str) -> None:
+    assert [code for code in EXAMPLES if re.search(rf"\b{name}\b", code)]
+
+
+@pytest.mark.parametrize("owner", ["ClientSession", "Room", "blocking.Room"])
+def test_each_method_of_a_session_and_a_room_stands_in_an_example(owner: str) -> None:
+    kinds = {
+        "ClientSession": eventcodec.ClientSession,
+        "Room": aio.Room,
+        "blocking.Room": blocking.Room,
+    }
+    elsewhere = {"snapshot", "restore"}  # on docs/sessions.md, which runs too
+    members = {name for name in vars(kinds[owner]) if not name.startswith("_")} - elsewhere
+
+    assert [
+        name for name in sorted(members) if not re.search(rf"\.{name}\b", "".join(EXAMPLES))
+    ] == []
 
 
 def functions() -> list[tuple[str, FunctionType]]:
