@@ -124,18 +124,18 @@ class ClientSide:
 
     def said(self, frame: Frame) -> None:
         """A frame of the client's has passed."""
-        event = read(frame, ANY, unnumbered=False)
+        event = frame.event = read(frame, ANY, unnumbered=False)
         if event is None:
             return
         if isinstance(event, Fault):
             self._unreadable(frame, event)
             return
         self.notes.good[Side.CLIENT, frame.type] += 1
-        if isinstance(event, Message | ApplicationEvent):
+        if isinstance(event, (Message, ApplicationEvent)):
             if event.sender:
                 statement = "EP-3.3-2" if isinstance(event, Message) else "EP-3.11-2"
                 self.find(statement, frame, "an empty sender", f"sender {event.sender!a}")
-        elif isinstance(event, Ack | Error | Welcome | Joined | Left):
+        elif isinstance(event, (Ack, Error, Welcome, Joined, Left)):
             self.find("EP-3.1-1", frame, "nothing that only servers send", told(frame))
             return
         elif isinstance(event, Unknown):
@@ -166,7 +166,7 @@ class ClientSide:
                 )
         if isinstance(event, Login):
             self._log_in(frame, event)
-        elif not isinstance(event, Message | ApplicationEvent | Logout):
+        elif not isinstance(event, (Message, ApplicationEvent, Logout)):
             return
         elif not self._any_login:
             self._tick["EP-4.4-4"] += 1

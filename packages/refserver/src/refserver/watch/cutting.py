@@ -42,6 +42,8 @@ class Frame:
     data: bytes
     """Its bytes, as far as they are held."""
     whole: bool = True
+    event: object = None
+    """What it says to a reader without a limit of its own, once one has read it."""
     reply: object = None
     """The event that answers it, once that has passed."""
 

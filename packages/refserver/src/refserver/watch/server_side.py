@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import cast
 
 from eventcodec import (
     Ack,
@@ -198,7 +199,7 @@ class ServerSide:
         if kind is Message or kind is ApplicationEvent:
             content = event.content if isinstance(event, Message) else event.data  # type: ignore
             self._fact(frame, event.seq, frame.type, event.sender, hash(content))  # type: ignore
-        elif isinstance(event, Ack | Pong | Welcome) or (isinstance(event, Error) and event.seq):
+        elif isinstance(event, (Ack, Pong, Welcome)) or (isinstance(event, Error) and event.seq):
             self._reply(frame, event)
         elif isinstance(event, Joined):
             self._fact(frame, event.seq, frame.type, event.user, 0)
@@ -382,6 +383,9 @@ class ServerSide:
         return frame
 
     def _read(self, frame: Frame) -> Event | Fault | None:
+        """What a request says to the server. Its limit is all that differs from the client's."""
+        if frame.event is not None and frame.length <= self.client_limit:
+            return cast("Event | Fault", frame.event)
         return read(frame, self.client_limit, unnumbered=False)
 
     def _reply(self, frame: Frame, reply: Event) -> None:
@@ -486,13 +490,13 @@ class ServerSide:
         """The code that the state, or the way of the event, asks for, and its statement."""
         if isinstance(request, Unknown):
             return 4, "EP-3.12-1"
-        if isinstance(request, Ack | Error | Welcome | Joined | Left):
+        if isinstance(request, (Ack, Error, Welcome, Joined, Left)):
             return 5, "EP-4.3-4"
         if isinstance(request, Message) and request.sender:
             return 5, "EP-3.3-3"
         if isinstance(request, ApplicationEvent) and request.sender:
             return 5, "EP-3.11-2"
-        if not self.is_member and isinstance(request, Message | ApplicationEvent):
+        if not self.is_member and isinstance(request, (Message, ApplicationEvent)):
             return 10, "EP-4.3-1"
         if not self.is_member and isinstance(request, Logout):
             return 10, "EP-4.3-2"
@@ -553,7 +557,7 @@ class ServerSide:
             return
         if isinstance(request, Login) and isinstance(reply, Welcome):
             self._welcomed(frame, reply, request, head.at)
-        elif isinstance(request, Message | ApplicationEvent) and isinstance(reply, Ack):
+        elif isinstance(request, (Message, ApplicationEvent)) and isinstance(reply, Ack):
             self._acknowledged(frame, reply, request, head)
         elif isinstance(request, Logout) and isinstance(reply, Ack):
             self._logged_out(frame, reply)
