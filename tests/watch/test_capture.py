@@ -15,6 +15,7 @@ from tests.watch.seen import seen
 from tests.watch.talks import ACK, CLIENT, LOGIN, MESSAGE, SERVER, WELCOME, talk
 from tests.watch.worlds import World
 
+from refserver.watch import capture as capture_module
 from refserver.watch.capture import CaptureError, CaptureWriter, is_capture, read_capture
 from refserver.watch.conversation import Bytes, Ended, How, Item, Missing, Opened, Side
 from refserver.watch.judge import judged
@@ -215,3 +216,204 @@ def test_tshark_reads_what_is_written_and_we_read_what_it_writes(tmp_path: Path)
     ]
     assert {each[1] for each in payloads} == {"1"}
     assert streams(read(theirs.read_bytes())) == streams(talk())
+
+
+# ----------------------------------------------------------------- the forms of captures
+
+IP4, IP6 = 0x0800, 0x86DD
+MACS = bytes(12)
+
+
+def raw_packets() -> list[tuple[int, bytes]]:
+    """Time in microseconds and IPv4 packet, of a talk."""
+    _, packets = records(written(talk()))
+    found = []
+    for packet in packets:
+        seconds, micros, _, _ = struct.unpack("<IIII", packet[:16])
+        found.append((seconds * 1_000_000 + micros, packet[16:]))
+    return found
+
+
+def as_ipv6(packet: bytes) -> bytes:
+    """The same TCP segment over IPv6."""
+    addresses = b"".join(bytes(15) + packet[at : at + 1] for at in (15, 19))
+    tcp = packet[20:]
+    return struct.pack(">IHBB", 6 << 28, len(tcp), 6, 64) + addresses + tcp
+
+
+LINKS: dict[str, tuple[int, Callable[[bytes], bytes]]] = {
+    "Ethernet": (1, lambda ip: MACS + IP4.to_bytes(2) + ip),
+    "Ethernet with a VLAN": (1, lambda ip: MACS + b"\x81\0\0\1" + IP4.to_bytes(2) + ip),
+    "Ethernet with two": (
+        1,
+        lambda ip: MACS + b"\x88\xa8\0\1\x81\0\0\2" + IP6.to_bytes(2) + as_ipv6(ip),
+    ),
+    "Ethernet with IPv6": (1, lambda ip: MACS + IP6.to_bytes(2) + as_ipv6(ip)),
+    "any device": (113, lambda ip: bytes(14) + IP4.to_bytes(2) + ip),
+    "any device, the later form": (276, lambda ip: IP6.to_bytes(2) + bytes(18) + as_ipv6(ip)),
+    "raw IP": (101, lambda ip: ip),
+    "raw IPv4": (228, lambda ip: ip),
+    "raw IPv6": (229, as_ipv6),
+    "loopback of BSD": (0, lambda ip: (2).to_bytes(4, "little") + ip),
+    "loopback of OpenBSD": (108, lambda ip: (24).to_bytes(4) + as_ipv6(ip)),
+}
+
+
+@pytest.mark.parametrize("name", LINKS)
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("unit", [1_000_000, 1_000_000_000])
+def test_a_pcap_is_read_from_every_kind_of_device(name: str, order: str, unit: int) -> None:
+    link, wrapped = LINKS[name]
+    mark = 0xA1B2C3D4 if unit == 1_000_000 else 0xA1B23C4D
+    capture = struct.pack(order + "IHHiIII", mark, 2, 4, 0, 0, 262_144, link)
+    for micros, packet in raw_packets():
+        seconds, fraction = divmod(micros * (unit // 1_000_000), unit)
+        data = wrapped(packet)
+        capture += struct.pack(order + "IIII", seconds, fraction, len(data), len(data)) + data
+
+    items = read(capture)
+
+    assert streams(items) == streams(talk())
+    assert [round(item.at, 3) for item in items[1:3]] == [0.1, 0.2]
+
+
+def block(order: str, kind: int, body: bytes) -> bytes:
+    body += bytes(-len(body) % 4)
+    size = struct.pack(order + "I", 12 + len(body))
+    return struct.pack(order + "I", kind) + size + body + size
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    ("options", "ticks"),
+    [
+        (b"", 1_000_000),
+        ((9, b"\x09"), 1_000_000_000),
+        ((9, b"\x94"), 2**20),
+        ((2, b"lo"), 1_000_000),
+    ],
+)
+def test_a_pcapng_is_read_in_its_order_and_its_resolution(
+    order: str, options: tuple[int, bytes] | bytes, ticks: int
+) -> None:
+    about = b""
+    if isinstance(options, tuple):
+        code, value = options
+        about = struct.pack(order + "HH", code, len(value)) + value + bytes(-len(value) % 4)
+    about += struct.pack(order + "HH", 0, 0)
+    capture = block(order, 0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1))
+    capture += block(order, 5, b"statistics, which nobody reads")
+    capture += block(order, 1, struct.pack(order + "HHI", 101, 0, 0) + about)
+    for micros, packet in raw_packets():
+        time = micros * ticks // 1_000_000
+        head = struct.pack(
+            order + "IIIII", 0, time >> 32, time & 0xFFFFFFFF, len(packet), len(packet)
+        )
+        capture += block(order, 6, head + packet)
+    unknown = struct.pack(order + "IIIII", 7, 0, 0, 4, 4) + b"lost"
+    capture += block(order, 6, unknown)
+
+    items = read(capture)
+
+    assert streams(items) == streams(talk())
+    assert [round(item.at, 3) for item in items[1:3]] == [0.1, 0.2]
+    assert streams(read(capture[:-30])) == streams(talk())
+
+
+@pytest.mark.parametrize("size", [0, 11, 1 << 21])
+def test_a_block_that_cannot_be_is_refused(size: int) -> None:
+    good = block("<", 0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))
+
+    with pytest.raises(CaptureError, match=f"a block of {size} bytes"):
+        read(good + struct.pack("<II", 1, size) + bytes(20))
+
+
+def test_a_packet_that_cannot_be_is_refused() -> None:
+    head, _ = records(written([]))
+
+    with pytest.raises(CaptureError, match="a packet of 1048577 bytes"):
+        read(head + struct.pack("<IIII", 0, 0, (1 << 20) + 1, 5))
+
+
+def test_what_is_no_tcp_segment_is_passed_over() -> None:
+    head, packets = records(written(talk()))
+    record, ip = packets[3][:16], bytearray(packets[3][16:])
+    others = []
+    for at, value in ((9, 17), (6, 0x20)):  # UDP, and a fragment
+        other = bytearray(ip)
+        other[at] = value
+        others.append(record + other)
+    for short_ in (ip[:10], ip[:30]):
+        size = len(short_).to_bytes(4, "little")
+        others.append(record[:8] + size + size + short_)
+
+    assert streams(read(head + b"".join([*others, *packets, *others]))) == streams(talk())
+    assert read(head[:20] + (147).to_bytes(4, "little") + b"".join(packets)) == []
+
+
+def test_a_packet_whose_length_the_card_was_to_write_is_read() -> None:
+    head, packets = records(written(talk()))
+    packets[3] = packets[3][:18] + b"\0\0" + packets[3][20:]  # the total length of IPv4
+
+    assert streams(read(head + b"".join(packets))) == streams(talk())
+
+
+def test_what_waits_for_a_lost_packet_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture_module, "HELD", 20)
+    only_client: list[Item] = [talk()[0], *(Bytes(0.1, 1, CLIENT, bytes(8)) for _ in range(9))]
+    head, packets = records(written(only_client))
+    del packets[3]
+
+    again = read(head + b"".join(packets))
+
+    assert [each.size for each in again if isinstance(each, Missing)] == [8]
+    assert len(streams(again)[1, CLIENT]) == 64
+
+
+def test_addresses_that_are_used_again_are_another_connection() -> None:
+    head, packets = records(written(talk()))
+
+    again = read(head + b"".join(packets) * 2)
+
+    assert [item.connection for item in again if isinstance(item, Opened)] == [1, 2]
+    assert streams(again)[1, CLIENT] == streams(again)[2, CLIENT]
+
+
+def test_a_talk_from_its_middle_whose_server_speaks_first_has_its_sides_right() -> None:
+    head, packets = records(written(talk()))
+
+    again = read(head + b"".join(packets[4:]), port=3000)
+    lower = read(head + b"".join(packets[5:]))
+
+    for items in (again, lower):
+        opened = items[0]
+        assert isinstance(opened, Opened)
+        assert (opened.client, opened.server) == ("10.0.0.1:40001", "10.0.0.2:3000")
+
+
+def test_an_acknowledgement_alone_begins_no_connection() -> None:
+    head, packets = records(written(talk()))
+
+    assert read(head + packets[2]) == []
+
+
+@pytest.mark.parametrize("address", ["", "[::1]:7", "somewhere:80"])
+def test_an_address_that_is_not_ipv4_becomes_one(address: str) -> None:
+    items = talk()
+    items[0] = Opened(0.0, 1, address, address)
+
+    again = read(written(items))
+
+    assert streams(again) == streams(talk())
+    assert isinstance(again[0], Opened)
+    assert again[0].client.startswith("10.0.0.10:")
+
+
+def test_a_long_write_is_several_packets() -> None:
+    long = b"x" * 150_000
+    items = [talk()[0], Bytes(0.1, 1, CLIENT, long)]
+
+    _, packets = records(written(items))
+
+    assert len(packets) == 3 + 3
+    assert streams(read(written(items)))[1, CLIENT] == long

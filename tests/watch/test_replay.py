@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,13 +14,20 @@ from tests.support.raw import (
     ACK,
     APPLICATION,
     ERROR,
+    JOINED,
+    LEFT,
+    MESSAGE,
     PONG,
+    WELCOME,
     Client,
+    error,
     frame,
+    frames_of,
     login,
     logout,
     message,
     ping,
+    short,
 )
 from tests.watch.kit import forwarding
 from tests.watch.test_commands import recording
@@ -26,7 +35,8 @@ from tests.watch.test_commands import recording
 from refserver.cli import main
 from refserver.client import connect
 from refserver.launcher import launched
-from refserver.watch.conversation import Bytes, Ended, Item, Opened, Side
+from refserver.watch.conversation import Bytes, Ended, How, Item, Missing, Opened, Side
+from refserver.watch.replay import Replay
 
 CLIENT, SERVER = Side.CLIENT, Side.SERVER
 
@@ -137,3 +147,274 @@ def test_a_server_that_is_not_there_is_told(talk: Path) -> None:
         done = run(talk, "--to", f"127.0.0.1:{free.getsockname()[1]}")
 
     assert done.exit_code == 4
+
+
+# ----------------------------------------------------------------- what a server of ours is told
+
+
+def place(number: int) -> bytes:
+    return number.to_bytes(8)
+
+
+def welcome(user: str, position: int = 2, ticket: int = 9) -> bytes:
+    return frame(
+        WELCOME, 1, short(user) + place(ticket) + place(position) + b"\0\1\0\0\0\0" + short("s")
+    )
+
+
+class Scripted:
+    """A server that answers each connection as it is told; what came is kept."""
+
+    def __init__(self, *answers: dict[int, bytes]) -> None:
+        self.came: list[list[bytes]] = []
+        self._answers = answers
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._threads: list[threading.Thread] = []
+
+    def connect(self) -> socket.socket:
+        sock = socket.create_connection(self._listener.getsockname(), 30.0)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        conn, _ = self._listener.accept()
+        came: list[bytes] = []
+        self.came.append(came)
+        answers = self._answers[len(self.came) - 1]
+        thread = threading.Thread(target=self._serve, args=(conn, came, answers), daemon=True)
+        thread.start()
+        self._threads.append(thread)
+        return sock
+
+    def _serve(self, conn: socket.socket, came: list[bytes], answers: dict[int, bytes]) -> None:
+        """Answer the frame of a number with these bytes; behind the last, end the connection."""
+        buffer = bytearray()
+        number = 0
+        with conn, suppress(ConnectionError):
+            conn.sendall(answers.get(0, b""))
+            while max(answers, default=0) > number and (data := conn.recv(65_536)):
+                buffer += data
+                for whole in frames_of(buffer):
+                    number += 1
+                    came.append(whole)
+                    conn.sendall(answers.get(number, b""))
+
+    def stop(self) -> None:
+        for thread in self._threads:
+            thread.join(30.0)
+        self._listener.close()
+
+
+def replayed(
+    items: list[Item],
+    *answers: dict[int, bytes],
+    credentials: dict[str, bytes] | None = None,
+    pipelined: bool = False,
+    recorded_pongs: bool = False,
+    timeout: float = 30.0,
+) -> tuple[list[str], list[list[bytes]]]:
+    """The departures, and what the server of each connection got."""
+    server = Scripted(*answers)
+    replay = Replay(
+        server.connect,
+        credentials=credentials or {},
+        timeout=timeout,
+        pipelined=pipelined,
+        recorded_pongs=recorded_pongs,
+    )
+    replay.run(items)
+    server.stop()
+    return [str(each) for each in replay.departures], server.came
+
+
+def test_a_ping_is_answered_live_or_as_it_was_recorded() -> None:
+    items: list[Item] = [
+        Opened(0.0, 1),
+        Bytes(0.1, 1, SERVER, ping(7)),
+        Bytes(0.2, 1, CLIENT, frame(PONG, 7)),
+        Bytes(0.3, 1, CLIENT, ping(1)),
+        Bytes(0.4, 1, SERVER, frame(PONG, 1)),
+    ]
+
+    live = replayed(items, {0: ping(99), 1: b"", 2: frame(PONG, 1)})
+    recorded = replayed(items, {0: ping(99), 1: b"", 2: frame(PONG, 1)}, recorded_pongs=True)
+
+    assert live == ([], [[frame(PONG, 99), ping(1)]]) or live == ([], [[ping(1), frame(PONG, 99)]])
+    assert recorded == ([], [[frame(PONG, 7), ping(1)]])
+
+
+def test_credentials_are_those_that_were_given() -> None:
+    items: list[Item] = [
+        Opened(0.0, 1),
+        Bytes(0.1, 1, CLIENT, login("ann", credential=b"******")),
+        Bytes(0.2, 1, SERVER, welcome("ann")),
+    ]
+
+    known = replayed(items, {1: welcome("ann")}, credentials={"ann": b"sesame"})
+    unknown = replayed(items, {1: welcome("ann")}, credentials={"bob": b"other"})
+
+    assert known == ([], [[login("ann", credential=b"sesame")]])
+    assert unknown == (
+        ["connection 1: no credential of 'ann' was given"],
+        [[login("ann", credential=b"******")]],
+    )
+
+
+def test_a_resume_follows_the_entry_and_not_the_number() -> None:
+    facts = [frame(JOINED, 3, short("bob")), frame(LEFT, 4, short("bob") + b"\0")]
+    app = frame(0x80, 5, short("bob") + b"data")
+    items: list[Item] = [
+        Opened(0.0, 1),
+        Bytes(0.1, 1, CLIENT, login("ann")),
+        Bytes(0.2, 1, SERVER, welcome("ann") + b"".join(facts) + app),
+        Ended(0.3, 1, CLIENT, How.RESET),
+        Opened(0.4, 2),
+        Bytes(0.5, 2, CLIENT, login("ann", ticket=9, position=4)),
+        Bytes(0.6, 2, SERVER, welcome("ann", 4)),
+    ]
+    said = b"".join(
+        [
+            frame(JOINED, 13, short("bob")),
+            frame(LEFT, 14, short("bob") + b"\0"),
+            frame(0x80, 15, short("bob") + b"data"),
+        ]
+    )
+
+    told, came = replayed(
+        items, {1: welcome("ann", 12, 55) + said, 99: b""}, {1: welcome("ann", 14, 55)}
+    )
+
+    assert told == []
+    assert came[1] == [login("ann", ticket=55, position=14)]
+
+
+def test_a_position_that_nothing_corresponds_to_is_told() -> None:
+    items: list[Item] = [
+        Opened(0.0, 1),
+        Bytes(0.1, 1, CLIENT, login("ann")),
+        Bytes(0.2, 1, SERVER, welcome("ann")),
+        Ended(0.3, 1, CLIENT, How.RESET),
+        Opened(0.4, 2),
+        Bytes(0.5, 2, CLIENT, login("ann", ticket=9, position=7)),
+        Bytes(0.6, 2, SERVER, welcome("ann", 7)),
+    ]
+
+    told, came = replayed(items, {1: welcome("ann"), 99: b""}, {1: welcome("ann", 7)})
+
+    assert told == ["connection 2: no live entry answers to position 7"]
+    assert came[1] == [login("ann", ticket=9, position=7)]
+
+
+def test_frames_go_out_in_the_recorded_pieces_and_wrong_ones_wrong() -> None:
+    wrong = frame(MESSAGE, 2, b"\0hi")[:-2] + b"\xff\xff"
+    passed: list[Item] = []
+    items: list[Item] = [
+        Opened(0.0, 1),
+        Bytes(0.1, 1, CLIENT, ping(1) + wrong[:5]),
+        Bytes(0.2, 1, CLIENT, wrong[5:9]),
+        Bytes(0.3, 1, CLIENT, wrong[9:] + b"\0\0\0\2?"),
+        Bytes(0.4, 1, CLIENT, b"more"),
+    ]
+    server = Scripted({2: b""})
+    replay = Replay(server.connect, credentials={}, tell=passed.append)
+    replay.run(items)
+    server.stop()
+
+    written = [each.data for each in passed if isinstance(each, Bytes)]
+    assert written == [
+        ping(1),
+        *(wrong[:5], wrong[5:9], wrong[9:] + b"\0\0\0\2?"),
+        b"more",
+    ]
+    assert server.came[0][:2] == [ping(1), wrong]
+
+
+def test_missing_bytes_end_a_client_and_leave_a_server_unjudged() -> None:
+    items: list[Item] = [
+        Opened(0.0, 1),
+        Bytes(0.1, 1, CLIENT, ping(1)),
+        Missing(0.2, 1, SERVER, 16),
+        Bytes(0.3, 1, CLIENT, ping(2)),
+        Missing(0.4, 1, CLIENT, 16),
+        Bytes(0.5, 1, CLIENT, ping(3)),
+    ]
+
+    told, came = replayed(items, {1: frame(PONG, 1), 2: frame(PONG, 2)})
+
+    assert told == ["connection 1: bytes of the client's are missing: it ends here"]
+    assert came == [[ping(1), ping(2)]]
+
+
+ASKED: list[Item] = [Opened(0.0, 1), Bytes(0.1, 1, CLIENT, ping(1))]
+DEPARTURES: dict[str, tuple[list[Item], dict[int, bytes], str]] = {
+    "one reply more": (
+        [*ASKED, Ended(0.3, 1, SERVER)],
+        {1: frame(PONG, 1)},
+        "Pong seq 1 came, and was not recorded",
+    ),
+    "another reply": (
+        [*ASKED, Bytes(0.2, 1, SERVER, frame(PONG, 1))],
+        {1: frame(ACK, 1, place(0))},
+        "Ack seq 1 (position 0) came where Pong seq 1 was recorded",
+    ),
+    "another error": (
+        [*ASKED, Bytes(0.2, 1, SERVER, error(1, 5))],
+        {1: error(1, 4)},
+        "Error seq 1 UNKNOWN_TYPE came where Error seq 1 UNEXPECTED_EVENT was recorded",
+    ),
+    "a position that is 0": (
+        [*ASKED, Bytes(0.2, 1, SERVER, frame(ACK, 1, place(5)))],
+        {1: frame(ACK, 1, place(0))},
+        "Ack seq 1 (position 0) came where Ack seq 1 (position 5) was recorded",
+    ),
+    "no last error": (
+        [*ASKED, Bytes(0.2, 1, SERVER, error(0, 24)), Ended(0.3, 1, SERVER)],
+        {1: b""},
+        "no Error with code 24 ended it",
+    ),
+    "another last error": (
+        [*ASKED, Bytes(0.2, 1, SERVER, error(0, 24)), Ended(0.3, 1, SERVER)],
+        {1: error(0, 30)},
+        "an Error with code 30 ended it",
+    ),
+    "a fact more": (
+        [*ASKED, Bytes(0.2, 1, SERVER, frame(PONG, 1)), Ended(0.3, 1, SERVER)],
+        {1: frame(JOINED, 4, short("zoe")) + frame(PONG, 1)},
+        "1 facts came that were not recorded",
+    ),
+    "a fact less": (
+        [
+            *ASKED,
+            Bytes(0.2, 1, SERVER, frame(JOINED, 4, short("zoe")) + frame(PONG, 1)),
+            Ended(0.3, 1, SERVER),
+        ],
+        {1: frame(PONG, 1)},
+        "1 recorded facts did not come",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DEPARTURES)
+def test_each_difference_is_told(name: str) -> None:
+    items, answers, what = DEPARTURES[name]
+
+    assert replayed(items, answers)[0] == [f"connection 1: {what}"]
+
+
+def test_a_server_that_does_not_end_is_told_after_a_time() -> None:
+    items: list[Item] = [*ASKED, Bytes(0.2, 1, SERVER, frame(PONG, 1)), Ended(0.3, 1, SERVER)]
+
+    told, _ = replayed(items, {1: frame(PONG, 1), 2: b""}, timeout=0.2)
+
+    assert told == ["connection 1: the server does not end the connection, as was recorded"]
+
+
+def test_a_server_that_is_gone_ends_what_is_said_to_it() -> None:
+    items: list[Item] = [
+        Opened(0.0, 1),
+        Bytes(0.1, 1, CLIENT, ping(1)),
+        *(Bytes(0.2, 1, CLIENT, frame(MESSAGE, n, bytes(60_000))) for n in range(2, 40)),
+    ]
+
+    told, came = replayed(items, {1: frame(PONG, 1)}, pipelined=True)
+
+    # Its reset can overtake its Pong.
+    assert told in ([], ["connection 1: Pong seq 1 came, and was not recorded"])
+    assert came[0][0] == ping(1)

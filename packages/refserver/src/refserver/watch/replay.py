@@ -17,6 +17,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from eventcodec import (
     Ack,
@@ -34,6 +35,7 @@ from eventcodec import (
 
 from .conversation import Bytes, Ended, How, Item, Missing, Opened, Side
 from .cutting import Cutter, Frame
+from .outgoing import Outgoing
 from .reading import Fault, read, told
 
 __all__ = ["Departure", "Replay"]
@@ -97,9 +99,7 @@ class _Line:
         self.number = number
         self.sock = sock
         self.recorded, self.live = _Heard(), _Heard()
-        self.said = Cutter()
-        self.pending = bytearray()
-        """Recorded bytes of the client's that are in no whole frame yet, and were not sent."""
+        self.said = Outgoing()
         self.over = False
         self.was_reset = False
 
@@ -223,8 +223,7 @@ class Replay:
             self._await_replies(line)
             if self._awaits_facts:
                 self._await_facts(line)
-        self._send(line, bytes(line.pending))
-        line.pending.clear()
+        self._send(line, line.said.rest())
         if item.how is How.RESET:
             line.was_reset = True
             with suppress(OSError):
@@ -245,19 +244,9 @@ class Replay:
     # ------------------------------------------------------------- what goes out
 
     def _say(self, line: _Line, data: bytes) -> None:
-        """Send a recorded piece: its frames rewritten, its beginning of one as it is."""
-        line.pending += data
-        out = bytearray()
-        for frame in line.said.feed(data, 0.0):
-            if not frame.whole:
-                break
-            whole = bytes(line.pending[: frame.length + 4])
-            del line.pending[: frame.length + 4]
-            out += self._rewritten(line, frame, whole)
-        if line.said.dead:  # no length of a frame: what follows is not cut any more
-            out += line.pending
-            line.pending.clear()
-        self._send(line, bytes(out))
+        """Send a recorded piece: its frames rewritten."""
+        for write in line.said.writes(data, partial(self._rewritten, line)):
+            self._send(line, write)
 
     def _rewritten(self, line: _Line, frame: Frame, whole: bytes) -> bytes:
         if frame.type == PONG and not self._recorded_pongs:

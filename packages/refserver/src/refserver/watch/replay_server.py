@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from eventcodec import (
     Ack,
@@ -33,6 +34,7 @@ from eventcodec import (
 
 from .conversation import Bytes, Ended, How, Item, Missing, Opened, Side
 from .cutting import Cutter, Frame
+from .outgoing import Outgoing
 from .reading import Fault, named, read, told
 from .replay import Departure
 
@@ -57,13 +59,11 @@ class _Asked:
 class _Line:
     """One connection: what was recorded of its client, and the live one."""
 
-    def __init__(self, number: int, sock: socket.socket) -> None:
+    def __init__(self, number: int, sock: socket.socket, *, pipelined: bool) -> None:
         self.number = number
         self.sock = sock
         self.recorded, self.live = _Asked(), _Asked()
-        self.said = Cutter()
-        self.pending = bytearray()
-        """Recorded bytes of the server's that are in no whole frame yet, and were not sent."""
+        self.said = Outgoing(apart=pipelined)
         self.replies = 0
         self.compared = 0
         self.shift = 0
@@ -162,7 +162,9 @@ class ServerReplay:
             self._depart(item.connection, "no client came for it")
             return
         sock = self._arrived.popleft()
-        line = self._lines[item.connection] = _Line(item.connection, sock)
+        line = self._lines[item.connection] = _Line(
+            item.connection, sock, pipelined=self._pipelined
+        )
         self._tell(Opened(self._now, item.connection, "live", ""))
         self._selector.register(sock, selectors.EVENT_READ, line)
         self.played += 1
@@ -170,8 +172,7 @@ class ServerReplay:
     def _end(self, line: _Line, how: How) -> None:
         if not self._asked(line, len(line.recorded.requests)):
             return
-        self._send(line, bytes(line.pending))
-        line.pending.clear()
+        self._send(line, line.said.rest())
         self._tell(Ended(self._now, line.number, Side.SERVER, how))
         with suppress(OSError):
             if how is How.RESET:
@@ -185,18 +186,12 @@ class ServerReplay:
     # ------------------------------------------------------------- what goes out
 
     def _say(self, line: _Line, data: bytes) -> None:
-        line.pending += data
-        for frame in line.said.feed(data, 0.0):
-            if not frame.whole or line.over:
-                break
-            whole = bytes(line.pending[: frame.length + 4])
-            del line.pending[: frame.length + 4]
-            self._send(line, self._rewritten(line, frame, whole))
-        if line.said.dead:  # no length of a frame: what follows is not cut any more
-            self._send(line, bytes(line.pending))
-            line.pending.clear()
+        for write in line.said.writes(data, partial(self._rewritten, line)):
+            self._send(line, write)
 
     def _rewritten(self, line: _Line, frame: Frame, whole: bytes) -> bytes:
+        if line.over:
+            return b""
         event = read(frame, ANY, unnumbered=True)
         if event is None or isinstance(event, Fault):
             return whole
