@@ -31,12 +31,14 @@ from eventcodec import (
     Unknown,
     Welcome,
     application_event,
+    decode,
     encode,
     field,
     hints,
     vectors,
     wire,
 )
+from eventcodec.codec import Buffer
 from eventcodec.dissect import Dissection, FrameError, dissect
 
 VECTORS = vectors.load()
@@ -464,3 +466,11 @@ def test_noise_gets_no_hint() -> None:
         assert dissection.error is not None
         assert dissection.error.code is ErrorCode.FRAME_TOO_LARGE
         assert dissection.hint is None
+
+
+@pytest.mark.parametrize("buffer", [bytes, bytearray, memoryview])
+def test_bytes_of_every_type_are_read(buffer: Callable[[bytes], Buffer]) -> None:
+    frames = b"".join(map(encode, (Ping(seq=1), Message(content="h\u00e9", sender="ann", seq=2))))
+
+    assert dissect(buffer(frames)).text() == dissect(frames).text()
+    assert decode(buffer(encode(Ping(seq=1)))) == Ping(seq=1)

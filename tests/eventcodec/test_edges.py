@@ -174,7 +174,7 @@ def test_the_offset_of_a_fault_in_an_event_does_not_depend_on_the_chunks() -> No
 def test_a_frame_given_as_a_bytearray_makes_an_event_that_cannot_change() -> None:
     frame = bytearray(encode(ApplicationEvent(type=0x90, data=b"up", seq=1)))
 
-    event = decode(frame)  # type: ignore[arg-type]
+    event = decode(frame)
 
     frame[-1] = 0
     assert event == ApplicationEvent(type=0x90, data=b"up", seq=1)

@@ -299,7 +299,7 @@ class Life:
             self.random.choices(acts, weights)[0]()
         if self.random.random() < 0.3:
             self.shut_down()
-        self.settle()
+        self.run_until_idle()
         self.check()
 
     def client(self) -> Client:
@@ -476,7 +476,7 @@ class Life:
 
     # ------------------------------------------------------------- the end
 
-    def settle(self) -> None:
+    def run_until_idle(self) -> None:
         """Bring everything to the server and everybody to the end of the log."""
         busy = True
         while busy:

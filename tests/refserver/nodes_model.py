@@ -441,7 +441,7 @@ class World:
                     host.receive(wire)
                 host.read(1_000)
 
-    def settle(self) -> None:
+    def run_until_idle(self) -> None:
         """Nothing goes wrong any more: everything that was asked is answered, on every node."""
         for _ in range(60):
             for host in list(self.hosts):
@@ -499,4 +499,4 @@ def live(random: Random, steps: int, seen: Counter[str]) -> None:
     world = World(random, seen)
     for _ in range(steps):
         world.step()
-    world.settle()
+    world.run_until_idle()

@@ -30,7 +30,10 @@ from .framing import HEADER, LENGTH, validate_header, validate_length, word_of
 from .limits import ANY_FRAME, HEADER_SIZE, LENGTH_SIZE, MAX_SHORT_TEXT, MIN_LENGTH
 from .speedups import native
 
-__all__ = ["STANDARD", "Codec", "decode", "encode", "relay", "relay_pure"]
+__all__ = ["STANDARD", "Buffer", "Codec", "decode", "encode", "relay", "relay_pure"]
+
+Buffer = bytes | bytearray | memoryview
+"""The types that received bytes can have."""
 
 Decode = Callable[[bytes, int, int, int], Event]
 DecodeMany = Callable[[bytes, int, int, int, int, int, int], tuple[list[Event], int]]
@@ -80,7 +83,7 @@ class Codec:
         """The event's frame, all of it. Raises LocalProtocolError, see `encode`."""
         return encode(event)
 
-    def decode(self, frame: bytes, *, max_frame: int = ANY_FRAME) -> Event:
+    def decode(self, frame: Buffer, *, max_frame: int = ANY_FRAME) -> Event:
         """The event that one whole frame holds.
 
         `max_frame` is the greatest `length` accepted, in bytes. Raises RemoteProtocolError for
@@ -168,7 +171,7 @@ def _as_general(event: ApplicationEvent, type: int, error: RemoteProtocolError |
 STANDARD = Codec()
 
 
-def decode(frame: bytes) -> Event:
+def decode(frame: Buffer) -> Event:
     """Returns the standard event in one whole frame. Application events become the general one.
 
     `encode(decode(frame)) == frame` for every frame that is accepted. `frame` begins with its four

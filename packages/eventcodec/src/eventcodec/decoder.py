@@ -16,16 +16,13 @@ from dataclasses import dataclass
 from operator import length_hint
 from typing import Generic, TypeVar
 
-from .codec import LAST_ERROR, STANDARD, Codec, relay
+from .codec import LAST_ERROR, STANDARD, Buffer, Codec, relay
 from .errors import ConnectionLostError, EventCodecError, LocalProtocolError, RemoteProtocolError
 from .events import Event
 from .framing import HEADER, LENGTH, validate_header, validate_length
 from .limits import DEFAULT_MAX_FRAME, HEADER_SIZE, LENGTH_SIZE, MIN_LENGTH, frame_limit
 
-__all__ = ["Buffer", "ConnectionEnded", "Decoder", "Receiver", "Stream"]
-
-Buffer = bytes | bytearray | memoryview
-"""The types that received bytes can have."""
+__all__ = ["ConnectionEnded", "Decoder", "Receiver", "Stream"]
 
 AT_ONCE = 64
 """Events of one kind that are decoded in one go. Measured with 1,000 messages: one by one

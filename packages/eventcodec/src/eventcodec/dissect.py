@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import hints
-from .codec import LAST_ERROR, STANDARD, Codec
+from .codec import LAST_ERROR, STANDARD, Buffer, Codec
 from .errors import ErrorCode, RemoteProtocolError
 from .events import APPLICATION_TYPES, ApplicationEvent, Error, Event, Left, Unknown
 from .framing import HEADER, LENGTH, validate_header, validate_length
@@ -96,7 +96,7 @@ class Dissection:
 
 
 def dissect(
-    data: bytes,
+    data: Buffer,
     *,
     codec: Codec = STANDARD,
     max_frame: int | None = None,
@@ -112,6 +112,7 @@ def dissect(
     >>> print(dissection.error)
     MALFORMED: sender at byte 16: the frame ends inside it
     """
+    data = bytes(data)
     limit = DEFAULT_MAX_FRAME if max_frame is None else frame_limit(max_frame)
     frames: list[Frame] = []
     at, before = 0, None

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from .codec import STANDARD, Codec, encode
+from .codec import STANDARD, Buffer, Codec, encode
 from .connection import ClientConnection, Reply
 from .decoder import ConnectionEnded
 from .errors import (
@@ -305,7 +305,7 @@ class ClientSession:
         self._now = self._heard_at = now
         self._asked_at = None
 
-    def receive_data(self, data: bytes | bytearray | memoryview, now: float) -> None:
+    def receive_data(self, data: Buffer, now: float) -> None:
         """Takes received bytes; `next_event` returns their events. Offline, drops them."""
         self._now = now
         if self._conn is not None:
