@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -366,6 +367,35 @@ def test_status_shows_nothing_of_what_something_else_says(tmp_path: Path) -> Non
     assert done.exit_code == 1
     assert re.fullmatch(r"[\x20-\x7e]+\n", done.output)
     assert "what answers there is no refserver's metrics" in done.output
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.0 404 Not Found\r\n\r\nrefserver_up 1\n",
+        b"HTTP/1.0 200 OK\r\n\r\nup 1\n",
+        b"HTTP/1.0 200 OK\r\n\r\nnot {of this format\n",
+        b"HTTP/1.0 200 OK\r\n\r\n\xff\x1b[31m\n",
+        b"",
+    ],
+    ids=["an error", "metrics of something else", "another format", "no text", "nothing"],
+)
+def test_status_tells_another_endpoint_from_the_metrics_of_refserver(answer: bytes) -> None:
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        answering = threading.Thread(target=serve, args=(listener,))
+        answering.start()
+        port = listener.getsockname()[1]
+        done = status(str(port))
+        answering.join()
+
+    told = f"no metrics from 127.0.0.1:{port}: what answers there is no refserver's metrics\n"
+    assert (done.exit_code, done.output) == (1, f"refserver: {told}")
 
 
 def test_a_prometheus_client_that_is_too_old_is_told_as_such(

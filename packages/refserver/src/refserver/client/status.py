@@ -8,6 +8,7 @@ Layer: above `metrics`, below `cli`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from http.client import HTTPConnection, HTTPException
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -28,23 +29,20 @@ def fetch(port: int) -> Samples:
     where = f"no metrics from 127.0.0.1:{port}"
     try:
         return samples(get(port))
-    except OSError as error:
-        raise CommandError(f"{where}: {error.strerror or type(error).__name__}") from None
     except (HTTPException, ValueError):  # their text can contain bytes of the peer
         raise CommandError(f"{where}: what answers there is no refserver's metrics") from None
+    except OSError as error:
+        raise CommandError(f"{where}: {error.strerror or type(error).__name__}") from None
 
 
 def get(port: int) -> str:
     """The page of the metrics endpoint."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
-    try:
+    with closing(HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)) as connection:
         connection.request("GET", "/metrics")
-        response = connection.getresponse()
-        if response.status != 200:
-            raise ValueError(response.status)
-        return response.read().decode()
-    finally:
-        connection.close()
+        with connection.getresponse() as response:
+            if response.status != 200:
+                raise ValueError(response.status)
+            return response.read().decode()
 
 
 def samples(text: str) -> Samples:
