@@ -782,6 +782,20 @@ def test_a_pong_that_does_not_come_is_1_and_counted() -> None:
     assert f"no Pong within {timeout} s" in done.stderr
 
 
+def test_ctrl_c_before_the_first_pong_is_summed_up_too(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> float:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("refserver.client.ping._round_trip", interrupted)
+
+    done = invoke("ping", at(server), "--json")
+
+    assert done.exit_code == 0
+    assert json.loads(done.stdout) == {"sent": 1, "received": 0, "seconds": ANY}
+
+
 # ---------------------------------------------------------------- bench
 
 

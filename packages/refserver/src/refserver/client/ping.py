@@ -55,6 +55,7 @@ def ping(
     """
     times = list[float]()
     sent = 0
+    took: float | None = 0.0
     with in_room(to) as (room, watching):
         enter(room, watching, to.timeout)
         start = time.monotonic()

@@ -26,6 +26,7 @@ class Tap(Protocol):
 
     def opened(self, client: str, *, secure: bool) -> int:
         """A session begins; `client` is HOST:PORT. Returns the number of the connection."""
+        ...
 
     def received(self, number: int, data: bytes) -> None:
         """The client has sent these bytes."""

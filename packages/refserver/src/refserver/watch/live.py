@@ -355,9 +355,8 @@ def page(
         with control.makefile() as lines, suppress(OSError):
             for line in lines:
                 said = json.loads(line)
-                host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(
-                    said["host"], said["host"]
-                )
+                host: str = said["host"]
+                host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
                 live.hand.place = host, said["port"], said["secure"]
                 ready(f"http://127.0.0.1:{port}/?token={live.token}")
 

@@ -158,7 +158,7 @@ class Tries:
     ) -> None:
         self.hits = min(hits, runs)
         self.deadline = 0.0
-        self.wanted = ("", "")
+        self.wanted: tuple[str, str] = ("", "")
         self.path = Path()
         self.count = 0
         self.best: Script
