@@ -31,17 +31,6 @@ def facts(t: Peer) -> None:
 
 
 @section.case(
-    2,
-    "refuses a fact before its Welcome",
-    "EP-4.4-1",
-    cause="facts are handed on whatever the state",
-)
-def before_welcome(t: Peer) -> None:
-    t.login()
-    t.refuses(raw.UNEXPECTED_EVENT, raw.message(1, "too early", "bob"))
-
-
-@section.case(
     3,
     "refuses a gap between positions",
     "EP-5.2-5",

@@ -56,18 +56,6 @@ def more(t: Peer) -> None:
 
 
 @section.case(
-    6,
-    "refuses a length of 4,352 before the Welcome",
-    "EP-2.1-4",
-    "EP-7.1-6",
-    cause="the limit of later is there from the start",
-)
-def before_welcome(t: Peer) -> None:
-    t.login()
-    t.refuses(raw.FRAME_TOO_LARGE, (4_096 + 256).to_bytes(4, "big"), probe=False)
-
-
-@section.case(
     7,
     "sends no length above max_frame",
     "EP-7.1-2",

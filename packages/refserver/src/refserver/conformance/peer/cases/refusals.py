@@ -203,6 +203,15 @@ REFUSALS = (
     ),
     # ---- facts
     Refusal(
+        "PEER-FACT-02",
+        "refuses a fact before its Welcome",
+        ("EP-4.4-1",),
+        cause="facts are handed on whatever the state",
+        to=LOGIN,
+        sends=raw.message(1, "too early", "bob"),
+        ends_with=raw.UNEXPECTED_EVENT,
+    ),
+    Refusal(
         "PEER-FACT-05",
         "begins with the position after the Welcome's",
         ("EP-5.2-5",),
@@ -298,6 +307,16 @@ REFUSALS = (
         ("EP-2.1-3", "EP-2.1-4"),
         cause="a length is read as signed, or memory is requested before it is checked",
         sends=b"\xff\xff\xff\xff",
+        ends_with=raw.FRAME_TOO_LARGE,
+        is_cut=True,
+    ),
+    Refusal(
+        "PEER-LIMIT-06",
+        "refuses a length of 4,352 before the Welcome",
+        ("EP-2.1-4", "EP-7.1-6"),
+        cause="the limit of later is there from the start",
+        to=LOGIN,
+        sends=(4_096 + 256).to_bytes(4, "big"),
         ends_with=raw.FRAME_TOO_LARGE,
         is_cut=True,
     ),
