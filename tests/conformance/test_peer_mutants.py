@@ -22,8 +22,6 @@ from refserver.conformance.peer.run import CAPABILITIES, LOOPBACK, ClientDriver
 from refserver.conformance.segmentation import Segmentation
 from refserver.conformance.suite import Plan, run_suite
 
-pytestmark = pytest.mark.once
-
 DECLARED = frozenset(CAPABILITIES)
 TIMEOUT = 0.05
 """Seconds until what must come is missed. They pass only while the client waits for input."""
@@ -87,6 +85,7 @@ def test_over_websocket_every_case_passes_that_it_can_carry() -> None:
     assert {each.verdict for each in over} == {Verdict.PASSED}
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("fault", faults())
 def test_a_fault_is_found_by_each_of_its_cases(fault: str) -> None:
     guarding = [case for case in CLIENT_CASES if case.id in KILLS[fault]]

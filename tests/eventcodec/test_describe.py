@@ -27,8 +27,6 @@ from eventcodec.describe.markdown import markdown
 from eventcodec.describe.wireshark import STATEMENTS, wireshark
 from eventcodec.vectors import load
 
-pytestmark = pytest.mark.once
-
 READER = Path(__file__).with_name("kaitai_reader.cjs")
 SEEN_IN_ONE_FRAME = (
     *("length", "version", "reserved", "seq", "foreign"),
@@ -109,6 +107,7 @@ def tshark(tmp_path: Path) -> Iterator[Tshark]:
         shutil.rmtree(folder)
 
 
+@pytest.mark.once
 def test_every_valid_vector_is_shown_without_a_remark(tshark: Tshark) -> None:
     ours = {"Trailing stray characters"}  # tshark's own word for a NUL in a text
     rows = tshark(
@@ -122,6 +121,7 @@ def test_every_valid_vector_is_shown_without_a_remark(tshark: Tshark) -> None:
     assert not {remark for remark in remarks if STATEMENTS["unknown"] not in remark}
 
 
+@pytest.mark.once
 def test_every_invalid_vector_is_shown_with_its_statement(tshark: Tshark) -> None:
     """Each on a connection of its own: behind a length that no frame has nothing can be told."""
     conversations = [[(CLIENT, vector.data)] for vector in SHOWN]
@@ -137,6 +137,7 @@ def test_every_invalid_vector_is_shown_with_its_statement(tshark: Tshark) -> Non
     assert silent == []
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("cut", "port"), [("as written", 3000), ("byte by byte", 3000), ("as written", 4711)]
 )
@@ -165,12 +166,14 @@ def each_frame(segments: Sequence[Segment]) -> Iterator[Segment]:
             at = stop
 
 
+@pytest.mark.once
 def test_a_request_names_the_frame_of_its_reply(tshark: Tshark) -> None:
     rows = tshark([CHAT], "frame.number", "eventproto.response_in", options=["-2"])
 
     assert rows[0] == ["4", "5,6"]
 
 
+@pytest.mark.once
 def test_names_and_texts_can_be_filtered(tshark: Tshark) -> None:
     rows = tshark(
         [CHAT], "eventproto.login.user", "eventproto.message.content", "eventproto.welcome.ticket"
@@ -181,6 +184,7 @@ def test_names_and_texts_can_be_filtered(tshark: Tshark) -> None:
     assert [row[2] for row in rows if row[2]] == ["5"]
 
 
+@pytest.mark.once
 def test_an_applications_own_fields_are_shown(tshark: Tshark) -> None:
     moved = Moved(x=-3, visible=True, label="cup", sender="ann", seq=9)
 
@@ -248,6 +252,7 @@ def read_by_python(folder: Path) -> Iterator[str]:
             yield "read" if stream.is_eof() else "refused"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("language", ["javascript", "python"])
 def test_the_kaitai_reader_reads_every_frame_and_refuses_what_its_language_can(
     verdicts: dict[str, list[str]], language: str
