@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,19 +12,32 @@ from tests.refserver.sharing import behind, contents, sharing
 from tests.support.raw import (
     ACK,
     ERROR,
+    JOINED,
+    LEFT,
+    MESSAGE,
+    PONG,
+    UNAVAILABLE,
     USER_TAKEN,
     WELCOME,
     Bystander,
     Client,
+    ErrorReply,
+    Frame,
     acked,
     error_of,
     login,
     message,
+    ping,
+    said,
 )
-from tests.support.redis import RedisServer, needs_redis
+from tests.support.redis import RedisServer, needs_redis, redis_server
+
+from refserver.client.status import fetch
 
 redis = pytest.importorskip("redis")
 pytestmark = needs_redis
+
+DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
 
 def lose_replies(tmp_path: Path, engine: RedisServer, count: int) -> None:
@@ -126,11 +140,15 @@ def test_what_an_engine_refuses_is_asked_again_until_it_does_it(
         assert contents(eve, b"after") == [b"before", b"meanwhile", b"after"]
 
 
+MANY = pytest.mark.parametrize("races", [20, pytest.param(1_000, marks=pytest.mark.slow)])
+
+
+@MANY
 def test_of_two_servers_that_are_asked_for_one_name_at_once_one_gives_it(
-    tmp_path: Path, engine: RedisServer
+    tmp_path: Path, engine: RedisServer, races: int
 ) -> None:
-    with sharing(tmp_path, "race", [engine.port, engine.port]) as (here, there):
-        for each in range(50):
+    with sharing(tmp_path, f"race {races}", [engine.port, engine.port]) as (here, there):
+        for each in range(races):
             name = f"name {each}"
             with Client(here.port) as one, Client(there.port) as other:
                 for client in (one, other):
@@ -140,6 +158,41 @@ def test_of_two_servers_that_are_asked_for_one_name_at_once_one_gives_it(
             assert [error_of(reply).code for reply in replies if reply.type == ERROR] == [
                 USER_TAKEN
             ]
+
+
+def holds(client: Client) -> bool:
+    """Whether a session is this connection's; if not, it was told so."""
+    with suppress(OSError):
+        client.send(ping(9))
+    while (frame := client.frame()).type not in (PONG, ERROR):
+        pass
+    if frame.type == ERROR:
+        assert error_of(frame) == ErrorReply(0, USER_TAKEN)
+    return frame.type == PONG
+
+
+@MANY
+def test_of_two_servers_that_are_asked_for_one_session_at_once_one_has_it_at_the_end(
+    tmp_path: Path, engine: RedisServer, races: int
+) -> None:
+    with (
+        sharing(tmp_path, f"resumes {races}", [engine.port, engine.port]) as (here, there),
+        Bystander(there.port, "eve") as eve,
+    ):
+        for each in range(races):
+            name = f"name {each}"
+            with Client(here.port) as first:
+                ticket = first.join(name)
+            with Client(here.port) as one, Client(there.port) as other:
+                again = login(name, ticket=ticket.ticket, position=ticket.position)
+                for client in (one, other):
+                    client.send(again)
+                came = 0
+                while came < 3:
+                    came += eve.frame().type == JOINED
+                assert sorted([holds(one), holds(other)]) == [False, True]
+            while eve.frame().type != LEFT:
+                pass
 
 
 def test_an_engine_that_stands_still_costs_a_pause_and_nobodys_lease(
@@ -161,3 +214,47 @@ def test_an_engine_that_stands_still_costs_a_pause_and_nobodys_lease(
         ann.until(ACK, 101)
 
         assert contents(eve, b"m99") == [b"m%d" % each for each in range(100)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seconds", "is_killed"), [(15, False), (30, True)])
+def test_an_engine_that_is_away_for_long_acknowledges_nothing_and_costs_nobodys_lease(
+    tmp_path: Path, seconds: int, is_killed: bool
+) -> None:
+    (tmp_path / "redis").mkdir()
+    with (
+        redis_server(tmp_path / "redis", *DURABLE) as engine,
+        sharing(tmp_path, "long", [engine.port] * 2, "--metrics", "0") as servers,
+        Client(servers[0].port) as ann,
+        Client(servers[1].port) as eve,
+    ):
+        tickets = {"ann": ann.join("ann"), "eve": eve.join("eve")}
+        memory = [server.memory for server in servers]
+        if is_killed:
+            engine.kill()
+        else:
+            os.kill(engine.process.pid, signal.SIGSTOP)
+        ann.send(*[message(b"m%d" % each, 2 + each) for each in range(100)])
+        for server in servers:
+            while fetch(server.metrics)["engine_away_seconds"][""] < seconds:
+                assert server.memory < max(memory) + (8 << 20)
+        if is_killed:
+            engine.start()
+        else:
+            os.kill(engine.process.pid, signal.SIGCONT)
+
+        assert [each.type for each in ann.rest()] == [JOINED], "nobody knows what became of it"
+        assert error_of(eve.rest()[-1]) == ErrorReply(0, UNAVAILABLE)
+        told = []
+        for server, (user, welcome) in zip(reversed(servers), tickets.items(), strict=True):
+            found: list[Frame] = []
+            while not found or found[0].type != WELCOME:  # it is told UNAVAILABLE until then
+                with Client(server.port) as again:
+                    again.send(login(user, ticket=welcome.ticket, position=2), ping(2))
+                    with suppress(EOFError):
+                        found = again.until(PONG)
+            told.append([said(each)[1] for each in found if each.type == MESSAGE])
+        assert told[0] == told[1]
+        assert told[0] == [b"m%d" % each for each in range(len(told[0]))], "a run, or a part of it"
+        for server in servers:
+            assert "dead=" not in server.log and "ended=" not in server.log

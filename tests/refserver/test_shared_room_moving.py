@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
-from tests.refserver.sharing import QUICK, Killable, contents, serving_room, sharing
+from tests.refserver.sharing import QUICK, Killable, Proxy, contents, serving_room, sharing
 from tests.support.raw import ACK, LEFT, MESSAGE, Bystander, Client, member, message, said
 from tests.support.redis import RedisServer, needs_redis
 
@@ -23,7 +24,7 @@ redis = pytest.importorskip("redis")
 pytestmark = needs_redis
 
 NAME = "room.test"
-WRITERS = 4
+WRITERS = 5
 
 
 @contextmanager
@@ -71,8 +72,11 @@ class Writer(threading.Thread):
 
 def under_load(
     reader: Bystander, between: Sequence[Callable[[], object]], count: int
-) -> list[Writer]:
-    """Writers say something before, between and after these; all of it is read, each line once."""
+) -> dict[int, tuple[str, bytes]]:
+    """Writers say something before, between and after these. All of it is read, each line once.
+
+    Returns who said what, by its position.
+    """
     writers = [Writer(f"writer {each}") for each in range(WRITERS)]
     steps: list[Callable[[], object]] = [*between, lambda: None]
     for happens in steps:
@@ -97,7 +101,7 @@ def under_load(
         if fact.type == MESSAGE:
             told[fact.seq] = said(fact)
     assert told == wanted, "lost, doubled, or in another place than the Ack said"
-    return writers
+    return told
 
 
 @pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.slow)])
@@ -134,6 +138,40 @@ def test_servers_that_are_replaced_one_by_one_under_load_lose_and_double_nothing
 
         with Bystander(last.port, "eve") as eve:
             under_load(eve, [partial(replace, each) for each in range(3)], 100)
+
+
+@pytest.mark.parametrize("crowd", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_members_of_three_servers_read_one_sequence_while_authors_move_between_them(
+    tmp_path: Path, engine: RedisServer, monkeypatch: pytest.MonkeyPatch, crowd: int
+) -> None:
+    with (
+        named(monkeypatch) as ports,
+        sharing(tmp_path, f"many {crowd}", [engine.port] * 3) as servers,
+        ExitStack() as stack,
+    ):
+        proxies = [Proxy(server.port, Random(0), 0.0) for server in servers]
+        for proxy in proxies:
+            stack.callback(proxy.close)
+        ports[:] = [proxy.port for proxy in proxies]
+        readers = [
+            stack.enter_context(Bystander(server.port)) for server in servers for _ in range(crowd)
+        ]
+
+        def move(each: int) -> None:
+            """Cut off everybody whose server this is; they go on at the next."""
+            proxies[each].cut()
+            ports.append(ports.pop(0))
+            proxies[each].mend()
+
+        first, *others = readers
+        told = under_load(first, [partial(move, each % 3) for each in range(crowd)], crowd)
+        for reader in others:
+            heard: dict[int, tuple[str, bytes]] = {}
+            while len(heard) < len(told):
+                fact = reader.frame()
+                if fact.type == MESSAGE:
+                    heard[fact.seq] = said(fact)
+            assert heard == told
 
 
 HOUR = 3_600_000
