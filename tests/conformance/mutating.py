@@ -101,7 +101,7 @@ class Here:
     @property
     def is_settled(self) -> bool:
         """Whether the servers have read what all of them have asked."""
-        nodes = [server.link.node for server in self.servers if server.link is not None]
+        nodes = [server.engine.node for server in self.servers if server.engine is not None]
         waiting = any(node.in_flight or node.has_asked or node.lag for node in nodes)
         return not waiting and len({node.place for node in nodes}) < 2
 

@@ -1,4 +1,4 @@
-"""From the settings of a server to its link with Redis: what is refused, and how it is said."""
+"""From the settings of a server to its client of Redis: what is refused, and how it is said."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from refserver.server.config import Config, ConfigError
 URL = "redis://127.0.0.1:6379/0"
 
 
-def link(config: Config) -> Any:
-    return shared.link(config, lambda log: None, lambda: None)
+def engine_client(config: Config) -> Any:
+    return shared.engine_client(config, lambda log: None, lambda: None)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def link(config: Config) -> Any:
 )
 def test_an_address_that_cannot_be_used_is_refused(url: str, wrong: str) -> None:
     with pytest.raises(ConfigError, match=wrong.replace("--", ".*--")) as told:
-        link(Config(log=url))
+        engine_client(Config(log=url))
 
     assert "secret" not in str(told.value)
 
@@ -40,7 +40,7 @@ def test_an_address_that_cannot_be_used_is_refused(url: str, wrong: str) -> None
 @pytest.mark.parametrize("room", ["", "{a}", "a}b"])
 def test_a_room_whose_keys_could_not_be_told_apart_is_refused(room: str) -> None:
     with pytest.raises(ConfigError, match="without braces"):
-        link(Config(log=URL, room=room))
+        engine_client(Config(log=URL, room=room))
 
 
 @pytest.mark.parametrize(
@@ -99,10 +99,10 @@ def test_without_the_extra_the_option_says_what_to_install(
     original = builtins.__import__
 
     def without(name: str, *others: Any, **more: Any) -> Any:
-        if name == "cluster.link":
+        if name == "cluster.engine_client":
             raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
         return original(name, *others, **more)
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(told, match="redis" if missing == "redis" else "other"):
-        link(Config(log=URL))
+        engine_client(Config(log=URL))

@@ -3,7 +3,7 @@
 Rule: one numbered call at a time, repeated until its outcome is known.
 
 What it asked takes its place when the copy has come to that place. Bytes and times are passed in:
-the link sends what `open_arguments` and `next_call` return, and passes the replies back.
+`engine_client` sends what `open_arguments` and `next_call` return, and passes the replies back.
 
 Layer: above `calls` and `records`. No socket, no clock.
 """

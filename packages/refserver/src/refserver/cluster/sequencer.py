@@ -3,7 +3,7 @@
 Rule: a session is told what the copy of the log has come to, at that place and never before. So
 it passes through the same states as with a log in memory, only later.
 
-Layer: above `node`, below `link`. No socket, no clock.
+Layer: above `node`, below `engine_client`. No socket, no clock.
 """
 
 from __future__ import annotations

@@ -33,13 +33,13 @@ from .metrics import ServerCounters, Values
 from .proxy_protocol import Headers
 from .reloading import Reloading
 from .scheduler import FEWEST_FRAMES
-from .shared import link
+from .shared import engine_client
 from .shared import metrics as shared_metrics
 from .tls import Tls, common_name
 from .turn import Turns
 
 if TYPE_CHECKING:
-    from ..cluster.link import Link
+    from ..cluster.engine_client import EngineClient
     from .websocket import WebSockets
 
 __all__ = ["Server"]
@@ -62,11 +62,13 @@ class Server:
     def __init__(self, config: Config, auth: Auth | None = None, tls: Tls | None = None) -> None:
         self.config = config
         self.auth = auth or AllowAll()
-        self.link: Link | None = None
+        self.engine: EngineClient | None = None
         self.sequencer: Sequencer
         if config.log:
-            self.link = link(config, lambda log: self.turns.follow(log), lambda: self.turns.need())
-            self.sequencer = self.link.sequencer
+            self.engine = engine_client(
+                config, lambda log: self.turns.follow(log), lambda: self.turns.need()
+            )
+            self.sequencer = self.engine.sequencer
         else:
             room: Room[Submitter] = Room(capacity=config.log_bytes, presence=config.presence)
             self.sequencer = LocalSequencer(room)
@@ -103,16 +105,16 @@ class Server:
 
     async def connect(self) -> None:
         """Come into the shared room, where there is one. Raises ConfigError."""
-        if self.link is not None:
+        if self.engine is not None:
             try:
-                await self.link.start()
+                await self.engine.start()
             except EngineError as error:
                 raise ConfigError(f"--log: {error}") from None
 
     async def disconnect(self) -> None:
         """Leave the shared room, when the last connection is gone."""
-        if self.link is not None:
-            await self.link.stop()
+        if self.engine is not None:
+            await self.engine.stop()
 
     # ------------------------------------------------------------- listening
 
@@ -353,7 +355,7 @@ class Server:
             "backlog_most": max(backlogs, default=0),
             "loop_lag_seconds": max(counters.lags),
         }
-        return values if self.link is None else {**values, **shared_metrics(self.link)}
+        return values if self.engine is None else {**values, **shared_metrics(self.engine)}
 
     def probe(self, expected: float) -> None:
         """Measure how late the loop is, now and again in a second."""

@@ -1,4 +1,4 @@
-"""How a server comes to share its room: from its settings to a link with Redis.
+"""How a server comes to share its room: from its settings to a client of Redis.
 
 Rule: only this module of `server` knows what sharing a room needs.
 
@@ -23,9 +23,9 @@ from .logs import log_event
 from .metrics import Values
 
 if TYPE_CHECKING:
-    from ..cluster.link import Link
+    from ..cluster.engine_client import EngineClient
 
-__all__ = ["link", "metrics"]
+__all__ = ["engine_client", "metrics"]
 
 LEASE = 1.5
 """Times --log-timeout: a node has told its members before the others take it for dead."""
@@ -34,16 +34,18 @@ SCHEMES = ("redis", "rediss", "unix")
 MOST_CREDENTIALS = 4_096
 
 
-def link(config: Config, began: Callable[[Log], None], progressed: Callable[[], None]) -> Link:
+def engine_client(
+    config: Config, began: Callable[[Log], None], progressed: Callable[[], None]
+) -> EngineClient:
     """The way to the engine of `config.log`. Raises ConfigError, also without refserver[redis]."""
     check(config)
     try:
-        from ..cluster.link import Link
+        from ..cluster.engine_client import EngineClient
     except ImportError as error:
         if error.name == "redis":
             raise ConfigError("--log needs redis: install refserver[redis]") from None
         raise
-    return Link(
+    return EngineClient(
         config.log,
         config.room,
         settings(config),
@@ -55,12 +57,12 @@ def link(config: Config, began: Callable[[Log], None], progressed: Callable[[], 
     )
 
 
-def metrics(link: Link) -> Values:
+def metrics(engine: EngineClient) -> Values:
     """The current value of each of `metrics.SHARED_METRICS`."""
-    node, counters = link.node, link.counters
+    node, counters = engine.node, engine.counters
     return {
         "node": {node.identity: 1.0},
-        "engine_away_seconds": link.away_for,
+        "engine_away_seconds": engine.away_for,
         "engine_lag_entries": node.lag,
         "engine_calls_in_flight": node.in_flight,
         "engine_unplaced_bytes": node.unplaced,

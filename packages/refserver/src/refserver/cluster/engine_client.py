@@ -29,7 +29,7 @@ from .records import BrokenRecord, Place, Record
 from .scripts import Script, keys, script
 from .sequencer import ClusterSequencer
 
-__all__ = ["Link", "LinkCounters"]
+__all__ = ["EngineClient", "EngineCounters"]
 
 RENEWAL = 1.0
 """Seconds after which a node that asks nothing says that it is there."""
@@ -53,8 +53,8 @@ LogEvent = Callable[..., None]
 
 
 @dataclass(slots=True)
-class LinkCounters:
-    """What a link has done since the start."""
+class EngineCounters:
+    """What a client of the engine has done since the start."""
 
     calls: int = 0
     waited: float = 0.0  # seconds, for the answers to these calls
@@ -64,7 +64,7 @@ class LinkCounters:
     losses: int = 0  # of the engine's data
 
 
-class Link:
+class EngineClient:
     """A node's way to the engine. `sequencer` is what the sessions of this process use.
 
     `began` is called with each new log, `progressed` when the log or a session has something
@@ -86,7 +86,7 @@ class Link:
         log_event: LogEvent,
         credentials: tuple[str, str] | None = None,
     ) -> None:
-        self.counters = LinkCounters()
+        self.counters = EngineCounters()
         self._url = url
         self._room = room
         self._keys = keys(room)
@@ -169,7 +169,9 @@ class Link:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._loop.call_exception_handler({"message": "the link", "exception": error})
+            self._loop.call_exception_handler(
+                {"message": "the client of the engine", "exception": error}
+            )
 
     async def stop(self) -> None:
         """Retire the node, as far as the engine answers within a deadline."""
