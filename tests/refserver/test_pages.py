@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +37,17 @@ def test_the_list_names_every_page_with_its_title() -> None:
 @pytest.mark.parametrize("name", ["tokens", "tokens.md", "docs/tokens.md", "./tokens.md"])
 def test_a_page_is_printed_as_it_stands_in_a_pipe(name: str) -> None:
     assert run(name).stdout_bytes == (DOCS / "tokens.md").read_bytes()
+
+
+def test_a_locale_changes_no_byte_of_a_page() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "refserver", "docs", "protocol"],
+        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+
+    assert done.stdout == (DOCS / "protocol.md").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["clients/client.c", "pictures/watching.png"])

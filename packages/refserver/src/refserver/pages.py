@@ -96,7 +96,7 @@ def show(path: Path) -> None:
     if path.suffix not in (".md", ""):
         click.echo(path.read_bytes(), nl=False)
     elif not sys.stdout.isatty():
-        click.echo(text_of(path), nl=False)
+        click.echo(text_of(path).encode(), nl=False)  # UTF-8, whatever the locale
     else:
         click.echo_via_pager(formatted(text_of(path)), color=True)
 
