@@ -60,8 +60,8 @@ def authority(tmp_path: Path) -> Authority:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A server with its defaults, shared by the tests of a module."""
-    with running(tmp_path_factory.mktemp("server"), dev=True) as server:
+    """A server, shared by the tests of a module. It pings nobody, however seldom somebody reads."""
+    with running(tmp_path_factory.mktemp("server"), "--heartbeat", "0", dev=True) as server:
         yield server
 
 

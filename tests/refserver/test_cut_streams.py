@@ -85,8 +85,11 @@ def facts_behind(bob: Bystander, cut: int) -> list[tuple[int, bytes]]:
 
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A server in Python's and asyncio's debug modes; no word of it may be unexpected."""
-    with running(tmp_path_factory.mktemp("checked"), dev=True) as server:
+    """A server in Python's and asyncio's debug modes; no word of it may be unexpected.
+
+    It pings nobody: between two tests nobody reads.
+    """
+    with running(tmp_path_factory.mktemp("checked"), "--heartbeat", "0", dev=True) as server:
         yield server
 
 

@@ -145,20 +145,22 @@ def test_strangers_that_vanish_reset_or_send_noise_disturb_nobody(server: Runnin
 HTTP = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-@pytest.mark.proves("EP-12-6", "EP-6.2-6")
-@pytest.mark.parametrize(
-    "name", ["a\nb", "\x1b[31m", "a\0", "a\u202eb", "a\u2028b", "\ufeffa", "e\u0301"], ids=ascii
-)
-def test_a_name_that_could_forge_a_log_is_refused_and_logged_in_one_line(
-    server: Running, name: str
-) -> None:
-    with Client(server.port) as stranger:
-        stranger.send(login(name))
-        assert error_of(stranger.frame()) == ErrorReply(1, BAD_USER)
+FORGING = ["a\nb", "\x1b[31m", "a\0", "a\u202eb", "a\u2028b", "\ufeffa", "e\u0301"]
 
-    refused = [line for line in server.records if " refused " in line][-1]
-    assert f'user={json.dumps(name)} code="BAD_USER"' in refused
-    assert all(line.isascii() and line.isprintable() for line in server.records)
+
+@pytest.mark.proves("EP-12-6", "EP-6.2-6")
+def test_a_name_that_could_forge_a_log_is_refused_and_logged_in_one_line(tmp_path: Path) -> None:
+    """On a server of its own: of the refusals of one second, few are logged."""
+    with running(tmp_path, dev=True) as server:
+        for name in FORGING:
+            with Client(server.port) as stranger:
+                stranger.send(login(name))
+                assert error_of(stranger.frame()) == ErrorReply(1, BAD_USER)
+        refused = [line for line in server.records if " refused " in line]
+
+    for line, name in zip(refused, FORGING, strict=True):
+        assert f'user={json.dumps(name)} code="BAD_USER"' in line
+        assert line.isascii() and line.isprintable()
 
 
 @pytest.mark.proves("EP-12-1", "EP-12-5")
