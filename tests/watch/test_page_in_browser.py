@@ -209,6 +209,22 @@ def test_rules_and_frames_by_hand_say_what_was_wrong_with_them(
     page.until("document.getElementById('send-said').textContent.includes('hexadecimal')")
 
 
+def test_a_watched_server_says_whose_talk_is_shown_and_has_no_faults(browser: Browser) -> None:
+    with shown(enter=False, rules=None) as live:
+        page = opened(browser, live, *talk())
+        page.until(f"document.querySelectorAll('{ROWS}').length === 6")
+
+        assert page.texts("#notice") == ["This page shows what every member of the room says."]
+        assert page.run("document.getElementById('notice').hidden") is False
+        assert page.run("document.getElementById('tab-faults').hidden") is True
+
+
+def test_a_page_whose_command_has_ended_says_so(browser: Browser) -> None:
+    with shown(enter=False) as live:
+        page = opened(browser, live, *talk())
+    page.until("document.getElementById('notice').textContent.includes('has ended')")
+
+
 SIZES = {"desktop": (1280, 800, False), "phone": (390, 844, True)}
 
 

@@ -23,6 +23,7 @@ class Tap(Protocol):
 
     def listening(self, host: str, port: int, *, secure: bool) -> None:
         """The server listens there; `secure` with TLS."""
+        ...
 
     def opened(self, client: str, *, secure: bool) -> int:
         """A session begins; `client` is HOST:PORT. Returns the number of the connection."""
@@ -30,12 +31,15 @@ class Tap(Protocol):
 
     def received(self, number: int, data: bytes) -> None:
         """The client has sent these bytes."""
+        ...
 
     def sent(self, number: int, data: bytes) -> None:
         """The server sends these bytes."""
+        ...
 
     def ended(self, number: int, *, of_client: bool, reset: bool) -> None:
         """The stream of one side has ended."""
+        ...
 
 
 class Tapped(Connection):

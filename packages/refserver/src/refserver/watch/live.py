@@ -51,6 +51,8 @@ HEADERS = {
 }
 MOST_BODY = 3 << 20
 """Bytes of a request's body: a frame in hexadecimal, and some more."""
+HERE = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}
+"""How a place is reached that listens on these."""
 STOPPING = 5.0
 """Seconds in which requests that run may end."""
 LOST = "This link was used, or is another one. Start again for a new link."
@@ -356,8 +358,7 @@ def page(
             for line in lines:
                 said = json.loads(line)
                 host: str = said["host"]
-                host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
-                live.hand.place = host, said["port"], said["secure"]
+                live.hand.place = HERE.get(host, host), said["port"], said["secure"]
                 ready(f"http://127.0.0.1:{port}/?token={live.token}")
 
     threads = [

@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import click
+
 from ..arguments import spelled
 from .conversation import Bytes, Ended, How, Opened, Side
 from .judging import Judging
@@ -83,6 +85,8 @@ class Serving:
 def watching(record: str | None, page: int | None, *, shared: bool) -> Iterator[Serving]:
     """The tap for a server that runs in the block. Raises UsageError where there is no page."""
     serving = Serving(record=record, page=page_socket(page), shared=shared)
+    if page is not None:
+        click.echo("refserver: the page shows what every member says", err=True)
     try:
         yield serving
     finally:

@@ -49,6 +49,7 @@ let leftOut = 0;
 let paused = false;
 let asked = 0; // the number of the filter that was asked with
 let timer = 0;
+let standing = ""; // what is to be known all the time
 const broken = new Set();
 
 function wanted() {
@@ -67,7 +68,7 @@ async function look() {
     if (!response.ok) throw new Error(await response.text());
     const told = await response.json();
     if (mine === asked && !paused) show(told);
-    notice("");
+    notice(standing);
   } catch (error) {
     notice(error instanceof TypeError ? "It has ended, or cannot be reached." : error.message);
   }
@@ -75,6 +76,7 @@ async function look() {
 }
 
 function notice(text) {
+  if ($("notice").textContent === text) return;
   $("notice").hidden = !text;
   $("notice").textContent = text;
 }
@@ -527,7 +529,7 @@ async function start() {
   $("masked").textContent = about.masked
     ? "Credentials and tickets are hidden, here and in the files."
     : "Credentials and tickets are shown, here and in the files.";
-  if (!about.proxy) notice("This page shows what every member of the room says.");
+  if (!about.proxy) standing = "This page shows what every member of the room says.";
   for (const kind of Object.keys(FIELDS)) $("send-event").append(made("option", { text: kind }));
   $("send-event").value = "Login";
   showFields();
