@@ -42,6 +42,7 @@ from tests.support.stopped import hosting
 
 from eventcodec import ErrorCode
 from refserver.server import scheduler
+from refserver.server.measuring import values_of
 from refserver.server.scheduler import FRAMES
 from refserver.server.turn import Turns
 
@@ -82,7 +83,7 @@ async def test_all_who_drip_are_gone_at_the_deadline_and_not_before() -> None:
                 await client.send(bytes([byte]))
             await host.pass_time(1.2)
         ann = await host.member("ann")
-        connections = host.server.metrics()["connections"]
+        connections = values_of(host.server)["connections"]
         assert isinstance(connections, Mapping)
         assert connections["new"] == 50
 

@@ -23,6 +23,7 @@ from refserver.cli import main
 from refserver.client.status import fetch
 from refserver.server import process as service
 from refserver.server.config import ConfigError
+from refserver.server.measuring import values_of, watch_loop
 from refserver.server.metrics import METRICS, PREFIX
 from refserver.server.metrics_http import ASKERS, REQUEST, MetricsServer
 
@@ -43,7 +44,7 @@ async def test_the_figures_are_what_has_happened() -> None:
             await host.client()
             await host.pass_time()
 
-        figures = host.server.metrics()
+        figures = values_of(host.server)
 
         assert figures["connections"] == {"handshake": 0, "new": 1, "member": 2, "closing": 2}
         assert figures["connections_accepted"] == 5
@@ -98,23 +99,23 @@ async def test_an_eviction_is_counted_by_what_ran_out(log_bytes: int, ran_out: s
             await ann.sync()
         await host.pass_time(10.0)
 
-        assert host.server.metrics()["evictions"] == {ran_out: 2}
-        assert host.server.metrics()["errors"] == {"SLOW_CONSUMER": 2}
+        assert values_of(host.server)["evictions"] == {ran_out: 2}
+        assert values_of(host.server)["errors"] == {"SLOW_CONSUMER": 2}
 
 
 async def test_the_lag_of_the_loop_is_the_worst_of_the_last_seconds() -> None:
     async with hosting() as host:
-        host.server.probe(host.loop.now)
+        watch_loop(host.server, host.loop.now)
         await host.pass_time(1.0)
-        assert host.server.metrics()["loop_lag_seconds"] == 0.0
+        assert values_of(host.server)["loop_lag_seconds"] == 0.0
 
         await host.pass_time(0.75)
         await host.stand_still(0.5)
-        assert host.server.metrics()["loop_lag_seconds"] == 0.25
+        assert values_of(host.server)["loop_lag_seconds"] == 0.25
 
         for _ in range(15):
             await host.pass_time(1.0)
-        assert host.server.metrics()["loop_lag_seconds"] == 0.0
+        assert values_of(host.server)["loop_lag_seconds"] == 0.0
 
 
 async def test_the_lag_is_measured_from_when_the_figures_are_served() -> None:
@@ -124,7 +125,7 @@ async def test_the_lag_is_measured_from_when_the_figures_are_served() -> None:
         await host.stand_still(0.5)
         metrics_server.close()
 
-        assert host.server.metrics()["loop_lag_seconds"] == 0.25
+        assert values_of(host.server)["loop_lag_seconds"] == 0.25
 
 
 def test_who_asks_nothing_is_no_error_when_the_server_stops(tmp_path: Path) -> None:
@@ -152,7 +153,7 @@ def test_who_is_silent_in_a_handshake_is_counted_as_such(
 
 async def test_the_server_knows_every_figure_and_no_other() -> None:
     async with hosting() as host:
-        values = host.server.metrics()
+        values = values_of(host.server)
 
     assert set(values) == {metric.name for metric in METRICS}
     assert {name for name, value in values.items() if not isinstance(value, (int, float))} == {

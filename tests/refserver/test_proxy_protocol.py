@@ -19,6 +19,7 @@ from tests.support.stopped import hosting
 
 from eventcodec import Login, Welcome
 from refserver.server.config import Config, ConfigError
+from refserver.server.measuring import values_of
 from refserver.server.proxy_protocol import MOST_BINARY, MOST_LINE, Header, Malformed, parse
 
 TCP, UDP = 1, 2
@@ -205,7 +206,7 @@ async def test_who_does_not_send_the_whole_header_in_time_is_closed(data: bytes)
         await host.pass_time(0.2)
 
         assert await client.rest() == []
-        assert host.server.metrics()["connections_accepted"] == 0
+        assert values_of(host.server)["connections_accepted"] == 0
 
 
 @pytest.mark.parametrize("data", [login("ann"), b"PROXY TCP4 x\r\n", b"\x16\x03\x01\x02\x00"])
@@ -216,7 +217,7 @@ async def test_a_proxy_without_a_header_is_never_taken_for_its_client(data: byte
 
         with pytest.raises((EOFError, ConnectionResetError)):
             await client.frame()
-        assert host.server.metrics()["connections_accepted"] == 0
+        assert values_of(host.server)["connections_accepted"] == 0
 
 
 async def test_who_is_no_listed_proxy_speaks_for_itself_and_cannot_send_a_header() -> None:

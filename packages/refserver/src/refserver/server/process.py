@@ -17,6 +17,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from ..arguments import spelled
 from .auth import authenticator_of
 from .config import Config, ConfigError
 from .logs import failure, log_event
+from .measuring import values_of, watch_loop
 from .metrics import why_not
 from .server import Server
 from .stderr import without_blocking
@@ -134,11 +136,11 @@ def expose(server: Server, port: int) -> MetricsServer:
         from .metrics_http import MetricsServer
     except ImportError as error:
         raise ConfigError(f"--metrics {why_not(error)}") from None
-    metrics_server = MetricsServer(server.metrics, lambda: server.stopping)
+    metrics_server = MetricsServer(partial(values_of, server), lambda: server.stopping)
     with listening(f"{spelled('127.0.0.1', port)} for --metrics"):
         chosen = metrics_server.open(port)
     log_event("metrics", url=f"http://127.0.0.1:{chosen}/metrics")
-    server.probe(server.loop.time())
+    watch_loop(server, server.loop.time())
     return metrics_server
 
 

@@ -1,4 +1,4 @@
-"""A server with one room: it makes the parts, starts, stops and measures.
+"""A server with one room: it makes the parts, starts and stops.
 
 Rule: it carries out on connections what its parts decide.
 
@@ -29,12 +29,11 @@ from .descriptors import descriptors, most_connections, most_lingering
 from .handshakes import Handshakes
 from .listener import Listeners, resolve
 from .logs import log_event
-from .metrics import ServerCounters, Values
+from .metrics import ServerCounters
 from .proxy_protocol import Headers
 from .reloading import Reloading
 from .scheduler import FEWEST_FRAMES
 from .shared import engine_client
-from .shared import metrics as shared_metrics
 from .tls import Tls, common_name
 from .turn import Turns
 
@@ -323,45 +322,6 @@ class Server:
             connection.tick(now)
         except Exception as error:
             connection.fail(error)
-
-    # ------------------------------------------------------------- metrics
-
-    def metrics(self) -> Values:
-        """The current value of each of `metrics.METRICS`, and with `--log` of `SHARED_METRICS`."""
-        counters, log = self.counters, self.room.log
-        outboxes = [connection.session.outbox for connection in self.connections]
-        backlogs = [outbox.backlog for outbox in outboxes]
-        handshakes = sum(not connection.is_open for connection in self.handshakes)
-        carried = counters.carried + sum(outbox.sent_entries for outbox in outboxes)
-        values: Values = {
-            "connections": {
-                "handshake": handshakes,
-                "new": len(self.admission.unauthenticated) - handshakes,
-                "member": len(self.room.members),
-                "closing": len(self.admission.lingering),
-            },
-            "connections_accepted": counters.accepted,
-            "connections_turned_away": counters.turned_away,
-            "logins": counters.sessions.logins,
-            "events_received": counters.sessions.requests,
-            "events_sent": carried + counters.sessions.replies,
-            "bytes_received": counters.bytes_in,
-            "bytes_sent": counters.bytes_out,
-            "errors": counters.sessions.errors,
-            "evictions": counters.sessions.evictions,
-            "log_entries": log.end + 1 - log.first,
-            "log_bytes": log.size,
-            "backlog_entries": sum(backlogs),
-            "backlog_most": max(backlogs, default=0),
-            "loop_lag_seconds": max(counters.lags),
-        }
-        return values if self.engine is None else {**values, **shared_metrics(self.engine)}
-
-    def probe(self, expected: float) -> None:
-        """Measure how late the loop is, now and again in a second."""
-        now = self.loop.time()
-        self.counters.lags.append(max(0.0, now - expected))
-        self.loop.call_at(now + 1.0, self.probe, now + 1.0)
 
     # ------------------------------------------------------------- the end
 
