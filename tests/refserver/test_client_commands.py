@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -28,11 +29,17 @@ from tests.support.server import Running, running
 from eventcodec import (
     Ack,
     ApplicationEvent,
+    ConnectionLostError,
     Error,
+    Gap,
     Joined,
     Login,
     Logout,
     Message,
+    Offline,
+    Pause,
+    Paused,
+    PeerError,
     Ping,
     SessionState,
     Welcome,
@@ -42,7 +49,8 @@ from eventcodec import (
 from refserver.characters import escape
 from refserver.cli import main
 from refserver.client import shell
-from refserver.client.bench import Figures
+from refserver.client.bench import KEPT, Figures
+from refserver.client.bench import _lines as bench_lines
 from refserver.client.blocking import Room
 from refserver.client.shell import Watching
 from refserver.server.auth import new_token
@@ -285,6 +293,85 @@ def test_what_stands_before_a_wrong_line_is_sent(server: Running) -> None:
     assert (done.returncode, done.stderr) == (1, b"refserver: line 3: is not UTF-8\n")
     assert received == ["one", "two"]
     assert done.stdout.count(b"ack ") == 2
+
+
+@contextmanager
+def scripted(*connections: list[bytes]) -> Iterator[int]:
+    """The port of a server that on each connection says one of these at each thing it reads."""
+
+    def serve() -> None:
+        for answers in connections:
+            sock, _ = listener.accept()
+            with sock:
+                for answer in answers:
+                    sock.recv(65_536)
+                    sock.sendall(answer)
+                sock.recv(65_536)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(TIMEOUT)
+
+
+def test_with_retry_a_new_session_begins_where_the_server_forgot_the_old_one() -> None:
+    gone, fresh = encode(Error(seq=1, code=15)), encode(a_welcome())
+    with scripted([fresh], [gone]) as port:
+        done = invoke("send", f"localhost:{port}", "--as", "ann", "--retry", "hello")
+
+    assert done.exit_code == 1
+    said = done.stderr.splitlines()
+    assert "the server does not know this session any more: a new one begins" in said[1]
+    assert said[2:] == ["refserver: event 1: unknown", "refserver: 1 unknown"]
+
+
+def test_a_refused_ping_fails_the_command(tmp_path: Path) -> None:
+    file = tmp_path / "ping.jsonl"
+    file.write_text('{"event": "Ping"}')
+    no, bye = encode(Error(seq=2, code=4711)), encode(Ack(seq=3))
+    with answering(encode(a_welcome()), no, bye) as port:
+        done = invoke("send", f"localhost:{port}", "--as", "ann", "--json", str(file))
+
+    assert (done.exit_code, done.stderr) == (1, "refserver: 1 refused\n")
+    assert json.loads(done.stdout)["seq"] == "1"
+
+
+def test_ctrl_c_ends_send_with_130(server: Running) -> None:
+    command = [str(REFSERVER), "send", at(server), "--as", "ann", "-"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write("hello\n")
+        process.stdin.flush()
+        assert process.stdout.readline().startswith("ack ")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=TIMEOUT)
+
+    assert (process.returncode, err.strip()) == (130, "")
+
+
+@pytest.mark.parametrize(
+    ("status", "remark", "failure"),
+    [
+        (Offline(OSError(111, "refused"), 0.0), "", "cannot connect to here: refused"),
+        (Offline(ConnectionLostError("gone"), 0.0), "", "the connection was lost; the port may"),
+        (Offline(None, 0.0), "", "the connection was lost: None"),
+        (Paused(Pause.BAD_USER, PeerError(14, "no")), "", "refused the login: BAD_USER, no"),
+        (Paused(Pause.FAILING_REQUEST), "", "the session is paused: failing request"),
+        (Gap(7), "no entries behind position 7", ""),
+    ],
+)
+def test_what_becomes_of_a_connection_is_said_in_a_line(
+    status: Any, remark: str, failure: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watching = Watching(retries=False, where="here", is_tls=False, is_named=True)
+
+    watching(status)
+
+    assert remark in capsys.readouterr().err
+    assert failure in watching.failure and bool(failure) == bool(watching.failure)
 
 
 @pytest.mark.parametrize(
@@ -824,6 +911,56 @@ def test_a_bench_whose_room_turns_members_away_fails(tmp_path: Path) -> None:
 
     assert done.exit_code == 1
     assert "SERVER_FULL" in done.stderr
+
+
+def test_a_bench_is_told_in_lines(server: Running) -> None:
+    done = invoke("bench", at(server), "--members", "2", "--duration", "0.1")
+
+    assert done.exit_code == 0, done.stderr
+    counted, late, busy = done.stdout.splitlines()[:3]
+    assert re.fullmatch(r"\d+ messages in [\d.]+ s: [\d,]+/s accepted, [\d,]+/s delivered", counted)
+    assert late.startswith("latency p50/p95/p99/max = ") and "of a processor" in busy
+
+
+def test_a_bench_that_is_its_own_limit_says_so_in_a_line() -> None:
+    busy = Figures(sent=1, accepted=1, seconds=1.0, processor=1.0)
+
+    assert "the limit of this client" in bench_lines(busy.told())
+
+
+def test_of_very_many_latencies_a_choice_is_kept() -> None:
+    figures = Figures(latencies=[0.0] * KEPT, delivered=KEPT)
+    rng = random.Random(7)
+
+    for _ in range(KEPT):
+        figures.deliver(1.0, rng)
+
+    assert (len(figures.latencies), figures.delivered) == (KEPT, 2 * KEPT)
+    assert 0.4 < sum(figures.latencies) / KEPT < 0.6
+
+
+@pytest.mark.parametrize(
+    ("answers", "complaint"),
+    [
+        ([], "no Welcome within 0.2 s"),
+        ([encode(Error(seq=1, code=13, text="no"))], "refused: USER_TAKEN, no"),
+        ([encode(Error(code=24))], "the server ended a connection: SHUTTING_DOWN"),
+        ([bytes(4)], "a connection was lost: "),
+    ],
+)
+def test_a_bench_that_cannot_go_on_says_why(answers: list[bytes], complaint: str) -> None:
+    with answering(*answers, ending=False) as port:
+        done = invoke("bench", f"localhost:{port}", "--duration", "0.1", "--timeout", "0.2")
+
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert complaint in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_bench_has_no_more_publishers_than_members() -> None:
+    done = invoke("bench", "localhost", "--members", "2", "--publishers", "3")
+
+    assert done.exit_code == 2
+    assert "more publishers than members" in done.stderr
 
 
 # ---------------------------------------------------------------- what holds for both

@@ -43,8 +43,11 @@ __all__ = ["Watching", "enter", "in_room", "say"]
 class Watching:
     """Says what becomes of the connection, and keeps why the command cannot go on."""
 
-    def __init__(self, *, retries: bool, where: str, is_tls: bool, is_named: bool) -> None:
+    def __init__(
+        self, *, retries: bool, where: str, is_tls: bool, is_named: bool, listens: bool = True
+    ) -> None:
         self.retries = retries
+        self._listens = listens
         self.where = where
         self.hint = "" if is_tls else "; the port may speak TLS: --tls"
         self._is_named = is_named
@@ -67,7 +70,11 @@ class Watching:
                 say(f"{self._why(error)}; again in {max(0.0, at - time.monotonic()):.1f} s")
             case Gap(position=position):
                 self.is_behind = self.retries
-                say(f"the server has no entries behind position {position} any more: some are lost")
+                if self._listens:
+                    lost = f"no entries behind position {position} any more: some are lost"
+                    say(f"the server has {lost}")
+                else:
+                    say("the server does not know this session any more: a new one begins")
             case Paused(reason=reason, error=error):
                 if not (self.is_behind and reason is Pause.GAP):
                     self.failure = self._why_paused(reason, error)
@@ -115,7 +122,9 @@ def in_room(
     Raises CommandError if the Ack of the Logout does not come in time.
     """
     login, where = to.login, to.where
-    watching = Watching(retries=retries, where=where, is_tls=to.tls, is_named=bool(login.user))
+    watching = Watching(
+        retries=retries, where=where, is_tls=to.tls, is_named=bool(login.user), listens=listen
+    )
     room = connect(
         *to.address,
         user=login.user,
@@ -126,7 +135,8 @@ def in_room(
     )
     try:
         yield room, watching
-        if watching.was_online and not watching.failure:
+        is_offline = room.state is SessionState.WAITING  # then the server frees the name by itself
+        if watching.was_online and not watching.failure and not is_offline:
             room.leave(to.timeout)
             if not watching.left:
                 raise CommandError(f"no Ack of the Logout within {to.timeout:g} s")
