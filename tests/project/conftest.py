@@ -11,5 +11,5 @@ from tests.support.server import running
 
 @pytest.fixture
 def port(tmp_path: Path) -> Iterator[int]:
-    with running(tmp_path) as server:
+    with running(tmp_path, "--heartbeat", "0") as server:
         yield server.port

@@ -182,7 +182,7 @@ def test_over_tls_what_came_before_the_end_of_the_stream_counts_and_is_answered(
 ) -> None:
     context = authority.client()
     numbers = range(2, 3002)  # more than one turn allows
-    settings = ["--tls-cert", str(authority.issue())]
+    settings = ["--tls-cert", str(authority.issue()), "--heartbeat", "0"]
     with (
         running(tmp_path, *settings) as server,
         tls_member(server.port, context, "bob") as bob,
@@ -203,7 +203,8 @@ def test_over_tls_all_arrives_before_the_error_at_a_client_that_goes_on_sending(
     authority: Authority, tmp_path: Path
 ) -> None:
     context = authority.client()
-    settings = ["--tls-cert", str(authority.issue()), "--close-bytes", "10000000"]
+    settings = ["--tls-cert", str(authority.issue()), "--heartbeat", "0"]
+    settings += ["--close-bytes", "10000000"]
     with (
         running(tmp_path, *settings) as server,
         tls_member(server.port, context, "slow") as slow,

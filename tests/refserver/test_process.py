@@ -68,11 +68,12 @@ def test_a_second_signal_loses_nothing_that_drains_and_a_third_ends_it_at_once(
     address = str(tmp_path / "notify")
     monkeypatch.setenv("NOTIFY_SOCKET", address)
     never, count = "600", 800  # longer than the test waits; more than the kernel holds
+    waiting = ("--drain", never, "--close-timeout", never, "--heartbeat", "0")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(address)
         systemd.settimeout(30)
         with (
-            running(tmp_path, "--drain", never, "--close-timeout", never, dev=True) as server,
+            running(tmp_path, *waiting, dev=True) as server,
             member(server.port, "bob", receive_buffer=4_096) as bob,
             member(server.port, "ann") as ann,
         ):

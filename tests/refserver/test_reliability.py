@@ -46,6 +46,8 @@ from tests.support.server import EXIT_TIMEOUT, Running, running
 MIB = 1 << 20
 SMALL = 4_096
 """A receive buffer that is soon full."""
+QUIET = ("--heartbeat", "0")
+"""Nobody is pinged: who reads late has not failed, and reads nothing but what was said."""
 DRAIN = 2
 """Seconds that a stop may take for those who do not read."""
 
@@ -102,7 +104,7 @@ def test_what_strangers_push_is_not_kept_and_they_are_told_so(
     # Whoever is told something else has to be in time for it.
     login_timeout = "0.5" if code == TIMEOUT else "60"
     options = ("--login-timeout", login_timeout, "--close-timeout", "60")
-    with running(tmp_path, *options, dev=False) as server:
+    with running(tmp_path, *QUIET, *options, dev=False) as server:
         push(server.port, chunk, MIB)
         before = server.most_memory
 
@@ -123,7 +125,7 @@ def test_what_strangers_push_is_not_kept_and_they_are_told_so(
 def test_replies_that_nobody_reads_are_not_piled_up(tmp_path: Path, joins: bool) -> None:
     pings = b"".join(ping(seq) for seq in range(1, 4_097))
     with (
-        running(tmp_path, dev=False) as server,
+        running(tmp_path, *QUIET, dev=False) as server,
         Bystander(server.port, "bob") as bob,
         Client(server.port, receive_buffer=SMALL) as ann,
     ):
@@ -162,7 +164,7 @@ def test_whoever_stalls_is_evicted_and_everybody_else_reads_everything(
 ) -> None:
     # Who was evicted is given the time until somebody here reads its end.
     options = ("--log-bytes", str(MIB), "--no-presence", "--close-timeout", "60")
-    with running(tmp_path, *options, dev=False) as server, ExitStack() as stack:
+    with running(tmp_path, *QUIET, *options, dev=False) as server, ExitStack() as stack:
         ann = stack.enter_context(Client(server.port))
         ann.join("ann")
         others = [stack.enter_context(Client(server.port)) for _ in range(readers)]
@@ -189,7 +191,7 @@ def test_whoever_stalls_is_evicted_and_everybody_else_reads_everything(
 def test_whoever_keeps_up_with_the_stream_is_never_evicted(tmp_path: Path) -> None:
     options = ("--log-bytes", str(MIB), "--no-presence")
     with (
-        running(tmp_path, *options, dev=False) as server,
+        running(tmp_path, *QUIET, *options, dev=False) as server,
         Client(server.port) as ann,
         Client(server.port, receive_buffer=SMALL) as bob,
     ):
@@ -210,7 +212,10 @@ def test_whoever_keeps_up_with_the_stream_is_never_evicted(tmp_path: Path) -> No
 
 
 def test_members_leave_descriptors_free_and_the_next_one_is_told(tmp_path: Path) -> None:
-    with running(tmp_path, descriptors=128, dev=False) as server, crowd(server.port, 64) as clients:
+    with (
+        running(tmp_path, *QUIET, descriptors=128, dev=False) as server,
+        crowd(server.port, 64) as clients,
+    ):
         members = [client.join().user for client in clients]
         with crowd(server.port, 20) as more:
             ends = [error_of(client.frame()) for client in more]
@@ -227,7 +232,7 @@ def test_when_descriptors_run_out_nobody_inside_loses_anything_and_others_get_in
 ) -> None:
     waits: list[float] = []
     with (
-        running(tmp_path, descriptors=128, dev=False) as server,
+        running(tmp_path, *QUIET, descriptors=128, dev=False) as server,
         Bystander(server.port, "bob") as bob,
         Client(server.port) as ann,
     ):
@@ -272,7 +277,10 @@ def test_all_are_served_that_come_at_once_and_nothing_is_left_when_they_reset(
     tmp_path: Path, count: int
 ) -> None:
     limits = ("--connections", "4000", "--unauthenticated", "4000")
-    with running(tmp_path, *limits, dev=True) as server, Bystander(server.port, "bob") as bob:
+    with (
+        running(tmp_path, *QUIET, *limits, dev=True) as server,
+        Bystander(server.port, "bob") as bob,
+    ):
         idle = server.descriptors
         crowd = [Client(server.port) for _ in range(count)]
         for client in crowd:
@@ -307,7 +315,7 @@ def test_what_was_acknowledged_before_a_stop_is_read_by_all_who_keep_up(
         folder = tmp_path / str(turn)
         folder.mkdir()
         options = ("--no-presence", "--drain", str(DRAIN))
-        with running(folder, *options, dev=False) as server, ExitStack() as stack:
+        with running(folder, *QUIET, *options, dev=False) as server, ExitStack() as stack:
             ann = stack.enter_context(Client(server.port))
             readers = [stack.enter_context(Client(server.port)) for _ in range(keeping_up)]
             for _ in range(stalled):
@@ -370,7 +378,7 @@ def stop_under_load(server: Running, ann: Client, readers: list[Client], seconds
 def test_a_slow_reader_gets_every_byte_of_what_was_due_at_a_stop(tmp_path: Path, size: int) -> None:
     count = size // 10_000
     with (
-        running(tmp_path, "--no-presence", dev=False) as server,
+        running(tmp_path, *QUIET, "--no-presence", dev=False) as server,
         Client(server.port) as ann,
         Client(server.port, receive_buffer=SMALL) as bob,
     ):
@@ -390,7 +398,7 @@ def test_a_slow_reader_gets_every_byte_of_what_was_due_at_a_stop(tmp_path: Path,
 @pytest.mark.proves("EP-10.4-3")
 def test_where_too_many_are_closing_already_the_next_is_closed_at_once(tmp_path: Path) -> None:
     with (
-        running(tmp_path, "--connections", "1", "--closing", "1", dev=True) as server,
+        running(tmp_path, *QUIET, "--connections", "1", "--closing", "1", dev=True) as server,
         Bystander(server.port, "bob") as bob,
         Client(server.port) as told,
         Client(server.port) as cut_off,
