@@ -1,4 +1,4 @@
-"""A real server process on a free port, with its defaults."""
+"""A real server process on a free port, with its defaults; it pings nobody."""
 
 from __future__ import annotations
 
