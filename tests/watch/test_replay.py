@@ -418,3 +418,17 @@ def test_a_server_that_is_gone_ends_what_is_said_to_it() -> None:
     # Its reset can overtake its Pong.
     assert told in ([], ["connection 1: Pong seq 1 came, and was not recorded"])
     assert came[0][0] == ping(1)
+
+
+def test_more_than_the_network_holds_arrives_whole() -> None:
+    long = frame(MESSAGE, 1, bytes(12_000_000))
+    items: list[Item] = [
+        Opened(0.0, 1),
+        Bytes(0.1, 1, CLIENT, long),
+        Bytes(0.2, 1, SERVER, error(1, 10)),
+    ]
+
+    told, came = replayed(items, {1: error(1, 10)})
+
+    assert told == []
+    assert came == [[long]]
