@@ -52,7 +52,7 @@ def samples(text: str) -> Samples:
         for sample in family.samples:
             name = sample.name.removeprefix(PREFIX).removesuffix("_total")
             label = next(iter(sample.labels.values()), "")
-            found.setdefault(name, {})[label] = sample.value
+            found.setdefault(name, {})[label] = float(sample.value)
     if not all(metric.name in found for metric in METRICS if not metric.label):
         raise ValueError(sorted(found))
     return found
