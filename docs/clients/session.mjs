@@ -15,6 +15,7 @@ const SHORTEST = 500, LONGEST = 30_000, WELCOME_TIMEOUT = 10_000; // millisecond
 const HEARTBEAT = 20; // seconds, where the Welcome names none (EP-9.1-8)
 const MOST_FAILURES = 3; // connections that may end with INTERNAL at the same request
 const WINDOW = 65_536, MOST_KEPT = 1 << 20; // bytes of requests: sent without a reply, and kept without an outcome
+const MOST_UNSENT = 1 << 20; // bytes for a server that does not read: its Pongs, above all (7.2)
 const isApplication = (type) => type >= 0x80;
 const isFact = (type) => [MESSAGE, JOINED, LEFT].includes(type) || isApplication(type);
 
@@ -261,6 +262,7 @@ export class Session {
       if (this.link === link) this.end("fault", error.code);
     }
     if (this.link === link) this.pump();
+    if (this.link === link && link.ws.bufferedAmount > MOST_UNSENT) this.end("lost"); // a page cannot stop reading
   }
 
   ask(type, ...parts) { // a request, numbered; sent by `flush`

@@ -19,7 +19,16 @@ from tests.once import once
 from tests.refserver.clients import member
 from tests.support import unread
 
-from eventcodec import ApplicationEvent, Joined, Left, Logout, Message
+from eventcodec import (
+    ApplicationEvent,
+    Joined,
+    Left,
+    Logout,
+    Message,
+    Ping,
+    Welcome,
+    encode,
+)
 from refserver.conformance.attempt import Setting
 from refserver.conformance.model import Case, Result, Verdict
 from refserver.conformance.peer.cases import CLIENT_CASES
@@ -148,6 +157,47 @@ def test_it_holds_little_for_a_server_that_pings_and_does_not_read(client: list[
     most = unread.MOST_OF_NODE if client[-1].endswith(".mjs") else unread.MOST
 
     assert unread.growth([*client, "127.0.0.1", "{port}"]) <= most
+
+
+UNREAD = """
+let sent = 0;
+const links = [];
+globalThis.WebSocket = class {
+  readyState = 1; bufferedAmount = 0; protocol = "event-protocol.1"; isClosed = false;
+  constructor() { links.push(this); queueMicrotask(() => this.onopen?.({})); }
+  send(data) { this.bufferedAmount += data.byteLength; }
+  close() { this.isClosed = true; }
+};
+const { Session } = await import(process.argv[1]);
+new Session("ws://localhost:1/", { user: "ann" });
+await new Promise((resolve) => setTimeout(resolve));
+const [link] = links;
+const bytes = (hex) => hex.match(/../g).map((each) => parseInt(each, 16));
+link.onmessage({ data: Uint8Array.from(bytes(process.argv[2])).buffer });
+const ping = bytes(process.argv[3]);
+const data = Uint8Array.from({ length: 65_536 }, (_, at) => ping[at % 16]).buffer;
+for (; !link.isClosed && sent < 16 << 20; sent += 65_536) link.onmessage({ data });
+console.log(JSON.stringify({ isClosed: link.isClosed, unsent: link.bufferedAmount }));
+process.exit();
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_a_page_leaves_a_server_that_pings_and_does_not_read() -> None:
+    """A page cannot read more slowly: it would keep a Pong for each Ping."""
+    welcome = Welcome(
+        user="ann", ticket=7, position=0, max_frame=65_536, heartbeat=0, server="", seq=1
+    )
+    frames = [encode(welcome), encode(Ping(seq=2))]
+    command = ["node", "--input-type=module", "-e", UNREAD, str(FOLDER / "session.mjs")]
+
+    done = subprocess.run(
+        [*command, *(each.hex() for each in frames)], capture_output=True, text=True, timeout=60
+    )
+
+    assert done.stderr == ""
+    left = json.loads(done.stdout)
+    assert left["isClosed"] and 1 << 20 < left["unsent"] < 2 << 20
 
 
 @pytest.mark.parametrize("file", sorted(each.file for each in LANGUAGES.values()))
