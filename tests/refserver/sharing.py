@@ -26,7 +26,7 @@ QUICK = ("--log-timeout", "1")
 
 @contextmanager
 def sharing(
-    folder: Path, room: str, ports: Sequence[int], *options: str
+    folder: Path, room: str, ports: Sequence[int], *options: str, failing: Sequence[str] = ()
 ) -> Iterator[list[Running]]:
     """Servers of one room, one for each of these ports of Redis.
 
@@ -37,7 +37,7 @@ def sharing(
         for number, port in enumerate(ports):
             (own := folder / f"{room} {number}").mkdir()
             shared = ("--log", f"redis://127.0.0.1:{port}/0", "--room", room, "--heartbeat", "0")
-            servers.append(stack.enter_context(running(own, *shared, *options)))
+            servers.append(stack.enter_context(running(own, *shared, *options, failing=failing)))
         yield servers
 
 

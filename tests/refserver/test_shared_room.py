@@ -38,7 +38,7 @@ from tests.support.raw import (
 from tests.support.redis import RedisServer, needs_redis, redis_server
 from tests.support.server import Running
 
-pytest.importorskip("redis")
+redis = pytest.importorskip("redis")
 pytestmark = needs_redis
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -217,6 +217,28 @@ def test_an_engine_that_comes_back_empty_ends_everybody_and_knows_no_ticket(
         with Client(there.port) as again:
             again.send(login("ann", ticket=welcome.ticket, position=welcome.position))
             assert error_of(again.frame()).code == HISTORY_GONE
+
+
+def test_a_record_that_another_program_wrote_ends_the_room_and_a_new_one_begins(
+    tmp_path: Path, engine: RedisServer
+) -> None:
+    with (
+        sharing(tmp_path, "broken", [engine.port] * 2, failing=["engine"]) as (here, there),
+        Client(here.port) as ann,
+        member(there.port, "bob") as bob,
+        redis.Redis(port=engine.port) as other,
+    ):
+        welcome = ann.join("ann")
+        other.xadd("{broken}:log", {"any": "thing"}, id="2-1")
+
+        for each in (ann, bob):
+            assert error_of(each.rest()[-1]) == ErrorReply(0, UNAVAILABLE)
+        with Client(there.port) as again:
+            again.send(login("ann", ticket=welcome.ticket, position=welcome.position))
+            assert error_of(again.frame()).code == HISTORY_GONE
+        with Bystander(here.port, "eve") as eve, member(there.port, "joe"):
+            assert eve.frame().type == JOINED
+        assert 1 <= here.log.count("engine broken=") + there.log.count("engine broken=") <= 2
 
 
 def test_without_the_engine_members_are_told_after_a_while(tmp_path: Path) -> None:

@@ -40,6 +40,9 @@ MOST_LEAVES = 256
 MOST_BYTES = 1 << 20
 """Of one call: the engine serves nobody else meanwhile. A single longer run goes alone."""
 
+BROKEN = "broken"
+"""The digest that a node tells whose stream cannot be right: no engine has it."""
+
 OPERATION_CHARGE = 150
 """What an operation costs beside its frames, in bytes."""
 
@@ -144,6 +147,7 @@ class Node:
         """The room as the engine told it last."""
         self._digest = ""
         self._doubts = False  # a record did not follow what was read
+        self._is_broken = False  # the stream has what no node has written
 
     # ------------------------------------------------------------- opening
 
@@ -154,6 +158,8 @@ class Node:
         told, digest = format_place(self.place), self._digest
         if self.header is not None and Place.parse(self.header.last) > self.place:
             told, digest = self.header.last, self.header.digest
+        if self._is_broken:
+            digest = BROKEN
         return [
             self.identity,
             self._epoch,
@@ -377,8 +383,9 @@ class Node:
     # ------------------------------------------------------------- the end
 
     def abandon(self) -> None:
-        """Give up: the stream has what no node has written."""
-        self._be_over(explained=False)
+        """The stream has what no node has written: nobody can read on. `open` ends the epoch."""
+        self._is_broken = self._doubts = True
+        self.disconnected()
 
     def _be_fenced(self) -> None:
         if self._doubts or not self._epoch:
