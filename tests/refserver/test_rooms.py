@@ -27,7 +27,9 @@ from eventcodec import (
     Message,
     Offline,
     Online,
+    Outcome,
     Pause,
+    Reply,
     SessionState,
 )
 from refserver.client import (
@@ -148,6 +150,30 @@ def test_a_blocking_client_says_and_listens(server: Running) -> None:
     assert said == Message(seq=first + 1, sender=ann + " too", content="hi")
     assert told[-1] == Closed(is_clean=True)
     assert list(room) == []
+
+
+def test_a_loop_of_ones_own_gives_what_is_taken_and_collects_the_answers(server: Running) -> None:
+    room = blocking.connect("127.0.0.1", server.port, user=a_name(), listen=False)
+    with pytest.raises(LocalProtocolError, match="no Ping"):
+        room.ping()
+    waiting = [f"{number:05}" + "x" * 60_000 for number in range(40)]
+    fates: list[Fate] = []
+    was_full = False
+    with room:
+        while waiting or len(fates) < 40:
+            while waiting and (number := room.offer(waiting[0])) is not None:
+                assert number == 41 - len(waiting)
+                del waiting[0]
+            was_full |= bool(waiting)
+            room.wait()
+            fates += [each.fate for each in room.answers() if isinstance(each, Outcome)]
+        room.ping()
+        while not (pongs := room.answers()):
+            room.wait()
+
+    assert was_full and fates == [Fate.ACKNOWLEDGED] * 40
+    assert [type(each) for each in pongs] == [Reply]
+    assert room.answers() == []
 
 
 def test_iterating_ends_when_the_room_is_left(server: Running) -> None:
