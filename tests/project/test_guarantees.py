@@ -43,6 +43,7 @@ WITHOUT_FIGURE = {
     "test_a_server_that_was_stopped_for_long_is_fenced_and_serves_again",
     "test_an_engine_that_is_killed_and_comes_back_with_its_data_loses_nothing",
     "test_an_engine_that_comes_back_empty_ends_everybody_and_knows_no_ticket",
+    "test_servers_that_are_all_stopped_let_nobody_leave_until_one_comes_back",
     "test_without_the_engine_only_who_has_nothing_in_doubt_is_told",
     "test_less_than_one_frame_is_held_once_the_events_are_taken",
 }
