@@ -147,6 +147,7 @@ class Node:
         """The room as the engine told it last."""
         self._digest = ""
         self._doubts = False  # a record did not follow what was read
+        self._doubted: Place | None = None  # where that was
         self._is_broken = False  # the stream has what no node has written
 
     # ------------------------------------------------------------- opening
@@ -316,6 +317,9 @@ class Node:
             self._doubts = True
             if self.phase is Phase.FENCED:
                 self._be_over(explained=False)
+            elif self._doubted == self.place:  # the engine has said that nothing is lost
+                self.abandon()
+            self._doubted = self.place
             self.disconnected()
             return False
         self._place_unplaced()
