@@ -2,7 +2,8 @@
 
 Rule: no connection waits for the handshake of another one.
 
-A handshake has the time to log in. Then it is cancelled, with a line in the log.
+A handshake may take as long as a login may take afterwards. Then it is cancelled, with a line in
+the log.
 
 Layer: above `connection`, below `server`.
 """

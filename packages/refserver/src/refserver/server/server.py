@@ -234,7 +234,7 @@ class Server:
         self.read_size = max(LEAST_READ, min(BUFFER, share))
 
     def has_input(self, connection: Connection) -> None:
-        """A client has input: queue it for a turn, behind the members if it is no member."""
+        """A client has input: queue it for a turn. Who is no member waits behind small input."""
         if connection.is_authenticated:
             self.turns.scheduler.has_input(connection)
         else:
@@ -257,7 +257,7 @@ class Server:
         After this, asyncio closes a TLS transport, and waits if the client takes no bytes.
         """
         now = self.clock.now()
-        for _ in range(FEWEST_FRAMES):  # a Login ends a turn, and more requests can follow it
+        for _ in range(FEWEST_FRAMES):  # a Login ends `work`, and more requests can follow it
             self.turns.work(connection, now)
             if not connection.session.has_work:
                 break
@@ -266,7 +266,7 @@ class Server:
         self.watch(connection)
 
     def logging_in(self, connection: Connection) -> None:
-        """A Login was accepted, or waits: update the place of the connection."""
+        """A Login was handled: update the place of the connection if it is a member or waits."""
         session = connection.session
         if session.member is not None:
             connection.is_authenticated = True

@@ -154,7 +154,7 @@ class Turns:
         self.send_entries(start, size)
 
     def _offered_all(self) -> None:
-        """The log was sent: older entries may go, now or after the waiting clients have got their
+        """The log was sent: its entries may go, now or after the waiting clients have got their
         part."""
         if not self.scheduler.output_waits:
             self._retain(self._sent, self._sent_bytes)
@@ -165,7 +165,7 @@ class Turns:
             self.scheduler.mark()
 
     def send_entries(self, start: int, size: int) -> None:
-        """Write the entries after `start`, `size` bytes, to all members."""
+        """Write the entries after `start`, `size` bytes, to all members that can be written to."""
         scheduler = self.scheduler
         for connection in fan_out(self._connections, self._sequencer.log, start):
             if size > 2 * SEGMENT:  # long entries: each in its turn
@@ -174,7 +174,7 @@ class Turns:
                 self.write(connection)
 
     def _retain(self, position: int, size: int) -> None:
-        """All members were offered the log up to this position: older entries may go."""
+        """All members were offered the log up to this position: entries up to it may go."""
         self._offered = None
         self._retained_bytes = size
         self._sequencer.log.retain_after(position)

@@ -23,7 +23,8 @@ ENTRY_CHARGE = 100
 lists."""
 
 KEPT_SEGMENTS = 16
-"""The most runs of entries that are kept joined for the next reader at the same position: 1 MiB."""
+"""The most runs of entries that are kept joined for the next reader at the same position, of 96 KiB
+each."""
 
 
 class Log:

@@ -1,10 +1,11 @@
-"""The order of a room: it gives each submitted operation its position, and answers in this order.
+"""The order of a room: it takes each submitted operation into the log, and answers in this order.
 
-Rule: each submitted operation gets its position here.
+Rule: each submitted operation enters the log through here.
 
-A session submits operations and gets answers. Positions that it submits are guesses: `say` numbers
-anew what has another place. The log in memory answers before the call returns. A log that several
-servers share answers later, and the session is the same.
+A session submits operations and gets answers. It submits an entry with the position behind the end
+of the log. In a shared room this is a guess: its `say` numbers anew what gets another position. The
+log in memory answers before the call returns. A log that several servers share answers later, and
+the session is the same.
 
 Layer: above `room` and `outbox`, below `session`. No socket, no clock.
 """

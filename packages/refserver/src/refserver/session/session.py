@@ -155,7 +155,8 @@ class Session:
     def work(self, now: float, frames: int) -> int:
         """Validate and handle up to so many frames. Returns the number of new entries.
 
-        A Login is the last frame of a turn: it costs the most, also in lines of the log.
+        A Login is the last frame of its client in a turn: it costs the most, also in lines of the
+        log.
         """
         before = self._sequencer.entries
         granted = left = frames if self._rate is None else self._granted(self._rate, now, frames)
