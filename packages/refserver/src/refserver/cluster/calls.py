@@ -120,7 +120,9 @@ class Reap:
 
 @dataclass(frozen=True, slots=True)
 class Retire:
-    """The node stops; asked again, its members leave if another stays. Answer: how many stay."""
+    """The node stops. The first call only says so. Each later one lets the node's members leave, if
+    another node stays. Answer: how many of these members still have to leave.
+    """
 
 
 Operation = Say | Mark | Enter | Resume | Leave | Reap | Retire

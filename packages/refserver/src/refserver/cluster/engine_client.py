@@ -225,7 +225,7 @@ class EngineClient:
         return client
 
     async def _warn(self, client: redis.Redis) -> None:
-        """A line for each setting of the engine that costs what this is for."""
+        """Log a warning for each setting of the engine with which it can lose the room."""
         if not self._has_flags:
             self._log_event("engine", level=logging.WARNING, warning="older than Redis 7")
         wanted = {"maxmemory-policy": "noeviction", "appendonly": "yes"}

@@ -66,7 +66,9 @@ class Copy(Protocol):
         ...
 
     def parts(self, connection: str, reason: int, user: str, asked: bool) -> None:
-        """A member leaves, because it has `asked` here or not: with presence, enter its `Left`."""
+        """A member leaves. `asked` says whether a `Leave` of this node is the cause. With presence,
+        enter its `Left`.
+        """
         ...
 
     def forget(self, first: int) -> None:
@@ -113,7 +115,9 @@ class Call:
 
     @property
     def makes_room(self) -> bool:
-        """Whether it enters nothing that stays: then it may run although memory is short."""
+        """Whether it has no login and no message. Then Redis may run it although `maxmemory` is
+        reached.
+        """
         return not any(isinstance(each, Say | Enter | Resume) for each, _ in self.operations)
 
 
@@ -230,7 +234,7 @@ class Node:
 
     @property
     def has_asked(self) -> bool:
-        """Whether `next_call` has something without a renewal."""
+        """Whether there is a call to make now, also if no renewal of the lease is due."""
         return self._call is not None or bool(self._queue or self._expired)
 
     def next_call(self) -> Call | None:

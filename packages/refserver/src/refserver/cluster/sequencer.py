@@ -305,10 +305,10 @@ class ClusterSequencer:
         self.away = False
 
     def shut(self) -> None:
-        """The node stops: no departure is entered because of that, but by those who stay. EP-5.4-6.
+        """The node stops. It enters no `Left` now. EP-5.4-6.
 
-        All nodes of a room may be stopped at once: each says so first, and lets its members leave
-        when its last connection is gone.
+        All nodes of a room may be stopped at once, so each first says that it stops. When its last
+        connection is gone, it lets its members leave if another node stays.
         """
         self.stopping = True
         self.node.submit(Retire(), lambda answer: None)

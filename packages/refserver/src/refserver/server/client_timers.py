@@ -52,7 +52,9 @@ class ClientTimers:
             self._rest()
 
     def set(self, timer: Timer[Expired], due: float) -> None:
-        """Let it expire at `due` at the latest. An earlier time that was set before stays."""
+        """Let it expire at `due` at the latest, within the grid of `Timers.set`. An earlier time
+        that was set before stays.
+        """
         if due < timer.due and self._timers.set(timer, due, self.clock.now()):
             self._arm()
 

@@ -1,6 +1,6 @@
 """How many connections the file descriptors of this process suffice for.
 
-Rule: some descriptors are always left for what is no place.
+Rule: some descriptors are always left for other things than connections with a place.
 
 Layer: above `config`, below `server`.
 """

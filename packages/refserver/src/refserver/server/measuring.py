@@ -47,7 +47,7 @@ def values_of(server: Server) -> Values:
 
 
 def watch_loop(server: Server, expected: float) -> None:
-    """Measure how late the loop is, now and again in a second."""
+    """Measure how late the loop is. Do this again every second."""
     now = server.loop.time()
     server.counters.lags.append(max(0.0, now - expected))
     server.loop.call_at(now + 1.0, watch_loop, server, now + 1.0)

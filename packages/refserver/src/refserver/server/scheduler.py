@@ -18,9 +18,9 @@ FRAMES = 256
 FRAMES_ALONE = 2_048
 """The same while no other client waits. A turn costs as much as ten frames."""
 FEWEST_FRAMES = 8
-"""The fewest frames of a client in a turn if many go round and share it."""
+"""The least limit of frames for a client of `round` in a turn, if many clients share the turn."""
 FEWEST_FIRST = 2
-"""The same if many have new input at once."""
+"""The same for a client of `first`."""
 DELIVERIES = 200_000
 """The most entries times members in one turn: less than 20 ms of work, and few turns for many
 messages."""

@@ -2,7 +2,7 @@
 
 Rule: it carries out on connections what its parts decide.
 
-Layer: below `process`; above every other part.
+Layer: below `measuring`, `watched` and `process`; above every other part.
 """
 
 from __future__ import annotations

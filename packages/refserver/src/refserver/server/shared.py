@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["engine_client", "metrics"]
 
 LEASE = 1.5
-"""Times --log-timeout: a node has told its members before the others take it for dead."""
+"""The lease of a node is --log-timeout times this number. So a node has told its members that the
+room is unavailable before the other nodes treat it as dead."""
 
 SCHEMES = ("redis", "rediss", "unix")
 MOST_CREDENTIALS = 4_096
@@ -76,7 +77,9 @@ def metrics(engine: EngineClient) -> Values:
 
 
 def settings(config: Config) -> Settings:
-    """What all nodes must have alike; another Unicode takes other names for the same."""
+    """The settings that must be the same on all nodes. With another version of Unicode, other names
+    would count as the same.
+    """
     alike = {
         "presence": config.presence,
         "max-frame": config.max_frame,

@@ -20,9 +20,9 @@ __all__ = ["Timer", "Timers"]
 NEVER = float("inf")
 
 FAR = 1.0
-"""Seconds: deadlines that are further away are grouped,"""
+"""Seconds. A deadline that is at least so far away is rounded up to the grid."""
 GRID = 8
-"""into so many moments in a second. Otherwise each heartbeat costs four rounds of the loop."""
+"""Moments of the grid in a second. Without it, each heartbeat costs four rounds of the loop."""
 
 MAX_OUTDATED = 64
 """The most outdated entries, in addition to two for each timer."""
@@ -79,7 +79,8 @@ class Timers(Generic[T]):
             timer.due = NEVER
 
     def set(self, timer: Timer[T], due: float, now: float) -> bool:
-        """Let it expire at `due` at the latest. True if it is now the first of all timers.
+        """Let it expire at `due` at the latest, or up to 1 / `GRID` seconds later if `due` is
+        `FAR` away. True if it is now the first of all timers.
 
         A timer that is set to an earlier time keeps it, and the owner sets it again then. So a
         deadline that moves with each byte costs nothing.

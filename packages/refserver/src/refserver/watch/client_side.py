@@ -1,7 +1,7 @@
 """Judge the client's side of one connection.
 
-Rule: a client may have read any prefix of what had passed, from what its own frames prove on.
-What it breaks, it breaks with each of them.
+Rule: a client may have read any prefix of what had passed that includes what its own frames prove
+it to have read. A finding holds for each of these prefixes.
 
 Layer: beside `server_side`, below `judge`.
 """

@@ -22,7 +22,7 @@ KEPT = (16 << 20) + 512
 LONGEST_CHAIN = 1 << 24
 """A greater length is not believed where frames are looked for after a gap."""
 CHAINED = 3
-"""Headers in their places that make a frame behind a gap one."""
+"""After a gap, a frame counts as one if so many headers, its own included, are in their places."""
 SOUGHT = 1 << 18
 """Bytes behind a gap that are held while frames are looked for; older ones are given up."""
 

@@ -79,9 +79,9 @@ class Rule:
     type: int | None = None
     """The frames' type; None: any."""
     number: int = 0
-    """The only one, counted from 1 on each connection; 0: not by its number."""
+    """Only the frame with this number, counted from 1 on each connection; 0: any number."""
     first: int = 0
-    """So many, the first ones; 0: all."""
+    """Only so many frames from the beginning of a connection; 0: all."""
     chance: float = 1.0
     text: str = field(default="", compare=False)
     """As it was written: verb and value."""

@@ -1,8 +1,8 @@
 """The judge: items of conversations in, findings and coverage out.
 
-Rule: it is passive, and it never accuses wrongly: a finding stands whatever prefix of the other
-side's stream each frame was sent upon. Each connection belongs to a run of a room, and only what
-is known to be one run is compared.
+Rule: it is passive, and it never accuses wrongly: a finding holds for every prefix of the other
+side's stream that the sender of a frame can have read. Each connection belongs to a run of a room,
+and only what is known to be one run is compared.
 
 Layer: above `server_side` and `client_side`, below every command.
 """

@@ -122,7 +122,10 @@ def report_options(command: Command) -> Command:
 
 
 def files(*, page: str | bool | None = False, **asked: str | bool | None) -> Files:
-    """The files of `report_options`. Raises UsageError where nothing is to be masked or not."""
+    """The files of `report_options`.
+
+    Raises UsageError if --unmasked or --mask-content applies to nothing, or if both are given.
+    """
     made = Files(**asked)  # type: ignore[arg-type]
     shows = bool(page) or made.record is not None or made.pcap is not None
     if (made.unmasked or made.mask_content) and not shows:

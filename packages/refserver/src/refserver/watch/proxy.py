@@ -1,11 +1,11 @@
 """Stand between clients and a server, tell what passes, and disturb it where that is asked for.
 
-Rule: bytes go on as they come, both ways, and so do the ends of streams, but for what a
-`Disturber` says. What is told is told before it goes on, so that nobody can have read it earlier;
-nothing here waits for the receiver.
+Rule: bytes and the ends of streams go on as they come, both ways, except where a `Disturber`
+changes them. `tell` gets each piece before it goes on, so that nobody can have read it earlier;
+nothing here waits for who is told.
 
-Where it disturbs, the two connections differ, and each is a conversation of its own: on the
-client's the client is to be judged, and on the server's the server.
+Where it disturbs, the two connections differ, and each is a conversation of its own: the judge
+judges only the client on the client's connection, and only the server on the server's.
 
 Layer: above `conversation` and `disturbing`, below the commands.
 """

@@ -37,7 +37,8 @@ class Member(Protocol):
     is_member: bool
     welcomed_at: float | None
     superseded: tuple[float, str] | None
-    """Since when another connection has its session or its name, and what forbids to serve it."""
+    """The time at which another connection took its session or its name, and the statement that
+    forbids to serve this connection after it."""
 
     def find(self, statement: str, frame: Frame | None, required: str, came: str) -> None:
         """Its server broke a statement."""

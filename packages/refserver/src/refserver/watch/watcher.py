@@ -1,9 +1,9 @@
-"""The process that judges what a proxy forwards: `python -m refserver.watch.watcher OPTIONS`.
+"""The process that judges what a proxy forwards or a server with `--watch` sends and receives.
 
-Rule: it reads a feed from stdin to its end, and only then ends: Ctrl-C and SIGTERM are the
-proxy's affair.
+Rule: it reads a feed from stdin to its end, and only then ends: the process that feeds it handles
+Ctrl-C and SIGTERM.
 
-Layer: above `feed` and `reports`; `proxy_command` starts it.
+Layer: above `feed` and `reports`; `judging` starts it: `python -m refserver.watch.watcher OPTIONS`.
 """
 
 from __future__ import annotations
