@@ -2,7 +2,7 @@
 
 Rule: nothing of eventcodec is imported, so that a vector can contradict the code.
 
-Layer: the ground of the generator of the conformance vectors.
+Layer: the bottom layer of the generator of the conformance vectors.
 """
 
 from __future__ import annotations

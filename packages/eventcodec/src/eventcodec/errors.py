@@ -3,7 +3,7 @@
 Rule: the class of an exception says which side made the error, `code` is what to send to the peer,
 and the details are attributes. No message contains bytes of the peer. Any other exception is a bug.
 
-Layer: the ground, beside `limits`. Imports nothing of this package.
+Layer: the bottom layer, beside `limits`. Imports nothing of this package.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Rule: every limit is defined here once, with its reason. Code uses the constant, and the
 documentation uses the table.
 
-Layer: the ground, beside `errors`.
+Layer: the bottom layer, beside `errors`.
 """
 
 from __future__ import annotations

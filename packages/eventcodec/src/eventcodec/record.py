@@ -2,7 +2,7 @@
 
 Rule: a record is as immutable as its event, and equal to any mapping of the same items.
 
-Layer: the ground. Imports nothing of this package.
+Layer: the bottom layer. Imports nothing of this package.
 """
 
 from __future__ import annotations

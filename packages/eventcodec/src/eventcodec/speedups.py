@@ -4,7 +4,7 @@ Rule: this is the only module that imports `_speedups`. EVENTCODEC_PURE=1 in the
 it off. It is also off on a free-threaded Python: it shares nothing between threads, but it is not
 tested there.
 
-Layer: the ground, beside `errors`.
+Layer: the bottom layer, beside `errors`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Rule: every command reads the same form in the same way, and reports the same errors.
 
-Layer: the ground of refserver; the kit's commands use it too.
+Layer: the bottom layer of refserver; the kit's commands use it too.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Rule: one table lists the invisible code points, and one function escapes them. Names, logs, the
 kit's reports and the client commands all use these two.
 
-Layer: the ground of refserver, beside `arguments`.
+Layer: the bottom layer of refserver, beside `arguments`.
 """
 
 from __future__ import annotations

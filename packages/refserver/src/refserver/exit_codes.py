@@ -3,7 +3,7 @@
 Rule: each exit code has one meaning, which only this module defines; help texts and pages are
 generated from it.
 
-Layer: the ground of refserver.
+Layer: the bottom layer of refserver.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Rule: nothing here exits; the command line decides what a broken pipe means.
 
-Layer: the ground of refserver.
+Layer: the bottom layer of refserver.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Rule: what is waited for is a socket or a descriptor that this system can wait for; a pipe or
 a terminal on Windows is none, and `source` makes one of it.
 
-Layer: the ground of refserver; the client commands and the kit wait by it.
+Layer: the bottom layer of refserver; the client commands and the kit wait by it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Rule: a constant, which survives copying: a zipapp or a frozen program has no metadata.
 
-Layer: the ground of refserver.
+Layer: the bottom layer of refserver.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Rule: nothing is said here that a class, a table or a constant of this package does not say.
 
-Layer: the ground of `describe`.
+Layer: the bottom layer of `describe`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Rule: an operation is written as arguments, and its answer read, here and nowhere else. What the
 operations do is in `lua/turn.lua`.
 
-Layer: the ground of `cluster`. No socket, no clock.
+Layer: the bottom layer of `cluster`. No socket, no clock.
 """
 
 from __future__ import annotations

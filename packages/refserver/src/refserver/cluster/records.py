@@ -3,7 +3,7 @@
 Rule: a record is read, and its digest computed, here and nowhere else. It is written by
 `lua/turn.lua`. Frames stand in it without positions; the reader adds them.
 
-Layer: the ground of `cluster`. No socket, no clock.
+Layer: the bottom layer of `cluster`. No socket, no clock.
 """
 
 from __future__ import annotations

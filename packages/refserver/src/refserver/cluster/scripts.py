@@ -3,7 +3,7 @@
 Rule: everything of a room is in these keys, which have one hash tag, and no other program knows
 their form.
 
-Layer: the ground of `cluster`. No socket, no clock.
+Layer: the bottom layer of `cluster`. No socket, no clock.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Rule: a kit that was slow itself misses nothing that was there in time, and one that is
 flooded comes to an end.
 
-Layer: the ground of the kit.
+Layer: the bottom layer of the kit.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Rule: Ctrl-C, SIGTERM and SIGHUP mean the same. What starts or ends a program, and what
 writes a report, is done to its end first.
 
-Layer: the ground of the kit.
+Layer: the bottom layer of the kit.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Rule: everything that a report says stands in a `Report`; it goes to JSON and comes
 back without loss, so that reports can be merged and drawn anywhere, later.
 
-Layer: above `annotate`, `segmentation` and `statements`, the ground of the kit.
+Layer: above `annotate`, `segmentation` and `statements`, the bottom layer of the kit.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Rule: an independent oracle. It is written from docs/protocol.md and shares noth
 with eventcodec, so that a mistake in one does not hide the same mistake in the other;
 that is why the layouts stand here a second time. It encodes whatever it is told to.
 
-Layer: the ground of the kit.
+Layer: the bottom layer of the kit.
 """
 
 from __future__ import annotations

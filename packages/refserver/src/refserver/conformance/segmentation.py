@@ -2,7 +2,7 @@
 
 Rule: how a stream is cut may change nothing that anybody sees. EP-2.1-5.
 
-Layer: the ground of the kit.
+Layer: the bottom layer of the kit.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Rule: `python -m tools` writes the sentences of `statements.json` from docs/protocol.md. Where
 a breach can be seen stands beside each, and only a person writes it.
 
-Layer: the ground of the kit.
+Layer: the bottom layer of the kit.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Rule: what differs between transports is here, and nowhere above. A stream does not block: it
 raises one of `NOT_NOW` where it would have to wait. Another transport is another `Stream`.
 
-Layer: the ground of the kit.
+Layer: the bottom layer of the kit.
 """
 
 from __future__ import annotations

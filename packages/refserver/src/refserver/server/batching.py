@@ -7,7 +7,7 @@ behind the fan-out and not into it. Where several come, there are more to come: 
 so that their authors go on, and the loop is polled for what they send. A write costs what ten
 entries cost, so few and large writes win.
 
-Layer: the ground of `server`. It decides and does nothing.
+Layer: the bottom layer of `server`. It decides and does nothing.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Rule: every deadline of a client uses `now` of one `ClientClock`.
 So no client loses its connection because the process was stopped, the machine suspended, or the
 container frozen.
 
-Layer: the ground of `server`. The loop's clock is passed in.
+Layer: the bottom layer of `server`. The loop's clock is passed in.
 """
 
 from __future__ import annotations

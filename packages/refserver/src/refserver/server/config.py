@@ -4,7 +4,7 @@ Rule: options are declared only here.
 
 The command line, `--help` and the documentation are generated from these fields.
 
-Layer: the ground of refserver, above `names`.
+Layer: the bottom layer of refserver, above `names`.
 """
 
 from __future__ import annotations

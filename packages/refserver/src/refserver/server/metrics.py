@@ -4,7 +4,7 @@ Rule: a metric is read from the state at the time of the request if possible.
 
 Only the others are counted: once for each run of requests, each write and each connection.
 
-Layer: the ground of refserver, beside `config`.
+Layer: the bottom layer of refserver, beside `config`.
 """
 
 from __future__ import annotations

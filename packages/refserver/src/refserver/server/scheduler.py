@@ -2,7 +2,7 @@
 
 Rule: it never acts: it decides whose turn it is.
 
-Layer: the ground of `server`. The clock is passed in. The clients can be objects of any type.
+Layer: the bottom layer of `server`. The clock is passed in. The clients can be objects of any type.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Rule: a write never blocks.
 
-Layer: the ground of `refserver.server`, below `logs`.
+Layer: the bottom layer of `refserver.server`, below `logs`.
 """
 
 from __future__ import annotations

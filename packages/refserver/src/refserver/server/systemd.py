@@ -4,7 +4,7 @@ Rule: nothing here stops a server.
 
 Errors are dropped. Without NOTIFY_SOCKET it does nothing.
 
-Layer: the ground of refserver, beside `config`.
+Layer: the bottom layer of refserver, beside `config`.
 """
 
 from __future__ import annotations

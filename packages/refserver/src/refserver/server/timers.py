@@ -4,7 +4,7 @@ Rule: it does not know what a deadline means.
 
 The caller decides that. A heap has times and owners.
 
-Layer: the ground of `server`.
+Layer: the bottom layer of `server`.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Rule: it has only declarations.
 The server's parts have these forms, so that a session knows no files, no sockets and no log on
 stderr.
 
-Layer: the ground of `session`.
+Layer: the bottom layer of `session`.
 """
 
 from __future__ import annotations

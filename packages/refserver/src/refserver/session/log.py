@@ -2,7 +2,7 @@
 
 Rule: the log is the only copy of the entries.
 
-Layer: the ground of `session`. No socket, no clock.
+Layer: the bottom layer of `session`. No socket, no clock.
 """
 
 from __future__ import annotations

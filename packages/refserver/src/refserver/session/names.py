@@ -4,7 +4,7 @@ Rule: only this module decides on names.
 
 It first refuses the code points of the protocol, then applies the policy of this server.
 
-Layer: the ground of `session`, above `characters`.
+Layer: the bottom layer of `session`, above `characters`.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Rule: a bucket never refuses: it returns when to go on.
 
 It has one number. Time is passed in.
 
-Layer: the ground of `session`.
+Layer: the bottom layer of `session`.
 """
 
 from __future__ import annotations

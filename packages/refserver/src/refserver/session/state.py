@@ -4,7 +4,7 @@ Rule: a session passes these states in order.
 
 Only a login that waited or was refused goes back.
 
-Layer: the ground of `session`.
+Layer: the bottom layer of `session`.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Rule: each owner has its own limit.
 Above it, the oldest ticket of this owner is forgotten. So a user that logs in often does not make
 the resume of another user fail.
 
-Layer: the ground of `session`. No socket, no clock.
+Layer: the bottom layer of `session`. No socket, no clock.
 """
 
 from __future__ import annotations

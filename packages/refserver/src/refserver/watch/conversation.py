@@ -3,7 +3,7 @@
 Rule: an item is what passed, and when; the order of the items is the order in which they passed.
 Nothing here looks into the bytes.
 
-Layer: the ground of `watch`.
+Layer: the bottom layer of `watch`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Rule: the form is that of `eventcodec.jsonlines`, made here from the bytes by the
 kit's own reading of them; of a line only what the frame says is compared.
 
-Layer: the ground of `peer`, above `raw`.
+Layer: the bottom layer of `peer`, above `raw`.
 """
 
 from __future__ import annotations

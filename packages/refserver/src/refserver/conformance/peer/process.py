@@ -4,7 +4,7 @@ Rule: its stdout and stderr are taken whenever they have something, so that a cl
 that talks much never waits for the kit; what is kept of them is bounded. Only this very
 process group is ended.
 
-Layer: the ground of `peer`.
+Layer: the bottom layer of `peer`.
 """
 
 from __future__ import annotations
