@@ -48,7 +48,7 @@ from eventcodec import (
 )
 from refserver.characters import escape
 from refserver.cli import main
-from refserver.client import shell
+from refserver.client import shell, tail
 from refserver.client.bench import KEPT, Figures
 from refserver.client.bench import _lines as bench_lines
 from refserver.client.blocking import Room
@@ -838,6 +838,20 @@ def test_a_connection_that_was_lost_behind_its_welcome_is_not_timed_as_the_first
     watching.was_online = True
 
     shell.enter(cast(Room, SimpleNamespace(state=SessionState.WAITING)), watching, 0.0)
+
+
+def test_what_came_with_the_welcome_is_printed_before_it_waits() -> None:
+    """Else it would stand there until something else comes."""
+    came = Joined(user="ann", seq=5)
+    shown: list[object] = []
+    room = SimpleNamespace(take=lambda: [came], wait=lambda left: pytest.fail("it waits"))
+    watching = Watching(retries=False, where="here", is_tls=False, is_named=True)
+
+    tail._follow(
+        cast(Room, room), watching, cast(Any, shown.append), only=tail.KINDS, count=1, idle=None
+    )
+
+    assert shown == [came]
 
 
 # ---------------------------------------------------------------- ping

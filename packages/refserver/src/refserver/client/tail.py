@@ -128,22 +128,23 @@ def _follow(
 ) -> None:
     """Show facts until there were `count`, or none for `idle` seconds."""
     quiet_at = None if idle is None else time.monotonic() + idle
-    while count != 0:
-        left = None if quiet_at is None else quiet_at - time.monotonic()
-        if left is not None and left <= 0:
-            return
-        if not watching.failure:
-            room.wait(left)
-        if watching.is_behind:
-            watching.is_behind = False
-            room.go_on()
-        for fact in room.take():
+    while True:
+        for fact in room.take():  # the first ones can have come with the Welcome
             if isinstance(fact, Shown) and type(fact).__name__ in only and count != 0:
                 show(fact)
                 count = None if count is None else count - 1
                 quiet_at = None if idle is None else time.monotonic() + idle
-        if watching.failure and count != 0:
+        if count == 0:
+            return
+        if watching.failure:
             raise CommandError(watching.failure)
+        left = None if quiet_at is None else quiet_at - time.monotonic()
+        if left is not None and left <= 0:
+            return
+        room.wait(left)
+        if watching.is_behind:
+            watching.is_behind = False
+            room.go_on()
 
 
 @click.command(epilog=EXIT_CODES)
