@@ -11,10 +11,11 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
@@ -156,6 +157,7 @@ def started(stage: Stage, *arguments: str) -> Iterator[tuple[subprocess.Popen[st
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
+        number = 0
         try:
             children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
             while not children.read_text() and process.poll() is None:
@@ -163,6 +165,9 @@ def started(stage: Stage, *arguments: str) -> Iterator[tuple[subprocess.Popen[st
             number = int((children.read_text() if process.poll() is None else "0").split()[0])
             yield process, number
         finally:
+            if number and process.poll() is None:  # else its number may be another's by now
+                with suppress(ProcessLookupError):
+                    os.kill(number, signal.SIGKILL)
             process.kill()
 
 
