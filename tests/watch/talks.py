@@ -38,3 +38,15 @@ ALL_KINDS: list[Item] = [
     Did(0.3, 1, SERVER, "dropped frame 2"),
     Ended(0.4, 1, SERVER, How.RESET),
 ]
+
+
+def wrong_talk(number: int = 1) -> list[Item]:
+    """Ann says hello, then writes her name as the sender."""
+    return [
+        Opened(0.0, number, "10.0.0.1:40001", "10.0.0.2:3000"),
+        Bytes(0.1, number, CLIENT, FRESH),
+        Bytes(0.2, number, SERVER, WELCOME),
+        Bytes(0.3, number, CLIENT, MESSAGE),
+        Bytes(0.4, number, SERVER, ACK),
+        Bytes(0.5, number, CLIENT, frame(2, 3, short("ann") + b"again")),
+    ]

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 from tests.support.raw import frame, short
-from tests.watch.talks import ACK, FRESH, MESSAGE, TICKET, WELCOME
+from tests.watch.talks import TICKET, wrong_talk
 
 pytest.importorskip("starlette", reason="the extra page is not installed")
 pytest.importorskip("uvicorn", reason="the extra page is not installed")
 
 from tests.watch.showing import Shown, shown
 
-from refserver.watch.conversation import Bytes, Did, Ended, Item, Opened, Side
+from refserver.watch.conversation import Bytes, Did, Ended, Opened, Side
 from refserver.watch.judge import judged
 from refserver.watch.sources import items_of
 
@@ -36,18 +36,6 @@ def strange() -> Iterator[Shown]:
     """A page whose link nobody has used yet."""
     with shown(enter=False) as page:
         yield page
-
-
-def talk(number: int = 1) -> list[Item]:
-    """Ann says hello, then writes her name as the sender."""
-    return [
-        Opened(0.0, number, "10.0.0.1:40001", "10.0.0.2:3000"),
-        Bytes(0.1, number, CLIENT, FRESH),
-        Bytes(0.2, number, SERVER, WELCOME),
-        Bytes(0.3, number, CLIENT, MESSAGE),
-        Bytes(0.4, number, SERVER, ACK),
-        Bytes(0.5, number, CLIENT, frame(2, 3, short("ann") + b"again")),
-    ]
 
 
 # ----------------------------------------------------------------- who may see it
@@ -102,7 +90,7 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_of_other_sites(strange: Shown
 def test_another_name_another_page_and_another_browser_see_nothing(
     page: Shown, headers: dict[str, str]
 ) -> None:
-    page.fed.take(*talk())
+    page.fed.take(*wrong_talk())
 
     assert page.get("/changes", **headers)[0] == 403
     assert page.get("/changes", Sec_Fetch_Site="same-origin")[0] == 200
@@ -158,7 +146,7 @@ def test_the_page_loads_nothing_from_elsewhere_and_has_nothing_inline(page: Show
 
 
 def test_frames_findings_and_coverage_are_told(page: Shown) -> None:
-    page.fed.take(*talk())
+    page.fed.take(*wrong_talk())
 
     told = page.changes()
 
@@ -173,7 +161,7 @@ def test_frames_findings_and_coverage_are_told(page: Shown) -> None:
 
 
 def test_secrets_are_hidden_wherever_they_could_come_out(page: Shown) -> None:
-    page.fed.take(*talk())
+    page.fed.take(*wrong_talk())
 
     came = b"".join(
         page.get(path)[1]
@@ -190,7 +178,7 @@ def test_secrets_are_hidden_wherever_they_could_come_out(page: Shown) -> None:
 
 def test_contents_are_hidden_where_that_was_asked_for() -> None:
     with shown(contents=False) as page:
-        page.fed.take(*talk())
+        page.fed.take(*wrong_talk())
         came = page.get("/changes")[1] + page.get("/frame/4")[1] + page.get("/recording")[1]
 
     assert b"hello" not in came and b"hello".hex().encode() not in came
@@ -198,14 +186,14 @@ def test_contents_are_hidden_where_that_was_asked_for() -> None:
 
 def test_what_was_asked_for_unmasked_is_shown() -> None:
     with shown(secrets=True) as page:
-        page.fed.take(*talk())
+        page.fed.take(*wrong_talk())
 
         assert b"sesame".hex().encode() in page.get("/recording")[1]
         assert json.loads(page.get("/about")[1])["masked"] is False
 
 
 def test_a_frame_is_taken_apart_and_its_fields_are_all_its_bytes(page: Shown) -> None:
-    page.fed.take(*talk())
+    page.fed.take(*wrong_talk())
 
     told = json.loads(page.get("/frame/6")[1])
 
@@ -220,7 +208,7 @@ def test_a_frame_is_taken_apart_and_its_fields_are_all_its_bytes(page: Shown) ->
 
 def test_what_a_peer_wrote_is_escaped(page: Shown) -> None:
     page.fed.take(
-        *talk(),
+        *wrong_talk(),
         Bytes(1.0, 1, CLIENT, frame(2, 4, b"\0" + NASTY.encode())),
         Opened(1.0, 2, f"[{NASTY}]:1", NASTY),
         Did(1.0, 1, CLIENT, NASTY),
@@ -246,7 +234,7 @@ def test_what_a_peer_wrote_is_escaped(page: Shown) -> None:
     ],
 )
 def test_a_filter_leaves_what_it_names(page: Shown, query: str, shown: int) -> None:
-    page.fed.take(*talk(1), *talk(2))
+    page.fed.take(*wrong_talk(1), *wrong_talk(2))
 
     assert len(page.changes(query)["rows"]) == shown
 
@@ -257,7 +245,7 @@ def test_a_filter_that_is_none_is_refused(page: Shown, query: str) -> None:
 
 
 def test_the_frame_of_a_finding_is_found(page: Shown) -> None:
-    page.fed.take(*talk())
+    page.fed.take(*wrong_talk())
 
     assert json.loads(page.get("/frame-of?connection=1&side=client&frame=3")[1]) == {"id": 6}
     assert page.get("/frame-of?connection=1&side=client&frame=9")[0] == 404
@@ -267,7 +255,7 @@ def test_the_frame_of_a_finding_is_found(page: Shown) -> None:
 def test_what_is_kept_is_judged_alike_as_a_recording_and_as_a_capture(
     page: Shown, tmp_path: Path
 ) -> None:
-    page.fed.take(*talk(), Ended(1.0, 1, CLIENT), Ended(1.0, 1, SERVER))
+    page.fed.take(*wrong_talk(), Ended(1.0, 1, CLIENT), Ended(1.0, 1, SERVER))
 
     for path in ("recording", "capture"):
         code, data, response = page.get(f"/{path}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.support.browser import BROWSER, Browser, Page, browsing
 from tests.support.raw import frame, short
-from tests.watch.talks import ACK, FRESH, MESSAGE, WELCOME
+from tests.watch.talks import wrong_talk
 
 pytest.importorskip("starlette", reason="the extra page is not installed")
 pytest.importorskip("uvicorn", reason="the extra page is not installed")
@@ -26,17 +26,6 @@ pytestmark = [
 CLIENT, SERVER = Side.CLIENT, Side.SERVER
 NASTY = "<img src=x onerror=alert(1)>\u202egnirts\x1b[31m"
 ROWS = "#timeline li"
-
-
-def talk(number: int = 1) -> list[Item]:
-    return [
-        Opened(0.0, number, "10.0.0.1:40001", "10.0.0.2:3000"),
-        Bytes(0.1, number, CLIENT, FRESH),
-        Bytes(0.2, number, SERVER, WELCOME),
-        Bytes(0.3, number, CLIENT, MESSAGE),
-        Bytes(0.4, number, SERVER, ACK),
-        Bytes(0.5, number, CLIENT, frame(2, 3, short("ann") + b"again")),
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +51,7 @@ def opened(browser: Browser, live: Shown, *items: Item) -> Page:
 def test_the_address_does_not_keep_the_link_and_a_reload_shows_the_page_again(
     browser: Browser, live: Shown
 ) -> None:
-    page = opened(browser, live, *talk())
+    page = opened(browser, live, *wrong_talk())
 
     assert page.run("location.href") == f"http://127.0.0.1:{live.port}/"
     assert page.run("document.cookie") == ""
@@ -73,7 +62,7 @@ def test_the_address_does_not_keep_the_link_and_a_reload_shows_the_page_again(
 def test_a_frame_is_taken_apart_on_a_click_and_bytes_and_fields_have_one_colour(
     browser: Browser, live: Shown
 ) -> None:
-    page = opened(browser, live, *talk())
+    page = opened(browser, live, *wrong_talk())
 
     page.until("document.querySelectorAll('#found .finding').length === 1")
     assert page.texts("#timeline .bad .said") == [
@@ -97,7 +86,7 @@ def test_what_a_peer_wrote_is_text(browser: Browser, live: Shown) -> None:
     page = opened(
         browser,
         live,
-        *talk(),
+        *wrong_talk(),
         Bytes(0.6, 1, CLIENT, frame(2, 4, b"\0" + NASTY.encode())),
         Opened(0.7, 2, NASTY, NASTY),
         Did(0.8, 1, CLIENT, NASTY),
@@ -116,7 +105,7 @@ def test_what_a_peer_wrote_is_text(browser: Browser, live: Shown) -> None:
 
 
 def test_everything_is_reached_by_keyboard_alone(browser: Browser, live: Shown) -> None:
-    page = opened(browser, live, *talk())
+    page = opened(browser, live, *wrong_talk())
     page.until("document.querySelectorAll('#found .finding').length === 1")
     at = "document.activeElement.id"
 
@@ -153,7 +142,7 @@ def test_everything_is_reached_by_keyboard_alone(browser: Browser, live: Shown) 
 
 
 def test_a_paused_page_stands_still_and_goes_on(browser: Browser, live: Shown) -> None:
-    page = opened(browser, live, *talk())
+    page = opened(browser, live, *wrong_talk())
     page.until(f"document.querySelectorAll('{ROWS}').length === 6")
     page.run("document.getElementById('pause').click()")
     live.fed.take(Ended(1.0, 1, CLIENT), Ended(1.0, 1, SERVER))
@@ -167,7 +156,7 @@ def test_a_paused_page_stands_still_and_goes_on(browser: Browser, live: Shown) -
 def test_a_thousand_connections_and_a_burst_are_shown_as_a_sample_that_says_so(
     browser: Browser, live: Shown
 ) -> None:
-    page = opened(browser, live, *talk())
+    page = opened(browser, live, *wrong_talk())
     for number in range(2, 1_002):
         live.fed.take(Opened(1.0, number, f"10.0.0.1:{number}", "10.0.0.2:3000"))
         live.fed.take(Bytes(1.0, number, CLIENT, frame(6, 1) * 10))
@@ -193,7 +182,7 @@ def test_a_thousand_connections_and_a_burst_are_shown_as_a_sample_that_says_so(
 def test_rules_and_frames_by_hand_say_what_was_wrong_with_them(
     browser: Browser, live: Shown
 ) -> None:
-    page = opened(browser, live, *talk())
+    page = opened(browser, live, *wrong_talk())
 
     page.run("document.getElementById('rule').value = 'drip Ack'")
     page.run("document.getElementById('add-rule').requestSubmit()")
@@ -211,7 +200,7 @@ def test_rules_and_frames_by_hand_say_what_was_wrong_with_them(
 
 def test_a_watched_server_says_whose_talk_is_shown_and_has_no_faults(browser: Browser) -> None:
     with shown(enter=False, rules=None) as live:
-        page = opened(browser, live, *talk())
+        page = opened(browser, live, *wrong_talk())
         page.until(f"document.querySelectorAll('{ROWS}').length === 6")
 
         assert page.texts("#notice") == ["This page shows what every member of the room says."]
@@ -221,7 +210,7 @@ def test_a_watched_server_says_whose_talk_is_shown_and_has_no_faults(browser: Br
 
 def test_a_page_whose_command_has_ended_says_so(browser: Browser) -> None:
     with shown(enter=False) as live:
-        page = opened(browser, live, *talk())
+        page = opened(browser, live, *wrong_talk())
     page.until("document.getElementById('notice').textContent.includes('has ended')")
 
 
@@ -233,7 +222,7 @@ SIZES = {"desktop": (1280, 800, False), "phone": (390, 844, True)}
 def test_it_fits_and_can_be_read(
     browser: Browser, live: Shown, size: str, dark: bool, tmp_path: Path
 ) -> None:
-    page = opened(browser, live, *talk())
+    page = opened(browser, live, *wrong_talk())
     width, height, phone = SIZES[size]
     page.resize(width, height, phone=phone, dark=dark)
     page.until("document.querySelectorAll('#found .finding').length === 1")
