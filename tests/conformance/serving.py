@@ -1,10 +1,10 @@
-"""A server in a process of its own, for as long as a test needs it."""
+"""A server, and the kit against it: for as long as a test needs them."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
@@ -13,6 +13,7 @@ from refserver.conformance.attempt import Setting
 from refserver.conformance.cases import SERVER_CASES
 from refserver.conformance.check import CAPABILITIES, ServerDriver
 from refserver.conformance.model import Result
+from refserver.conformance.names import Identity
 from refserver.conformance.segmentation import Segmentation
 from refserver.conformance.suite import Plan, run_suite, select
 from refserver.launcher import launched
@@ -24,19 +25,21 @@ DECLARED = frozenset(name for name, (on, _) in CAPABILITIES.items() if on) | {"a
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """Where a server is, and its process."""
+    """Where a server is, what shuts it down, and who may log in."""
 
     port: int
-    pid: int
-
-    def stop(self) -> str:
-        """Have it shut down. Returns what went wrong: nothing."""
-        os.kill(self.pid, signal.SIGTERM)
-        return ""
+    stop: Callable[[], str]
+    """Returns what went wrong."""
+    identities: tuple[Identity, ...] = ()
+    """Empty where everybody may."""
 
     def driver(self, *, can: frozenset[str] = DECLARED, timeout: float = TIMEOUT) -> ServerDriver:
         setting = Setting(
-            address=("127.0.0.1", self.port), timeout=timeout, capabilities=can, stop=self.stop
+            address=("127.0.0.1", self.port),
+            timeout=timeout,
+            capabilities=can,
+            identities=self.identities,
+            stop=self.stop,
         )
         token = f"t{Random().randrange(16**6):06x}"
         return ServerDriver(setting=setting, target=f"localhost:{self.port}", seed=7, token=token)
@@ -56,6 +59,11 @@ class Served:
 
 @contextmanager
 def serving(*options: str) -> Iterator[Served]:
-    """`refserver serve` with these options, on a free port."""
+    """`refserver serve` with these options, on a free port, in a process of its own."""
     with launched("--quiet", *options) as server:
-        yield Served(port=server.port, pid=server.process.pid)
+
+        def stop() -> str:
+            os.kill(server.process.pid, signal.SIGTERM)
+            return ""
+
+        yield Served(server.port, stop)

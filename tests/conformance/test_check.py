@@ -7,12 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 
 import pytest
+from tests.conformance.mutating import IDENTITIES, Passwords, serving_here
 from tests.conformance.serving import DECLARED, Served, serving
 from tests.conformance.strangers import strangers
 
 from refserver.conformance.cases import SERVER_CASES
 from refserver.conformance.model import Result, Verdict
+from refserver.conformance.names import Identity
 from refserver.conformance.segmentation import Segmentation
+from refserver.server.auth import AllowAll, Auth
+from refserver.server.config import Config
 
 WAITING = {"keepalive", "clocks"}
 ALONE = {"slow consumers", "shutdown", *WAITING}
@@ -70,6 +74,28 @@ def test_silence_is_noticed_and_ended(
     results = [result for run in runs for result in run]
     assert told(results) == {}
     assert {result.verdict for result in results} == {Verdict.PASSED}
+
+
+@pytest.mark.parametrize(
+    ("needs", "config", "auth", "identities"),
+    [
+        ("credentials", Config(port=0), Passwords(), IDENTITIES),
+        ("no-presence", Config(port=0, presence=False), AllowAll(), ()),
+        ("shutdown", Config(port=0), AllowAll(), ()),
+    ],
+    ids=["credentials", "no-presence", "shutdown"],
+)
+def test_every_case_that_needs_another_server_passes_there(
+    needs: str, config: Config, auth: Auth, identities: tuple[Identity, ...]
+) -> None:
+    ids = [case.id for case in SERVER_CASES if needs in case.capabilities]
+    can = DECLARED - {"any-name"} if identities else DECLARED
+
+    with serving_here(config, auth) as here:
+        results = Served(here.ports[0], here.stop, identities).run(*ids, can=can | {needs})
+
+    assert told(results) == {}
+    assert [each.case for each in results if each.verdict is Verdict.PASSED] == ids
 
 
 @pytest.mark.once
