@@ -7,14 +7,26 @@ of them knows eventcodec.
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from eventcodec import vectors
-from eventcodec.checking import MOST_OUTPUT, NO_CONNECTION, Outcome, Report, check, printable, table
+from eventcodec.checking import (
+    INTERRUPTED,
+    MOST_OUTPUT,
+    NO_CONNECTION,
+    Outcome,
+    Report,
+    check,
+    printable,
+    table,
+)
 from eventcodec.exchange import Case, cases
 
 READER = (sys.executable, str(Path(__file__).with_name("plain_reader.py")))
@@ -109,6 +121,22 @@ def test_a_program_that_floods_ends_before_its_time(flood: str) -> None:
     # A line of `yes` is two bytes.
     assert report.answered <= MOST_OUTPUT // 2
     assert not report.passed
+
+
+def test_an_interrupt_while_an_answer_is_read_does_not_lose_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def read_interrupted(descriptor: int, size: int, /, read: Any = os.read) -> Any:
+        data = read(descriptor, size)
+        if data == b"{}\n":
+            signal.raise_signal(signal.SIGINT)
+        return data
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "read", read_interrupted)
+        report = check(ONE, ("/bin/sh", "-c", "echo '{}'; sleep 600"), timeout=60)
+
+    assert (report.end, report.answered) == (INTERRUPTED, 1)
 
 
 def test_a_program_that_cannot_be_run_is_an_os_error() -> None:

@@ -208,8 +208,7 @@ def _ask(
         ) as process,
     ):
         try:
-            interrupts.ready()
-            output = _said(process, timeout)
+            output = _said(process, timeout, interrupts)
             status = process.wait()
             end = f"it ended with exit status {status}" if status else None
         except subprocess.TimeoutExpired:
@@ -235,10 +234,13 @@ def _file_of(data: bytes) -> Iterator[IO[bytes]]:
         yield file
 
 
-def _said(process: subprocess.Popen[bytes], timeout: float) -> bytes:
-    """All of its output. Raises TimeoutExpired, and does so early if it has written too much."""
+def _said(process: subprocess.Popen[bytes], timeout: float, interrupts: _Interrupts) -> bytes:
+    """All of its output. Raises TimeoutExpired, and does so early if it has written too much.
+
+    Raises KeyboardInterrupt between two looks; in a look, what was read would be lost.
+    """
     waited = 0.0
-    while True:
+    while not interrupts.came:
         slice = min(GLANCE, timeout - waited)
         try:
             return process.communicate(timeout=slice)[0]
@@ -246,24 +248,16 @@ def _said(process: subprocess.Popen[bytes], timeout: float) -> bytes:
             waited += slice
             if waited >= timeout or len(late.output or b"") > MOST_OUTPUT:
                 raise
+    raise KeyboardInterrupt
 
 
 class _Interrupts:
-    """Ctrl-C, SIGTERM and SIGHUP: one of them is a KeyboardInterrupt, once somebody is ready."""
+    """Whether Ctrl-C, SIGTERM or SIGHUP has come."""
 
-    def __init__(self) -> None:
-        self._ready = self._waiting = False
+    came = False
 
     def on_signal(self, number: int, frame: object) -> None:
-        self._waiting = True
-        if self._ready:
-            self.ready()
-
-    def ready(self) -> None:
-        """From now on it may be raised; it is raised here where a signal has come already."""
-        self._ready = not self._waiting
-        if self._waiting:
-            raise KeyboardInterrupt
+        self.came = True
 
 
 @contextmanager
