@@ -148,7 +148,7 @@ def serving_here(config: Config, auth: Any, count: int = 1) -> Iterator[Here]:
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
-    assert started.wait(10)
+    assert started.wait(HANG_TIMEOUT)
 
     def end() -> None:
         for server in servers:
@@ -160,7 +160,7 @@ def serving_here(config: Config, auth: Any, count: int = 1) -> Iterator[Here]:
         yield Here(ports, loop, servers, ws_ports[0] if ws_ports else None)
     finally:
         loop.call_soon_threadsafe(end)
-        thread.join(10)
+        thread.join(HANG_TIMEOUT)
         for listeners in (each for server in servers for each in server._listeners):
             for listener in listeners._sockets:  # that a mutant has left open
                 listener.close()

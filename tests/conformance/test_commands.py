@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from tests.conformance.samples import a_report, a_result
 from tests.conformance.serving import Served, serving
 from tests.refserver.conftest import Authority
+from tests.support.ports import unused_port
 from tests.support.server import running
 
 from refserver.conformance import check
@@ -241,10 +242,7 @@ def test_where_no_case_ran_is_3(server: Served) -> None:
 
 
 def test_where_nobody_answers_is_4() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
-
-    done = run("check", f"127.0.0.1:{port}", *WHOLE)
+    done = run("check", f"127.0.0.1:{unused_port()}", *WHOLE)
 
     assert done.exit_code == Exit.UNREACHABLE
     assert "cannot reach" in done.stderr

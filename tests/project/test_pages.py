@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 import pytest
 import yaml
 from tests.project import pages
+from tests.support.ports import unused_port
 
 from refserver.cli import main
 
@@ -37,15 +37,10 @@ PAGES = [
 ]
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
-
-
 @pytest.mark.once
 @pytest.mark.parametrize("name", PAGES)
 def test_every_command_of_a_page_does_what_the_page_shows(name: str, tmp_path: Path) -> None:
-    assert pages.run_page(DOCS / name, tmp_path, free_port()) == []
+    assert pages.run_page(DOCS / name, tmp_path, unused_port()) == []
 
 
 @pytest.mark.once

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from tests.refserver.clients import TIMEOUT, Client
 from tests.refserver.conftest import Authority
+from tests.support.ports import unused_port
 from tests.support.server import Running, running
 
 from eventcodec import Ack, Login, Logout, Ping, Pong, Welcome
@@ -37,11 +38,6 @@ def program(name: str) -> str:
     if found is None:
         pytest.skip(f"{name} is not installed")
     return found
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 def haproxy(folder: Path, text: str) -> list[str]:
@@ -91,7 +87,7 @@ def proxied(
     kind: str, folder: Path, certificate: Path, change: Callable[[str], str] = str
 ) -> Iterator[tuple[Running, int]]:
     """A server behind the proxy of the page, and the proxy's port."""
-    port = free_port()
+    port = unused_port()
     with running(folder, "--proxy-protocol", "127.0.0.1,::1") as server:
         text = change(block(kind)).replace("127.0.0.1:3000", f"127.0.0.1:{server.port}")
         text = re.sub(r"/etc/(haproxy|nginx)/room.pem", str(certificate), text)

@@ -24,6 +24,7 @@ from click.testing import CliRunner
 from tests.refserver.clients import REFSERVER, TIMEOUT, Client, member
 from tests.refserver.conftest import Authority
 from tests.refserver.cutting import cutter, said_by
+from tests.support.ports import unused_port
 from tests.support.server import Running, running
 
 from eventcodec import (
@@ -551,8 +552,7 @@ def test_facts_of_others_move_no_deadline(words: str, complaint: str) -> None:
 
 @pytest.mark.parametrize("command", ["send", "tail", "ping", "bench"])
 def test_nobody_there_is_4(command: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = unused_port()
     words = ["hello"] if command == "send" else []
 
     done = invoke(command, f"127.0.0.1:{port}", *words)
@@ -805,8 +805,7 @@ def test_a_lost_connection_is_resumed_without_a_gap_and_said(server: Running) ->
 
 
 def test_history_that_is_gone_is_said_and_it_goes_on(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        port = reserved.getsockname()[1]
+    port = unused_port()
     with running(tmp_path, "--port", str(port)) as first:
         command = [str(REFSERVER), "tail", f"127.0.0.1:{port}", "--as", "bob", "--retry"]
         command += ["--only", "joined", "-n", "1"]
@@ -954,17 +953,19 @@ def test_of_very_many_latencies_a_choice_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answers", "complaint"),
+    ("timeout", "answers", "complaint"),
     [
-        ([], "no Welcome within 0.2 s"),
-        ([encode(Error(seq=1, code=13, text="no"))], "refused: USER_TAKEN, no"),
-        ([encode(Error(code=24))], "the server ended a connection: SHUTTING_DOWN"),
-        ([bytes(4)], "a connection was lost: "),
+        ("0.2", [], "no Welcome within 0.2 s"),
+        ("20", [encode(Error(seq=1, code=13, text="no"))], "refused: USER_TAKEN, no"),
+        ("20", [encode(Error(code=24))], "the server ended a connection: SHUTTING_DOWN"),
+        ("20", [bytes(4)], "a connection was lost: "),
     ],
 )
-def test_a_bench_that_cannot_go_on_says_why(answers: list[bytes], complaint: str) -> None:
+def test_a_bench_that_cannot_go_on_says_why(
+    timeout: str, answers: list[bytes], complaint: str
+) -> None:
     with answering(*answers, ending=False) as port:
-        done = invoke("bench", f"localhost:{port}", "--duration", "0.1", "--timeout", "0.2")
+        done = invoke("bench", f"localhost:{port}", "--duration", "0.1", "--timeout", timeout)
 
     assert (done.exit_code, done.stdout) == (1, "")
     assert complaint in done.stderr and done.stderr.count("\n") == 1

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
+from tests.support.ports import unused_port
 
 from refserver.server.listener import ACCEPTS, Listeners, is_there, listen, resolve
 
@@ -164,10 +165,9 @@ def test_a_free_port_is_free_on_all_addresses() -> None:
 
 
 def test_a_port_that_is_taken_is_an_error_and_leaves_no_socket_open() -> None:
-    (taken,) = listen(["127.0.0.2"], 0)
+    port = unused_port()
+    (taken,) = listen(["127.0.0.2"], port)
     with taken:
-        port = taken.getsockname()[1]
-
         with pytest.raises(OSError) as caught:
             listen(["127.0.0.1", "127.0.0.2"], port)
 

@@ -49,7 +49,7 @@ SMALL = 4_096
 QUIET = ("--heartbeat", "0")
 """Nobody is pinged: who reads late has not failed, and reads nothing but what was said."""
 DRAIN = 2
-"""Seconds that a stop may take for those who do not read."""
+"""Seconds that a stop may take for those who do not read, where its time is judged."""
 
 
 LONG = frame(LOGIN, 1, bytes(4 * MIB))
@@ -311,20 +311,26 @@ def test_what_was_acknowledged_before_a_stop_is_read_by_all_who_keep_up(
     tmp_path: Path, keeping_up: int, stalled: int, seconds: float, times: int
 ) -> None:
     longest = 0.0
+    drain = EXIT_TIMEOUT if times == 1 else DRAIN
     for turn in range(times):
         folder = tmp_path / str(turn)
         folder.mkdir()
-        options = ("--no-presence", "--drain", str(DRAIN))
+        options = ("--no-presence", "--drain", str(drain))
         with running(folder, *QUIET, *options, dev=False) as server, ExitStack() as stack:
             ann = stack.enter_context(Client(server.port))
             readers = [stack.enter_context(Client(server.port)) for _ in range(keeping_up)]
-            for _ in range(stalled):
-                stack.enter_context(Client(server.port, receive_buffer=SMALL)).join()
-            for client in (ann, *readers):
+            slow = [
+                stack.enter_context(Client(server.port, receive_buffer=SMALL))
+                for _ in range(stalled)
+            ]
+            for client in (ann, *readers, *slow):
                 client.join()
 
             stopped = stop_under_load(server, ann, readers, seconds)
 
+            if times == 1:  # on a busy machine, the others may need longer than the short time
+                for client in slow:
+                    client.reset()
             assert server.wait() == 0
             longest = max(longest, time.monotonic() - stopped)
     print(f"{times} stops, {stalled} of {keeping_up + stalled} stalled: {longest:.2f} s at most")

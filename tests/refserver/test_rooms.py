@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tests.refserver.clients import member
 from tests.refserver.conftest import Authority
 from tests.refserver.cutting import cutter, said_by
+from tests.support.ports import unused_port
 from tests.support.server import Running, running
 
 from eventcodec import (
@@ -51,12 +51,6 @@ LINES = ["one", "two", "two", "three", "", "grüße"] * 50
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attempts follow each other at once; how long they wait is tested with the session."""
     monkeypatch.setattr("eventcodec.session.SHORTEST_WAIT", 0.0)
-
-
-@pytest.fixture
-def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as sock:
-        return int(sock.getsockname()[1])
 
 
 _names = itertools.count()
@@ -251,14 +245,16 @@ def test_a_blocking_client_refuses_to_keep_facts_without_end(
 # ---------------------------------------------------------------- pauses and refusals
 
 
-def test_a_server_that_is_not_there_is_told_at_once(free_port: int) -> None:
+def test_a_server_that_is_not_there_is_told_at_once() -> None:
+    port = unused_port()
+
     async def main() -> None:
-        async with connect("127.0.0.1", free_port):
+        async with connect("127.0.0.1", port):
             pass
 
     with pytest.raises(ConnectionRefusedError):
         asyncio.run(main())
-    with pytest.raises(ConnectionRefusedError), blocking.connect("127.0.0.1", free_port):
+    with pytest.raises(ConnectionRefusedError), blocking.connect("127.0.0.1", port):
         pass
 
 

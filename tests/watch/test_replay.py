@@ -399,9 +399,9 @@ def test_each_difference_is_told(name: str) -> None:
 
 
 def test_a_server_that_does_not_end_is_told_after_a_time() -> None:
-    items: list[Item] = [*ASKED, Bytes(0.2, 1, SERVER, frame(PONG, 1)), Ended(0.3, 1, SERVER)]
+    items: list[Item] = [Opened(0.0, 1), Ended(0.1, 1, SERVER)]
 
-    told, _ = replayed(items, {1: frame(PONG, 1), 2: b""}, timeout=0.2)
+    told, _ = replayed(items, {1: b""}, timeout=0.05)
 
     assert told == ["connection 1: the server does not end the connection, as was recorded"]
 

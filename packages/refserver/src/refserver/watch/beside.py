@@ -22,7 +22,7 @@ from .proxy import Proxy
 
 __all__ = ["FaultyServer", "beside"]
 
-THREAD_TIMEOUT = 10.0
+THREAD_TIMEOUT = 60.0
 """Seconds that the thread may take to begin or to end, far beyond what it needs."""
 
 
