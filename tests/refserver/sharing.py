@@ -20,8 +20,11 @@ from tests.support.server import Running, running
 
 from refserver.launcher import launched
 
-QUICK = ("--log-timeout", "1")
-"""A server that stops answering is taken for dead after one and a half of it."""
+PATIENT = ("--log-timeout", "60")
+"""A server that stops answering is taken for dead after one and a half of it: on a busy machine,
+after more than any test lasts."""
+QUICK = ("--log-timeout", "2")
+"""For tests in which one is taken for dead."""
 
 
 @contextmanager
@@ -37,7 +40,8 @@ def sharing(
         for number, port in enumerate(ports):
             (own := folder / f"{room} {number}").mkdir()
             shared = ("--log", f"redis://127.0.0.1:{port}/0", "--room", room, "--heartbeat", "0")
-            servers.append(stack.enter_context(running(own, *shared, *options, failing=failing)))
+            words = (*shared, *PATIENT, *options)
+            servers.append(stack.enter_context(running(own, *words, failing=failing)))
         yield servers
 
 

@@ -101,7 +101,9 @@ async def test_all_who_drip_are_gone_at_the_deadline_and_not_before() -> None:
 def test_those_who_drip_are_ended_and_others_log_in_meanwhile(
     tmp_path: Path, count: int, timeout: float
 ) -> None:
-    options = (*room_for(count), "--login-timeout", str(timeout), "--no-presence")
+    # Who was ended is given the time until its end is read here.
+    ending = ("--login-timeout", str(timeout), "--close-timeout", "60")
+    options = (*room_for(count), *ending, "--no-presence")
     slowest = 0.0
     with running(tmp_path, *options, dev=False) as server, crowd(server.port, count) as clients:
         came = time.monotonic()

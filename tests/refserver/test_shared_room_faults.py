@@ -37,6 +37,7 @@ from refserver.client.status import fetch
 redis = pytest.importorskip("redis")
 pytestmark = needs_redis
 
+METRICS = ("--metrics", "0")
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
 
@@ -224,7 +225,7 @@ def test_an_engine_that_is_away_for_long_acknowledges_nothing_and_costs_nobodys_
     (tmp_path / "redis").mkdir()
     with (
         redis_server(tmp_path / "redis", *DURABLE) as engine,
-        sharing(tmp_path, "long", [engine.port] * 2, "--metrics", "0") as servers,
+        sharing(tmp_path, "long", [engine.port] * 2, "--log-timeout", "10", *METRICS) as servers,
         Client(servers[0].port) as ann,
         Client(servers[1].port) as eve,
     ):

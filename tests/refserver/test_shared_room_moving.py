@@ -181,7 +181,7 @@ def test_a_clock_of_the_engine_that_jumps_by_an_hour_costs_nobody_a_lease(
     tmp_path: Path, engine: RedisServer
 ) -> None:
     with (
-        sharing(tmp_path, "clocks", [engine.port] * 2, *QUICK) as (here, there),
+        sharing(tmp_path, "clocks", [engine.port] * 2) as (here, there),
         Client(here.port) as ann,
         Bystander(there.port, "eve") as eve,
         redis.Redis(port=engine.port) as keys,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.refserver.clients import REFSERVER
-from tests.refserver.sharing import behind, sharing
+from tests.refserver.sharing import QUICK, behind, sharing
 from tests.support.raw import ACK, PONG, Bystander, Client, member, message, ping
 from tests.support.redis import RedisServer, needs_redis, redis_server
 from tests.support.server import Running
@@ -24,7 +24,6 @@ pytest.importorskip("redis")
 pytestmark = needs_redis
 
 METRICS = ("--metrics", "0")
-QUICK = ("--log-timeout", "1", *METRICS)
 
 
 def until(server: Running, **wanted: float) -> Samples:
@@ -129,7 +128,7 @@ def test_a_server_that_stood_still_too_long_and_those_who_did_not_say_so(
     tmp_path: Path, engine: RedisServer
 ) -> None:
     with (
-        sharing(tmp_path, "fenced", [engine.port] * 2, *QUICK) as (here, there),
+        sharing(tmp_path, "fenced", [engine.port] * 2, *QUICK, *METRICS) as (here, there),
         member(here.port, "ann"),
         Bystander(there.port, "eve") as eve,
     ):

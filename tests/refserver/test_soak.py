@@ -35,7 +35,8 @@ STALLED = 2
 """They cost their round the most: megabytes that the kernel takes for each."""
 MOST = 3 * MIB
 """Steps in which a heap finds its size; less than 1 kB for each connection of the last rounds."""
-OPTIONS = ("--log-bytes", str(MIB), "--heartbeat", "0", "--metrics", "0")
+OPTIONS = ("--log-bytes", str(MIB), "--heartbeat", "0", "--metrics", "0", "--close-timeout", "60")
+"""Nobody is pinged, and who was evicted has a minute to read why."""
 
 
 def fill_tickets(server: Running, bob: Bystander) -> None:

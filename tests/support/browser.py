@@ -67,12 +67,20 @@ class Page:
     @property
     def is_loaded(self) -> bool:
         """Whether it shows what it was opened for; before, a script has no place to run in."""
+        return self._holds("document.readyState === 'complete' && location.href !== 'about:blank'")
+
+    def _holds(self, condition: str) -> bool:
+        """Whether this is true; while the page changes, nothing is."""
         try:
-            return bool(
-                self.run("document.readyState === 'complete' && location.href !== 'about:blank'")
-            )
+            return bool(self.run(condition))
         except AssertionError:
             return False
+
+    def reload(self) -> None:
+        """Load it again, and wait until it is there."""
+        self.run("window.isOld = true; void location.reload()")
+        while not self._holds("!window.isOld && document.readyState === 'complete'"):
+            threading.Event().wait(0.05)
 
     def until(self, condition: str) -> None:
         """Wait in the page until something holds."""
