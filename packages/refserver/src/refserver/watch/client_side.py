@@ -54,8 +54,8 @@ class ClientSide:
         self._logout: Frame | None = None
         self._pings: Counter[int] = Counter()
         self._answered: set[int] = set()
-        self._late: set[int] = set()
-        """Pings that no client that keeps the rules has read."""
+        self._late: dict[int, int] = {}
+        """Pings that no client that keeps the rules has read, each with the number of its frame."""
         self._ended_pings: set[int] = set()
         self._pings_known = opened.whole
         self._tick = notes.exercised
@@ -94,8 +94,10 @@ class ClientSide:
             self._pings.clear()
             self._answered.clear()
         seq = frame.seq
-        if (behind_a_fault or behind_the_end) and not self._pings[seq]:
-            (self._late if behind_a_fault else self._ended_pings).add(seq)
+        if behind_a_fault and not self._pings[seq]:
+            self._late[seq] = frame.number
+        elif behind_the_end and not self._pings[seq]:
+            self._ended_pings.add(seq)
         self._pings[seq] += 1
 
     # ------------------------------------------------------------- to the server
@@ -216,11 +218,12 @@ class ClientSide:
         if self._pings[seq] > 0:
             self._pings[seq] -= 1
             self._answered.add(seq)
-            if seq in self._late:
+            fault = self._server.fault  # None again where it was no fault to the client
+            if fault is not None and self._late.get(seq, 0) > fault:
                 self.find(
                     "EP-4.2-12",
                     frame,
-                    f"no use of what came behind its server's fault, frame {self._server.fault}",
+                    f"no use of what came behind its server's fault, frame {fault}",
                     f"{told(frame)}: the answer to a Ping behind it",
                 )
             elif seq in self._ended_pings:

@@ -8,7 +8,6 @@ Layer: above `findings` and `reading`, below `server_side`.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -68,8 +67,6 @@ class About(NamedTuple):
     position: int
     type: int
     reason: int
-    seen_from: int
-    """The connection that carried it had carried every entry behind this position."""
 
 
 class Departure(NamedTuple):
@@ -107,7 +104,10 @@ class Room:
     _arrivals: dict[int, tuple[str, Member, Frame]] = field(default_factory=dict)
     _sessions: dict[int, _Session] = field(default_factory=dict)
     _by_name: dict[str, Member] = field(default_factory=dict)
-    _about: dict[str, deque[About]] = field(default_factory=dict)
+    _about: dict[str, dict[About, int]] = field(default_factory=dict)
+    """Of each name: a connection that carried this had carried every entry behind that position."""
+    _dropped: int = 0
+    """Of arrivals and departures up to this position, not all are kept."""
     _spoke: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Where the last fact of each name stands, and from where on its connection carried all."""
     _departures: dict[str, Departure] = field(default_factory=dict)
@@ -181,9 +181,16 @@ class Room:
         about = self._about.get(entry.name)
         if about is None:
             if len(self._about) >= KEPT:
+                latest = max(max(each).position for each in self._about.values())
+                self._dropped = max(self._dropped, latest)
                 self._about.clear()
-            about = self._about[entry.name] = deque(maxlen=ABOUT_ONE)
-        about.append(About(position, entry.type, entry.rest, seen_from))
+            about = self._about[entry.name] = {}
+        new = About(position, entry.type, entry.rest)
+        about[new] = min(seen_from, about.get(new, seen_from))
+        if len(about) > ABOUT_ONE:
+            oldest = next(iter(about))
+            del about[oldest]
+            self._dropped = max(self._dropped, oldest.position)
 
     # ------------------------------------------------------------- presence
 
@@ -303,15 +310,11 @@ class Room:
 
         Only a connection that carried all entries from the place on says which is the first.
         """
-        about = self._about.get(name, deque[About]())
-        if len(about) == ABOUT_ONE and about[0].position > departure.place:
+        if self._dropped > departure.place:
             return  # what was first may have been dropped
+        place, about = departure.place, self._about.get(name, {})
         said = min(
-            (
-                each
-                for each in about
-                if each.position > departure.place and each.seen_from <= departure.place
-            ),
+            (each for each, begins in about.items() if each.position > place >= begins),
             default=None,
         )
         spoke, seen_from = self._spoke.get(name, (0, 0))

@@ -299,10 +299,9 @@ class ServerSide:
             self._client_fault(frame)
             return
         self._advance(frame, position)
-        if not name:
+        if not name and (type == 0x02 or type >= 0x80):
             statement = "EP-3.3-4" if type == 0x02 else "EP-3.11-2"
-            if type == 0x02 or type >= 0x80:
-                self.find(statement, frame, "the author's name in sender", "an empty sender")
+            self.find(statement, frame, "the author's name in sender", "an empty sender")
         self._about_oneself(frame, type, name)
         self._in_or_out(frame, type, name)
         self.room.entry(self, frame, position, Entry(type, name, rest))
