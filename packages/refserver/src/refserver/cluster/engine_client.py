@@ -99,7 +99,7 @@ class EngineClient:
         self._asked = asyncio.Event()  # the node has something to call
         self._reads = asyncio.Event()  # it may read on
         self._heard_at = self._loop.time()
-        self._misses = False  # the engine did not answer the last call
+        self._away = ""  # why the engine did not answer the last call
         self._is_full = False  # so much waits for the engine that no request is read
         self._run_id = ""
         self._durable = False
@@ -337,11 +337,11 @@ class EngineClient:
     @property
     def away_for(self) -> float:
         """Seconds since the engine stopped answering; 0 while it answers."""
-        return self._loop.time() - self._heard_at if self._misses else 0.0
+        return self._loop.time() - self._heard_at if self._away else 0.0
 
     def _is_away(self, why: str) -> None:
-        if not self._misses:
-            self._misses = True
+        if self._away != why:
+            self._away = why
             self._log_event("engine", level=logging.WARNING, away=why)
         if self._loop.time() - self._heard_at >= self._timeout:
             self.sequencer.engine_is_away()
@@ -349,8 +349,8 @@ class EngineClient:
 
     def _is_there(self) -> None:
         now = self._loop.time()
-        if self._misses:
-            self._misses = False
+        if self._away:
+            self._away = ""
             self.sequencer.engine_is_back()
             self._log_event("engine", back_after=round(now - self._heard_at, 1))
         self._heard_at = now
