@@ -125,7 +125,8 @@ def test_a_reply_that_does_not_come_is_told(talk: Path) -> None:
         )
         done = run(path, "--to", f"127.0.0.1:{server.port}", "--timeout", "0.3")
 
-    assert "no reply came where Error seq 1 UNEXPECTED_EVENT was recorded" in done.output
+    told = "departure: connection 1: no reply came where Error seq 1 UNEXPECTED_EVENT was recorded"
+    assert done.output.endswith(f"\n{told}\n1 connections played, 1 departures\n")
 
 
 def test_what_has_no_beginning_or_no_ticket_is_told(tmp_path: Path) -> None:

@@ -4,20 +4,15 @@ Rule: what was recorded goes out as it was, but for what only a live server can 
 positions, names that a server chose, and the answers to its Pings. What comes back is compared,
 not obeyed.
 
-Layer: above `judge`, below `replay_command`.
+Layer: above `playing`, below `replay_command`.
 """
 
 from __future__ import annotations
 
-import selectors
 import socket
-import struct
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 
 from eventcodec import (
     Ack,
@@ -28,129 +23,74 @@ from eventcodec import (
     Left,
     Login,
     Message,
+    Ping,
     Pong,
     Welcome,
     encode,
 )
 
-from .conversation import Bytes, Ended, How, Item, Missing, Opened, Side
-from .cutting import Cutter, Frame
-from .outgoing import Outgoing
+from .conversation import Item, Opened, Side
+from .cutting import Frame
+from .playing import Line, Peer, Player
 from .reading import Fault, read, told
 
-__all__ = ["Departure", "Replay"]
+__all__ = ["Replay"]
 
 ANY = 2**32 - 1
-PING, PONG, LOGIN = 0x06, 0x07, 0x01
+PONG = 0x07
 Key = tuple[int, str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class Departure:
-    """Where the live conversation is not as the recorded one."""
-
-    connection: int
-    what: str
-
-    def __str__(self) -> str:
-        return f"connection {self.connection}: {self.what}"
-
-
 @dataclass(slots=True)
-class _Heard:
-    """What a server said on one connection, recorded or live."""
+class _Server(Peer):
+    """What a server said on one connection."""
 
-    cutter: Cutter = field(default_factory=Cutter)
     replies: list[tuple[Frame, Event]] = field(default_factory=list)
     facts: dict[Key, list[int]] = field(default_factory=lambda: defaultdict(list))
     """The positions of each fact, in the order in which they came."""
+    pings: list[int] = field(default_factory=list)
+    """The numbers of the Pings without an answer."""
     last: Error | None = None
-    ended: bool = False
     unreadable: bool = False
 
-    def take(self, data: bytes) -> list[Frame]:
-        """Take bytes that came. Returns the Pings among them."""
-        pings = []
-        for frame in self.cutter.feed(data, 0.0):
-            event = read(frame, ANY, unnumbered=True)
-            if event is None or isinstance(event, Fault):
-                self.unreadable = True
-            elif frame.type == PING:
-                pings.append(frame)
-            elif isinstance(event, Message):
-                self.facts[frame.type, event.sender, event.content].append(frame.seq)
-            elif isinstance(event, ApplicationEvent):
-                self.facts[frame.type, event.sender, event.data].append(frame.seq)
-            elif isinstance(event, Joined):
-                self.facts[frame.type, event.user, None].append(frame.seq)
-            elif isinstance(event, Left):
-                self.facts[frame.type, event.user, event.reason].append(frame.seq)
-            elif isinstance(event, Error) and not event.seq:
-                self.last = event
-            elif isinstance(event, Ack | Pong | Welcome | Error):
-                self.replies.append((frame, event))
-        return pings
+    def said(self, frame: Frame) -> None:
+        event = read(frame, ANY, unnumbered=True)
+        if event is None or isinstance(event, Fault):
+            self.unreadable = True
+        elif isinstance(event, Ping):
+            self.pings.append(event.seq)
+        elif isinstance(event, Message):
+            self.facts[frame.type, event.sender, event.content].append(frame.seq)
+        elif isinstance(event, ApplicationEvent):
+            self.facts[frame.type, event.sender, event.data].append(frame.seq)
+        elif isinstance(event, Joined):
+            self.facts[frame.type, event.user, None].append(frame.seq)
+        elif isinstance(event, Left):
+            self.facts[frame.type, event.user, event.reason].append(frame.seq)
+        elif isinstance(event, Error) and not event.seq:
+            self.last = event
+        elif isinstance(event, Ack | Pong | Welcome | Error):
+            self.replies.append((frame, event))
 
 
-class _Line:
-    """One connection: what was recorded of it, and its live twin."""
-
-    def __init__(self, number: int, sock: socket.socket) -> None:
-        self.number = number
-        self.sock = sock
-        self.recorded, self.live = _Heard(), _Heard()
-        self.said = Outgoing()
-        self.over = False
-        self.was_reset = False
+_Line = Line[_Server]
 
 
-class Replay:
-    """Plays a recording.
+@dataclass(eq=False)
+class Replay(Player[_Line]):
+    """Plays the clients of a recording.
 
     `connect` returns a connection with the server. `credentials` are by user. A frame waits for
     the replies that had passed before it, unless `pipelined`; for a reply that does not come it
     waits `timeout` seconds. With `recorded_pongs` the recorded answers go out, and no others.
     `tell` gets the live conversation, for a judge.
-
-    It has more than twenty methods: one for each kind of item and of reply.
     """
 
-    def __init__(
-        self,
-        connect: Callable[[], socket.socket],
-        *,
-        credentials: Mapping[str, bytes],
-        timeout: float = 5.0,
-        pipelined: bool = False,
-        recorded_pongs: bool = False,
-        tell: Callable[[Item], None] = lambda item: None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.departures: list[Departure] = []
-        self.played = 0
-        """Connections that were played."""
-        self._connect = connect
-        self._credentials = credentials
-        self._timeout = timeout
-        self._pipelined = pipelined
-        self._recorded_pongs = recorded_pongs
-        self._tell = tell
-        self._clock = clock
-        self._start = clock()
-        self._awaits_facts = True
-        self._lines: dict[int, _Line] = {}
-        self._selector = selectors.DefaultSelector()
-
-    def run(self, items: Iterable[Item]) -> None:
-        """Play all of it, and compare; the connections are closed at the end."""
-        try:
-            for item in items:
-                self._play(item)
-            for line in self._lines.values():
-                self._await_replies(line)
-                self._compare(line)
-        finally:
-            self._close_all()
+    side = Side.CLIENT
+    connect: Callable[[], socket.socket]
+    credentials: Mapping[str, bytes]
+    recorded_pongs: bool = False
+    _awaits_facts: bool = field(default=True, init=False)
 
     def play(self, items: Iterable[Item], quiet: float) -> None:
         """Play all of it, and hear what comes until nothing has come for `quiet` seconds.
@@ -162,94 +102,50 @@ class Replay:
             for item in items:
                 self._play(item)
             for line in self._lines.values():
-                self._await_replies(line)
+                self._is_ready(line)
             while self._hear(quiet):
                 pass
         finally:
             self._close_all()
 
-    def _close_all(self) -> None:
-        for line in self._lines.values():
-            self._close(line)
-        self._selector.close()
-
-    @property
-    def _now(self) -> float:
-        return self._clock() - self._start
-
-    def _depart(self, number: int, what: str) -> None:
-        self.departures.append(Departure(number, what))
-
     # ------------------------------------------------------------- items
 
-    def _play(self, item: Item) -> None:
-        if isinstance(item, Opened):
-            self._open(item)
-            return
-        line = self._lines.get(item.connection)
-        if line is None or line.over:
-            return
-        if isinstance(item, Bytes) and item.side is Side.SERVER:
-            line.recorded.take(item.data)
-        elif isinstance(item, Bytes):
-            if not self._pipelined:
-                self._await_replies(line)
-            self._say(line, item.data)
-        elif isinstance(item, Missing) and item.side is Side.CLIENT:
-            self._depart(line.number, "bytes of the client's are missing: it ends here")
-            line.over = True
-        elif isinstance(item, Missing):
-            line.recorded.unreadable = True
-        elif isinstance(item, Ended):
-            self._end(line, item)
-
-    def _open(self, item: Opened) -> None:
-        if not item.whole:
-            self._depart(item.connection, "its beginning was not recorded: it is not played")
-            return
-        sock = self._connect()
+    def _connected(self, opened: Opened) -> _Line:
+        sock = self.connect()
         sock.setblocking(False)
-        line = _Line(item.connection, sock)
-        self._lines[item.connection] = line
-        self._selector.register(sock, selectors.EVENT_READ, line)
-        self.played += 1
-        self._tell(Opened(self._now, item.connection, "", "live"))
+        self.tell(Opened(self._now, opened.connection, "", "live"))
+        return Line(opened.connection, sock, _Server(), _Server())
 
-    def _end(self, line: _Line, item: Ended) -> None:
-        if item.side is Side.SERVER:
-            line.recorded.ended = True
-            return
-        if not self._pipelined:
-            self._await_replies(line)
-            if self._awaits_facts:
-                self._await_facts(line)
-        self._send(line, line.said.rest())
-        if item.how is How.RESET:
-            line.was_reset = True
-            with suppress(OSError):
-                linger = struct.pack("ii", 1, 0)
-                line.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            self._close(line)
-        else:
-            with suppress(OSError):
-                line.sock.shutdown(socket.SHUT_WR)
-        self._tell(Ended(self._now, line.number, Side.CLIENT, item.how))
+    def _is_ready(self, line: _Line) -> bool:
+        """Wait until as many replies have come as had been recorded by now."""
+        wanted, live = len(line.recorded.replies), line.live
+        if not line.over and not self._until(
+            lambda: len(live.replies) >= wanted or live.ended or live.unreadable
+        ):
+            frame, _ = line.recorded.replies[len(live.replies)]
+            self._depart(line, f"no reply came where {told(frame)} was recorded")
+        return not line.over
 
-    def _close(self, line: _Line) -> None:
-        with suppress(KeyError, ValueError):
-            self._selector.unregister(line.sock)
-        line.sock.close()
-        line.live.ended = True
+    def _may_end(self, line: _Line) -> bool:
+        if self.pipelined or not self._is_ready(line):
+            return not line.over
+        if self._awaits_facts:
+            self._await_facts(line)
+        return True
+
+    def _peer_came(self, line: _Line) -> None:
+        pings, line.live.pings = line.live.pings, []
+        for seq in pings:
+            if not self.recorded_pongs:
+                self._send(line, encode(Pong(seq=seq)))
+
+    def _peer_missing(self, line: _Line) -> None:
+        line.recorded.unreadable = True
 
     # ------------------------------------------------------------- what goes out
 
-    def _say(self, line: _Line, data: bytes) -> None:
-        """Send a recorded piece: its frames rewritten."""
-        for write in line.said.writes(data, partial(self._rewritten, line)):
-            self._send(line, write)
-
     def _rewritten(self, line: _Line, frame: Frame, whole: bytes) -> bytes:
-        if frame.type == PONG and not self._recorded_pongs:
+        if frame.type == PONG and not self.recorded_pongs:
             return b""
         event = read(frame, ANY, unnumbered=False)
         return self._login(line, event) if isinstance(event, Login) else whole
@@ -258,15 +154,15 @@ class Replay:
         user = self._name(login.user)
         credential = login.credential
         if credential:
-            known = self._credentials.get(user) or self._credentials.get("")
+            known = self.credentials.get(user) or self.credentials.get("")
             if known is None:
-                self._depart(line.number, f"no credential of {user!a} was given")
+                self._differ(line.number, f"no credential of {user!a} was given")
             credential = known or credential
         ticket, position = login.ticket, login.position
         if ticket:
             found = self._tickets().get(ticket)
             if found is None:
-                self._depart(
+                self._differ(
                     line.number, "its ticket is from before the recording: it goes as it is"
                 )
             else:
@@ -310,92 +206,35 @@ class Replay:
                 live = each.live.facts.get((type, self._name(name), rest), [])
                 known.update(zip(positions, live, strict=False))
         if recorded not in known:
-            self._depart(line.number, f"no live entry answers to position {recorded}")
+            self._differ(line.number, f"no live entry answers to position {recorded}")
         return known.get(recorded, recorded)
 
-    def _send(self, line: _Line, data: bytes) -> None:
-        if not data:
-            return
-        self._tell(Bytes(self._now, line.number, Side.CLIENT, data))
-        view = memoryview(data)
-        deadline = self._clock() + self._timeout
-        while view and self._clock() < deadline:
-            try:
-                view = view[line.sock.send(view) :]
-            except BlockingIOError:
-                self._hear(0.01)
-            except OSError:
-                return  # what ended it stands in what came back
-
-    # ------------------------------------------------------------- what comes back
-
-    def _hear(self, timeout: float) -> bool:
-        """Take what comes in this time. Returns False if nothing came."""
-        ready = self._selector.select(timeout) if self._selector.get_map() else []
-        for key, _ in ready:
-            line: _Line = key.data
-            try:
-                data = line.sock.recv(1 << 16)
-            except BlockingIOError:
-                continue
-            except OSError:
-                data = b""
-            if not data:
-                self._selector.unregister(line.sock)
-                line.live.ended = True
-                self._tell(Ended(self._now, line.number, Side.SERVER))
-                continue
-            self._tell(Bytes(self._now, line.number, Side.SERVER, data))
-            for ping in line.live.take(data):
-                if not self._recorded_pongs:
-                    self._send(line, encode(Pong(seq=ping.seq)))
-        return bool(ready)
-
-    def _await_replies(self, line: _Line) -> None:
-        """Wait until as many replies have come as had been recorded by now."""
-        deadline = self._clock() + self._timeout
-        wanted = len(line.recorded.replies)
-        while len(line.live.replies) < wanted and not line.live.ended and not line.live.unreadable:
-            left = deadline - self._clock()
-            if left <= 0:
-                frame, _ = line.recorded.replies[len(line.live.replies)]
-                self._depart(line.number, f"no reply came where {told(frame)} was recorded")
-                line.over = True
-                return
-            self._hear(left)
+    # ------------------------------------------------------------- what came back
 
     def _compare(self, line: _Line) -> None:
-        self._until_both_ended(line)
+        self._is_ready(line)
         recorded, live = line.recorded, line.live
+        if recorded.ended and not line.over and not self._until(lambda: live.ended):
+            self._differ(line.number, "the server does not end the connection, as was recorded")
         for (one, was), (two, came) in zip(recorded.replies, live.replies, strict=False):
             if difference := self._difference(was, came):
                 what = f"{told(two)} came where {told(one)} was recorded"
-                self._depart(
+                self._differ(
                     line.number, what + (f": {difference}" if difference != "kind" else "")
                 )
                 if difference == "kind":
                     return
         if len(live.replies) > len(recorded.replies) and not recorded.unreadable:
             frame, _ = live.replies[len(recorded.replies)]
-            self._depart(line.number, f"{told(frame)} came, and was not recorded")
+            self._differ(line.number, f"{told(frame)} came, and was not recorded")
         if recorded.last is not None and live.last is None:
-            self._depart(line.number, f"no Error with code {recorded.last.code} ended it")
+            self._differ(line.number, f"no Error with code {recorded.last.code} ended it")
         elif live.last is not None and (
             recorded.last is None or recorded.last.code != live.last.code
         ):
-            self._depart(line.number, f"an Error with code {live.last.code} ended it")
+            self._differ(line.number, f"an Error with code {live.last.code} ended it")
         if not recorded.unreadable and not live.unreadable:
             self._compare_facts(line)
-
-    def _until_both_ended(self, line: _Line) -> None:
-        """Where the recorded server ended the connection, the live one is awaited too."""
-        deadline = self._clock() + self._timeout
-        while line.recorded.ended and not line.live.ended and not line.over:
-            left = deadline - self._clock()
-            if left <= 0:
-                self._depart(line.number, "the server does not end the connection, as was recorded")
-                return
-            self._hear(left)
 
     def _difference(self, was: Event, came: Event) -> str:
         """What differs between two replies; `kind` where they cannot be compared further."""
@@ -417,21 +256,20 @@ class Replay:
     def _compare_facts(self, line: _Line) -> None:
         """A fact that no connection had is new; one that came later than a client's end is not."""
         if lacking := self._await_facts(line):
-            self._depart(line.number, f"{lacking.total()} recorded facts did not come")
+            self._differ(line.number, f"{lacking.total()} recorded facts did not come")
         known = {key for each in self._lines.values() for key in self._recorded_facts(each)}
         new = [key for key in self._live_facts(line) if key not in known]
         if new and not line.was_reset:  # a client that resets does not read to the end
-            self._depart(line.number, f"{len(new)} facts came that were not recorded")
+            self._differ(line.number, f"{len(new)} facts came that were not recorded")
 
     def _await_facts(self, line: _Line) -> Counter[Key]:
         """Wait for the facts that had been recorded by now. Returns the missing ones."""
-        deadline = self._clock() + self._timeout
-        while lacking := self._recorded_facts(line) - self._live_facts(line):
-            left = deadline - self._clock()
-            if line.live.ended or left <= 0:
-                break
-            self._hear(left)
-        return lacking
+
+        def lacking() -> Counter[Key]:
+            return self._recorded_facts(line) - self._live_facts(line)
+
+        self._until(lambda: line.live.ended or not lacking())
+        return lacking()
 
     def _recorded_facts(self, line: _Line) -> Counter[Key]:
         """How often each fact was recorded, under the names of the live server."""

@@ -3,20 +3,16 @@
 Rule: what was recorded goes out as it was, but for what follows from what the live client sends:
 numbers, tickets, names and positions. What the client sends is compared, not understood.
 
-Layer: beside `replay`, below `replay_command`.
+Layer: above `playing`, below `replay_command`.
 """
 
 from __future__ import annotations
 
 import selectors
 import socket
-import struct
-import time
 from collections import deque
-from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from eventcodec import (
     Ack,
@@ -32,11 +28,11 @@ from eventcodec import (
     encode,
 )
 
-from .conversation import Bytes, Ended, How, Item, Missing, Opened, Side
-from .cutting import Cutter, Frame
+from .conversation import Opened, Side
+from .cutting import Frame
 from .outgoing import Outgoing
+from .playing import Line, Peer, Player
 from .reading import Fault, named, read, told
-from .replay import Departure
 
 __all__ = ["ServerReplay"]
 
@@ -45,24 +41,19 @@ PONG = 0x07
 
 
 @dataclass(slots=True)
-class _Asked:
-    """What a client sent on one connection, recorded or live: its frames but Pongs."""
+class _Client(Peer):
+    """What a client sent on one connection: its frames but Pongs."""
 
-    cutter: Cutter = field(default_factory=Cutter)
     requests: list[Frame] = field(default_factory=list)
-    ended: bool = False
 
-    def take(self, data: bytes) -> None:
-        self.requests += (each for each in self.cutter.feed(data, 0.0) if each.type != PONG)
+    def said(self, frame: Frame) -> None:
+        if frame.type != PONG:
+            self.requests.append(frame)
 
 
-class _Line:
-    """One connection: what was recorded of its client, and the live one."""
-
+class _Line(Line[_Client]):
     def __init__(self, number: int, sock: socket.socket, *, pipelined: bool) -> None:
-        self.number = number
-        self.sock = sock
-        self.recorded, self.live = _Asked(), _Asked()
+        super().__init__(number, sock, _Client(), _Client())
         self.said = Outgoing(apart=pipelined)
         self.replies = 0
         self.compared = 0
@@ -70,10 +61,10 @@ class _Line:
         """What is to be added to recorded positions."""
         self.names: dict[str, str] = {}
         """Live names by recorded ones."""
-        self.over = False
 
 
-class ServerReplay:
+@dataclass(eq=False)
+class ServerReplay(Player[_Line]):
     """Plays the server's side of a recording to the clients that connect to `listener`.
 
     Recorded connections are given to clients in their order. What the server said waits for as
@@ -82,112 +73,40 @@ class ServerReplay:
     the live conversation, for a judge.
     """
 
-    def __init__(
-        self,
-        listener: socket.socket,
-        *,
-        timeout: float = 5.0,
-        pipelined: bool = False,
-        tell: Callable[[Item], None] = lambda item: None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.departures: list[Departure] = []
-        self.played = 0
-        """Connections that were played."""
-        self._listener = listener
-        self._timeout = timeout
-        self._pipelined = pipelined
-        self._tell = tell
-        self._clock = clock
-        self._start = clock()
-        self._lines: dict[int, _Line] = {}
+    side = Side.SERVER
+    listener: socket.socket
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self._arrived: deque[socket.socket] = deque()
-        self._selector = selectors.DefaultSelector()
-        listener.setblocking(False)
-        self._selector.register(listener, selectors.EVENT_READ, None)
-
-    def run(self, items: Iterable[Item]) -> None:
-        """Play all of it, and compare; the connections are closed at the end."""
-        try:
-            for item in items:
-                self._play(item)
-            for line in self._lines.values():
-                self._compare(line)
-        finally:
-            for line in self._lines.values():
-                line.sock.close()
-            for sock in self._arrived:
-                sock.close()
-            self._selector.close()
-
-    @property
-    def _now(self) -> float:
-        return self._clock() - self._start
-
-    def _depart(self, number: int, what: str) -> None:
-        self.departures.append(Departure(number, what))
+        self.listener.setblocking(False)
+        self._selector.register(self.listener, selectors.EVENT_READ, self._accept)
 
     # ------------------------------------------------------------- items
 
-    def _play(self, item: Item) -> None:
-        if isinstance(item, Opened):
-            self._open(item)
-            return
-        line = self._lines.get(item.connection)
-        if line is None or line.over:
-            return
-        if isinstance(item, Bytes) and item.side is Side.CLIENT:
-            line.recorded.take(item.data)
-        elif isinstance(item, Bytes):
-            if self._pipelined or self._asked(line, len(line.recorded.requests)):
-                self._say(line, item.data)
-        elif isinstance(item, Missing) and item.side is Side.SERVER:
-            self._depart(line.number, "bytes of the server's are missing: it ends here")
-            line.over = True
-        elif isinstance(item, Ended) and item.side is Side.CLIENT:
-            line.recorded.ended = True
-            if not self._until(lambda: line.live.ended):
-                self._depart(line.number, "the client does not end its stream, as was recorded")
-        elif isinstance(item, Ended):
-            self._end(line, item.how)
-
-    def _open(self, item: Opened) -> None:
-        if not item.whole:
-            self._depart(item.connection, "its beginning was not recorded: it is not played")
-            return
+    def _connected(self, opened: Opened) -> _Line | None:
         first = not self._lines
         while first and not self._arrived:
             self._hear(None)
         if not self._until(lambda: bool(self._arrived)):
-            self._depart(item.connection, "no client came for it")
-            return
-        sock = self._arrived.popleft()
-        line = self._lines[item.connection] = _Line(
-            item.connection, sock, pipelined=self._pipelined
-        )
-        self._tell(Opened(self._now, item.connection, "live", ""))
-        self._selector.register(sock, selectors.EVENT_READ, line)
-        self.played += 1
+            self._differ(opened.connection, "no client came for it")
+            return None
+        self.tell(Opened(self._now, opened.connection, "live", ""))
+        return _Line(opened.connection, self._arrived.popleft(), pipelined=self.pipelined)
 
-    def _end(self, line: _Line, how: How) -> None:
-        if not self._asked(line, len(line.recorded.requests)):
-            return
-        self._send(line, line.said.rest())
-        self._tell(Ended(self._now, line.number, Side.SERVER, how))
-        with suppress(OSError):
-            if how is How.RESET:
-                linger = struct.pack("ii", 1, 0)
-                line.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-                self._forget(line)
-                line.sock.close()
-            else:
-                line.sock.shutdown(socket.SHUT_WR)
+    def _is_ready(self, line: _Line) -> bool:
+        return self._asked(line, len(line.recorded.requests))
+
+    def _peer_ended(self, line: _Line) -> None:
+        if not self._until(lambda: line.live.ended):
+            self._differ(line.number, "the client does not end its stream, as was recorded")
+
+    def _close_all(self) -> None:
+        for sock in self._arrived:
+            sock.close()
+        super()._close_all()
 
     # ------------------------------------------------------------- what goes out
-
-    def _say(self, line: _Line, data: bytes) -> None:
-        for write in line.said.writes(data, partial(self._rewritten, line)):
-            self._send(line, write)
 
     def _rewritten(self, line: _Line, frame: Frame, whole: bytes) -> bytes:
         if line.over:
@@ -239,63 +158,14 @@ class ServerReplay:
         line.shift = position - event.position
         return replace(event, user=user, ticket=ticket, position=position)
 
-    def _send(self, line: _Line, data: bytes) -> None:
-        if not data:
-            return
-        self._tell(Bytes(self._now, line.number, Side.SERVER, data))
-        view = memoryview(data)
-        deadline = self._clock() + self._timeout
-        while view and self._clock() < deadline:
-            try:
-                view = view[line.sock.send(view) :]
-            except BlockingIOError:
-                self._hear(0.01)
-            except OSError:
-                return  # the client has ended it; what it sent before is compared
-
     # ------------------------------------------------------------- what comes
-
-    def _hear(self, timeout: float | None) -> None:
-        for key, _ in self._selector.select(timeout):
-            line: _Line | None = key.data
-            if line is None:
-                self._accept()
-                continue
-            try:
-                data = line.sock.recv(1 << 16)
-                how = How.FIN
-            except BlockingIOError:
-                continue
-            except OSError:
-                data, how = b"", How.RESET
-            if data:
-                self._tell(Bytes(self._now, line.number, Side.CLIENT, data))
-                line.live.take(data)
-                continue
-            self._forget(line)
-            line.live.ended = True
-            self._tell(Ended(self._now, line.number, Side.CLIENT, how))
 
     def _accept(self) -> None:
         with suppress(OSError):
-            sock, _ = self._listener.accept()
+            sock, _ = self.listener.accept()
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._arrived.append(sock)
-
-    def _forget(self, line: _Line) -> None:
-        with suppress(KeyError, ValueError):
-            self._selector.unregister(line.sock)
-
-    def _until(self, holds: Callable[[], bool]) -> bool:
-        """Hear until it holds, or for `timeout` seconds. Returns whether it holds."""
-        deadline = self._clock() + self._timeout
-        while not holds():
-            left = deadline - self._clock()
-            if left <= 0:
-                return False
-            self._hear(left)
-        return True
 
     def _asked(self, line: _Line, count: int) -> bool:
         """Wait until the client has sent so many requests, each of the recorded kind."""
@@ -305,13 +175,11 @@ class ServerReplay:
             was, came = line.recorded.requests[line.compared], live.requests[line.compared]
             line.compared += 1
             if was.type != came.type:
-                self._depart(line.number, f"{told(came)} came where {told(was)} was recorded")
-                line.over = True
+                self._depart(line, f"{told(came)} came where {told(was)} was recorded")
                 return False
         if len(live.requests) < count:
             was = line.recorded.requests[len(live.requests)]
-            self._depart(line.number, f"no {named(was.type)} came where {told(was)} was recorded")
-            line.over = True
+            self._depart(line, f"no {named(was.type)} came where {told(was)} was recorded")
             return False
         return True
 
@@ -319,4 +187,4 @@ class ServerReplay:
         """What has come to the end, and was not asked for before."""
         recorded, live = line.recorded.requests, line.live.requests
         if not line.over and self._asked(line, len(recorded)) and len(live) > len(recorded):
-            self._depart(line.number, f"{told(live[len(recorded)])} came, and was not recorded")
+            self._differ(line.number, f"{told(live[len(recorded)])} came, and was not recorded")
