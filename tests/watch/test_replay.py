@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import threading
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import trustme
 from click.testing import CliRunner, Result
 from tests.support.raw import (
     ACK,
@@ -166,8 +168,10 @@ def welcome(user: str, position: int = 2, ticket: int = 9) -> bytes:
 class Scripted:
     """A server that answers each connection as it is told; what came is kept."""
 
-    def __init__(self, *answers: dict[int, bytes]) -> None:
+    def __init__(self, *answers: dict[int, bytes], authority: trustme.CA | None = None) -> None:
         self.came: list[list[bytes]] = []
+        self._authority = authority
+        self._secured = threading.Semaphore(0)
         self._answers = answers
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._threads: list[threading.Thread] = []
@@ -182,13 +186,24 @@ class Scripted:
         thread = threading.Thread(target=self._serve, args=(conn, came, answers), daemon=True)
         thread.start()
         self._threads.append(thread)
-        return sock
+        if self._authority is None:
+            return sock
+        context = ssl.create_default_context()
+        self._authority.configure_trust(context)
+        secure = context.wrap_socket(sock, server_hostname="localhost")
+        assert self._secured.acquire(timeout=30.0)
+        return secure
 
     def _serve(self, conn: socket.socket, came: list[bytes], answers: dict[int, bytes]) -> None:
         """Answer the frame of a number with these bytes; behind the last, end the connection."""
+        if self._authority is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._authority.issue_cert("localhost").configure_cert(context)
+            conn = context.wrap_socket(conn, server_side=True)
+            self._secured.release()
         buffer = bytearray()
         number = 0
-        with conn, suppress(ConnectionError):
+        with conn, suppress(OSError):
             conn.sendall(answers.get(0, b""))
             while max(answers, default=0) > number and (data := conn.recv(65_536)):
                 buffer += data
@@ -206,13 +221,14 @@ class Scripted:
 def replayed(
     items: list[Item],
     *answers: dict[int, bytes],
+    authority: trustme.CA | None = None,
     credentials: dict[str, bytes] | None = None,
     pipelined: bool = False,
     recorded_pongs: bool = False,
     timeout: float = 30.0,
 ) -> tuple[list[str], list[list[bytes]]]:
     """The departures, and what the server of each connection got."""
-    server = Scripted(*answers)
+    server = Scripted(*answers, authority=authority)
     replay = Replay(
         server.connect,
         credentials=credentials or {},
@@ -419,6 +435,32 @@ def test_a_server_that_is_gone_ends_what_is_said_to_it() -> None:
     # Its reset can overtake its Pong.
     assert told in ([], ["connection 1: Pong seq 1 came, and was not recorded"])
     assert came[0][0] == ping(1)
+
+
+def test_over_tls_a_record_without_data_is_no_end_and_nothing_is_lost_behind_the_own_end() -> None:
+    """The first record from a server has a ticket of TLS: there is something to read, and nothing.
+
+    It comes while the other connection is awaited.
+    """
+    more = frame(MESSAGE, 3, short("bob") + bytes(60_000)) + error(0, 24)
+    items: list[Item] = [
+        Opened(0.0, 1),
+        Opened(0.0, 2),
+        Bytes(0.1, 2, CLIENT, ping(1)),
+        Bytes(0.2, 2, SERVER, frame(PONG, 1)),
+        Bytes(0.3, 1, CLIENT, ping(1)),
+        Bytes(0.4, 1, SERVER, frame(PONG, 1)),
+        Ended(0.5, 1, CLIENT),
+        Bytes(0.6, 1, SERVER, more),
+        Ended(0.7, 1, SERVER),
+    ]
+
+    told, came = replayed(
+        items, {1: frame(PONG, 1) + more}, {1: frame(PONG, 1)}, authority=trustme.CA()
+    )
+
+    assert told == []
+    assert came == [[ping(1)], [ping(1)]]
 
 
 def test_more_than_the_network_holds_arrives_whole() -> None:

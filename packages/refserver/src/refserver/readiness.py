@@ -11,14 +11,17 @@ from __future__ import annotations
 import os
 import selectors
 import socket
+import ssl
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import IO, Any, Protocol
 
-__all__ = ["READ", "WRITE", "Source", "ready", "source"]
+__all__ = ["NOT_NOW", "READ", "WRITE", "Source", "ready", "source"]
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+"""What a socket raises that does not wait, in plain text or in TLS."""
 WAITS_FOR_PIPES = hasattr(selectors, "PollSelector")
 """False on Windows, where only sockets can be waited for."""
 # Unlike epoll it takes regular files too, and needs no descriptor of its own.

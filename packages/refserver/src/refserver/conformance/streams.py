@@ -15,12 +15,10 @@ import struct
 import time
 from collections.abc import Callable
 
-from ..readiness import READ, ready
+from ..readiness import NOT_NOW, READ, ready
 
 __all__ = ["CHUNK", "NOT_NOW", "NotUpgraded", "Stream", "TlsStream", "Wrap", "dial", "over_tls"]
 
-NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-"""What a socket raises that does not wait."""
 CHUNK = 1 << 18
 
 Wrap = Callable[[socket.socket], "Stream"]

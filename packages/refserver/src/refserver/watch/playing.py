@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
+from ..readiness import NOT_NOW
 from .conversation import Bytes, Ended, How, Item, Missing, Opened, Side
 from .cutting import Cutter, Frame
 from .outgoing import Outgoing
@@ -189,7 +190,8 @@ class Player(ABC, Generic[L]):
                 line.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
                 self._close(line)
             else:
-                line.sock.shutdown(socket.SHUT_WR)
+                # An SSLSocket's own shutdown would give up TLS, and nothing could be read any more.
+                socket.socket.shutdown(line.sock, socket.SHUT_WR)
 
     def _close(self, line: L) -> None:
         self._forget(line)
@@ -234,7 +236,7 @@ class Player(ABC, Generic[L]):
         while view and self.clock() < deadline:
             try:
                 view = view[line.sock.send(view) :]
-            except BlockingIOError:
+            except NOT_NOW:
                 self._hear(BLOCKED)
             except OSError:
                 return  # the peer has ended it; what it sent before is compared
@@ -252,7 +254,7 @@ class Player(ABC, Generic[L]):
         how = How.FIN
         try:
             data = line.sock.recv(CHUNK)
-        except BlockingIOError:
+        except NOT_NOW:
             return
         except OSError:
             data, how = b"", How.RESET
