@@ -87,10 +87,10 @@ def _(patch: Patch) -> None:
         owner = connection.owner
         if connection.eof and connection.session.state < State.DRAINING:
             connection.session.finish(b"", LeftReason.LOST, State.DRAINING)
-            owner.has_output(connection)
+            owner.turns.has_output(connection)
         elif not connection.eof and not hasattr(connection, "late"):
             connection.late = True
-            owner.loop.call_later(0.01, owner.has_input, connection)
+            owner.loop.call_later(0.01, owner.turns.has_input, connection)
             return 0
         if hasattr(connection, "late"):
             del connection.late
@@ -228,7 +228,7 @@ def _(patch: Patch) -> None:
     def work(original: Any, self: Any, connection: Any, *arguments: Any) -> Any:
         owner = connection.owner
         if any(not each.writable and not each.closed for each in owner.connections):
-            owner.loop.call_later(0.02, owner.has_input, connection)
+            owner.loop.call_later(0.02, owner.turns.has_input, connection)
             return 0
         return original(self, connection, *arguments)
 

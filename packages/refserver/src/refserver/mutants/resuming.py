@@ -224,7 +224,7 @@ def _(patch: Patch) -> None:
             log, user = self.owner.room.log, self.session.member.user
             said = Message(content=data[17:].decode(), sender=user, seq=log.end + 1)
             log.append(encode(said))
-            self.owner.has_output(self)
+            self.owner.turns.has_output(self)
         original(self, data)
 
     patch.around(Connection, "received", received)

@@ -12,8 +12,8 @@ the original, then with the arguments of the call. Of what it is handed it may u
   `member`, `state`, `outbox`, `deadlines`, and `conn` (eventcodec's `ServerConnection`);
 * an `Outbox`: `log`, `cursor`, `in_log`, `closed`, `replies`, `preamble`, `add`, `add_here`,
   `add_preamble`;
-* a `Connection`: `owner` (the `Server`: `loop`, `clock`, `room`, `connections`, `has_input`,
-  `has_output`), `session`, `eof`, `writable`, `closed`, `close_by`, `abort`.
+* a `Connection`: `owner` (the `Server`: `loop`, `clock`, `room`, `connections`, and its
+  `turns`: `has_input`, `has_output`), `session`, `eof`, `writable`, `closed`, `close_by`, `abort`.
 
 Layer: above `server`, below every mutant.
 """

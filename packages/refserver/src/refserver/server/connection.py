@@ -15,7 +15,7 @@ import os
 import socket
 import sys
 import termios
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from eventcodec import ErrorCode
@@ -37,18 +37,8 @@ BUFFER = 65_536
 BUFFER_BEFORE_LOGIN = 4_096
 
 
-class Owner(Protocol):
-    """The events of a connection, for its server."""
-
-    config: Config
-    clock: ClientClock
-    counters: ServerCounters
-    read_size: int
-    """The most bytes to read from one connection at a time."""
-
-    def opened(self, connection: Connection) -> None:
-        """It is open, over TLS after the handshake. Sets its `session`."""
-        ...
+class TurnQueue(Protocol):
+    """Where a connection waits for its turn."""
 
     def has_input(self, connection: Connection) -> None:
         """Its session has requests to handle."""
@@ -64,6 +54,23 @@ class Owner(Protocol):
 
     def answer_now(self, connection: Connection) -> None:
         """Handle its input now: after this, nothing can be written."""
+        ...
+
+
+class Owner(Protocol):
+    """The events of a connection, for its server."""
+
+    config: Config
+    clock: ClientClock
+    counters: ServerCounters
+    read_size: int
+    """The most bytes to read from one connection at a time."""
+
+    @property
+    def turns(self) -> TurnQueue: ...
+
+    def opened(self, connection: Connection) -> None:
+        """It is open, over TLS after the handshake. Sets its `session`."""
         ...
 
     def watch(self, connection: Connection) -> None:
@@ -176,7 +183,7 @@ class Connection(asyncio.BufferedProtocol):
                 self.abort()
             return
         session.receive(data, owner.clock.now())
-        owner.has_input(self)
+        owner.turns.has_input(self)
         if not session.reading:  # also before its turn
             self.update_interest()
 
@@ -186,9 +193,9 @@ class Connection(asyncio.BufferedProtocol):
             self.close()
             return False
         self.session.receive_eof()
-        self.owner.has_input(self)
+        self.owner.turns.has_input(self)
         if not self.half_closes:
-            self.owner.answer_now(self)
+            self.owner.turns.answer_now(self)
         return self.half_closes
 
     def pause_writing(self) -> None:
@@ -200,7 +207,7 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         self.writable = True
         self.session.deadlines.write_unblocked()
-        self.owner.has_more_output(self)
+        self.owner.turns.has_more_output(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
@@ -208,7 +215,7 @@ class Connection(asyncio.BufferedProtocol):
         by_client = self.eof or exc is not None
         try:
             if by_client and self.session.client_closed():  # handle earlier requests first
-                self.owner.has_input(self)
+                self.owner.turns.has_input(self)
             else:
                 self.session.lost()
         finally:
@@ -221,13 +228,15 @@ class Connection(asyncio.BufferedProtocol):
 
         Nothing is written while the transport holds bytes, so it never holds much.
         """
-        next_chunk = self.session.outbox.next_chunk
+        outbox = self.session.outbox
         try:
             for _ in range(chunks):
-                data = self.writable and next_chunk()
+                data = self.writable and outbox.next_chunk()
                 if not data:
                     return False
                 self.write(data)
+                if outbox.follows and outbox.cursor == outbox.log.end:
+                    return False
         except EntriesGone:
             self.session.evict()
         return True
@@ -359,8 +368,8 @@ class Connection(asyncio.BufferedProtocol):
             self.abort()
             return
         if self.session.has_work:
-            self.owner.has_input(self)
-        self.owner.has_output(self)
+            self.owner.turns.has_input(self)
+        self.owner.turns.has_output(self)
 
     def _tick_close(self, now: float) -> None:
         """The client did not close in time. A client that still takes bytes gets more time."""
@@ -375,7 +384,7 @@ class Connection(asyncio.BufferedProtocol):
             self.owner.watch(self)
 
 
-def fan_out(connections: Iterable[Connection], log: Log, start: int) -> list[Connection]:
+def fan_out(connections: Collection[Connection], log: Log, start: int) -> list[Connection]:
     """Write the entries after `start` to all connections that are at `start` and have no replies
     due.
 
@@ -385,13 +394,12 @@ def fan_out(connections: Iterable[Connection], log: Log, start: int) -> list[Con
     data, behind = log.segment(start) if log.holds(start) else (b"", start)
     if len(data) > SEGMENT:
         behind = start  # each gets it in pieces
-    size, write, alike = len(data), os.write, 0
+    size, write, blocked = len(data), os.write, 0
     here = start if behind != start else -1  # no client's position
     oldest = log.first - 1  # only clients before it can be `is_behind`, which costs more
     for connection in connections:
         outbox = connection.session.outbox
         if outbox.cursor == here and outbox.follows and connection.writable:
-            alike += 1
             outbox.cursor = behind
             try:  # as in Connection.write; its call is a twentieth of a short write
                 taken = write(connection.descriptor, data)
@@ -401,8 +409,11 @@ def fan_out(connections: Iterable[Connection], log: Log, start: int) -> list[Con
                 connection.pass_on(data[taken:])
         elif connection.writable:
             others.append(connection)
-        elif outbox.cursor < oldest and outbox.is_behind:
-            connection.session.evict()
+        else:
+            blocked += 1
+            if outbox.cursor < oldest and outbox.is_behind:
+                connection.session.evict()
+    alike = len(connections) - blocked - len(others)
     if alike:  # so `connection` is bound
         connection.owner.counters.bytes_out += size * alike  # pyright: ignore
         if behind != log.end:

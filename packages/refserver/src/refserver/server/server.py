@@ -219,7 +219,7 @@ class Server:
             self._context,
             Peer(connection.address, certified),
             min(self.clock.now(), connection.began),
-            partial(self.has_output, connection),
+            partial(self.turns.has_output, connection),
         )
         self.connections[connection] = None
         self._share_reading()
@@ -232,38 +232,6 @@ class Server:
     def _share_reading(self) -> None:
         share = READ_BYTES // max(1, len(self.connections))
         self.read_size = max(LEAST_READ, min(BUFFER, share))
-
-    def has_input(self, connection: Connection) -> None:
-        """A client has input: queue it for a turn. Who is no member waits behind small input."""
-        if connection.is_authenticated:
-            self.turns.scheduler.has_input(connection)
-        else:
-            self.turns.scheduler.has_more_input(connection)
-        self.turns.need()
-
-    def has_output(self, connection: Connection) -> None:
-        """A client has bytes to write, other than new entries."""
-        self.turns.scheduler.has_output(connection)
-        self.turns.need()
-
-    def has_more_output(self, connection: Connection) -> None:
-        """A client has much output, or can be written to again: queue it after the others."""
-        self.turns.scheduler.has_more_output(connection)
-        self.turns.need()
-
-    def answer_now(self, connection: Connection) -> None:
-        """Handle its input now and write one chunk: later it is not possible.
-
-        After this, asyncio closes a TLS transport, and waits if the client takes no bytes.
-        """
-        now = self.clock.now()
-        for _ in range(FEWEST_FRAMES):  # a Login ends `work`, and more requests can follow it
-            self.turns.work(connection, now)
-            if not connection.session.has_work:
-                break
-        connection.write_some(1)
-        connection.limit_close()
-        self.watch(connection)
 
     def logging_in(self, connection: Connection) -> None:
         """A Login was handled: update the place of the connection if it is a member or waits."""

@@ -58,6 +58,42 @@ class Turns:
         self._offered = None
         log.retain_after(log.end)
 
+    # ------------------------------------------------------------- what connections say
+
+    def has_input(self, connection: Connection) -> None:
+        """A client has input: queue it for a turn. Who is no member waits behind small input."""
+        if connection.is_authenticated:
+            self.scheduler.has_input(connection)
+        else:
+            self.scheduler.has_more_input(connection)
+        self.need()
+
+    def has_output(self, connection: Connection) -> None:
+        """A client has bytes to write, other than new entries."""
+        self.scheduler.has_output(connection)
+        self.need()
+
+    def has_more_output(self, connection: Connection) -> None:
+        """A client has much output, or can be written to again: queue it after the others."""
+        self.scheduler.has_more_output(connection)
+        self.need()
+
+    def answer_now(self, connection: Connection) -> None:
+        """Handle its input now and write one chunk: later it is not possible.
+
+        After this, asyncio closes a TLS transport, and waits if the client takes no bytes.
+        """
+        now = self._clock.now()
+        for _ in range(FEWEST_FRAMES):  # a Login ends `work`, and more requests can follow it
+            self.work(connection, now)
+            if not connection.session.has_work:
+                break
+        connection.write_some(1)
+        connection.limit_close()
+        connection.owner.watch(connection)
+
+    # ------------------------------------------------------------- the turn
+
     def need(self) -> None:
         """Have a turn in the next round of the loop."""
         if not self._is_due:
