@@ -341,7 +341,7 @@ class ServerConnection(Receiver[Request]):
     @property
     def held(self) -> int:
         """The number of received bytes of events that were not returned yet."""
-        return self._stream.held
+        return self._stream.held()
 
     @property
     def offset(self) -> int:

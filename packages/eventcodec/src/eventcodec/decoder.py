@@ -121,7 +121,7 @@ class Decoder(Receiver[Event]):
     @property
     def held(self) -> int:
         """Bytes held whose events were not given yet."""
-        return self._stream.held
+        return self._stream.held()
 
     @property
     def offset(self) -> int:
@@ -205,22 +205,20 @@ class Stream:
         self._data, self._at = b"".join((self._data[self._at :], data)), 0
         self._need = LENGTH_SIZE
 
-    @property
     def held(self) -> int:
         """Bytes held whose events were not given yet."""
-        return len(self._data) - self._given + len(self._later)
+        return len(self._data) - self._given() + len(self._later)
 
     @property
     def offset(self) -> int:
         """Bytes of the stream whose events were given."""
-        return self._before + self._given
+        return self._before + self._given()
 
     @property
     def start_of_last(self) -> int:
         """The position in the stream of the first byte of the last returned event."""
         return self._before + self._place(self._run_size - length_hint(self.run) - 1)
 
-    @property
     def _given(self) -> int:
         """The index in `_data` after the last returned event."""
         left = length_hint(self.run)

@@ -66,8 +66,8 @@ class Scheduler(Generic[C]):
         self._owes_round = False  # no client of `round` was written to in this turn
         self._frames_first = self._frames_round = FRAMES
         self._deliveries = 0
-        self._bytes = 0
-        self._members = 1
+        self._bytes = self._most_bytes = 0
+        self._members = self._waiting = 0  # of the turn before
         self._first_until = self._until = 0.0
 
     def forget_output(self, client: C) -> None:
@@ -95,19 +95,25 @@ class Scheduler(Generic[C]):
 
     def begin_input(self, members: int) -> None:
         """Begin a turn. Each entry is sent to so many members."""
-        self._members = members + 1
         self._much_before, self._much_now = self._much_now, set()
         self._left_first, self._left_round = len(self._first_in), len(self._round_in)
-        waiting = max(1, self._left_first + self._left_round)
-        share = DELIVERIES // (self._members * waiting)
-        most = FRAMES if waiting > 1 else FRAMES_ALONE
-        self._frames_first = min(most, max(FEWEST_FIRST, share))
-        self._frames_round = min(most, max(FEWEST_FRAMES, share))
+        waiting = self._left_first + self._left_round
+        if members + 1 != self._members or waiting != self._waiting:
+            self._share(members + 1, waiting)
         self._deliveries = DELIVERIES
-        self._bytes = max(FEWEST_IN_BYTES, min(IN_BYTES, OUT_BYTES // self._members))
+        self._bytes = self._most_bytes
         now = self._time()
         self._until = now + IN_SECONDS
         self._first_until = now + (IN_SECONDS * FIRST_SHARE if self._left_round else IN_SECONDS)
+
+    def _share(self, members: int, waiting: int) -> None:
+        """Divide the budget of a turn. The result depends on these two numbers only."""
+        self._members, self._waiting = members, waiting
+        share = DELIVERIES // (members * max(1, waiting))
+        most = FRAMES if waiting > 1 else FRAMES_ALONE
+        self._frames_first = min(most, max(FEWEST_FIRST, share))
+        self._frames_round = min(most, max(FEWEST_FRAMES, share))
+        self._most_bytes = max(FEWEST_IN_BYTES, min(IN_BYTES, OUT_BYTES // members))
 
     def next_reader(self) -> C | None:
         """The next client to work, or None when the turn is over."""
@@ -128,6 +134,8 @@ class Scheduler(Generic[C]):
         """
         if frames > FEW_FRAMES:
             self._much_now.add(client)
+        if not self._left_first and not self._left_round:
+            return  # nobody is left in this turn
         self._deliveries -= entries * self._members
         self._bytes -= size
         now = self._time()
@@ -166,6 +174,8 @@ class Scheduler(Generic[C]):
         """The next client to write to, or None when this part of the turn is over. One client of
         `round` is written to in any case.
         """
+        if not self._left_first and not self._left_round:
+            return None
         is_over = self._time() >= self._until
         if self._left_first and not is_over:
             self._left_first -= 1

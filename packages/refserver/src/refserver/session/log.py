@@ -40,6 +40,12 @@ class Log:
     def __init__(self, capacity: int, end: int = 0) -> None:
         self.capacity = capacity
         self.end = end  # position of the last entry
+        self.first = end + 1
+        """The position of the oldest entry; `end` + 1 if there is none."""
+        self.total = 0
+        """Bytes ever entered."""
+        self.size = 0
+        """Bytes charged for the entries that are kept."""
         self._entries: list[bytes] = []
         self._ends: list[int] = []  # bytes ever entered, up to and with each entry
         self._base = end + 1  # position of _entries[0]
@@ -48,25 +54,6 @@ class Log:
         self._wanted = 0  # entries before this position go
         self._segments: dict[int, tuple[bytes, int]] = {}
 
-    @property
-    def first(self) -> int:
-        """The position of the oldest entry; `end` + 1 if there is none."""
-        return self._base + self._head
-
-    @property
-    def size(self) -> int:
-        """Bytes charged for the entries that are kept."""
-        kept = len(self._entries) - self._head
-        if not kept:
-            return 0
-        before = self._ends[self._head] - len(self._entries[self._head])
-        return self._ends[-1] - before + ENTRY_CHARGE * kept
-
-    @property
-    def total(self) -> int:
-        """Bytes ever entered."""
-        return self._ends[-1] if self._ends else 0
-
     def append(self, frame: bytes) -> int:
         """Enter one frame; returns its position."""
         self.extend([frame])
@@ -74,10 +61,14 @@ class Log:
 
     def extend(self, frames: Collection[bytes]) -> None:
         """Enter frames that are numbered from `end` + 1 on."""
+        if not frames:
+            return
         totals = accumulate(map(len, frames), initial=self.total)
-        next(totals)
+        before = next(totals)
         self._entries += frames
         self._ends += totals
+        self.total = self._ends[-1]
+        self.size += self.total - before + ENTRY_CHARGE * len(frames)
         if self._segments:  # those at the old end of the log are not whole segments any more
             end, kept = self.end, self._segments.items()
             self._segments = {cursor: run for cursor, run in kept if run[1] != end}
@@ -114,7 +105,7 @@ class Log:
         """
         if cursor >= self.end:
             return b"", cursor
-        if cursor + 1 < self._base + self._head:
+        if cursor + 1 < self.first:
             raise LookupError(cursor + 1)
         found = self._segments.get(cursor)
         if found is None:
@@ -148,6 +139,8 @@ class Log:
     def _trim(self) -> None:
         excess = self.size - self.capacity
         head, ends = self._head, self._ends
+        if excess <= 0 and self._wanted <= self.first:
+            return
         last = min(len(self._entries) - 1, self._retained + 1 - self._base)
         keep = min(last, self._wanted - self._base)
         if excess > 0 and head < last:
@@ -159,7 +152,10 @@ class Log:
             keep = max(keep, head + freed + 1)
         if keep > head:
             # Their places go later, their bytes now.
+            dropped = ends[keep - 1] - ends[head] + len(self._entries[head])
+            self.size -= dropped + ENTRY_CHARGE * (keep - head)
             self._entries[head:keep] = [b""] * (keep - head)
+            self.first += keep - head
             self._head = keep
         if self._head > 1024 and self._head * 2 > len(self._entries):
             del self._entries[: self._head]

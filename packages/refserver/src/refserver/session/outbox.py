@@ -133,6 +133,8 @@ class Outbox:
                 break
             pieces.append(piece)
             size += len(piece)
+            if self.cursor == self.log.end and not self.replies:
+                break
         private = self.replies or self.preamble or self.closed or not self.in_log
         self.follows = not private and self._rest is None
         return self._cut(pieces[0] if len(pieces) == 1 else b"".join(pieces))
