@@ -73,11 +73,13 @@ def serving_room(folder: Path, engine: RedisServer, room: str, *options: str) ->
 
 
 class Proxy:
-    """Stands before Redis. `lose` says for each reply whether it is lost, with the connection."""
+    """Stands before a server, as Redis. `chance` is how often a reply of Redis is lost, with the
+    connection."""
 
     def __init__(self, port: int, random: Random, chance: float) -> None:
         self.lost = 0
-        self._port = port
+        self.leads_to = port
+        """Where new connections go."""
         self._random = random
         self._chance = chance
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -90,10 +92,13 @@ class Proxy:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                if self._refuses:
+                try:
+                    if self._refuses:
+                        raise ConnectionRefusedError
+                    server = socket.create_connection(("127.0.0.1", self.leads_to))
+                except ConnectionError:
                     client.close()
                     continue
-                server = socket.create_connection(("127.0.0.1", self._port))
                 self._open += [client, server]
                 for source, target, loses in ((client, server, False), (server, client, True)):
                     threading.Thread(

@@ -6,6 +6,7 @@ import os
 import signal
 from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import pytest
 from tests.refserver.sharing import behind, contents, sharing
@@ -39,6 +40,8 @@ pytestmark = needs_redis
 
 METRICS = ("--metrics", "0")
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
+SLOWLY = ("--key-load-delay", "100000", "--loading-process-events-interval-bytes", "1024")
+"""Redis loads ten keys a second. It answers after each one of more than 1,024 bytes."""
 
 
 def lose_replies(tmp_path: Path, engine: RedisServer, count: int) -> None:
@@ -139,6 +142,39 @@ def test_what_an_engine_refuses_is_asked_again_until_it_does_it(
         ann.until(ACK)
 
         assert contents(eve, b"after") == [b"before", b"meanwhile", b"after"]
+
+
+@pytest.mark.slow
+def test_an_engine_that_is_still_loading_its_data_is_asked_again_until_it_has_them(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "redis").mkdir()
+    with (
+        redis_server(tmp_path / "redis", *DURABLE) as engine,
+        sharing(tmp_path, "loading", [engine.port] * 2) as (here, there),
+        Client(here.port) as ann,
+        Bystander(there.port, "eve") as eve,
+        redis.Redis(port=engine.port) as asks,
+    ):
+        ann.join("ann")
+        ann.send(message(b"before", 2))
+        ann.until(ACK)
+        asks.mset({f"other {each}": Random(each).randbytes(2_000) for each in range(500)})
+        asks.bgrewriteaof()  # what is in its file as data, Redis loads key by key
+        while asks.info("persistence")["aof_rewrite_in_progress"]:
+            pass
+        engine.kill()
+        engine.launch(*SLOWLY)
+        ann.send(message(b"meanwhile", 3))
+        for server in (here, there):
+            while "loading the dataset" not in server.log:
+                assert server.process.poll() is None
+        redis.Redis(port=engine.port).config_set("key-load-delay", 0)
+        ann.until(ACK)
+
+        assert contents(eve, b"meanwhile") == [b"before", b"meanwhile"]
+        for server in (here, there):
+            assert "ended=" not in server.log and "dead=" not in server.log
 
 
 MANY = pytest.mark.parametrize("races", [20, pytest.param(1_000, marks=pytest.mark.slow)])

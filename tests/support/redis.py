@@ -40,15 +40,19 @@ class RedisServer:
         assert self._process is not None
         return self._process
 
-    def start(self) -> None:
-        """Returns when it answers."""
+    def launch(self, *options: str) -> None:
+        """Start it with these options too. It may still have to load its data."""
         assert COMMAND is not None
         standard = ("--port", str(self.port), "--dir", str(self.folder), "--save", "")
-        words: Sequence[str] = (COMMAND, *standard, "--bind", "127.0.0.1", *self._options)
+        words: Sequence[str] = (COMMAND, *standard, "--bind", "127.0.0.1", *self._options, *options)
         with (self.folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen(words, stdout=log, stderr=log)
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        self.launch()
         while True:  # the test's time limit ends what never answers
-            if self._process.poll() is not None:
+            if self.process.poll() is not None:
                 break
             if self._answers():
                 return
