@@ -28,7 +28,7 @@ from websockets.protocol import Protocol, Side
 
 from refserver.conformance import streams, websocket
 
-TIMEOUT = 30.0
+TIMEOUT = 120.0
 HALF_CLOSE = "needs half-closed connections, which WebSocket does not have"
 
 

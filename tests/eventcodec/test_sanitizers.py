@@ -138,7 +138,7 @@ def resident() -> int:
 
 @NATIVE
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc")
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("frames", [1_000_000, pytest.param(10_000_000, marks=pytest.mark.slow)])
 def test_memory_stays_what_it_was_over_millions_of_frames(frames: int) -> None:
     """A leak of three bytes a frame would be seen."""

@@ -500,7 +500,7 @@ EMPTY = [
 ]
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("subcon", EMPTY, ids=repr)
 @pytest.mark.proves("EP-2.4-1")
 def test_elements_without_bytes_are_bounded_by_the_frame(subcon: Any) -> None:

@@ -68,10 +68,11 @@ def test_a_second_signal_loses_nothing_that_drains_and_a_third_ends_it_at_once(
     address = str(tmp_path / "notify")
     monkeypatch.setenv("NOTIFY_SOCKET", address)
     never, count = "600", 800  # longer than the test waits; more than the kernel holds
-    waiting = ("--drain", never, "--close-timeout", never, "--heartbeat", "0")
+    limits = ("--drain", never, "--close-timeout", never, "--write-timeout", never)
+    waiting = (*limits, "--heartbeat", "0")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(address)
-        systemd.settimeout(30)
+        systemd.settimeout(120)
         with (
             running(tmp_path, *waiting, dev=True) as server,
             member(server.port, "bob", receive_buffer=4_096) as bob,
@@ -110,7 +111,7 @@ def test_localhost_is_both_loopback_addresses_on_one_port(server: Running, host:
     if host == "::1" and not os.path.exists("/proc/net/if_inet6"):
         host = "127.0.0.1"
 
-    with socket.create_connection((host, server.port), timeout=30) as sock:
+    with socket.create_connection((host, server.port), timeout=120) as sock:
         sock.sendall(frame(0x06, 1))
         assert sock.recv(100) == frame(0x07, 1)
 
@@ -236,6 +237,6 @@ for number in (*service.STOPPING, signal.SIGHUP):
     os.kill(os.getpid(), number)
 """
 
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=120)
 
     assert done.returncode == 0, done.stderr

@@ -46,8 +46,9 @@ from tests.support.server import EXIT_TIMEOUT, Running, running
 MIB = 1 << 20
 SMALL = 4_096
 """A receive buffer that is soon full."""
-QUIET = ("--heartbeat", "0")
-"""Nobody is pinged: who reads late has not failed, and reads nothing but what was said."""
+QUIET = ("--heartbeat", "0", "--write-timeout", "600")
+"""Nobody is pinged, or evicted after a time: who reads late has not failed, and reads nothing but
+what was said."""
 DRAIN = 2
 """Seconds that a stop may take for those who do not read, where its time is judged."""
 
@@ -384,7 +385,7 @@ def stop_under_load(server: Running, ann: Client, readers: list[Client], seconds
 def test_a_slow_reader_gets_every_byte_of_what_was_due_at_a_stop(tmp_path: Path, size: int) -> None:
     count = size // 10_000
     with (
-        running(tmp_path, *QUIET, "--no-presence", dev=False) as server,
+        running(tmp_path, *QUIET, "--no-presence", "--drain", "60", dev=False) as server,
         Client(server.port) as ann,
         Client(server.port, receive_buffer=SMALL) as bob,
     ):
