@@ -395,7 +395,8 @@ class EngineClient:
                 self._log_event("engine", level=logging.ERROR, broken=str(error))
                 follows = False
                 node.abandon()
-            self._asked.set()
+            if self.node.phase is not Phase.OPEN:  # it opens, and need not wait for that
+                self._asked.set()
             self._has_news()
             if not follows or not node.reads:
                 return follows
