@@ -63,7 +63,7 @@ class Proxy:
 
     def finish(self) -> None:
         """Wait for the end of the connection."""
-        self._threads[0].join(60)
+        self._threads[0].join(600)
         self._listener.close()
 
 
@@ -92,7 +92,7 @@ def test_requests_and_replies_of_a_chat_in_rust_are_linked(tshark: Tshark, tmp_p
             for order in ORDERS:
                 kit.say(Message(content=order))
             proxy.finish()
-            assert client.wait(60) == 0
+            assert client.wait(600) == 0
 
     rows = tshark(
         [proxy.segments], "eventproto.type", "eventproto.response_to", "_ws.expert.message"

@@ -171,7 +171,7 @@ def looked_at(
         "--dump-dom",
         frame.as_uri(),
     ]
-    ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
     (told,) = re.findall("<pre>(.*)</pre>", ran.stdout, re.DOTALL)
     found: dict[str, Any] = json.loads(html.unescape(told))
     return found

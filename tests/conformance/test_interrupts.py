@@ -72,7 +72,7 @@ def test_a_client_under_test_ends_with_the_kit_and_the_report_is_written(
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as kit:
         child = os.pidfd_open(int(pid.read_text()))
         kit.send_signal(number)
-        out, _ = kit.communicate(timeout=60)
+        out, _ = kit.communicate(timeout=600)
 
     with os.fdopen(child):
         assert select.select([child], [], [], 60)[0]
@@ -98,7 +98,7 @@ def test_a_run_against_a_server_is_told_and_written(number: int, tmp_path: Path)
             case, _ = listener.accept()
             with case:
                 kit.send_signal(number)
-                out, _ = kit.communicate(timeout=60)
+                out, _ = kit.communicate(timeout=600)
 
     assert kit.returncode == Exit.INTERRUPTED
     assert INTERRUPTED in out

@@ -26,7 +26,9 @@ pytestmark = [
 
 
 def node(*words: str) -> Any:
-    done = subprocess.run([str(NODE), str(SCENES), MODULE, *words], capture_output=True, timeout=60)
+    done = subprocess.run(
+        [str(NODE), str(SCENES), MODULE, *words], capture_output=True, timeout=600
+    )
     assert done.returncode == 0, done.stderr.decode()
     return json.loads(done.stdout)
 

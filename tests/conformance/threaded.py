@@ -25,7 +25,7 @@ Play = Callable[[str, int, str, BinaryIO, Callable[[socket.socket], bool]], None
 
 GLANCE = 0.01
 """Seconds between two looks at a client that is at work."""
-HANG_TIMEOUT = 60.0
+HANG_TIMEOUT = 600.0
 """Seconds that a client may be at work; then it hangs."""
 ROUNDS = 16
 """Turns of a loop in which what has come is read, handled, and answered; in ten of them a server

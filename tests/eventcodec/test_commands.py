@@ -276,7 +276,7 @@ def test_an_output_that_takes_nothing_is_5_and_one_line(
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            timeout=600,
         )
 
     assert done.returncode == 5
@@ -462,7 +462,7 @@ def test_the_readme_shows_what_is_printed() -> None:
         command, expected = session.split("\n", 1)
         expected = expected.replace(", native:", f", {IMPLEMENTATION}:")
         command = re.sub(r"\bpython\b", shlex.quote(sys.executable), command)
-        done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=600)
 
         assert (done.stdout, done.stderr) == (expected, "")
 
@@ -473,7 +473,7 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly() -> None:
     assert process.stdout is not None
     process.stdout.close()
 
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=600)
 
     assert (process.returncode, err) == (141, b"")
 
@@ -489,7 +489,7 @@ def test_a_check_that_is_ended_tells_what_was_answered_and_leaves_nothing_runnin
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         program = os.pidfd_open(int((tmp_path / "pid").read_text()))
         process.send_signal(number)
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=600)
 
     with os.fdopen(program):
         assert select.select([program], [], [], 60)[0]
@@ -522,7 +522,7 @@ def test_nothing_is_imported_that_is_not_needed() -> None:
         "print([m for m in ('argparse', 'subprocess') if m in {*sys.modules} - before])"
     )
 
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
 
     assert done.stdout == "[]\n"
 

@@ -97,7 +97,7 @@ def tshark(tmp_path: Path) -> Iterator[Tshark]:
         done = subprocess.run(
             [*lowered, program, "-X", f"lua_script:{lua}", "-r", str(file), *options,
              "-Y", "eventproto", "-T", "fields", *asked],
-            capture_output=True, text=True, timeout=60, check=True,
+            capture_output=True, text=True, timeout=600, check=True,
             env={"PATH": os.environ["PATH"], "HOME": str(folder), "LC_ALL": "C.UTF-8"},
         )  # fmt: skip
         return [line.split("\t") for line in done.stdout.splitlines()]
@@ -205,7 +205,7 @@ def node_modules() -> str | None:
     """Where node finds the Kaitai compiler, or None."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         return None
-    done = subprocess.run(["npm", "root", "-g"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["npm", "root", "-g"], capture_output=True, text=True, timeout=600)
     folder = Path(done.stdout.strip())
     needed = ("kaitai-struct-compiler", "kaitai-struct", "js-yaml")
     return str(folder) if all((folder / name).is_dir() for name in needed) else None
@@ -224,7 +224,7 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         ["node", str(READER), str(description), str(folder)],
         input="".join(f"{data.hex()}\n" for data in ALL.values()),
         env={"PATH": os.environ["PATH"], "NODE_PATH": modules},
-        capture_output=True, text=True, timeout=120, check=True,
+        capture_output=True, text=True, timeout=600, check=True,
     )  # fmt: skip
     found = {"javascript": done.stdout.split()}
     if importlib.util.find_spec("kaitaistruct") is not None:

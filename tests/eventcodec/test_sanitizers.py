@@ -64,7 +64,7 @@ def build(source: Path, folder: Path) -> Path:
         "-o",
         str(target),
     ]
-    subprocess.run(command, check=True, timeout=120)
+    subprocess.run(command, check=True, timeout=600)
     return target
 
 
@@ -208,7 +208,7 @@ def test_a_module_built_with_the_headers_of_a_later_python_works_here(tmp_path: 
         pytest.skip("no headers of a later Python")
     target = tmp_path / "_speedups.so"
     build = [COMPILER, "-shared", "-fPIC", f"-I{include}", str(SOURCE), "-o", str(target)]
-    subprocess.run(build, check=True, timeout=120)
+    subprocess.run(build, check=True, timeout=600)
     environment = {**os.environ, "EVENTCODEC_PURE": ""}
 
     done = subprocess.run(
@@ -216,7 +216,7 @@ def test_a_module_built_with_the_headers_of_a_later_python_works_here(tmp_path: 
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
 
     assert done.returncode == 0, done.stderr
@@ -259,7 +259,7 @@ def test_each_interpreter_of_a_process_has_a_codec_of_its_own(pure: str) -> None
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
 
     assert (done.returncode, done.stderr) == (0, "")

@@ -101,7 +101,7 @@ def test_a_word_of_the_wire_that_is_not_in_the_sample_would_be_missed() -> None:
 def test_it_says_the_same_however_python_is_started(options: list[str]) -> None:
     command = [sys.executable, *options, "-m", "eventcodec", "selftest"]
 
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert re.findall(r"^ok +(\d+)", done.stdout, re.MULTILINE) == [

@@ -301,7 +301,11 @@ def test_the_variable_turns_it_off() -> None:
     environment = {**os.environ, "EVENTCODEC_PURE": "1"}
 
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
 
     assert (done.stdout, done.stderr) == ("pure\n", "")

@@ -143,7 +143,7 @@ def test_the_generator_knows_nothing_of_the_code_under_test() -> None:
     program = "import sys, tools.vectors.files; print('eventcodec' in sys.modules)"
 
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=600
     )
 
     assert done.stdout == "False\n", done.stderr

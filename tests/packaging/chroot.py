@@ -177,7 +177,7 @@ def beside(number: int, *command: str) -> subprocess.CompletedProcess[str]:
         ["nsenter", "--target", str(number), "--net", *command],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
 
 
@@ -189,5 +189,5 @@ def within(stage: Stage, number: int, *command: str) -> subprocess.CompletedProc
         env=stage.environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )

@@ -63,7 +63,7 @@ def step(
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
 
 

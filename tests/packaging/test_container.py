@@ -37,7 +37,7 @@ def test_it_serves_as_nobody_and_is_healthy_and_stops_as_the_first_process(
         healthy = chroot.within(image, number, *image.health)
         sent = chroot.beside(number, sys.executable, "-m", "refserver", "send", ":3000", "hello")
         os.kill(number, getattr(signal, image.stop))
-        code = process.wait(120)
+        code = process.wait(600)
 
     assert "\nUid:\t65532\t65532\t" in status and "\nGid:\t65532\t65532\t" in status
     assert (healthy.returncode, healthy.stderr) == (0, "")
@@ -58,7 +58,7 @@ def test_without_tokens_it_opens_no_room_to_the_world(image: chroot.Stage) -> No
     with chroot.started(image) as (process, _):
         assert process.stderr is not None
         reason = process.stderr.read()
-        code = process.wait(120)
+        code = process.wait(600)
 
     assert code == 2
     assert "--open-to-anybody" in reason

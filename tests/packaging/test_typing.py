@@ -26,7 +26,7 @@ def mypy(file: str) -> set[int]:
         f"--cache-dir={os.devnull}",
         file,
     ]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=600)
     assert done.returncode in (0, 1), done.stderr
     return {int(line) for line in re.findall(rf"^{file}:(\d+): error:", done.stdout, re.M)}
 
@@ -35,7 +35,7 @@ def pyright(file: str) -> set[int]:
     """The lines of `file` that pyright complains of."""
     command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable]
     done = subprocess.run(
-        [*command, "--project", "."], cwd=PROJECT, capture_output=True, text=True, timeout=300
+        [*command, "--project", "."], cwd=PROJECT, capture_output=True, text=True, timeout=600
     )
     assert done.returncode in (0, 1), done.stderr
     found = json.loads(done.stdout)["generalDiagnostics"]

@@ -92,7 +92,7 @@ def run_page(page: Path, folder: Path, port: int) -> list[str]:
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
         text=True,
-        timeout=240,
+        timeout=600,
     )
     parts = re.split(r"^@@ (\w+) (\d+)\n", done.stdout, flags=re.MULTILINE)
     told = {parts[i + 1]: (parts[i], int(parts[i + 2])) for i in range(0, len(parts) - 1, 3)}

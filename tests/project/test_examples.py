@@ -60,7 +60,7 @@ class Client:
 
 @contextmanager
 def member(port: int, user: str) -> Iterator[Client]:
-    with socket.create_connection(("localhost", port), timeout=120) as sock:
+    with socket.create_connection(("localhost", port), timeout=600) as sock:
         yield Client(sock, user)
 
 
@@ -85,7 +85,7 @@ def test_an_example_says_its_lines_and_leaves(example: str, end: str, port: int)
             capture_output=True,
             text=True,
             encoding="utf-8",
-            timeout=120,
+            timeout=600,
         )
 
         assert (done.returncode, done.stderr) == (0, "")
@@ -107,7 +107,7 @@ def test_an_example_reads_a_file_or_refuses_it_in_one_line(
             stdin=lines,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
         )
 
     if example == "asyncio_client.py":
@@ -144,7 +144,7 @@ def test_a_chat_prints_what_others_say(example: str, port: int) -> None:
             assert received, "the chat ended before it printed what was said"
 
         chat.stdin.close()
-        assert chat.wait(timeout=120) == 0
+        assert chat.wait(timeout=600) == 0
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory in /proc")
@@ -156,7 +156,7 @@ def test_an_example_holds_little_for_a_server_that_pings_and_does_not_read(examp
 
 @pytest.mark.parametrize("example", [*CLIENTS, "resume.py"])
 def test_an_example_without_a_user_says_how_it_is_used(example: str) -> None:
-    done = subprocess.run(command(example), input="", capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command(example), input="", capture_output=True, text=True, timeout=600)
 
     assert done.returncode == 1
     assert done.stderr.splitlines() == [f"usage: {EXAMPLES / example} USER [HOST PORT]"]
@@ -169,7 +169,7 @@ def test_an_example_without_a_server_fails_in_one_line(example: str) -> None:
         address = [str(part) for part in bound.getsockname()]
 
         done = subprocess.run(
-            command(example, "ann", *address), input="", capture_output=True, text=True, timeout=120
+            command(example, "ann", *address), input="", capture_output=True, text=True, timeout=600
         )
 
     assert done.returncode == 1

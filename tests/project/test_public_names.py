@@ -80,7 +80,7 @@ def run(code: str, tmp_path: Path, port: int) -> str:
     by_pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0"]
     how = by_pytest if "\ndef test_" in code else ["-W", "error"]
     done = subprocess.run(
-        [sys.executable, *how, str(file)], capture_output=True, text=True, timeout=60, cwd=tmp_path
+        [sys.executable, *how, str(file)], capture_output=True, text=True, timeout=600, cwd=tmp_path
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     return done.stdout

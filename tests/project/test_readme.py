@@ -24,7 +24,7 @@ def blocks(language: str, text: str) -> list[str]:
 
 def run(*arguments: str) -> list[str]:
     command = [sys.executable, "-W", "error", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
 

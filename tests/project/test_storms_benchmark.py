@@ -13,7 +13,7 @@ pytestmark = pytest.mark.once
 def test_the_benchmark_of_the_storms_prints_a_row_for_each_storm() -> None:
     command = [sys.executable, "-m", "benchmarks.storms.run", "--quick", "scrapes", "pongs"]
 
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
 
     assert done.returncode == 0, done.stderr
     assert [line.count("|") for line in done.stdout.splitlines()] == [8] * 4

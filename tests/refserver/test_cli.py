@@ -185,7 +185,7 @@ def test_a_reader_of_stdout_that_leaves_early_is_141_without_a_word(words: str) 
             stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            timeout=600,
         )
 
     assert done.returncode == Exit.READER_LEFT
@@ -203,7 +203,7 @@ def test_a_copy_without_metadata_knows_its_version(package: str) -> None:
         "main()\n"
     )
 
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert metadata.version("refserver") == VERSION

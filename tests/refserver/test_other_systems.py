@@ -39,7 +39,7 @@ def run(system: str, *command: str, given: str = "") -> subprocess.CompletedProc
         input=given,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
 
 
@@ -118,7 +118,7 @@ def test_the_ready_clients_talk_from_elsewhere(
         env={"PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
 
     assert (done.returncode, done.stderr) == (0, "")

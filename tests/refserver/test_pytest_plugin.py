@@ -244,7 +244,7 @@ def test_no_server_outlives_its_test_run(pytester: pytest.Pytester, end: str) ->
 
     # The server holds the other end of this pipe: it is read to its end when it has gone.
     done = subprocess.run(
-        command, cwd=pytester.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60
+        command, cwd=pytester.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600
     )
 
     assert done.returncode != 0

@@ -271,7 +271,7 @@ def checked(servers: list[Running], *words: str) -> str:
     """What the kit says of servers between which it spreads the members of each case."""
     addresses = [f"127.0.0.1:{server.port}" for server in servers]
     command = [str(REFSERVER), "check", *addresses, "--timeout", "20", *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-500:]
     return done.stdout
 

@@ -247,7 +247,7 @@ def test_an_engine_that_stands_still_costs_a_pause_and_nobodys_lease(
         with pytest.raises(TimeoutError):
             ann.until(ACK)
         os.kill(engine.process.pid, signal.SIGCONT)
-        ann.sock.settimeout(120)
+        ann.sock.settimeout(600)
         ann.until(ACK, 101)
 
         assert contents(eve, b"m99") == [b"m%d" % each for each in range(100)]

@@ -67,7 +67,7 @@ class Writer(threading.Thread):
     def goes_on(self, count: int) -> None:
         """Returns when it has said so much more."""
         for _ in range(count):
-            assert self.said.acquire(timeout=60)
+            assert self.said.acquire(timeout=600)
 
 
 def under_load(
@@ -87,7 +87,7 @@ def under_load(
         writer.goes_on(count)
         writer.stops.set()
     for writer in writers:
-        writer.join(60)
+        writer.join(600)
         assert not writer.is_alive()
 
     wanted = {
@@ -219,7 +219,7 @@ def test_a_server_that_is_stopped_until_its_stretch_of_the_stream_is_trimmed_end
         finally:
             os.kill(here.pid, signal.SIGCONT)
 
-        ann.sock.settimeout(60)
+        ann.sock.settimeout(600)
         with suppress(ConnectionResetError):
             while ann.sock.recv(1 << 20):
                 pass

@@ -67,7 +67,7 @@ def test_a_server_with_a_shared_room_says_who_it_is_and_how_its_calls_go(
         ann.until(ACK, 11)
         figures = fetch(here.metrics)
         status = subprocess.run(
-            [REFSERVER, "status", str(here.metrics)], capture_output=True, text=True, timeout=60
+            [REFSERVER, "status", str(here.metrics)], capture_output=True, text=True, timeout=600
         )
 
         place = f'url="{engine.url}" room="seen" node="([0-9a-f]{{32}})"'

@@ -32,9 +32,9 @@ def test_a_service_says_when_it_is_ready_and_when_it_stops(tmp_path: Path) -> No
     address = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(address)
-        systemd.settimeout(120)
+        systemd.settimeout(600)
         with running(tmp_path, NOTIFY_SOCKET=address) as server:
             assert systemd.recv(100) == b"READY=1"
             server.process.send_signal(signal.SIGTERM)
             assert systemd.recv(100) == b"STOPPING=1"
-            assert server.process.wait(120) == 0
+            assert server.process.wait(600) == 0

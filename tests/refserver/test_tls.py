@@ -174,7 +174,7 @@ def test_what_is_not_tls_is_cut_off_and_logged_in_one_line(
     authority: Authority, tmp_path: Path, data: bytes
 ) -> None:
     with running(tmp_path, *tls(authority)) as server:
-        with socket.create_connection(("127.0.0.1", server.port), timeout=120) as sock:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=600) as sock:
             sock.sendall(data)
             while sock.recv(4096):
                 pass

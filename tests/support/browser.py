@@ -20,7 +20,7 @@ from urllib.request import urlopen
 
 __all__ = ["BROWSER", "Browser", "Page", "browsing"]
 
-PATIENCE = 60.0
+PATIENCE = 600.0
 """Seconds until what does not come fails its test."""
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 OPTIONS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from refserver.launcher import NotStarted, launched
 
-EXIT_TIMEOUT = 60.0
+EXIT_TIMEOUT = 600.0
 """Seconds until a process that does not end fails its test."""
 RECORD = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (INFO|WARNING|ERROR) ([!-~]+)( [\x20-\x7e]+)?"

@@ -22,7 +22,7 @@ FLOOD = 16 << 20
 CHUNK = 1 << 16
 GLANCE = 0.2
 """Seconds between two looks whether the client does anything."""
-PATIENCE = 60.0
+PATIENCE = 600.0
 MOST = 8 << 20
 """Bytes by which a client may grow. One that keeps its Pongs grows by at least all of them."""
 MOST_OF_NODE = 64 << 20

@@ -28,7 +28,7 @@ from refserver.watch.conversation import Ended, Item, Opened, Side
 from refserver.watch.judge import judged
 from refserver.watch.proxy import Proxy
 
-THREAD_TIMEOUT = 60.0
+THREAD_TIMEOUT = 600.0
 MOST_CONNECTIONS = 10_000
 
 

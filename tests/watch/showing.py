@@ -17,7 +17,7 @@ from refserver.watch.findings import Notes
 from refserver.watch.judge import Judge
 from refserver.watch.live import page
 
-TIMEOUT = 120.0
+TIMEOUT = 600.0
 
 
 class Fed:

@@ -207,7 +207,7 @@ def proxied(*options: str) -> Iterator[tuple[int, subprocess.Popen[str], IO[str]
             finally:
                 if proxy.poll() is None:
                     proxy.send_signal(signal.SIGINT)
-                proxy.wait(120)
+                proxy.wait(600)
 
 
 def test_a_wrong_client_is_found_while_it_talks_and_the_files_are_written(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_a_wrong_client_is_found_while_it_talks_and_the_files_are_written(tmp_pa
                 pass
         proxy.send_signal(signal.SIGINT)
         rest = out.read()
-        proxy.wait(120)
+        proxy.wait(600)
 
     assert told.startswith("EP-3.3-2  the client of connection 1 broke it at frame 2")
     assert rest.rstrip().endswith("1 finding")
@@ -238,7 +238,7 @@ def test_a_right_client_passes_with_exit_code_0() -> None:
             assert sock.recv(100) == frame(7, 1)
         proxy.send_signal(signal.SIGTERM)
         told = out.read()
-        proxy.wait(120)
+        proxy.wait(600)
 
     assert "> Ping seq 1" in told and "< Pong seq 1" in told
     assert proxy.returncode == 0
@@ -254,7 +254,7 @@ def test_what_the_proxy_did_is_told_apart_from_findings(tmp_path: Path) -> None:
             assert sock.recv(100) == frame(7, 2)
         proxy.send_signal(signal.SIGINT)
         told = out.read()
-        proxy.wait(120)
+        proxy.wait(600)
 
     assert "the proxy dropped frame 1, Pong seq 1" in told
     assert proxy.returncode == 0 and "no findings" in told
@@ -271,7 +271,7 @@ def test_an_address_in_use_is_a_usage_error() -> None:
         port = taken.getsockname()[1]
         command = [sys.executable, "-P", "-m", "refserver", "proxy", f"127.0.0.1:{port}"]
         done = subprocess.run(
-            [*command, "--to", "localhost:1"], capture_output=True, text=True, timeout=60
+            [*command, "--to", "localhost:1"], capture_output=True, text=True, timeout=600
         )
 
     assert done.returncode == 2

@@ -305,7 +305,7 @@ def test_a_frame_by_hand_goes_to_the_watched_place_and_its_pings_are_answered() 
         code, told = page.post("/send", {"event": "Message", "content": "hi", "seq": "7"})
         conn, _ = server.accept()
         with conn:
-            conn.settimeout(120)
+            conn.settimeout(600)
             assert (code, told["connection"]) == (200, 1)
             assert conn.recv(100) == frame(2, 7, b"\0hi")
             conn.sendall(frame(6, 9))

@@ -41,7 +41,7 @@ def started(*words: str) -> Iterator[tuple[int, Shown, subprocess.Popen[str]]]:
         finally:
             process.send_signal(signal.SIGINT)
             process.stdout.read()
-            process.wait(60)
+            process.wait(600)
 
 
 def shown_when(page: Shown, holds: str) -> None:

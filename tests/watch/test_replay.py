@@ -214,7 +214,7 @@ class Scripted:
 
     def stop(self) -> None:
         for thread in self._threads:
-            thread.join(120.0)
+            thread.join(600)
         self._listener.close()
 
 

@@ -41,7 +41,7 @@ from refserver.watch.judge import judged
 from refserver.watch.replay_server import ServerReplay
 
 CLIENT, SERVER = Side.CLIENT, Side.SERVER
-PATIENCE = 120.0
+PATIENCE = 600.0
 TICKET = 7
 
 

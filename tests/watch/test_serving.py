@@ -118,7 +118,7 @@ def test_over_websocket_the_payloads_are_judged(tmp_path: Path) -> None:
         with sync.connect(url, subprotocols=["event-protocol.1"]) as ann:
             ann.send(LOGIN[:20])
             ann.send(LOGIN[20:] + NAMED)
-            ann.recv(timeout=120)
+            ann.recv(timeout=600)
         server.stop()
 
     items = list(items_of(path))

@@ -20,7 +20,7 @@ from typing import IO
 
 __all__ = ["LaunchedServer", "NotOurs", "NotStarted", "RunningServer", "launched"]
 
-TIMEOUT = 30.0
+TIMEOUT = 60.0
 """Seconds that a server may take to stop, far beyond what it needs."""
 HERE = {"localhost": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 """How a server is reached that listens on these."""
