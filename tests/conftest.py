@@ -16,10 +16,13 @@ from __future__ import annotations
 import gc
 import os
 import signal
+from collections.abc import Generator
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.measuring import UNMEASURED, unmeasured
 
 for name, examples in {"fast": 50, "ci": 100, "deep": 2_000}.items():
     settings.register_profile(
@@ -49,6 +52,14 @@ def pytest_collection_finish() -> None:
     holds_always()  # The collector does not find what is frozen, and Hypothesis would warn.
     gc.freeze()
     gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Its set-up and its end are measured, for other tests may share them."""
+    counts = UNMEASURED.isdisjoint(marker.name for marker in item.iter_markers())
+    with nullcontext() if counts else unmeasured():
+        return (yield)
 
 
 # A shell ignores SIGINT for what it runs in the background, and every process started from here

@@ -111,6 +111,7 @@ def awaiting(case: Case) -> ClientConnection:
 @EACH_CHUNKING
 @EACH_CARRIER
 @pytest.mark.proves("EP-2.1-5", "EP-3.6-3", "EP-3.7-3", "EP-3.8-4", "EP-3.12-4", "EP-7.1-5")
+@pytest.mark.unmeasured
 def test_a_client_takes_each_event_in_any_chunks(
     case: Case, chunking: Chunking, carrier: Carrier
 ) -> None:

@@ -108,6 +108,7 @@ def test_the_bytes_behind_a_frame_are_the_next_one(case: Case) -> None:
 
 @EACH_CHUNKING
 @pytest.mark.proves("EP-2.1-5")
+@pytest.mark.unmeasured
 def test_all_cases_in_one_stream_come_in_order(chunking: Chunking) -> None:
     stream = b"".join(case.frame for case in CASES)
 

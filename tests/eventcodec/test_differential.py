@@ -35,6 +35,7 @@ def test_most_mutated_frames_are_wrong_and_some_are_good() -> None:
 
 
 @pytest.mark.proves("EP-2.4-1", "EP-2.4-2", "EP-2.4-3", "EP-2.4-4", "EP-2.3-3", "EP-8.3-4")
+@pytest.mark.unmeasured
 def test_all_readers_agree_on_mutated_frames() -> None:
     """C4, the short form."""
     check_all(15_000, SEED)

@@ -206,6 +206,7 @@ def test_nothing_at_all_is_no_frame_and_no_fault() -> None:
         *(pytest.param(v.frame[: len(v.frame) // 2], id=f"half {v.id}") for v in VECTORS.valid),
     ],
 )
+@pytest.mark.unmeasured
 def test_the_fault_is_the_decoder_s(data: bytes) -> None:
     dissection = dissect(data, max_frame=65_791)
 
@@ -213,6 +214,7 @@ def test_the_fault_is_the_decoder_s(data: bytes) -> None:
     assert bytes_covered(dissection) == len(data)
 
 
+@pytest.mark.unmeasured
 def test_the_fault_is_the_decoder_s_on_mutated_streams() -> None:
     faults = 0
     for data in mutants(3000):

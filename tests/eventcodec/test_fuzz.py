@@ -50,6 +50,7 @@ def test_the_fuzzer_finds_nothing() -> None:
     assert done.returncode == 0, done.stdout + done.stderr[-5_000:]
 
 
+@pytest.mark.unmeasured
 def test_mutated_frames_bring_nothing_undocumented_out() -> None:
     """C9, blindly and the short form."""
     assert 0 < flood(20_000, seed=1) < 20_000

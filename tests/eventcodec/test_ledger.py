@@ -132,6 +132,7 @@ class Glue:
     ],
     ids=str,
 )
+@pytest.mark.unmeasured
 def test_in_every_world_no_error_was_avoidable_and_nothing_is_doubled(size: Size) -> None:
     judgement = judge(every(Glue, size))
 
@@ -304,6 +305,7 @@ ONE, TWO = Size(1, 2), Size(2, 2, restarts=0)
         (SendsBeforeTheWelcome, ONE, "early"),
     ],
 )
+@pytest.mark.unmeasured
 def test_each_part_of_the_rule_is_needed(wrong: type[Ledger], size: Size, faults: str) -> None:
     assert set(fair(judge(every(lambda: Glue(wrong), size)))) == set(faults.split())
 

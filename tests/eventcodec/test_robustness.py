@@ -236,6 +236,7 @@ def check_streams(count: int, seed: int) -> None:
 
 
 @pytest.mark.proves("EP-2.1-5")
+@pytest.mark.unmeasured
 def test_a_stream_says_the_same_in_five_cuts() -> None:
     """C5, the short form."""
     check_streams(400, seed=1)

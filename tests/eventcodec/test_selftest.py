@@ -98,6 +98,7 @@ def test_a_word_of_the_wire_that_is_not_in_the_sample_would_be_missed() -> None:
 
 
 @pytest.mark.parametrize("options", [["-O"], ["-OO"], ["-bb", "-X", "dev", "-W", "error"]])
+@pytest.mark.unmeasured
 def test_it_says_the_same_however_python_is_started(options: list[str]) -> None:
     command = [sys.executable, *options, "-m", "eventcodec", "selftest"]
 

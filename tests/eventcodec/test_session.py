@@ -171,6 +171,7 @@ class Mortal(Played):
     ],
     ids=str,
 )
+@pytest.mark.unmeasured
 def test_in_every_world_no_error_was_avoidable_and_nothing_is_doubled(
     client: type[Played], size: Size
 ) -> None:

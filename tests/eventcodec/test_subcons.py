@@ -503,6 +503,7 @@ EMPTY = [
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("subcon", EMPTY, ids=repr)
 @pytest.mark.proves("EP-2.4-1")
+@pytest.mark.unmeasured
 def test_elements_without_bytes_are_bounded_by_the_frame(subcon: Any) -> None:
     kind = declared(c.Struct("zero" / c.Computed(0), "in" / subcon))
     frame = encode(ApplicationEvent(type=0x90, data=b"\x01\xff\xff\xff\xff", seq=1))
@@ -523,6 +524,7 @@ def test_a_bound_on_elements_changes_no_declaration_of_the_application() -> None
     assert inner.subcon is c.Byte
 
 
+@pytest.mark.unmeasured
 def test_as_many_elements_as_a_frame_has_bits_are_read() -> None:
     kind: Any = declared(c.Bitwise(c.GreedyRange(c.Bit)))
 

@@ -244,6 +244,7 @@ def found(receiver: Any, chunks: Iterable[bytes]) -> int:
 
 @chunked
 @proof_of_each(IN_THE_PROTOCOL)
+@pytest.mark.unmeasured
 def test_every_receiver_finds_the_error(vector: Invalid, chunks: Chunking) -> None:
     for receiver in receivers_of(vector):
         assert found(receiver, chunks(vector.data)) == vector.code
