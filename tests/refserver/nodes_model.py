@@ -188,7 +188,8 @@ class Host:
             fresh = f"{self.world.random.getrandbits(128):032x}"
             words = node.open_arguments(engine.run_id.decode(), self.world.durable, fresh)
             self.wire = Wire("open", as_bytes(words), 0)
-        elif call := node.next_call():
+        elif node.phase is Phase.OPEN:
+            call = node.next_call()
             self.wire = Wire("turn", as_bytes(call.arguments), call.number)
 
     def cut(self) -> None:

@@ -40,7 +40,7 @@ def wrong(what: str) -> Callable[[Wrong], Wrong]:
 def _(patch: pytest.MonkeyPatch) -> None:
     original = Node.next_call
 
-    def next_call(self: Node) -> Call | None:
+    def next_call(self: Node) -> Call:
         if self.phase is Phase.OPEN and self._call is not None:
             self._queue.extendleft(reversed(self._finish_call().operations))
         return original(self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from tests.refserver.engine import Engine, written
@@ -32,9 +33,9 @@ from tests.support.raw import (
 )
 
 from eventcodec import ErrorCode
-from refserver.cluster.calls import Status
+from refserver.cluster.calls import Enter, Leave, Mark, Operation, Retire, Say, Status
 from refserver.cluster.node import Phase, Settings
-from refserver.cluster.records import Record
+from refserver.cluster.records import Place, Record
 from refserver.cluster.sequencer import ClusterSequencer
 from refserver.server.auth import AllowAll
 from refserver.server.config import Config
@@ -48,15 +49,17 @@ NUMBERS = itertools.count(1)
 class Server:
     """A node with its sessions, and an engine that answers when the test says so."""
 
-    def __init__(self, engine: Engine, **settings: bool) -> None:
+    def __init__(
+        self, engine: Engine, *, presence: bool = True, quotas: Unlimited | None = None
+    ) -> None:
         self.engine = engine
         self.ends: list[str] = []
-        alike = Settings("alike", settings.get("presence", True), 1 << 24, 15.0)
+        alike = Settings("alike", presence, 1 << 24, 15.0)
         self.sequencer = ClusterSequencer(alike, self)
         self.context = Context(
             settings=Config(),
             authenticator=AllowAll(),
-            quotas=Unlimited(),
+            quotas=quotas or Unlimited(),
             log_event=lambda kind, **fields: None,
         )
         self.pump()
@@ -88,9 +91,17 @@ class Server:
             words = node.open_arguments(engine.run_id.decode(), False, f"{next(NUMBERS):032x}")
             status, *told = engine.open(encoded(words))
             node.opened(Status(status.decode()), *told)
-        elif call := node.next_call():
+        else:
+            call = node.next_call()
             status, *blob = engine.turn(encoded(call.arguments))
             node.answered(call.number, Status(status.decode()), *blob)
+
+    @property
+    def record(self) -> Record:
+        """The last one of the stream."""
+        assert self.engine.state is not None
+        id, fields = list(self.engine.state.stream.items())[-1]
+        return Record.parse(written(id).decode(), fields)
 
     def read(self) -> None:
         """The copy has all that the stream has."""
@@ -352,3 +363,266 @@ def test_a_server_that_stops_lets_its_members_leave_if_another_stays(at_once: bo
     assert types(bob.sync()) == [*told, ERROR]
     assert engine.state is not None
     assert engine.state.end == 2 + len(told)
+
+
+# ---------------------------------------------------------------- what comes late
+
+
+def test_a_login_that_is_answered_when_its_client_is_gone_leaves_nobody_behind() -> None:
+    engine = Engine()
+    here, there = Server(engine), Server(engine)
+    bob = there.connect()
+    bob.enter("bob")
+    gone, refused = here.connect(), here.connect()
+
+    gone.ask(login("ann"))
+    refused.ask(login("bob"))
+    for client in (gone, refused):
+        client.session.lost()
+    for server in (here, here, there):
+        server.pump()
+
+    assert types(bob.sync()) == [JOINED, LEFT]
+    assert gone.sync() == refused.sync() == []
+    assert here.sequencer.members == {}
+    assert types(here.connect().enter("ann")) == [WELCOME]
+
+
+def test_a_logout_that_comes_behind_a_resume_elsewhere_is_not_acknowledged() -> None:
+    engine = Engine()
+    here, there = Server(engine), Server(engine)
+    ann = here.connect()
+    ticket = welcomed(ann.enter("ann")[0]).ticket
+    again = there.connect()
+    again.enter("ann", ticket, position=1)
+
+    ann.ask(logout(2))
+    here.pump()
+
+    assert ann.sync() == []
+    assert ann.session.outbox.finished
+    there.pump()
+    assert types(again.sync()) == []
+
+
+def test_nobody_who_has_left_says_anything() -> None:
+    here = Server(Engine())
+    ann = here.connect()
+    ann.enter("ann")
+    ann.ask(logout(2))
+    here.pump()
+
+    here.sequencer.say(ann.session, [message(b"late", 3)], bytes(24))
+
+    assert not here.sequencer.node.has_asked
+    assert here.sequencer.entries == 0
+
+
+def test_a_second_resume_is_delayed_if_its_user_has_used_up_the_replays() -> None:
+    class Spent(Unlimited):
+        def replay_at(self, user: str, size: int, now: float) -> float:
+            return now + 1.0
+
+    here = Server(Engine(), quotas=Spent())
+    first = here.connect()
+    ticket = welcomed(first.enter("ann")[0]).ticket
+
+    assert WELCOME in types(here.connect().enter("ann", ticket, position=1)), "nobody's share"
+    second = here.connect()
+    assert second.enter("ann", ticket, position=1) == []
+    assert second.session.due == 1.0
+
+
+def test_a_server_remembers_the_owners_of_so_many_tickets_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("refserver.cluster.sequencer.KEPT", 2)
+    asked = []
+
+    class Counting(Unlimited):
+        def replay_at(self, user: str, size: int, now: float) -> float:
+            asked.append(user)
+            return now
+
+    here = Server(Engine(), quotas=Counting())
+    tickets = {}
+    for user in ("ann", "bob", "eve"):
+        tickets[user] = welcomed(here.connect().enter(user)[0]).ticket
+    for user in ("ann", "bob", "eve", "bob", "ann"):
+        here.connect().enter(user, tickets[user], position=3)
+
+    assert asked == ["bob"], "ann's was forgotten for eve's"
+
+
+def test_without_presence_nobody_is_told_who_comes_and_goes() -> None:
+    engine = Engine()
+    here, there = Server(engine, presence=False), Server(engine, presence=False)
+    ann, bob = here.connect(), there.connect()
+    assert types(ann.enter("ann")) == [WELCOME]
+    assert types(bob.enter("bob")) == [WELCOME]
+
+    ann.ask(message(b"one", 2), logout(3))
+    for server in (here, there):
+        server.pump()
+
+    assert [(each.type, acked(each)) for each in ann.sync()] == [(ACK, 1), (ACK, 0)]
+    assert types(bob.sync()) == [MESSAGE]
+
+
+def test_while_the_engine_is_away_no_login_is_taken() -> None:
+    here = Server(Engine())
+    here.sequencer.engine_is_away()
+
+    for client in (here.connect(), here.connect()):
+        client.ask(login("ann", ticket=7, position=1))
+        assert [error_of(each) for each in client.sync()] == [ErrorReply(0, UNAVAILABLE)]
+
+
+def test_an_engine_that_has_lost_the_room_leaves_who_waits_for_an_ack_without_a_word() -> None:
+    engine = Engine()
+    here = Server(engine)
+    ann, bob = here.connect(), here.connect()
+    ann.enter("ann")
+    bob.enter("bob")
+    ann.sync()
+
+    ann.ask(message(b"?", 2))
+    engine.state = None
+    here.pump()
+
+    assert (here.ends, ann.sync()) == (["lost"], [])
+    assert ann.session.outbox.finished
+    assert [error_of(each) for each in bob.sync()] == [ErrorReply(0, UNAVAILABLE)]
+
+
+def test_a_server_that_stops_lets_more_members_leave_than_one_call_takes() -> None:
+    engine = Engine()
+    here, there = Server(engine), Server(engine)
+    crowd = [here.connect() for _ in range(300)]
+    for each in crowd:
+        each.ask(login(""))
+    for _ in range(5):
+        here.pump()
+    bob = there.connect()
+    bob.enter("bob")
+
+    here.sequencer.shut()
+    here.pump()
+    here.sequencer.retire()
+    here.call()
+    there.read()
+    at_once = types(bob.sync())
+    here.pump()
+    there.pump()
+
+    assert (len(at_once), at_once.count(LEFT)) == (256, 256)
+    assert types(bob.sync()) == [LEFT] * 44
+
+
+# ---------------------------------------------------------------- calls
+
+
+def say(size: int) -> Operation:
+    return Say("nobody", [bytes(size)])
+
+
+@pytest.mark.parametrize(
+    ("asked", "counts"),
+    [
+        ([Enter("n", "k", "d", "u")] * 65, [64, 1]),
+        ([Leave("n", 0)] * 257, [256, 1]),
+        ([say(1 << 19)] * 3, [1, 1, 1]),
+        ([say(1 << 18)] * 4, [3, 1]),
+        ([say(1 << 22), Mark()], [1, 1]),
+        ([Mark(), Retire(), Mark()], [2, 1]),
+    ],
+    ids=["logins", "departures", "bytes", "small runs", "a large run", "a stop"],
+)
+def test_a_call_takes_what_keeps_the_engine_busy_for_a_short_time(
+    asked: list[Operation], counts: list[int]
+) -> None:
+    here = Server(Engine())
+    node = here.sequencer.node
+    for each in asked:
+        node.submit(each, lambda answer: None)
+
+    taken = []
+    while node.has_asked:
+        call = node.next_call()
+        taken.append(len(call.operations))
+        answers = b"\n".join([b"0"] * len(call.operations))
+        node.answered(call.number, Status.OK, b"0 1 0-0 x - \n" + answers)
+
+    assert taken == counts
+
+
+# ---------------------------------------------------------------- the stream and the engine
+
+
+def test_a_record_that_comes_twice_is_read_once() -> None:
+    here = Server(Engine())
+    ann = here.connect()
+    ann.enter("ann")
+
+    assert here.sequencer.node.read(here.record)
+    assert (here.sequencer.node.end, ann.sync()) == (1, [])
+
+
+def stranger(server: Server) -> Record:
+    """A record that does not follow what the server has read."""
+    place = server.sequencer.node.place
+    return replace(server.record, place=Place(place.position, place.sub + 1), digest="other")
+
+
+def test_a_record_that_does_not_follow_is_doubted_and_the_second_time_ends_the_room() -> None:
+    here = Server(Engine())
+    ann = here.connect()
+    ann.enter("ann")
+
+    assert not here.sequencer.node.read(stranger(here))
+    assert here.sequencer.node.phase is Phase.CLOSED
+    here.pump()
+    assert (here.ends, here.sequencer.node.phase) == ([], Phase.OPEN), "nothing is lost"
+    assert not here.sequencer.node.read(stranger(here))
+    here.pump()
+
+    assert here.ends == ["lost"]
+    assert error_of(ann.sync()[-1]) == ErrorReply(0, UNAVAILABLE)
+
+
+def test_a_server_that_is_fenced_and_cannot_read_on_to_its_fence_ends_without_a_word() -> None:
+    engine = Engine()
+    here = Server(engine)
+    ann = here.connect()
+    ann.enter("ann")
+    assert engine.state is not None
+    engine.state.nodes[here.sequencer.node.identity.encode()].state = "fenced"
+
+    here.call()
+    assert here.sequencer.node.phase is Phase.FENCED
+    was = here.sequencer.node
+    assert not was.read(stranger(here))
+
+    assert here.ends == ["fenced"]
+    assert ann.sync() == [] and ann.session.outbox.finished
+    was.opened(Status.LOST)
+    assert here.ends == ["fenced"], "it is over once"
+
+
+def test_a_call_that_comes_while_others_have_to_vouch_is_made_again() -> None:
+    engine = Engine()
+    here, there = Server(engine), Server(engine)
+    ann = here.connect()
+    ann.enter("ann")
+    there.pump()
+    engine.restart()
+    there.sequencer.node.disconnected()
+    there.call()
+
+    ann.ask(message(b"x", 2))
+    here.call()
+    assert here.sequencer.node.phase is Phase.CLOSED
+    for server in (here, there, here):
+        server.pump()
+
+    assert [acked(each) for each in ann.sync()] == [2]

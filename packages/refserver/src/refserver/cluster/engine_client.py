@@ -306,7 +306,6 @@ class EngineClient:
             if node is not self.node or node.phase is not Phase.OPEN:
                 return
         call = node.next_call()
-        assert call is not None
         if call.repeats:
             self.counters.repeats += 1
             self._log_event("engine", repeats=call.number)

@@ -31,7 +31,7 @@ from .calls import (
     arguments,
     parse_turn,
 )
-from .records import Fence, Item, Joins, Parts, Place, Record, Said
+from .records import Item, Joins, Parts, Place, Record, Said
 
 __all__ = ["Call", "Copy", "Node", "Phase", "Placed", "Settings"]
 
@@ -237,14 +237,12 @@ class Node:
         """Whether there is a call to make now, also if no renewal of the lease is due."""
         return self._call is not None or bool(self._queue or self._expired)
 
-    def next_call(self) -> Call | None:
+    def next_call(self) -> Call:
         """The call to send now: the one whose outcome is not known, or the next.
 
-        An empty one renews the lease, and tells how far the room is. None where the node may not
-        call.
+        An empty one renews the lease, and tells how far the room is. The node must be open.
         """
-        if self.phase is not Phase.OPEN:
-            return None
+        assert self.phase is Phase.OPEN
         if self._call is not None:
             self._call.repeats += 1
             return self._call
@@ -354,8 +352,6 @@ class Node:
             self._place(operation, placed, answer)
 
     def _place(self, operation: Operation, placed: Placed, answer: Answer) -> None:
-        if self.phase is Phase.OVER:
-            return
         self.unplaced -= charge(operation)
         placed(answer)
 
@@ -381,12 +377,11 @@ class Node:
             case Parts(connection, reason, user):
                 self.end += presence
                 self._copy.parts(connection, reason, user, asked)
-            case Fence(node) if node == self.identity:
-                self.phase = Phase.OVER
-                self._drop()
-                self._copy.fenced()
-            case Fence():
-                pass
+            case _:
+                if item.node == self.identity:
+                    self.phase = Phase.OVER
+                    self._drop()
+                    self._copy.fenced()
 
     # ------------------------------------------------------------- the end
 
