@@ -78,6 +78,21 @@ def test_what_is_only_late_or_in_pieces_arrives_whole(faulty_server: Disturb, ru
     assert faulty.findings == []
 
 
+def test_a_held_end_finds_a_client_that_has_gone(
+    faulty_server: Disturb, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A held Pong goes to a client that is gone, whose system resets; then the end goes there."""
+    faulty = faulty_server("delay Pong:1@0.2")
+    with socket.create_connection(faulty.address) as sock:
+        sock.sendall(LOGIN + frame(6, 2))
+        while b"refserver" not in sock.recv(4096):
+            pass
+
+    # Its Pong is held too, and begins to be later.
+    assert types(exchange(faulty.address, frame(6, 2))) == [7]
+    assert [each.message for each in caplog.records if each.name == "asyncio"] == []
+
+
 def test_a_ready_client_says_each_message_once_although_its_replies_are_lost(
     faulty_server: Disturb,
 ) -> None:

@@ -18,6 +18,7 @@ import ssl
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, cast
 
 from ..arguments import spelled
@@ -229,7 +230,7 @@ class _End(asyncio.BufferedProtocol):
         if other is None:
             return False
         if other.can_write_eof():
-            other.write_eof()
+            _write_eof(other)
             return self.transport is not None and self.transport.can_write_eof()
         other.close()
         return False
@@ -333,6 +334,8 @@ class _End(asyncio.BufferedProtocol):
         pair = self.pair
         other = pair.other(self)
         if end.how == "reset":
+            for each in (self, other):
+                each._tell_end(How.RESET)  # neither side has ended it
             pair.reset_both()
             return
         self._tell_end(How.FIN)
@@ -340,7 +343,7 @@ class _End(asyncio.BufferedProtocol):
             return
         if end.how in ("fin", "half-close") and other.transport.can_write_eof():
             if not other.transport.is_closing():
-                other.transport.write_eof()
+                _write_eof(other.transport)
             return
         other.transport.close()
         if end.how == "close" and self.transport is not None:
@@ -365,6 +368,12 @@ class _End(asyncio.BufferedProtocol):
         if sock is not None and sock.fileno() >= 0:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
+
+
+def _write_eof(transport: asyncio.Transport) -> None:
+    """End the stream; a connection that the peer has broken meanwhile says so when it is read."""
+    with suppress(OSError):
+        transport.write_eof()
 
 
 def _spelled(address: object) -> str:
