@@ -763,6 +763,52 @@ def test_one_side_is_judged_alone_where_the_other_is_disturbed() -> None:
     assert {side for _, side in found(*said, only=SERVER)} == {SERVER}
 
 
+@pytest.mark.parametrize(
+    ("length", "welcomed", "statements"),
+    [
+        (65_536 + 255, True, []),
+        (65_536 + 256, True, ["EP-4.2-12"]),
+        (4_351, False, []),
+        (4_352, False, ["EP-4.2-12"]),
+    ],
+)
+def test_what_a_client_must_find_too_long_ends_what_it_may_use(
+    length: int, welcomed: bool, statements: list[str]
+) -> None:
+    long = frame(11, 9, bytes(length - 12)) + frame(6, 5)
+    said = [*(IN if welcomed else IN[:1]), (SERVER, long), (CLIENT, frame(7, 5))]
+
+    assert [statement for statement, _ in found(*said, only=CLIENT)] == statements
+
+
+def observed(*said: tuple[Side, bytes], ends: tuple[Side, ...]) -> list[str]:
+    """What is observed when the sides end in this order."""
+    items = [*talk(*said), *(Ended(99.0, 1, side) for side in ends)]
+    return [seen.what for seen in judged(items).notes.observations]
+
+
+ENDED_IT = "the client ended the connection behind Joined, without a Logout"
+
+
+def test_a_client_that_ends_the_connection_by_itself_is_observed() -> None:
+    hears = [*IN, (SERVER, joined(3, "bob"))]
+
+    assert observed(*hears, ends=(CLIENT, SERVER)) == [ENDED_IT]
+    assert observed(*hears, ends=(SERVER, CLIENT)) == []
+    assert observed(*hears, (CLIENT, frame(3, 2)), ends=(CLIENT, SERVER)) == []
+    assert observed(*hears, (SERVER, error(0, 30)), ends=(CLIENT, SERVER)) == []
+    assert observed(*hears, (SERVER, joined(9, "x")), ends=(CLIENT, SERVER)) == []
+    assert observed(*IN[:1], ends=(CLIENT, SERVER)) == []
+
+
+def test_a_ping_that_is_never_answered_is_observed() -> None:
+    left_open = "the client ended and left a Ping unanswered"
+    asked = [*IN, (SERVER, frame(6, 7) + joined(3, "bob"))]
+
+    assert observed(*asked, ends=(CLIENT, SERVER)) == [ENDED_IT, left_open]
+    assert observed(*asked, (CLIENT, frame(7, 7)), ends=(CLIENT,)) == [ENDED_IT]
+
+
 def test_many_findings_of_a_kind_are_counted_and_not_told() -> None:
     judge = judged(talk(*IN, (CLIENT, frame(2, 2, b"\x03anna") * 50)))
 

@@ -100,6 +100,21 @@ class ClientSide:
             self._ended_pings.add(seq)
         self._pings[seq] += 1
 
+    def ended(self, at: float, latest: Frame | None) -> None:
+        """Its stream has ended before the server's, whose last frame is `latest`.
+
+        A client may always do that, and may answer a Ping later. Who looks for an error in a
+        client wants to know it: of many of them it is all that shows.
+        """
+        server = self._server
+        if latest is None or server.over or server.fault is not None:
+            return
+        if self._logout is None:
+            what = f"the client ended the connection behind {named(latest.type)}, without a Logout"
+            self.notes.observe(self.connection, at, what)
+        if self._pings_known and any(self._pings.values()):
+            self.notes.observe(self.connection, at, "the client ended and left a Ping unanswered")
+
     # ------------------------------------------------------------- to the server
 
     def announced(self, frame: Frame) -> None:

@@ -45,6 +45,8 @@ class _Connection:
         self.client = ClientSide(opened, about_client, self.server)
         self.ended: set[Side] = set()
         self._announced = {Side.CLIENT: -1, Side.SERVER: -1}
+        self._latest: Frame | None = None
+        """The server's last frame."""
 
     def take(self, side: Side, data: bytes, at: float) -> int:
         """Take bytes that passed. Returns how many frames became whole."""
@@ -71,6 +73,7 @@ class _Connection:
         return count
 
     def _from_server(self, frame: Frame) -> None:
+        self._latest = frame
         server = self.server
         over = bool(server.over)
         fault = server.fault is not None and frame.number > server.fault
@@ -92,6 +95,8 @@ class _Connection:
 
     def end(self, side: Side, at: float) -> None:
         """A side's stream has ended."""
+        if side is Side.CLIENT and not self.ended:
+            self.client.ended(at, self._latest)
         self.ended.add(side)
         if side is Side.SERVER:
             self.server.lost(at, 0)

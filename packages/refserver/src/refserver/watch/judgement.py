@@ -19,14 +19,16 @@ from ..characters import escape
 from ..conformance.statements import VISIBLE, statements, visibility
 from ..version import VERSION
 from .causes import usual_cause
-from .conversation import Did
+from .conversation import Did, Side
 from .coverage import coverage
-from .findings import Finding
+from .findings import Finding, Notes
 from .judge import Judge
 
 __all__ = ["FORMAT", "as_junit", "finding_lines", "judgement", "summary_lines"]
 
 FORMAT = "event-protocol-judgement/1"
+SHOWN = 10
+"""Kinds of observations in the summary."""
 SEEN = ("connection", "session", "room", "times")
 """Where the judge looks."""
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -93,8 +95,10 @@ def summary_lines(judge: Judge) -> Iterator[str]:
     for (statement, side), count in sorted(notes.more.items()):
         yield f"{statement}  {count} more like it, by the {side}"
     observations = Counter(seen.what for seen in notes.observations)
-    for what, count in observations.most_common(10):
-        yield f"observed: {escape(what)}" + (f" ({count} times)" if count > 1 else "")
+    first = {seen.what: seen.connection for seen in reversed(notes.observations)}
+    for what, count in observations.most_common(SHOWN):
+        times = f"{count} times, first on" if count > 1 else "on"
+        yield f"observed: {escape(what)} ({times} connection {first[what]})"
     where = visibility()
     can = [number for number in where if where[number] in SEEN]
     exercised = coverage(notes)
@@ -110,7 +114,25 @@ def summary_lines(judge: Judge) -> Iterator[str]:
     found = len(notes.findings) + sum(notes.more.values())
     yield f"{found or 'no'} finding{'s' * (found != 1)}"
     if not found and judge.frames:
-        yield "only what the conversation used was judged: `peer` and `check` try the rest"
+        if unused := [what for what, happened in _situations(notes) if not happened]:
+            yield f"what did not happen: {', '.join(unused)}"
+        yield "only what happened was judged: `proxy --provoke`, `peer` and `check` do the rest"
+
+
+def _situations(notes: Notes) -> Iterator[tuple[str, bool]]:
+    """What a client can do, or meet, and whether it did."""
+    good = notes.good
+    client, server = Side.CLIENT, Side.SERVER
+    yield "the client says a Message", good[client, 0x02] > 0
+    yield (
+        "it sends an application event",
+        any(side is client and type >= 0x80 for side, type in good),
+    )
+    yield "it logs out", good[client, 0x03] > 0
+    yield "it answers a Ping", good[client, 0x07] > 0
+    yield "it resumes a session", notes.exercised["EP-6.4-2"] > 0
+    yield "others speak", good[server, 0x02] > 0
+    yield "a request is refused", good[server, 0x05] > 0
 
 
 def as_junit(said: dict[str, Any]) -> bytes:

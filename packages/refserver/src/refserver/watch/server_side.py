@@ -173,6 +173,8 @@ class ServerSide:
 
     def announced(self, frame: Frame) -> None:
         """The length of a frame of the server's has come."""
+        if frame.length > max(self._limit, BEFORE_WELCOME + ALLOWANCE):
+            self._client_fault(frame)  # beyond it, the client must refuse
         if frame.length > self._limit:
             self.find(
                 "EP-7.1-4",
