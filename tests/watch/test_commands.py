@@ -26,6 +26,7 @@ from refserver.cli import main
 from refserver.launcher import launched
 from refserver.watch.capture import CaptureWriter
 from refserver.watch.conversation import Bytes, Item
+from refserver.watch.provoking import PROVOCATIONS
 from refserver.watch.recording import Recorder
 
 HOSTILE = frame(2, 3, b"\x09<b>\x1b[2J\n!")
@@ -262,6 +263,21 @@ def test_what_the_proxy_did_is_told_apart_from_findings(tmp_path: Path) -> None:
     assert [(each["connection"], each["side"]) for each in did] == [(1, "server")]
     assert '"only":"client"' in record.read_text()
     assert run("judge", record).exit_code == 0
+
+
+def test_the_proxy_says_what_it_provoked_and_what_did_not_happen() -> None:
+    with proxied("--provoke", "--seed", "1") as (port, proxy, out):
+        with socket.create_connection(("localhost", port)) as sock:
+            sock.sendall(FRESH)
+            told = out.readline()
+        proxy.send_signal(signal.SIGINT)
+        rest = out.read()
+        proxy.wait(30)
+
+    assert "the proxy inserted Ping seq" in told
+    assert "no findings\nwhat did not happen: the client says a Message, " in rest
+    assert f"provoked 1 of {len(PROVOCATIONS)}; not met:\n    --insert unknown@Welcome:1 " in rest
+    assert proxy.returncode == 0
 
 
 def test_an_address_in_use_is_a_usage_error() -> None:

@@ -12,7 +12,16 @@ from tests.support.raw import frame
 from tests.watch.talks import ACK, CLIENT, LOGIN, MESSAGE, SERVER, WELCOME
 
 from refserver.watch.conversation import Side
-from refserver.watch.disturbing import VERBS, Action, Disturber, End, RuleError, parsed, rules_in
+from refserver.watch.disturbing import (
+    INSERTED,
+    VERBS,
+    Action,
+    Disturber,
+    End,
+    RuleError,
+    parsed,
+    rules_in,
+)
 
 
 def disturber(*rules: str, seed: int = 1) -> Disturber:
@@ -41,6 +50,7 @@ def test_each_option_is_read() -> None:
         "reorder": "0x80%0.25",
         "delay": "any@1",
         "corrupt": "utf8@Message",
+        "insert": "ping@Welcome:1",
         "lose-reply": "2",
     }
 
@@ -55,6 +65,8 @@ def test_each_option_is_read() -> None:
         ("drop Ack:0", "FRAMES is a type"),
         ("drop Ack%2", "FRAMES is a type"),
         ("corrupt lenght@Ack", "did you mean 'length'"),
+        ("insert pingg@Ack", "did you mean 'ping'"),
+        ("insert ping@client.Message", "only the client gets inserted frames"),
         ("cut-at client", "SIDE:BYTE"),
         ("cut-at nobody:3", "SIDE:BYTE"),
         ("cut-at client:3@1", "SIDE:BYTE"),
@@ -141,9 +153,11 @@ def test_a_delay_holds_one_frame() -> None:
         ("length", slice(0, 4), b"\0\0\0\x15"),
         ("short", slice(0, 4), b"\0\0\0\x0b"),
         ("version", slice(4, 5), b"\2"),
+        ("old", slice(4, 5), b"\0"),
         ("reserved", slice(6, 8), b"\0\1"),
         ("type", slice(5, 6), b"\x0b"),
         ("seq", slice(8, 16), bytes(7) + b"\3"),
+        ("zero", slice(8, 16), bytes(8)),
         ("position", slice(16, 24), bytes(7) + b"\4"),
         ("utf8", slice(23, 24), b"\xff"),
     ],
@@ -153,6 +167,62 @@ def test_a_field_is_corrupted_and_no_other(kind: str, at: slice, value: bytes) -
 
     assert out[at] == value
     assert out[: at.start] + out[at.stop :] == ACK[: at.start] + ACK[at.stop :]
+
+
+@pytest.mark.parametrize(
+    ("kind", "of", "made"),
+    [
+        ("over", ACK, frame(4, 2, (3).to_bytes(8, "big") + b"\0")),
+        ("less", ACK, frame(4, 2, bytes(7))),
+        ("less", PINGS[0], PINGS[0]),
+        ("name", frame(2, 5, b"\3bobhi"), frame(2, 5, b"\3\xffobhi")),
+        ("name", frame(0x80, 5, b"\3bobhi"), frame(0x80, 5, b"\3\xffobhi")),
+        ("name", frame(2, 5, b"\0hi"), frame(2, 5, b"\0hi")),
+        ("name", ACK, ACK),
+    ],
+)
+def test_a_body_is_corrupted_where_it_has_what_is_to_be_wrong(
+    kind: str, of: bytes, made: bytes
+) -> None:
+    it = disturber(f"corrupt {kind}@any")
+
+    assert passed(it, SERVER, of) == made
+    assert bool(it.did) == (of != made)
+
+
+@pytest.mark.parametrize("kind", INSERTED)
+def test_a_frame_is_inserted_behind_one_of_the_server(kind: str) -> None:
+    type, body = INSERTED[kind]
+    it = disturber(f"insert {kind}@Ack:1")
+
+    assert passed(it, CLIENT, ACK) == ACK
+    out = passed(it, SERVER, WELCOME, ACK, ACK)
+
+    seq = int.from_bytes(out[len(WELCOME + ACK) :][8:16], "big")
+    if kind == "large":  # the Welcome says 65,536
+        body = bytes(65_536 + 255 + 1 - 12)
+    assert out == WELCOME + ACK + frame(type, seq, body) + ACK
+    assert seq == 0 if kind == "unnumbered" else seq >= 2**63
+    assert len(it.did) == 1 and it.did[0][0] is SERVER and f"seq {seq} behind" in it.did[0][1]
+
+
+def test_the_pong_to_an_inserted_ping_goes_no_further_and_any_other_does() -> None:
+    it = disturber("insert ping@Welcome:1")
+    out = passed(it, SERVER, WELCOME)
+    seq = int.from_bytes(out[len(WELCOME) :][8:16], "big")
+
+    assert passed(it, CLIENT, frame(7, seq)) == b""
+    assert passed(it, CLIENT, frame(7, seq)) == frame(7, seq)
+    assert passed(it, CLIENT, frame(7, 9)) == frame(7, 9)
+
+
+def test_what_is_inserted_stands_behind_what_is_disturbed_too() -> None:
+    it = disturber("duplicate Ack:1", "insert ping@Ack:1", "corrupt zero@Ack:1")
+
+    out = passed(it, SERVER, ACK)
+
+    wrong = ACK[:8] + bytes(8) + ACK[16:]
+    assert out[: 2 * len(ACK)] == wrong * 2 and out[2 * len(ACK) + 5] == 6
 
 
 def test_a_lost_reply_resets_and_lets_its_request_pass() -> None:

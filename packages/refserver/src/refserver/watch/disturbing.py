@@ -36,14 +36,51 @@ VERBS = {
     "reorder": "FRAMES: forward each of these frames after the next frame of its side",
     "delay": "FRAMES@SECONDS: delay each of these frames, and what comes after it, for this time",
     "corrupt": "KIND@FRAMES: change these frames; KIND is length, short, version, reserved, type, "
-    "seq, position, utf8 or body",
+    "seq, old, zero, position, utf8, name, body, over or less",
+    "insert": "KIND@FRAMES: send the client a frame that the server did not send, after each of "
+    "these frames of the server; KIND is ping, unknown, pong, ack, error, login, large or "
+    "unnumbered. The server does not get the Pong to such a ping",
     "lose-reply": "N: forward the request of the Nth reply, and reset the connection in place of "
     "the reply",
 }
 """What can be done, and how it is written."""
 AT_BYTE = ("cut-at", "reset", "half-close", "stall")
-KINDS = ("length", "short", "version", "reserved", "type", "seq", "position", "utf8", "body")
+KINDS = {
+    "length": "changed the length of",
+    "short": "wrote 11 as the length of",
+    "version": "changed the version of",
+    "old": "wrote 0 as the version of",
+    "reserved": "changed the reserved of",
+    "type": "changed the type of",
+    "seq": "changed the seq of",
+    "zero": "wrote 0 as the seq of",
+    "position": "changed the position of",
+    "utf8": "wrote bytes that are not UTF-8 at the end of",
+    "name": "wrote bytes that are not UTF-8 as the name of",
+    "body": "changed a bit of the body of",
+    "over": "added a byte at the end of",
+    "less": "took the last byte of",
+}
+"""What can be changed, and how that is told."""
+INSERTED = {
+    "ping": (0x06, b""),
+    "unknown": (0x0B, b"inserted" * 40),
+    "pong": (0x07, b""),
+    "ack": (0x04, bytes(8)),
+    "error": (0x05, b"\0\x0a\0"),
+    "login": (0x01, b"\3bob" + bytes(18)),
+    "large": (0x0B, b""),
+    "unnumbered": (0x0B, b""),
+}
+"""The type and the body of what can be inserted. The length of a large frame is one more than what
+a client accepts, and an unnumbered one has seq 0."""
+ACCEPTED = 4096 + 255
+"""The greatest length that a client accepts of a server with the least `max_frame`."""
+PAUSE = 0.2
+"""Seconds that what is behind an inserted frame waits: the client's answer passes before it."""
 REPLIES = (0x04, 0x05, 0x07, 0x08)
+NAMED = frozenset({0x02, 0x08, 0x09, 0x0A})
+"""Types of a server that begin with a name, beside the application events."""
 _FRAMES = re.compile(
     r"(?:(?P<side>client|server)\.)?(?P<name>[A-Za-z]+|0x[0-9A-Fa-f]{2})"
     r"(?::(?P<number>[1-9]\d*)|\*(?P<first>[1-9]\d*)|%(?P<chance>[01]?(?:\.\d+)?))?"
@@ -123,11 +160,17 @@ def _parsed(verb: str, value: str) -> Rule:
     if verb == "delay":
         frames, _, seconds = value.partition("@")
         return _of_frames(verb, frames, seconds=_seconds(seconds))
-    if verb == "corrupt":
+    if verb in ("corrupt", "insert"):
         kind, _, frames = value.partition("@")
-        if kind not in KINDS:
-            raise RuleError(f"no kind {kind!r}{near(kind, KINDS)}")
-        return _of_frames(verb, frames or "any", kind=kind)
+        kinds = tuple(KINDS if verb == "corrupt" else INSERTED)
+        if kind not in kinds:
+            raise RuleError(f"no kind {kind!r}{near(kind, kinds)}")
+        rule = _of_frames(verb, frames or "any", kind=kind)
+        if verb == "corrupt":
+            return rule
+        if rule.side is Side.CLIENT:
+            raise RuleError("only the client gets inserted frames, after a frame of the server")
+        return replace(rule, side=Side.SERVER)
     return _of_frames(verb, value)
 
 
@@ -186,12 +229,13 @@ class Disturber:
     """Disturbs one connection.
 
     `take` and `eof` say what goes on to the other side. `did` has in words what was done since
-    it was read last, with the side whose stream it was.
+    it was read last, with the side whose stream it was. `has_acted` says whether anything was.
     """
 
     def __init__(self, rules: Iterable[Rule], rng: Random) -> None:
         rules = tuple(rules)
         self.did: list[tuple[Side, str]] = []
+        self.has_acted = False
         self._rng = rng
         self._by_byte = [rule for rule in rules if rule.verb in AT_BYTE]
         self._by_frame = [rule for rule in rules if rule.verb not in (*AT_BYTE, "split", "latency")]
@@ -204,6 +248,10 @@ class Disturber:
         self._seen: Counter[int] = Counter()  # frames that a rule is about, by its number
         self._done: Counter[int] = Counter()
         self._replies = 0
+        self._accepted = ACCEPTED
+        self._pause = dict.fromkeys(Side, 0.0)
+        self._pings: set[int] = set()
+        """Numbers of inserted Pings without a Pong."""
         self._over = False
         self._ended: set[Side] = set()
 
@@ -227,6 +275,7 @@ class Disturber:
 
     def _note(self, side: Side, what: str) -> None:
         self.did.append((side, what))
+        self.has_acted = True
 
     # ------------------------------------------------------------- frames
 
@@ -247,7 +296,13 @@ class Disturber:
             held.clear()
 
     def _frame(self, side: Side, frame: Frame, whole: bytes) -> Iterator[Action]:
-        delay, copies, reordered = 0.0, 1, False
+        if side is Side.CLIENT and frame.type == 0x07 and frame.seq in self._pings:
+            self._pings.discard(frame.seq)
+            return
+        if side is Side.SERVER and frame.type == 0x08 and len(whole) > 17 + whole[16] + 20:
+            at = 17 + whole[16] + 16
+            self._accepted = max(int.from_bytes(whole[at : at + 4], "big") + 255, ACCEPTED)
+        delay, copies, reordered, inserted = 0.0, 1, False, b""
         for number, rule in enumerate(self._by_frame):
             if not self._applies(number, rule, side, frame):
                 continue
@@ -269,18 +324,32 @@ class Disturber:
             elif rule.verb == "delay":
                 self._note(side, f"held for {rule.seconds:g} s {what}")
                 delay += rule.seconds
+            elif rule.verb == "insert":
+                inserted += self._inserted(rule.kind, what)
             else:
                 changed = self._corrupted(whole, rule.kind)
                 if changed != whole:
-                    self._note(side, f"changed the {rule.kind} of {what}")
+                    self._note(side, f"{KINDS[rule.kind]} {what}")
                 whole = changed
         out = whole * copies
         waited, self._waits[side] = self._waits[side], b""
         if reordered and not waited:
-            self._waits[side] = out
+            self._waits[side] = out + inserted
             return
-        if out + waited:
-            yield Action(delay, out + waited)
+        if out + waited + inserted:
+            yield Action(delay + self._pause[side], out + waited + inserted)
+            self._pause[side] = PAUSE if inserted else 0.0
+
+    def _inserted(self, kind: str, behind: str) -> bytes:
+        """A frame of the proxy's own; most numbers are such that they do not fit into 63 bits."""
+        type, body = INSERTED[kind]
+        seq = 0 if kind == "unnumbered" else 1 << 63 | self._rng.getrandbits(63)
+        if kind == "large":
+            body = bytes(self._accepted + 1 - 12)
+        if kind == "ping":
+            self._pings.add(seq)
+        self._note(Side.SERVER, f"inserted {named(type)} seq {seq} behind {behind}")
+        return HEADER.pack(12 + len(body), 1, type, 0, seq) + body
 
     def _applies(self, number: int, rule: Rule, side: Side, frame: Frame) -> bool:
         if rule.verb == "lose-reply":
@@ -309,12 +378,24 @@ class Disturber:
             data[0:4] = (11).to_bytes(4, "big")
         elif kind == "version":
             data[4] = 2
+        elif kind == "old":
+            data[4] = 0
         elif kind == "reserved":
             data[7] = 1
         elif kind == "type":
             data[5] = 0x0B
         elif kind == "seq":
             data[8:16] = ((seq + 1) % 2**64 or 1).to_bytes(8, "big")
+        elif kind == "zero":
+            data[8:16] = bytes(8)
+        elif kind == "over":
+            data[0:4] = (length + 1).to_bytes(4, "big")
+            data += b"\0"
+        elif len(data) > 16 and kind == "less":
+            data[0:4] = (length - 1).to_bytes(4, "big")
+            del data[-1]
+        elif kind == "name" and (type in NAMED or type >= 0x80) and len(data) > 17 and data[16]:
+            data[17] = 0xFF
         elif len(data) > 16 and kind == "utf8":
             data[-1] = 0xFF
         elif len(data) > 16 and kind == "body":

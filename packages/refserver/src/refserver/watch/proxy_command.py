@@ -33,11 +33,13 @@ from .options import (
     page_socket,
     report_options,
 )
+from .provoking import PROVOCATIONS, Provoker
 from .proxy import Proxy
 from .watcher import Wishes
 
 __all__ = ["proxy_command"]
 
+ALL_MET = "nothing is left to provoke: connections that begin now are left alone"
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -49,6 +51,12 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--tls-to", is_flag=True, help="Speak TLS with the server.")
 @click.option("--ca", type=EXISTING, help="Trust these certificates of a server; implies --tls-to.")
 @disturb_options
+@click.option(
+    "--provoke",
+    is_flag=True,
+    help="Do to each connection one thing that clients seldom meet. Run your client again and "
+    "again until the proxy says that nothing is left.",
+)
 @click.option("--frames", is_flag=True, help="Print each frame that it forwards.")
 @click.option("--one-room", is_flag=True, help="Treat all connections as one run of one room.")
 @click.option("--page", type=Whole(0, 65_535), metavar="PORT", help=PAGE)
@@ -62,6 +70,7 @@ def proxy_command(
     ca: Path | None,
     rules: tuple[Rule, ...],
     seed: int | None,
+    provoke: bool,
     frames: bool,
     one_room: bool,
     page: int | None,
@@ -83,6 +92,7 @@ def proxy_command(
       refserver proxy 4000 --to localhost:3000
       refserver proxy 4000 --to localhost:3000 --record talk.jsonl --html talk.html
       refserver proxy 4000 --to localhost:3000 --drop Ack:3 --split random --seed 7
+      refserver proxy 4000 --to localhost:3000 --provoke
     """
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key, both of them")
@@ -96,7 +106,7 @@ def proxy_command(
             "clients that speak TLS may send credentials: to another machine, say --tls-to"
         )
     chosen = secrets.randbelow(2**32) if seed is None else seed
-    if rules:
+    if rules or provoke:
         click.echo(f"refserver: disturbing with --seed {chosen}", err=True)
     wishes = Wishes(
         source=f"proxy to {spelled(*to)}",
@@ -107,7 +117,13 @@ def proxy_command(
         rules=[rule.text for rule in rules],
     )
     shown = page_socket(page)
-    sys.exit(forward(listen, to, tls, to_tls, wishes, shown, Rules(rules, chosen)))
+    provoker = Provoker(lambda: click.echo(ALL_MET)) if provoke else None
+    done = forward(listen, to, tls, to_tls, wishes, shown, Rules(rules, chosen, provoker))
+    if provoker is not None and (left := provoker.not_met):
+        click.echo(f"provoked {len(PROVOCATIONS) - len(left)} of {len(PROVOCATIONS)}; not met:")
+        for each in left:
+            click.echo("    " + " ".join(f"--{line}" for line in each.splitlines()))
+    sys.exit(done)
 
 
 def _is_loopback(host: str) -> bool:
@@ -168,9 +184,10 @@ async def _forward(
 class Rules:
     """The rules that are on, for the connections that begin now."""
 
-    def __init__(self, rules: Sequence[Rule], seed: int) -> None:
+    def __init__(self, rules: Sequence[Rule], seed: int, provoker: Provoker | None = None) -> None:
         self._rules = tuple(rules)
         self._seed = seed
+        self._provoker = provoker
 
     def switch(self, on: Sequence[str]) -> None:
         """Let these be on, and no others."""
@@ -178,6 +195,7 @@ class Rules:
 
     def disturber(self, connection: int) -> Disturber | None:
         """What disturbs a connection: each has chances of its own, the same with the same seed."""
-        if not self._rules:
-            return None
-        return Disturber(self._rules, Random(f"{self._seed}/{connection}"))
+        rng = Random(f"{self._seed}/{connection}")
+        if self._provoker is not None:
+            return self._provoker.disturber(self._rules, rng)
+        return Disturber(self._rules, rng) if self._rules else None
