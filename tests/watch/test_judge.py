@@ -781,6 +781,31 @@ def test_what_a_client_must_find_too_long_ends_what_it_may_use(
     assert [statement for statement, _ in found(*said, only=CLIENT)] == statements
 
 
+SMALL = WELCOME.replace(b"\0\1\0\0\0\x14", b"\0\0\0\0\0\x14")
+"""A Welcome with max_frame 0, which no server may send."""
+TO_A_WRONG_SERVER = {
+    "its Acks of requests that it should have refused": [
+        (CLIENT, LOGIN),
+        (SERVER, SMALL),
+        (CLIENT, frame(2, 2, b"\0hello") + frame(2, 3, b"\0hello")),
+        (SERVER, ack(2, 3) + ack(3, 4) + frame(6, 5)),
+    ],
+    "its Ack that came before the request had passed": [
+        *IN,
+        (SERVER, ack(2, 3)),
+        SAY,
+        (SERVER, joined(4, "bob") + frame(6, 5)),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", TO_A_WRONG_SERVER)
+def test_a_client_that_counted_as_its_server_did_may_answer_its_ping(name: str) -> None:
+    said = [*TO_A_WRONG_SERVER[name], (CLIENT, frame(7, 5))]
+
+    assert [each for each in found(*said) if each[1] is CLIENT] == []
+
+
 def observed(*said: tuple[Side, bytes], ends: tuple[Side, ...]) -> list[str]:
     """What is observed when the sides end in this order."""
     items = [*talk(*said), *(Ended(99.0, 1, side) for side in ends)]

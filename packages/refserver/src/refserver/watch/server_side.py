@@ -142,6 +142,11 @@ class ServerSide:
         self._asked.clear()
         self._asked_bytes = 0
 
+    def _lose_place(self) -> None:
+        """From here on it is not known which position is the next."""
+        self.place = None
+        self.began_at = MOST_POSITION
+
     def gap(self, side: Side) -> None:
         """Bytes of one side were not seen."""
         self.out_of_step()
@@ -149,8 +154,7 @@ class ServerSide:
         if side is Side.CLIENT:
             self._client_gap = True
             return
-        self.place = None
-        self.began_at = MOST_POSITION
+        self._lose_place()
         self._limit = ANY
         self._heartbeat = None
         self._roster.clear()
@@ -261,8 +265,7 @@ class ServerSide:
         self.find(statement, frame, fault.required, fault.what)
         # What it would have meant is not guessed: the next may be the one behind it.
         self.out_of_step()
-        self.place = None
-        self.began_at = MOST_POSITION
+        self._lose_place()
         if frame.type == 0x05 and frame.seq == 0:
             self.over, self.over_at = "an Error with seq 0", frame.number
 
@@ -424,11 +427,9 @@ class ServerSide:
         if isinstance(reply, Ack) and reply.position:
             self._advance(frame, reply.position)
         elif isinstance(reply, Welcome):
-            self.place = None
-            self.began_at = MOST_POSITION
             self.is_member = True
             self.state_known = True
-            self._limit = reply.max_frame + ALLOWANCE
+            self._limit = max(reply.max_frame, BEFORE_WELCOME) + ALLOWANCE
             self.place = self.began_at = reply.position
             self.welcomed_at, self.max_frame = frame.at, reply.max_frame
         elif isinstance(reply, Error) and reply.code not in CODES:
@@ -453,6 +454,7 @@ class ServerSide:
             came = "a second one" if twice else "no request without a reply had passed"
             self.find("EP-4.2-1", frame, what, f"{told(frame)}: {came}")
         self.out_of_step()
+        self._lose_place()  # the client may have counted it
 
     def _to_a_fault(self, frame: Frame, reply: Event, head: Frame, fault: Fault) -> None:
         self._tick[fault.refused_by] += 1
@@ -466,6 +468,7 @@ class ServerSide:
                 told(frame),
             )
         self.out_of_step()
+        self._lose_place()  # the client counts what it was told
 
     def _out_of_order(self, frame: Frame, reply: Event, head: Frame) -> None:
         self._client_fault(frame)
