@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 __all__ = ["HEADER", "LEAST", "Cutter", "Frame"]
 
 HEADER = struct.Struct(">IBBHQ")
+WORDS = struct.Struct(">IIQ")
+"""The same header, with version, type and reserved as one number."""
 LEAST = 12
 """The least `length`."""
 KEPT = (16 << 20) + 512
@@ -27,38 +28,44 @@ SOUGHT = 1 << 18
 """Bytes behind a gap that are held while frames are looked for; older ones are given up."""
 
 
-@dataclass(slots=True)
 class Frame:
-    """A frame, or its beginning where the stream goes no further."""
+    """A frame, or its beginning where the stream goes no further.
 
-    number: int
-    """Its number on its side, from 1; behind a gap, among those that were seen."""
-    offset: int
-    """Where it begins, in bytes of its side's stream."""
-    at: float
-    """When its last byte passed."""
-    length: int
-    """What its length says; -1 where its four bytes are not all there."""
-    data: bytes
-    """Its bytes, as far as they are held."""
-    whole: bool = True
-    event: object = None
-    """What it says to a reader without a limit of its own, once one has read it."""
-    reply: object = None
-    """The event that answers it, once that has passed."""
+    Its header is read here, once: the judge looks at it again and again.
+    """
 
-    @property
-    def type(self) -> int:
-        return self.data[5] if len(self.data) > 5 else -1
+    __slots__ = (
+        *("at", "data", "event", "has_body", "length", "number", "offset", "reply", "seq"),
+        *("type", "whole", "word"),
+    )
 
-    @property
-    def seq(self) -> int:
-        return int.from_bytes(self.data[8:16], "big") if len(self.data) >= 16 else -1
-
-    @property
-    def has_body(self) -> bool:
+    def __init__(
+        self, number: int, offset: int, at: float, length: int, data: bytes, whole: bool = True
+    ) -> None:
+        self.number = number
+        """Its number on its side, from 1; behind a gap, among those that were seen."""
+        self.offset = offset
+        """Where it begins, in bytes of its side's stream."""
+        self.at = at
+        """When its last byte passed."""
+        self.length = length
+        """What its length says; -1 where its four bytes are not all there."""
+        self.data = data
+        """Its bytes, as far as they are held."""
+        self.whole = whole
+        self.event: object = None
+        """What it says to a reader without a limit of its own, once one has read it."""
+        self.reply: object = None
+        """The event that answers it, once that has passed."""
+        self.has_body = whole and len(data) == length + 4
         """Whether the whole frame is held."""
-        return self.whole and len(self.data) == self.length + 4
+        if len(data) >= 16:
+            _, self.word, self.seq = WORDS.unpack_from(data)
+            """Version, type and reserved as one number, and the seq; -1 where they are not."""
+            self.type = self.word >> 16 & 0xFF
+        else:
+            self.word = self.seq = -1
+            self.type = data[5] if len(data) > 5 else -1
 
 
 class Cutter:

@@ -15,11 +15,13 @@ from .client_side import ClientSide
 from .conversation import Bytes, Did, Ended, How, Item, Missing, Opened, Side
 from .cutting import Cutter, Frame
 from .findings import Notes
+from .reading import BEFORE_WELCOME
 from .room import Room
 from .server_side import ServerSide
 
 __all__ = ["Judge", "judged"]
 
+PING = 0x06
 OnFrame = Callable[[int, Side, Frame], None]
 
 
@@ -50,20 +52,26 @@ class _Connection:
 
     def take(self, side: Side, data: bytes, at: float) -> int:
         """Take bytes that passed. Returns how many frames became whole."""
-        cutter = self.cutters[side]
-        if side is Side.CLIENT:
-            self.server.client_bytes()
+        cutter, server, client = self.cutters[side], self.server, self.client
+        from_client = side is Side.CLIENT
+        if from_client:
+            server.client_bytes()
         count = 0
         for frame in cutter.feed(data, at):
             count += 1
             if self._on_frame is not None:
                 self._on_frame(self.opened.connection, side, frame)
-            self._announce(side, frame)
-            if side is Side.CLIENT:
-                self.client.said(frame)
-                self.server.asked(frame)
+            if frame.length > BEFORE_WELCOME:  # shorter ones are within every limit
+                self._announce(side, frame)
+            if from_client:
+                client.said(frame)
+                server.asked(frame)
             else:
-                self._from_server(frame)
+                self._latest = frame
+                if frame.type == PING:
+                    self._pinged(frame)
+                else:
+                    server.said(frame)
         partial = cutter.partial
         if partial is not None:
             partial.at = at
@@ -72,13 +80,12 @@ class _Connection:
                 self.server.residue(partial)
         return count
 
-    def _from_server(self, frame: Frame) -> None:
-        self._latest = frame
+    def _pinged(self, frame: Frame) -> None:
         server = self.server
         over = bool(server.over)
         fault = server.fault is not None and frame.number > server.fault
         server.said(frame)
-        if frame.type == 0x06 and frame.has_body:
+        if frame.has_body:
             self.client.pinged(frame, behind_a_fault=fault, behind_the_end=over)
 
     def _announce(self, side: Side, frame: Frame) -> None:

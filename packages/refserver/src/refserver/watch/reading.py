@@ -20,6 +20,8 @@ __all__ = ["ALLOWANCE", "BEFORE_WELCOME", "CODES", "Fault", "named", "read", "su
 BEFORE_WELCOME = 4096
 ALLOWANCE = 255
 ANY = 2**32 - 1
+PLAIN = 0x01000000
+"""A header's word without its type: version 1, reserved 0."""
 SHOWN = 60
 """Characters of a text that are shown."""
 ERROR = 0x05
@@ -110,6 +112,13 @@ def read(frame: Frame, limit: int, *, unnumbered: bool) -> Event | Fault | None:
     have seq 0.
     """
     length, data = frame.length, frame.data
+    if (
+        frame.word & 0xFF00FFFF == PLAIN
+        and frame.seq > 0
+        and frame.has_body
+        and LEAST <= length <= limit
+    ):
+        return _decoded(frame)
     if length < 0:
         return None
     if length < LEAST:
@@ -130,10 +139,13 @@ def read(frame: Frame, limit: int, *, unnumbered: bool) -> Event | Fault | None:
         writer = "EP-2.2-7" if unnumbered else "EP-2.2-5"
         refused_by = "EP-2.2-8" if unnumbered else "EP-2.2-6"
         return Fault(1, refused_by, writer, f"{named(type)} seq 0", "a seq of 1 or more")
-    if not frame.has_body:
-        return None
+    return _decoded(frame) if frame.has_body else None
+
+
+def _decoded(frame: Frame) -> Event | Fault:
+    """What a frame with a right header says."""
     try:
-        return decode(data)
+        return decode(frame.data)
     except RemoteProtocolError as error:
         return _body_fault(frame, error)
 
