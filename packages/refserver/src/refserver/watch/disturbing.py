@@ -230,6 +230,8 @@ class Disturber:
 
     `take` and `eof` say what goes on to the other side. `did` has in words what was done since
     it was read last, with the side whose stream it was. `has_acted` says whether anything was.
+
+    It has more than fifteen attributes: each verb keeps what it needs to know of the connection.
     """
 
     def __init__(self, rules: Iterable[Rule], rng: Random) -> None:
