@@ -135,6 +135,20 @@ def test_a_body_cut_short_is_refused_at_the_field_that_is_cut(kind: type[Event])
             assert error.seq == SEQ
 
 
+@pytest.mark.parametrize("kind", [kind for kind in CLASSES if kind is not Drawn])
+def test_a_run_ends_before_the_frame_that_the_data_cuts(kind: type[Event]) -> None:
+    cases = [case for case in CASES if type(case.event) is kind and case.event.seq]
+    for frame in (case.frame for case in cases if len(case.frame) < 300):
+        whole, word, seq = len(frame), int.from_bytes(frame[4:8]), int.from_bytes(frame[8:16])
+        for size in range(whole, 4 * whole):
+            data = (frame * 4)[:size]
+            for compiled in filter(None, (kind.compiled, kind.compiled.pure)):
+                events, at = compiled.decode_many(data, 0, whole, word, seq, 300, 1_000)
+
+                assert len(events) == size // whole
+                assert at == size // whole * whole
+
+
 @pytest.mark.parametrize("kind", [kind for kind in CLASSES if not takes_all(kind)])
 @pytest.mark.proves("EP-2.4-4", "EP-11-2")
 def test_bytes_behind_the_last_field_are_refused_where_they_begin(kind: type[Event]) -> None:

@@ -33,7 +33,7 @@ DOUBLED = 2.05
 
 
 NATIVE = 0.28
-"""Of what Python needs for the same events. Counted on Python 3.11: 0.235."""
+"""Of what Python needs for the same events. Counted on Python 3.11: 0.252."""
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def instructions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
 def test_decoding_is_near_the_best_that_one_would_write_by_hand(
     instructions: Mapping[str, int],
 ) -> None:
-    assert instructions["decode"] < 1.2 * instructions["decode by hand"]
+    assert instructions["decode"] < 1.1 * instructions["decode by hand"]
 
 
 def test_a_connection_adds_little_to_its_decoder(instructions: Mapping[str, int]) -> None:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
+from itertools import chain
 from operator import length_hint
 from typing import Generic, TypeVar
 
@@ -24,9 +25,9 @@ from .limits import DEFAULT_MAX_FRAME, HEADER_SIZE, LENGTH_SIZE, MIN_LENGTH, fra
 
 __all__ = ["ConnectionEnded", "Decoder", "Receiver", "Stream"]
 
-AT_ONCE = 64
-"""Events of one kind that are decoded in one go. Measured with 1,000 messages: one by one
-a fourth slower; more at once is no faster, and holds more."""
+AT_ONCE = 256
+"""Events of one kind that are decoded in one go. Measured with 1,000 messages in pure Python: 64 at
+once take 5 % more time; more than 256 take no less, and are held longer."""
 
 _header = HEADER.unpack_from
 
@@ -137,16 +138,16 @@ class Decoder(Receiver[Event]):
         return next(self.events(), None)
 
     def events(self) -> Iterator[Event | ConnectionEnded]:
+        # As a generator it takes 25 ns more for each event.
+        return chain.from_iterable(iter(self._next_run, None))
+
+    def _next_run(self) -> Iterator[Event | ConnectionEnded] | None:
+        """The events that are decoded, or the end. None if more data is needed."""
         stream = self._stream
-        while True:
-            run = stream.run
-            yield from run
-            if stream.run is not run or stream.decode_run():  # another loop may have decoded more
-                continue
-            end = self._end()
-            if end is None:
-                return
-            yield end
+        if length_hint(stream.run) or stream.decode_run():  # another loop may have left some
+            return stream.run
+        end = self._end()
+        return None if end is None else iter((end,))
 
 
 class Stream:
@@ -240,9 +241,9 @@ class Stream:
         if frame is None:
             return False
         at, stop, word, seq = frame
+        data = self._data
         decode_many = self._decode_many_by_word.get(word)
-        if decode_many is not None:
-            data = self._data
+        if decode_many is not None and stop < len(data):
             made, end = decode_many(data, at, stop, word, seq, self.max_frame, AT_ONCE)
             if made:
                 self._at, self._run_at, self._run_size = end, at, len(made)
