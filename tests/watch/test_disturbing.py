@@ -265,3 +265,26 @@ def test_bytes_are_written_one_by_one() -> None:
     it = disturber("split bytewise")
 
     assert [each.what for each in it.take(CLIENT, b"abc")] == [b"a", b"b", b"c"]
+
+
+def test_behind_a_length_of_no_frame_bytes_go_on_as_they_are() -> None:
+    it = disturber("drop Ping")
+
+    assert passed(it, CLIENT, PINGS[0] + b"\0\0\0\2?", PINGS[1]) == b"\0\0\0\2?" + PINGS[1]
+
+
+@pytest.mark.parametrize(
+    ("rule", "before", "after"),
+    [
+        ("corrupt position@Ack", ACK, ACK[:-1] + b"\4"),
+        ("corrupt position@Welcome", WELCOME, WELCOME[:35] + b"\3" + WELCOME[36:]),
+        ("corrupt position@Ping", PINGS[0], PINGS[0]),
+        ("corrupt seq@Ping", frame(6, 2**64 - 1), frame(6, 1)),
+        ("corrupt utf8@Ping", PINGS[0], PINGS[0]),
+    ],
+)
+def test_a_field_is_changed_where_the_frame_has_it(rule: str, before: bytes, after: bytes) -> None:
+    it = disturber(rule)
+
+    assert passed(it, SERVER, before) == after
+    assert len(it.did) == (before != after)

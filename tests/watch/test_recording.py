@@ -19,6 +19,7 @@ from tests.watch.seen import seen
 from tests.watch.talks import ALL_KINDS, CLIENT, FRESH, LOGIN, MESSAGE, SERVER, TICKET, WELCOME
 from tests.watch.worlds import World
 
+from refserver.watch import masking
 from refserver.watch.conversation import Bytes, Item, Missing, Opened, Side
 from refserver.watch.judge import judged
 from refserver.watch.masking import Masker, Pseudonyms
@@ -117,6 +118,13 @@ def test_ticket_0_stays_0_and_none_becomes_0() -> None:
     for before in (b"", bytes(3), b"\1"):
         assert len({names.of(before, byte) for byte in range(256)}) == 256
     assert [names.of(bytes(n), 0) for n in range(8)] == [0] * 8
+
+
+def test_a_pseudonym_is_the_same_after_it_was_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = masked(LOGIN + WELCOME, [])
+    monkeypatch.setattr(masking, "REMEMBERED", 1)
+
+    assert masked(LOGIN + WELCOME, []) == before
 
 
 def test_another_key_gives_another_pseudonym() -> None:

@@ -8,6 +8,7 @@ import ssl
 import threading
 from contextlib import suppress
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 import trustme
@@ -150,6 +151,20 @@ def test_a_server_that_is_not_there_is_told(talk: Path) -> None:
         done = run(talk, "--to", f"127.0.0.1:{free.getsockname()[1]}")
 
     assert done.exit_code == 4
+
+
+@pytest.mark.parametrize("value", ["", "ann", "ann:", ":sesame", "ann:sesame bob"])
+def test_credentials_that_are_none_are_refused_before_anything_is_sent(
+    talk: Path, value: str
+) -> None:
+    done = CliRunner().invoke(
+        main,
+        ["replay", str(talk), "--to", "localhost:1", "--credential-env", "KEYS"],
+        env={"KEYS": value},
+    )
+
+    assert done.exit_code == 2
+    assert "the environment variable KEYS has no name:credential" in done.output
 
 
 # ----------------------------------------------------------------- what a server of ours is told
@@ -413,6 +428,29 @@ def test_each_difference_is_told(name: str) -> None:
     items, answers, what = DEPARTURES[name]
 
     assert replayed(items, answers)[0] == [f"connection 1: {what}"]
+
+
+def test_behind_what_cannot_be_read_nothing_is_compared() -> None:
+    asked = [*ASKED, Bytes(0.2, 1, SERVER, frame(PONG, 1) + frame(JOINED, 4, short("zoe")))]
+
+    assert replayed(asked, {1: frame(JOINED, 4, b"\xff")})[0] == []
+
+
+def test_a_server_may_be_heard_until_it_is_quiet_and_nothing_is_compared() -> None:
+    """As the smallest conversation with a finding is looked for: there may be less in it."""
+    passed: list[Item] = []
+    server = Scripted({1: frame(PONG, 9) + frame(JOINED, 3, short("zoe"))})
+    items = [
+        *ASKED,
+        Bytes(0.2, 1, SERVER, frame(JOINED, 3, short("bob")) + frame(PONG, 1)),
+        Ended(0.3, 1, CLIENT),
+    ]
+    replay = Replay(server.connect, credentials={}, tell=passed.append)
+    replay.play(items, 0.01)
+    server.stop()
+
+    assert replay.departures == []
+    assert Bytes(ANY, 1, SERVER, frame(PONG, 9) + frame(JOINED, 3, short("zoe"))) in passed
 
 
 def test_a_server_that_does_not_end_is_told_after_a_time() -> None:

@@ -186,6 +186,20 @@ def test_another_request_and_one_more_are_departures() -> None:
     assert told(more) == ["connection 1: Ping seq 9 came, and was not recorded"]
 
 
+def test_behind_a_departure_nothing_more_goes_out() -> None:
+    """Also not of the same write."""
+    items: list[Item] = [
+        Opened(0.0, 1),
+        Bytes(0.1, 1, CLIENT, ping(1) + ping(2)),
+        Bytes(0.2, 1, SERVER, frame(PONG, 1) + frame(PONG, 2) + frame(PING, 9)),
+    ]
+    with played(items, pipelined=True) as (port, replay, _), Client(port) as client:
+        client.send(ping(1), login("ann"))
+        assert client.rest() == [Frame(PONG, 1)]
+
+    assert told(replay) == ["connection 1: Login seq 1 came where Ping seq 2 was recorded"]
+
+
 def test_what_does_not_come_is_told_after_a_time() -> None:
     items: list[Item] = [
         Opened(0.0, 1),

@@ -106,11 +106,6 @@ class Cutter:
         length = int.from_bytes(data[:4], "big") if len(data) >= 4 else -1
         return Frame(self._number + 1, self._offset, 0.0, length, data, False)
 
-    @property
-    def pending(self) -> int:
-        """Bytes of a frame that is not whole."""
-        return len(self._buffer) if not self._skip else 1
-
     def feed(self, data: bytes, at: float) -> Iterator[Frame]:
         """The frames that become whole by these bytes, and a beginning that can be none."""
         if self.dead:
