@@ -1,7 +1,7 @@
 """What is said on the command line about a server: who may log in, and what stops it.
 
 The cases behind these options need a server that asks for credentials, or one that may
-end: real processes on both sides.
+end: real processes on both sides. These tests are marked `once`; the others need none.
 """
 
 from __future__ import annotations
@@ -20,15 +20,18 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from tests.conformance.mutating import serving_here
+from tests.conformance.serving import DECLARED, Served
 from tests.refserver.clients import REFSERVER
 from tests.support.server import EXIT_TIMEOUT, Running, running
 
 from refserver.cli import main
 from refserver.conformance.cases import SERVER_CASES
+from refserver.conformance.commands import stopping
+from refserver.conformance.model import Verdict
 from refserver.exit_codes import Exit
-from refserver.server.auth import new_token
-
-pytestmark = pytest.mark.once
+from refserver.server.auth import AllowAll, new_token
+from refserver.server.config import Config
 
 STOPS = [case.id for case in SERVER_CASES if case.section == "shutdown"]
 GUARDED = [case.id for case in SERVER_CASES if "credentials" in case.capabilities]
@@ -65,6 +68,7 @@ def guarded(folder: Path) -> Iterator[tuple[Running, str]]:
         yield server, " ".join(f"{user}:{secret}" for user, (secret, _) in made.items())
 
 
+@pytest.mark.once
 def test_with_credentials_every_case_about_them_is_run_and_passes(tmp_path: Path) -> None:
     words = ("LOGIN-*", *GUARDED, "--credential-env", VARIABLE)
     with guarded(tmp_path) as (server, members):
@@ -75,6 +79,7 @@ def test_with_credentials_every_case_about_them_is_run_and_passes(tmp_path: Path
     assert set(Counter(checked.verdicts.values())) == {"passed", "unsupported"}
 
 
+@pytest.mark.once
 def test_no_credential_stands_in_what_the_kit_writes(tmp_path: Path) -> None:
     with guarded(tmp_path) as (server, members):
         checked = Checked(
@@ -86,6 +91,7 @@ def test_no_credential_stands_in_what_the_kit_writes(tmp_path: Path) -> None:
     assert not any(each in written or each.encode().hex() in written for each in secrets)
 
 
+@pytest.mark.once
 def test_a_credential_that_is_not_good_fails(tmp_path: Path) -> None:
     with guarded(tmp_path) as (server, _):
         checked = Checked(
@@ -101,6 +107,7 @@ def terminating(pid: int) -> str:
     return shlex.join([sys.executable, "-c", f"import os; os.kill({pid}, {signal.SIGTERM:d})"])
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("option", ["--pid", "--stop-command"])
 def test_a_server_that_may_be_stopped_is_stopped_at_last(option: str, tmp_path: Path) -> None:
     with running(tmp_path, dev=True) as server:
@@ -114,6 +121,7 @@ def test_a_server_that_may_be_stopped_is_stopped_at_last(option: str, tmp_path: 
     assert set(checked.verdicts.values()) == {"passed"}
 
 
+@pytest.mark.once
 def test_the_one_shutdown_is_evidence_of_each_case_about_it(tmp_path: Path) -> None:
     with running(tmp_path, dev=True) as server:
         checked = Checked(server, tmp_path, "STOP-*", "--pid", str(server.pid))
@@ -123,6 +131,7 @@ def test_the_one_shutdown_is_evidence_of_each_case_about_it(tmp_path: Path) -> N
     assert len(results[0]["steps"]) > 1
 
 
+@pytest.mark.once
 def test_a_stop_command_that_stops_nothing_fails(tmp_path: Path) -> None:
     with running(tmp_path, dev=True) as server:
         checked = Checked(server, tmp_path, "STOP-01", "--stop-command", "true", "--timeout", "0.3")
@@ -131,6 +140,7 @@ def test_a_stop_command_that_stops_nothing_fails(tmp_path: Path) -> None:
     assert checked.verdicts == {"STOP-01": "failed"}
 
 
+@pytest.mark.once
 def test_a_stop_command_that_fails_is_no_fault_of_the_server(tmp_path: Path) -> None:
     with running(tmp_path, dev=True) as server:
         checked = Checked(server, tmp_path, "STOP-01", "--stop-command", "false")
@@ -160,9 +170,50 @@ def test_a_stop_command_that_is_no_program_is_a_usage_error(command: str) -> Non
     assert "--stop-command: " in done.stderr
 
 
+@pytest.mark.once
 def test_without_the_options_their_cases_are_unsupported(tmp_path: Path) -> None:
     with running(tmp_path, dev=True) as server:
         checked = Checked(server, tmp_path, "LOGIN-24", "STOP-01")
 
     assert checked.done.returncode == Exit.NO_CASE_RAN
     assert set(checked.verdicts.values()) == {"unsupported"}
+
+
+def test_what_is_declared_twice_or_of_nobody_is_a_usage_error() -> None:
+    wrong = {
+        ("--pid", str(os.getpid()), "--stop-command", "true"): "--pid or --stop-command",
+        ("--pid", str(2**30)): f"--pid: process {2**30}: No such process",
+        ("--can", "presence", "--cannot", "presence"): "--can and --cannot presence",
+        ("--credential-env", "NOTHING_HERE"): "NOTHING_HERE has no name:credential",
+        ("ws://localhost:2",): "all servers of a room are reached in the same way",
+    }
+
+    told = {words: CliRunner().invoke(main, ["check", ":1", *words]) for words in wrong}
+
+    assert {words: done.exit_code for words, done in told.items()} == dict.fromkeys(wrong, 2)
+    assert [words for words in wrong if wrong[words] not in told[words].stderr] == []
+
+
+def test_what_a_stop_command_does_wrong_is_told(tmp_path: Path) -> None:
+    no_program = tmp_path / "stop"
+    no_program.write_bytes(b"\0")
+    no_program.chmod(0o755)
+    fails = stopping(None, shlex.join([sys.executable, "-c", "raise SystemExit(3)"]))
+    cannot = stopping(None, str(no_program))
+    works = stopping(None, shlex.join([sys.executable, "-c", ""]))
+    assert fails is not None and cannot is not None and works is not None
+
+    assert fails() == "the stop command ended with code 3"
+    assert "Exec format error" in cannot()
+    assert works() == ""
+
+
+def test_a_server_that_cannot_be_told_to_stop_is_not_judged() -> None:
+    with serving_here(Config(port=0), AllowAll()) as here:
+        served = Served(here.ports[0], lambda: "the stop command ended with code 3")
+        results = served.run("STOP-*", can=DECLARED | {"shutdown"})
+
+    assert {each.verdict for each in results} == {Verdict.INCONCLUSIVE}
+    assert {each.reason for each in results} == {
+        "the server was not told to stop: the stop command ended with code 3"
+    }

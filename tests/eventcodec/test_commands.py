@@ -450,6 +450,30 @@ def test_describe_has_every_field_every_limit_and_every_code(run: Run) -> None:
     ]
 
 
+def test_describe_knows_the_events_of_an_application(run: Run) -> None:
+    done = run("describe", "--as", "markdown", "--events", "tests.eventcodec.declared")
+
+    assert done.code == 0
+    assert re.findall(r"`0x\w+`? .*Moved|Moved", done.out.decode())
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--events", "json"], "--events needs --as wireshark, kaitai or markdown"),
+        (["--as", "kaitai", "--events", "json"], "json declares no application event"),
+        (["--as", "kaitai", "--events", "no_such"], "--events no_such: No module named 'no_such'"),
+    ],
+)
+def test_describe_says_what_is_wrong_with_a_module_of_events(
+    run: Run, words: list[str], why: str
+) -> None:
+    done = run("describe", *words)
+
+    assert done.code != 0 and done.out == b""
+    assert done.err.splitlines()[-1].endswith(why)
+
+
 # --- as a process ----------------------------------------------------------------
 
 

@@ -60,7 +60,7 @@ def test_of_what_is_told_often_the_summary_has_the_number() -> None:
 
     assert lines[:2] == [
         "EP-3.3-2  7 more like it, by the client",
-        "observed: the client sent unknown type 0x0B (2 times)",
+        "observed: the client sent unknown type 0x0B (2 times, first on connection 1)",
     ]
 
 
@@ -90,7 +90,10 @@ def test_an_observation_stands_in_the_report(tmp_path: Path) -> None:
 
 
 def test_a_connection_that_begins_again_under_its_number_is_another_one() -> None:
-    half = [Opened(0.0, 1, whole=False), Bytes(0.1, 1, SERVER, b"left of a frame")]
+    half: list[Item] = [
+        Opened(0.0, 1, whole=False),
+        Bytes(0.1, 1, SERVER, b"left of a frame"),
+    ]
 
     judge = judged([*half, Missing(0.2, 1, SERVER, 5), *wrong_talk()])
 
