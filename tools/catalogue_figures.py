@@ -49,6 +49,7 @@ def longer_run(body: str) -> str:
     return f"""
 ```console
 $ refserver serve 3002 --quiet --heartbeat 1 &
+listening on localhost:3002
 $ refserver check :3002 --can heartbeat --can login-timeout --can evicts --pid $!
 {told(able, "…")}
 ```

@@ -1,25 +1,98 @@
 """Run what a page shows, as its reader would: in order, in one shell, in an empty folder.
 
-Rule: a command of a `console` block is run unless it begins as one of `NOT_HERE`; it exits with
-0 unless its line says `# exits with N`. Each line of output on the page must come, from this
-command or from one before it in the background; `…` stands for what differs.
+Rule: a command of a `console` block is run, unless `ELSEWHERE` says why it is not. It exits with
+0, unless its line says `# exits with N`. Each line of output on the page must come, from this
+command or from one in the background; `…` stands for what differs.
 
-A block that follows a line ending in "`FILE`:" is written to that file. Port 3000 is a free one.
+A command that ends in `&` goes on in the background. It is ready when its lines have come, or its
+first line if the page shows none. A command whose last line is `^C` is interrupted when the lines
+before have come. A block that follows a line ending in "`FILE`:" is written to that file. A port
+of `PORTS` is replaced by a free one. A page that changes /etc/hosts changes a copy.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import selectors
+import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-NOT_HERE = ("python3 -m venv ", "pip install ", "docker ", "podman ", "git clone ", "cc ", "cd ")
+from tests.support.ports import unused_port
+
+ELSEWHERE = {
+    "python3 -m venv ": "makes the environment that runs this test",
+    "pip install ": "would change the environment that runs this test",
+    "uv ": "would change the environment that runs this test",
+    "pipx ": "would change the environment that runs this test",
+    "docker ": "no container engine; tests/packaging/test_container.py builds it in a chroot",
+    "python -m tools.release ": "tests/packaging/test_release.py",
+    "tox -e bench-": "takes minutes; tests/project has tests of each benchmark",
+    "tcpdump ": "needs root; tests/watch/test_capture.py reads what tshark has written",
+    "tshark -i ": "needs root; tests/conformance/test_dissected_chat.py dissects a capture",
+    "refserver judge talk.pcap --port 3000 --keylog ": "tests/watch/test_tls_capture.py",
+    "refserver tail room.example.org": "tests/refserver/test_behind_a_proxy.py runs real proxies",
+    "refserver --ws 3001 --ws-origins http://localhost:8000 &": "tests/conformance/test_browser.py",
+    "python3 -m http.server ": "tests/conformance/test_browser.py serves the same folder",
+    'eval "$(_REFSERVER_COMPLETE=zsh_': "needs zsh; tests/refserver/test_client_commands.py",
+    "_REFSERVER_COMPLETE=fish_": "would write into the home folder of who runs the test",
+    # The service of docs/server.md, whose unit tests/refserver/test_server_page.py verifies:
+    "/opt/refserver/bin/pip ": "installs on the machine",
+    "ln -s /opt/refserver/": "installs on the machine",
+    "refserver docs examples/refserver.service > /etc/": "installs on the machine",
+    "systemctl ": "needs a systemd that runs",
+    "groupadd ": "changes the groups of the machine",
+    "mkdir /etc/refserver ": "installs on the machine",
+    "install -g event-protocol ": "installs on the machine",
+    "printf '%s\\n' REFSERVER_TOKENS=": "installs on the machine",
+    "printf '%s\\n' '[Service]'": "installs on the machine",
+}
+"""How the commands begin that are not run here, and why."""
+SHORTER = {
+    "refserver check localhost:3000": "refserver check localhost:3000 'VER-*'",
+    "refserver check localhost:3000 localhost:3001": (
+        "refserver check localhost:3000 localhost:3001 'VER-*'"
+    ),
+    "refserver check :3002 --can heartbeat --can login-timeout --can evicts --pid $!": (
+        "refserver check :3002 --pid $! 'STOP-*'"
+    ),
+    "refserver check :3003 --credential-env PAIRS": (
+        "refserver check :3003 --credential-env PAIRS 'VER-*'"
+    ),
+    "refserver check :3000 --junit junit.xml --markdown summary.md --json mine.json": (
+        "refserver check :3000 'VER-*' --junit junit.xml --markdown summary.md --json mine.json"
+    ),
+    "refserver peer -- ./client {host} {port}": (
+        "refserver peer 'PEER-HEAD-*' -- ./client {host} {port}"
+    ),
+    "refserver shrink wrong.jsonl --while"
+    " 'refserver serve {port} --quiet --mutant ack-without-position'": (
+        "refserver shrink wrong.jsonl --limit 1 --while"
+        " 'refserver serve {port} --quiet --mutant ack-without-position'"
+    ),
+    "refserver peer -- python client.py {host} {port}": (
+        "refserver peer PEER-SAY-01 -- python client.py {host} {port}"
+    ),
+}
+"""What takes long, and what is enough here: other tests run every case, and shrink to the end."""
+TOOLS = ("cc", "openssl", "redis-server", "tshark")
+"""What a page may need beside Python and what each system has."""
+PORTS = re.compile(r"\b(300[0-3]|4000|6379|8000|9100)\b")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FILE = re.compile(r"`(\w[\w.-]*)`:\n+\Z")
+CODE = re.compile(r"# exits with (\d+)")
+KILL = re.compile(r"kill (%\d+|\$!)")
+INTERRUPT = "^C"
+PATIENCE = 600.0
+"""Seconds until a page fails that waits for something that does not come."""
 
 
 @dataclass
@@ -27,12 +100,31 @@ class Command:
     """One command of a page, and the lines that it shows behind it."""
 
     line: str
-    shown: list[str]
+    shown: list[str] = field(default_factory=list)
+
+    @property
+    def words(self) -> str:
+        """What the shell is given."""
+        return self.line.partition("  #")[0].rstrip()
 
     @property
     def code(self) -> int:
-        said = re.search(r"# exits with (\d+)", self.line)
+        said = CODE.search(self.line)
         return int(said[1]) if said else 0
+
+    @property
+    def is_interrupted(self) -> bool:
+        return self.shown[-1:] == [INTERRUPT]
+
+    @property
+    def reason(self) -> str:
+        """Why it is not run here, or nothing."""
+        return next((why for each, why in ELSEWHERE.items() if self.line.startswith(each)), "")
+
+    @property
+    def expected(self) -> list[str]:
+        """The lines that must come."""
+        return [line for line in self.shown if line and line != INTERRUPT]
 
 
 def blocks(text: str) -> Iterator[tuple[str, str, str]]:
@@ -42,69 +134,267 @@ def blocks(text: str) -> Iterator[tuple[str, str, str]]:
         yield match[1], match[2], name[1] if name else ""
 
 
-def commands(block: str) -> Iterator[Command]:
-    """The commands of a `console` block."""
+def commands(language: str, block: str) -> Iterator[Command]:
+    """The commands of a block. Only those of `console` show output, and are run."""
+    if language == "sh":
+        block = re.sub(r"^(?=\S)", "$ ", block, flags=re.MULTILINE)
+    elif language != "console":
+        return
+    command = None
     for line in block.splitlines():
-        if line.startswith("$ "):
-            command = Command(line[2:], [])
-            yield command
-        else:
+        if command and command.line.endswith("\\"):
+            command.line = f"{command.line[:-1].rstrip()} {line.strip()}"
+        elif line.startswith("$ "):
+            if command:
+                yield command
+            command = Command(line[2:])
+        elif command:
             command.shown.append(line)
+    if command:
+        yield command
 
 
-def script(parts: list[tuple[str, str, str]], folder: Path) -> tuple[str, list[Command]]:
-    """A script that runs all commands, and marks where each begins and how it ends."""
-    lines: list[str] = []
-    run: list[Command] = []
-    for language, text, name in parts:
+def steps(text: str) -> Iterator[Command | tuple[str, str]]:
+    """What a page asks for, in its order: a command, or a file and its text."""
+    for language, block, name in blocks(text):
         if name:
-            (folder / f"{len(lines)}.{name}").write_text(text, encoding="utf-8")
-            lines.append(f"cp '{len(lines)}.{name}' '{name}'")
-        if language != "console":
-            continue
-        for command in commands(text):
-            if command.line.startswith(NOT_HERE):
-                continue
-            number, line = len(run), command.line.partition("  #")[0].rstrip()
-            run.append(command)
-            if line.endswith("&"):
-                # It is ready when it has written a line.
-                lines += [f"mkfifo fifo.{number}", f"{line[:-1]} > fifo.{number} 2>&1 &"]
-                lines += [f"exec {{in}}< fifo.{number}", "read -r first <&$in; echo $first"]
-                lines += [f"cat <&$in > background.{number} &"]
-            else:
-                lines += [line]
-            lines += [f'echo "@@ {number} $?"']
-    lines += ['kill $(jobs -p) 2>/dev/null; wait; cat background.* 2>/dev/null; echo "@@ end 0"']
-    return "\n".join(lines) + "\n", run
+            yield name, block
+        if language == "console":
+            yield from (each for each in commands(language, block) if not each.reason)
 
 
-def run_page(page: Path, folder: Path, port: int) -> list[str]:
-    """Run a page. Returns what was not as it says, a line for each."""
-    text = page.read_text(encoding="utf-8").replace("3000", str(port))
-    lines, run = script(list(blocks(text)), folder)
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-c", lines],
-        cwd=folder,
-        env={**os.environ, "PATH": path, "REFSERVER_PORT": str(port)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        timeout=600,
+def commands_of(text: str) -> list[Command]:
+    """The commands of a page that are run."""
+    return [step for step in steps(text) if isinstance(step, Command)]
+
+
+def missing(text: str) -> list[str]:
+    """The tools that a page needs and that this machine lacks."""
+    run = [command.line for command in commands_of(text)]
+    needed = [tool for tool in TOOLS if any(line.startswith(f"{tool} ") for line in run)]
+    return [tool for tool in needed if not shutil.which(tool)]
+
+
+# ---------------------------------------------------------------- the machine
+
+
+def free_ports() -> Callable[[str], str]:
+    """A function that replaces each port in a text by a free one, always the same."""
+    given: dict[str, str] = {}
+
+    def free(match: re.Match[str]) -> str:
+        while match[0] not in given:
+            port = str(unused_port())
+            if port not in given.values():
+                given[match[0]] = port
+        return given[match[0]]
+
+    return partial(PORTS.sub, free)
+
+
+HOSTS = "/etc/hosts"
+OWN_HOSTS = f'cp {HOSTS} hosts; mount --bind hosts {HOSTS}; sudo() {{ "$@"; }}'
+
+
+def own_mounts() -> list[str]:
+    """How a command is started that may change what is mounted, without changing it elsewhere."""
+    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    return ["unshare", *user, "--mount"]
+
+
+def can_mount() -> bool:
+    """Whether this process may mount for itself."""
+    return (
+        shutil.which("unshare") is not None
+        and subprocess.run([*own_mounts(), "mount", "-t", "tmpfs", "none", "/mnt"]).returncode == 0
     )
-    parts = re.split(r"^@@ (\w+) (\d+)\n", done.stdout, flags=re.MULTILINE)
-    told = {parts[i + 1]: (parts[i], int(parts[i + 2])) for i in range(0, len(parts) - 1, 3)}
-    last = told.get("end", ("", 0))[0]
-    wrong: list[str] = []
-    for number, command in enumerate(run):
-        output, code = told.get(str(number), ("nothing: it did not end", -1))
-        if code != command.code:
-            wrong.append(f"$ {command.line}: exit code {code}: {output}")
-        came = (output + last).splitlines()
-        for shown in filter(None, command.shown):
-            form = ".*".join(map(re.escape, re.split(r"…|\.\.\.", shown)))
-            if not any(re.fullmatch(form, line.rstrip()) for line in came):
-                wrong.append(f"$ {command.line}: no line {shown!r} in {output}")
-    return wrong
+
+
+# ---------------------------------------------------------------- the shell
+
+
+ENDED = "ended"
+
+
+class Late(Exception):
+    """What a page shows has not come."""
+
+
+class Stream:
+    """The lines of one named pipe."""
+
+    def __init__(self, path: Path) -> None:
+        os.mkfifo(path)
+        self.path = path
+        # For writing too, so that it has no end while nobody writes.
+        self.descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        self.lines: list[str] = []
+        self._rest = b""
+
+    def take(self) -> None:
+        """Read what is there."""
+        data = self._rest + os.read(self.descriptor, 65536)
+        *lines, self._rest = data.split(b"\n")
+        # What is a table in a terminal has tabs in a pipe.
+        self.lines += [line.decode(errors="replace").rstrip().expandtabs(1) for line in lines]
+
+
+class Shell:
+    """A shell. Each command writes to a stream of its own, so no line is broken by another."""
+
+    def __init__(self, command: list[str], folder: Path, environment: dict[str, str]) -> None:
+        self._folder = folder / ".streams"
+        self._folder.mkdir()
+        self._streams: list[Stream] = []
+        self._selector = selectors.DefaultSelector()
+        self._deadline = time.monotonic() + PATIENCE
+        self._told = self.stream()
+        self._process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdin=subprocess.PIPE, start_new_session=True
+        )
+        self._groups = [self._process.pid]
+        self.run(f"trap 'echo {ENDED} > {self._told.path}' EXIT", self._told)
+
+    def stream(self) -> Stream:
+        """A new stream."""
+        stream = Stream(self._folder / str(len(self._streams)))
+        self._streams.append(stream)
+        self._selector.register(stream.descriptor, selectors.EVENT_READ, stream)
+        return stream
+
+    def run(self, words: str, stream: Stream) -> None:
+        """Run this now, or after what runs."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{{ {words}\n}} </dev/null >'{stream.path}' 2>&1\n".encode())
+        self._process.stdin.flush()
+
+    def tell(self, value: str) -> int:
+        """The value of this expression, when all before it has been done. Raises Late."""
+        before = len(self._told.lines)
+        self.run(f'echo "{value}"', self._told)
+        self.wait_until(lambda: len(self._told.lines) > before)
+        if (said := self._told.lines[-1]) == ENDED:
+            raise Late
+        return int(said)
+
+    def start(self, words: str, stream: Stream, *, own: bool) -> int:
+        """Start this in the background. Returns its process, which with `own` leads a group."""
+        self.run(f"set -m; {words} & set +m" if own else f"{words} &", stream)
+        process = self.tell("$!")
+        if own:
+            self._groups.append(process)
+        return process
+
+    def wait_until(self, come: Callable[[], bool]) -> None:
+        """Read until this is so. Raises Late."""
+        while not come():
+            if not self._read(self._deadline - time.monotonic()):
+                raise Late
+
+    def drain(self) -> None:
+        """Read what has been written by now."""
+        while self._read(0):
+            pass
+
+    def _read(self, wait: float) -> bool:
+        ready = self._selector.select(max(0, wait))
+        for key, _ in ready:
+            key.data.take()
+        return bool(ready)
+
+    def close(self) -> None:
+        """End it, and all that it has started."""
+        for group in self._groups:
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+        self._process.communicate()
+        self._selector.close()
+        for stream in self._streams:
+            os.close(stream.descriptor)
+
+
+@contextmanager
+def shell(folder: Path, environment: dict[str, str], *, hosts: bool) -> Iterator[Shell]:
+    """A shell in this folder. With `hosts` it has an /etc/hosts of its own."""
+    one = Shell([*own_mounts(), "bash"] if hosts else ["bash"], folder, environment)
+    try:
+        if hosts:
+            one.run(OWN_HOSTS, one.stream())
+        yield one
+    finally:
+        one.close()
+
+
+# ---------------------------------------------------------------- a page
+
+
+def run_page(text: str, folder: Path) -> list[str]:
+    """Run a page. Returns what was not as it says, a line for each."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    free = free_ports()
+    environment = {**os.environ, "PATH": path, "REFSERVER_PORT": free("3000")}
+    with shell(folder, environment, hosts=HOSTS in text) as sh:
+        return list(Reader(sh, folder, free).read(text))
+
+
+class Reader:
+    """Who follows a page, and compares what comes with what it shows."""
+
+    def __init__(self, sh: Shell, folder: Path, free: Callable[[str], str]) -> None:
+        self._shell = sh
+        self._folder = folder
+        self._free = free
+        self._background: list[Stream] = []
+
+    def read(self, text: str) -> Iterator[str]:
+        """Follow a page to its end. Gives a line for each difference."""
+        for step in steps(text):
+            if isinstance(step, Command):
+                stream = self._shell.stream()
+                try:
+                    code = self._carry_out(step, stream)
+                except Late:
+                    yield f"$ {step.line}: it did not end: {stream.lines}"
+                    return
+                if code != step.code:
+                    yield f"$ {step.line}: exit code {code}: {stream.lines}"
+                if absent := self._absent(step, [stream, *self._background]):
+                    yield f"$ {step.line}: no line {absent[0]!r} in {stream.lines}"
+                    return
+            else:
+                name, content = step
+                (self._folder / name).write_text(self._free(content), encoding="utf-8")
+
+    def _carry_out(self, step: Command, stream: Stream) -> int:
+        """Run a command, and wait for its lines. Returns its exit code. Raises Late."""
+        words = self._free(SHORTER.get(step.words, step.words))
+        if step.is_interrupted or words.endswith("&"):
+            job = self._shell.start(words.removesuffix("&"), stream, own=step.is_interrupted)
+            self._background.append(stream)
+            self._shell.wait_until(lambda: bool(stream.lines) and not self._absent(step, [stream]))
+            if not step.is_interrupted:
+                return 0
+            os.killpg(job, signal.SIGINT)
+            words = f"wait {job}"
+        self._shell.run(words, stream)
+        code = self._shell.tell("$?")
+        if killed := KILL.fullmatch(words):
+            # Before the reader has typed the next command, it has ended.
+            self._shell.run(f"wait {killed[1]}", stream)
+            self._shell.tell("0")
+        self._shell.drain()
+        if self._background:
+            with suppress(Late):
+                self._shell.wait_until(lambda: not self._absent(step, [stream, *self._background]))
+        return code
+
+    def _absent(self, step: Command, streams: list[Stream]) -> list[str]:
+        """The lines of a command that have come in none of these."""
+        if step.words in SHORTER:
+            return []  # The page shows what the whole catalogue gives.
+        came = [line for each in streams for line in each.lines]
+        return [line for line in step.expected if not any(map(self._form(line).fullmatch, came))]
+
+    def _form(self, line: str) -> re.Pattern[str]:
+        """What a line of the page stands for."""
+        return re.compile(".*".join(map(re.escape, re.split(r"…|\.\.\.", self._free(line)))))

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Iterator
+from itertools import chain, groupby
 from pathlib import Path
 
 import click
 import pytest
 import yaml
 from tests.project import pages
-from tests.support.ports import unused_port
 
 from refserver.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 pytestmark = pytest.mark.skipif(
-    sys.platform == "darwin", reason="its bash is from 2007, and cannot name a descriptor"
+    sys.platform != "linux", reason="the pages are run in bash, with the pipes of Linux"
 )
 PAGE_OF_CI = (DOCS / "in-ci.md").read_text(encoding="utf-8")
 ALL_PAGES = [
@@ -26,21 +27,49 @@ ALL_PAGES = [
     *sorted(DOCS.glob("*.md")),
     *sorted(ROOT.glob("packages/*/README.md")),
 ]
-PAGES = [
-    "tutorial.md",
-    "application-events.md",
-    "debug-a-client.md",
-    "in-ci.md",
-    "other-languages.md",
-    "shell.md",
-    "tokens.md",
-]
+TEXTS = {page: page.read_text(encoding="utf-8") for page in ALL_PAGES}
+PAGES = [page for page in ALL_PAGES if pages.commands_of(TEXTS[page])]
+OTHERS = {"packages/eventcodec/README.md": "tests/eventcodec/test_commands.py"}
+"""The pages that are run by a test of their own."""
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("name", PAGES)
-def test_every_command_of_a_page_does_what_the_page_shows(name: str, tmp_path: Path) -> None:
-    assert pages.run_page(DOCS / name, tmp_path, unused_port()) == []
+@pytest.mark.timeout(pages.PATIENCE + 60)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_command_of_a_page_does_what_the_page_shows(page: Path, tmp_path: Path) -> None:
+    if name_of(page) in OTHERS:
+        pytest.skip(f"{OTHERS[name_of(page)]} runs it")
+    if missing := pages.missing(TEXTS[page]):
+        pytest.skip(f"needs {', '.join(missing)}")
+    if pages.HOSTS in TEXTS[page] and not pages.can_mount():
+        pytest.skip(f"needs the right to mount a file over {pages.HOSTS}")
+
+    assert pages.run_page(TEXTS[page], tmp_path) == []
+
+
+def not_run(text: str) -> list[pages.Command]:
+    """The commands of a page that are not run, or not as they stand."""
+    return [
+        command
+        for language, block, _ in pages.blocks(text)
+        for command in pages.commands(language, block)
+        if language == "sh" or command.reason or command.words in pages.SHORTER
+    ]
+
+
+@pytest.mark.once
+def test_a_command_is_run_as_it_stands_unless_a_reason_is_given() -> None:
+    shown = {command.words: command for text in TEXTS.values() for command in not_run(text)}
+
+    assert {words for words, command in shown.items() if not command.reason} == set(pages.SHORTER)
+    assert {command.reason for command in shown.values() if command.reason} == set(
+        pages.ELSEWHERE.values()
+    )
+    assert all(any(words.startswith(each) for words in shown) for each in pages.ELSEWHERE)
 
 
 @pytest.mark.once
@@ -54,54 +83,44 @@ def test_every_command_of_a_page_does_what_the_page_shows(name: str, tmp_path: P
     ],
 )
 def test_a_page_that_is_wrong_is_found(block: str, wrong: str, tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text(f"# A page\n\n```console\n{block}```\n")
-
-    (told, *_) = pages.run_page(page, tmp_path, 3000)
+    (told, *_) = pages.run_page(f"# A page\n\n```console\n{block}```\n", tmp_path)
 
     assert wrong in told
 
 
 @pytest.mark.once
 def test_a_page_that_is_right_passes(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text(
+    page = (
         "# A page\n\nWrite this into `hello.txt`:\n\n```text\nhello\n```\n\n"
         "```console\n$ (echo ready; cat) &\nready\n$ cat hello.txt\nhel…\n"
         "$ false  # exits with 1\n$ pip install nothing\n```\n"
     )
 
-    assert pages.run_page(page, tmp_path, 3000) == []
+    assert pages.run_page(page, tmp_path) == []
 
 
-def called(text: str) -> Iterator[list[str]]:
-    """The words behind `refserver` of each command in the blocks of a page, up to a bare `--`."""
-    for language, block, _ in pages.blocks(text):
-        if language in ("console", "sh"):
-            for line in block.replace("\\\n", " ").splitlines():
-                for command in re.split(
-                    r"&&|[|;&]|\$\(", line.removeprefix("$ ").partition("  #")[0]
-                ):
-                    words = command.strip().strip('"').partition(">")[0].split()
-                    if words[:1] == ["refserver"]:
-                        yield words[1 : words.index("--") if "--" in words else None]
+def called(command: pages.Command) -> Iterator[list[str]]:
+    """The words behind each `refserver` of a command, up to a bare `--`."""
+    lexer = shlex.shlex(command.words, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    for is_operator, group in groupby(lexer, key=lambda word: not set(word) - set("();<>|&")):
+        words = list(group)
+        if not is_operator and words[0] == "refserver":
+            yield words[1 : words.index("--") if "--" in words else None]
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: page.stem)
-def test_every_command_of_a_page_has_the_options_that_it_is_given(page: Path) -> None:
+@pytest.mark.parametrize("page", ALL_PAGES, ids=name_of)
+def test_a_command_that_is_not_run_has_the_options_that_it_is_given(page: Path) -> None:
     context = click.Context(main)
 
-    for words in called(page.read_text(encoding="utf-8")):
+    for words in chain.from_iterable(map(called, not_run(TEXTS[page]))):
         command = main.get_command(context, words[0]) if words else None
-        while isinstance(command, click.Group):
-            words = words[1:]
-            command = command.get_command(context, words[0])
         command = command or main.get_command(context, "serve")
         assert command is not None
         known = {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
         given = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
-        assert given <= known | {"--help", "--version"}, words
+        assert given <= known, words
 
 
 @pytest.mark.once

@@ -240,6 +240,20 @@ def test_at_the_limit_the_best_so_far_is_there(long: Path, monkeypatch: pytest.M
     assert long.with_name("talk.short.jsonl").exists()
 
 
+def test_a_limit_that_is_over_at_once_leaves_the_whole_recording(
+    long: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first tries count in full: a server that starts slowly is not a limit that is over."""
+    ticks = count(step=10)
+    monkeypatch.setattr("time.monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr(shrink_command, "_await", lambda process, port: awaited(port))
+    done = run(long, "--while", MUTANT, "--limit", "1")
+
+    assert done.exit_code == 0, done.output
+    assert "after 1 s, more of it may be left out (2 tries)" in done.output
+    assert long.with_name("talk.short.jsonl").exists()
+
+
 def awaited(port: int) -> None:
     """Wait until a port accepts connections; the test's time limit ends what never does."""
     while True:

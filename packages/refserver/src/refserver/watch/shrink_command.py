@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 
 import click
@@ -80,7 +81,7 @@ def a_finding(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     "--hits", type=Whole(1, 1000), help="Runs that must show the finding; without it, all."
 )
 @click.option(
-    "--limit", type=Number(1), default=120.0, show_default=True, help="Maximum time for all tries."
+    "--limit", type=Number(1), default=120.0, show_default=True, help="Maximum time to shorten."
 )
 @click.option("--port", type=Whole(1, 65_535), help="The server's port in a capture.")
 @click.option(
@@ -113,7 +114,6 @@ def shrink_command(
     if "{port}" not in command:
         raise click.UsageError("--while: the command needs {port}, the port to listen on")
     tries = Tries(shlex.split(command), runs, hits or runs, timeout, credentials_in(credential_env))
-    tries.deadline = time.monotonic() + limit
     path = output or file.with_name(f"{file.stem}.short{file.suffix}")
     with complaints():
         script = scripted(items_of(file, port=port))
@@ -129,6 +129,7 @@ def shrink_command(
         if not tries.holds(script):
             click.echo(f"it came once and not {tries.hits} times in {runs}: see --runs and --hits")
             sys.exit(Exit.NO_CASE_RAN)
+        tries.deadline = time.monotonic() + limit
         try:
             shrunk(script, tries.holds)
         except TimeUp:
@@ -157,7 +158,7 @@ class Tries:
         credentials: Mapping[str, bytes],
     ) -> None:
         self.hits = min(hits, runs)
-        self.deadline = 0.0
+        self.deadline = inf
         self.wanted: tuple[str, str] = ("", "")
         self.path = Path()
         self.count = 0
