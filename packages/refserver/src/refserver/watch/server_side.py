@@ -50,9 +50,10 @@ SLACK = 0.002
 MOST_ASKED = 100_000
 MOST_ASKED_BYTES = 64 << 20
 """Requests without a reply that are held; behind more, replies are not judged."""
+ACK_LENGTH = 20
 MOST_NAMES = 20_000
-MESSAGE_WORD = b"\x01\x02\x00\x00"
-"""Version, type and reserved of a Message."""
+MESSAGE_WORD, ACK_WORD = 0x01020000, 0x01040000
+"""Version, type and reserved of a Message, and of an Ack."""
 SHORT_OF_LEAVING = frozenset({1, 2})
 
 
@@ -192,7 +193,10 @@ class ServerSide:
         if self.over:
             self._behind_the_end(frame)
             return
-        if self.is_member and self._fact_at_once(frame):
+        if self.is_member and (
+            (frame.word == MESSAGE_WORD and self._fact_at_once(frame))
+            or (frame.word == ACK_WORD and self._ack_at_once(frame))
+        ):
             return
         event = read(frame, ANY, unnumbered=True)
         if event is None:
@@ -223,12 +227,12 @@ class ServerSide:
             self.find("EP-3.1-2", frame, "nothing that only clients send", told(frame))
 
     def _fact_at_once(self, frame: Frame) -> bool:
-        """The fast path: a Message that is right in itself; False for everything else.
+        """The fast path: a Message that is right in itself; False for every other.
 
         Most of what a room says are such. Measured: 1.4 times as many frames in the same time.
         """
-        data = frame.data
-        if data[4:8] != MESSAGE_WORD or len(data) < 17 or len(data) != frame.length + 4:
+        data, seq = frame.data, frame.seq
+        if not seq or len(data) < 17 or not frame.has_body:
             return False
         start = 17 + data[16]
         if start > len(data):
@@ -237,11 +241,27 @@ class ServerSide:
             name, content = str(data[17:start], "utf-8"), str(data[start:], "utf-8")
         except UnicodeDecodeError:
             return False
-        seq = int.from_bytes(data[8:16], "big")
-        if not seq:
-            return False
         self.notes.good[Side.SERVER, 0x02] += 1
         self._fact(frame, seq, 0x02, name, hash(content))
+        return True
+
+    def _ack_at_once(self, frame: Frame) -> bool:
+        """The fast path: the Ack of the oldest request, a right Message; False for every other."""
+        if not self._asked or frame.length != ACK_LENGTH or not frame.has_body:
+            return False
+        head = self._asked[0]
+        request, position = head.event, int.from_bytes(frame.data[16:], "big")
+        if (
+            type(request) is not Message
+            or request.sender
+            or head.seq != frame.seq
+            or head.length > self.client_limit
+        ):
+            return False
+        self.notes.good[Side.SERVER, 0x04] += 1
+        self._settled(frame, head)
+        self._acknowledged(frame, position, request.content, head)
+        self._replay_is_over(frame)
         return True
 
     def residue(self, frame: Frame) -> None:
@@ -407,10 +427,7 @@ class ServerSide:
         if reply.seq != head.seq:
             self._out_of_order(frame, reply, head)
             return
-        self._last_replied = reply.seq
-        self.notes.replies[frame.type] += 1
-        self._pop()
-        self._proved_at, self._unproved = head.at, False
+        self._settled(frame, head)
         head.reply = reply
         was_member = self.is_member
         if request is None:
@@ -421,6 +438,13 @@ class ServerSide:
             self._answered(frame, reply, request, head)
         if was_member:
             self._replay_is_over(frame)
+
+    def _settled(self, frame: Frame, head: Frame) -> None:
+        """This frame answers the oldest request."""
+        self._last_replied = frame.seq
+        self.notes.replies[frame.type] += 1
+        self._pop()
+        self._proved_at, self._unproved = head.at, False
 
     def _unmatched(self, frame: Frame, reply: Event) -> None:
         """Of a reply whose request is not known, only the position counts."""
@@ -562,7 +586,8 @@ class ServerSide:
         if isinstance(request, Login) and isinstance(reply, Welcome):
             self._welcomed(frame, reply, request, head.at)
         elif isinstance(request, (Message, ApplicationEvent)) and isinstance(reply, Ack):
-            self._acknowledged(frame, reply, request, head)
+            said = request.content if isinstance(request, Message) else request.data
+            self._acknowledged(frame, reply.position, said, head)
         elif isinstance(request, Logout) and isinstance(reply, Ack):
             self._logged_out(frame, reply)
         elif isinstance(request, Ping) and isinstance(reply, Pong):
@@ -573,14 +598,12 @@ class ServerSide:
             if isinstance(reply, Ack) and reply.position:
                 self._advance(frame, reply.position)
 
-    def _acknowledged(
-        self, frame: Frame, reply: Ack, request: Message | ApplicationEvent, head: Frame
-    ) -> None:
-        if not reply.position:
+    def _acknowledged(self, frame: Frame, position: int, said: str | bytes, head: Frame) -> None:
+        if not position:
             self.find("EP-3.5-2", frame, "the position of the entry that it made", "position 0")
             return
-        self._advance(frame, reply.position)
-        self.room.made(reply.position, head.at)
+        self._advance(frame, position)
+        self.room.made(position, head.at)
         if self.superseded is not None and head.at > self.superseded[0]:
             self.find(
                 self.superseded[1],
@@ -590,9 +613,8 @@ class ServerSide:
             )
         if self.user:
             self._roster[self.user] = True
-            content = request.content if isinstance(request, Message) else request.data
-            entry = Entry(head.type, self.user, hash(content))
-            self.room.entry(self, frame, reply.position, entry, "ack")
+            entry = Entry(head.type, self.user, hash(said))
+            self.room.entry(self, frame, position, entry, "ack")
 
     def _logged_out(self, frame: Frame, reply: Ack) -> None:
         if reply.position:
