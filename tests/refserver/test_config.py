@@ -144,6 +144,21 @@ def test_beyond_loopback_locks_and_tls_are_enough(settings: dict[str, Any], addr
     Config(**settings).check_exposure([address])
 
 
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"metrics": 3000}, "--metrics and --port are both 3000"),
+        ({"ws": 3000}, "--ws and another listener are both on port 3000"),
+        ({"ws": 3001, "metrics": 3001}, "--ws and another listener are both on port 3001"),
+        ({"ws_origins": "null"}, "--ws-hosts and --ws-origins need --ws PORT"),
+    ],
+)
+def test_listeners_have_ports_of_their_own(settings: dict[str, Any], why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        Config(**settings)
+    Config(port=0, ws=0, metrics=0)
+
+
 @pytest.mark.parametrize("name", ["tls_key", "tls_ca"])
 def test_parts_of_tls_want_the_certificate(name: str) -> None:
     settings: dict[str, Any] = {name: "file.pem"}

@@ -600,6 +600,16 @@ WRONG_TOGETHER = {
         "EP-6.4-4",
         [*ANN, (2, CLIENT, login("ann", ticket=11)), (2, SERVER, welcome(ticket=11, position=0))],
     ),
+    "a resume from a position that is not there yet": (
+        "EP-6.4-6",
+        [
+            *ANN,
+            (2, CLIENT, login("bob", ticket=12, position=5)),
+            (2, SERVER, welcome("bob", ticket=12, position=5)),
+            (1, *SAY),
+            (1, SERVER, ack(2, 2)),
+        ],
+    ),
     "texts of UNAUTHORIZED that differ": (
         "EP-6.3-7",
         [
