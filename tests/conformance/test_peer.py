@@ -1,4 +1,4 @@
-"""Testing clients: the catalogue, the contract's lines, the command and its exit codes."""
+"""Testing clients: the contract's lines, the command and its exit codes."""
 
 from __future__ import annotations
 
@@ -20,19 +20,15 @@ from tests.conformance import faulty_client
 
 from refserver.conformance import raw
 from refserver.conformance.commands import register
-from refserver.conformance.model import Case, Level
 from refserver.conformance.peer import doctor, script
-from refserver.conformance.peer.cases import CLIENT_CASES, SECTIONS
+from refserver.conformance.peer.cases import CLIENT_CASES
 from refserver.conformance.peer.lines import differs, line_of, parsed
 from refserver.conformance.peer.process import Process
-from refserver.conformance.peer.run import DECLARED_BY
 from refserver.conformance.raw import Frame
 from refserver.conformance.reports import console
-from refserver.conformance.statements import statements
 from refserver.conformance.suite import CaseFailed, NotReached
 from refserver.exit_codes import Exit
 
-EACH = pytest.mark.parametrize("case", CLIENT_CASES, ids=lambda case: case.id)
 CLIENT = [sys.executable, "-S", "-E", str(Path(faulty_client.__file__)), "{host}", "{port}"]
 WHOLE = ("--segmentation", "whole", "--seed", "7")
 PATIENT = ("--timeout", "20.0")
@@ -53,47 +49,6 @@ def run(*words: str) -> Result:
 
 def python(program: str) -> list[str]:
     return [sys.executable, "-S", "-E", "-c", program, "{host}", "{port}"]
-
-
-# ---------------------------------------------------------------- the catalogue
-
-
-def test_there_are_many_cases_under_ids_of_their_own() -> None:
-    ids = [case.id for case in CLIENT_CASES]
-
-    assert len(ids) == len(set(ids)) >= 90
-
-
-def test_no_section_is_left_out() -> None:
-    assert {case.section for case in CLIENT_CASES} == {each.section.name for each in SECTIONS}
-    assert len(CLIENT_CASES) == sum(len(each.section.cases) for each in SECTIONS)
-
-
-@EACH
-def test_a_case_names_statements_that_exist_and_a_usual_cause(case: Case) -> None:
-    assert case.proves
-    assert all(number in statements() for number in case.proves)
-    assert case.cause
-    assert re.fullmatch(r"[a-z].*[^.]", case.title)
-
-
-@EACH
-def test_a_case_stands_behind_what_it_needs(case: Case) -> None:
-    ids = [each.id for each in CLIENT_CASES]
-
-    assert all(ids.index(need) < ids.index(case.id) for need in case.needs)
-
-
-@EACH
-def test_a_case_needs_only_what_can_be_declared(case: Case) -> None:
-    assert set(case.capabilities) <= set(DECLARED_BY)
-
-
-@EACH
-def test_a_must_case_proves_a_must(case: Case) -> None:
-    proved = " ".join(statements()[number] for number in case.proves)
-
-    assert case.level is Level.SHOULD or "MUST" in proved or "MAY" in proved
 
 
 # ---------------------------------------------------------------- the lines
