@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.eventcodec.cases import CASES
-from tests.eventcodec.declared import DECLARED, Drawn
+from tests.eventcodec.declared import CODEC, DECLARED, Drawn
 from tests.eventcodec.differential import by_construct
 from tests.eventcodec.mutations import NOT_UTF8, mutate
 from tests.eventcodec.strategies import VALUES, of
@@ -292,7 +292,7 @@ def test_events_that_are_made_in_one_go_are_those_that_are_made_one_by_one(
     cut = data.draw(st.integers(0, len(frames[-1])))
     stream = b"".join(frames)[: len(b"".join(frames)) - cut]
 
-    outcome = read(Decoder(codec=Codec(DECLARED)), [stream])
+    outcome = read(Decoder(codec=CODEC), [stream])
 
     whole = events if cut == 0 else events[:-1]
     assert outcome.events == whole
