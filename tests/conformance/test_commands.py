@@ -248,6 +248,32 @@ def test_where_nobody_answers_is_4() -> None:
     assert "cannot reach" in done.stderr
 
 
+def test_a_name_that_has_no_address_is_4(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> list[object]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    done = run("check", "nowhere.example:3000", *WHOLE)
+
+    assert done.exit_code == Exit.UNREACHABLE
+    assert done.stderr == "refserver: cannot reach nowhere.example: Name or service not known\n"
+
+
+@pytest.mark.parametrize(("content", "why"), [(None, "No such file"), (b"\xff", "is not UTF-8")])
+@pytest.mark.parametrize("option", ["--expected-failures", "--known-flaky"])
+def test_a_list_of_cases_that_cannot_be_read_is_a_usage_error(
+    option: str, content: bytes | None, why: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "cases.txt"
+    if content is not None:
+        path.write_bytes(content)
+
+    done = run("check", ":1", option, str(path))
+
+    assert done.exit_code == Exit.USAGE
+    assert f"cannot read {path}: {why}" in done.stderr or f"{path}' does not exist" in done.stderr
+
+
 def test_after_the_first_silence_nothing_more_is_tried() -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         done = run("check", f":{mute.getsockname()[1]}", *WHOLE, "--timeout", "0.05")

@@ -21,6 +21,7 @@ from tests.support.server import running
 import refserver.server.process
 from refserver.cli import main, option_names
 from refserver.exit_codes import Exit
+from refserver.mutants import MUTANTS
 from refserver.server.auth import Tokens
 from refserver.server.config import Config
 from refserver.version import VERSION
@@ -164,6 +165,7 @@ def test_help_explains_every_option_under_its_heading() -> None:
         (["--rate", "fast"], "'--rate': 'fast' is not a valid number"),
         (["--mutant", "version-zero-acepted"], "did you mean 'version-zero-accepted'?"),
         (["--mutant", "foo"], "no mutant 'foo'; --mutant list names all"),
+        (["--mutant", "run-entered-twice"], "is wrong in a room of two servers only: give --log"),
     ],
 )
 def test_a_wrong_value_is_a_usage_error(
@@ -173,6 +175,13 @@ def test_a_wrong_value_is_a_usage_error(
 
     assert (done.exit_code, served) == (2, [])
     assert reason in done.stderr and done.stderr.endswith(" Try refserver serve --help.\n")
+
+
+def test_every_mutant_is_listed_with_what_is_wrong_in_it(served: list[Config]) -> None:
+    done = invoke("--mutant", "list")
+
+    assert (done.exit_code, served) == (0, [])
+    assert done.stdout.splitlines() == [f"{each.name}: {each.wrong}" for each in MUTANTS.values()]
 
 
 @pytest.mark.parametrize("words", ["--help", "check --list", "explain 13", "token ann"])
