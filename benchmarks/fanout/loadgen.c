@@ -4,7 +4,9 @@
  * each. Only what subscribers received counts as a delivery, in every protocol:
  * where publishers are members too, what they receive is work that the server
  * does for nothing. Every message sent must arrive; what did not is reported.
- * With --closed the next message is sent when the last one has reached everybody.
+ * With --closed the next message is sent when the last one has reached everybody;
+ * with --rate so many are sent in a second, whatever has arrived. With several
+ * --port the members are spread over the servers, which have one room.
  *
  * One line of JSON on stdout, a reason on stderr and exit code 1 otherwise.
  */
@@ -29,6 +31,7 @@
 #define SETUP_SECONDS 120.0
 #define DRAIN_SECONDS 10.0
 #define MAX_BURSTS 1000
+#define MAX_SERVERS 8
 
 /* Latency histogram: 32 buckets for each power of two of nanoseconds (3 %). */
 #define SUB_BUCKETS 32
@@ -38,22 +41,25 @@ static uint64_t histogram[64 * SUB_BUCKETS];
 struct run run = {.subscribers = 100, .publishers = 1, .window = 1, .size = 64};
 
 static struct sockaddr_in server = {.sin_family = AF_INET};
-static pid_t server_pid; /* 0: nothing is read of the server's process */
-static clockid_t server_clock;
+static uint16_t ports[MAX_SERVERS];
+static pid_t pids[MAX_SERVERS]; /* none: nothing is read of the server's process */
+static clockid_t clocks[MAX_SERVERS];
+static unsigned port_count, pid_count;
 static double warmup_seconds = 0.5, measured_seconds = 1.0;
-static unsigned bursts;
+static unsigned bursts, rate;
 
 static int poller;
 static struct member *members;
 static unsigned member_count, opened, ready;
 static bool publishing, timing, closed, over_tls;
+static double published_since;
 static uint8_t *content;
 static uint8_t *scratch;
 static size_t scratch_room;
 
 /* Sums over all members, kept as they happen so that a snapshot is cheap. */
 struct totals {
-    double time, server_cpu, own_cpu;
+    double time, cpu[MAX_SERVERS], own_cpu;
     uint64_t sent, acknowledged, deliveries, subscriber_bytes, member_bytes;
 };
 static struct totals totals;
@@ -241,7 +247,7 @@ static void flush(struct member *member)
 
 static void publish(struct member *member)
 {
-    if (run.window == 1)
+    if (run.window == 1 || rate)
         stamp(content);
     run.protocol->publish(member, content);
     member->outstanding++;
@@ -261,10 +267,22 @@ static bool may_publish(const struct member *member)
 
 static void top_up(struct member *member)
 {
-    while (may_publish(member))
+    while (!rate && may_publish(member))
         publish(member);
     if (member->out_start < member->out_end && !member->wants_write)
         flush(member);
+}
+
+/* Send what is due by now, the publishers in turn. */
+static void keep_pace(double seconds)
+{
+    while ((double)totals.sent < seconds * rate) {
+        struct member *member = &members[totals.sent % run.publishers];
+        if (!may_publish(member))
+            fail("member %u: more is due than its window takes", member->index);
+        publish(member);
+        top_up(member);
+    }
 }
 
 static void hold(struct member *member, const uint8_t *rest, size_t size)
@@ -313,6 +331,7 @@ static void open_member(struct member *member)
     setsockopt(member->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     /* A reset leaves no TIME_WAIT: ten thousand of those a run would use up the ports. */
     setsockopt(member->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    server.sin_port = htons(ports[member->index % port_count]);
     if (connect(member->fd, (struct sockaddr *)&server, sizeof server) != 0 && errno != EINPROGRESS)
         fail("connect: %s", strerror(errno));
     watch(member, EPOLL_CTL_ADD, true);
@@ -350,13 +369,15 @@ static bool turn_until(bool (*done)(void), double seconds)
         double left = end - now();
         if (left <= 0)
             return false;
-        int count = epoll_wait(poller, events, 512, (int)(left * 1e3) + 1);
+        int count = epoll_wait(poller, events, 512, rate && publishing ? 1 : (int)(left * 1e3) + 1);
         if (count < 0 && errno != EINTR)
             fail("epoll_wait: %s", strerror(errno));
         for (int i = 0; i < count; i++)
             serve(events[i].data.ptr, events[i].events);
         if (closed && publishing)
             top_up(&members[0]);
+        if (rate && publishing)
+            keep_pace(now() - published_since);
     }
 }
 
@@ -386,8 +407,8 @@ static struct totals snapshot(void)
 {
     totals.time = now();
     totals.own_cpu = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
-    if (server_pid)
-        totals.server_cpu = seconds_of(server_clock);
+    for (unsigned i = 0; i < pid_count; i++)
+        totals.cpu[i] = seconds_of(clocks[i]);
     return totals;
 }
 
@@ -396,7 +417,7 @@ static size_t server_memory(void)
 {
     char path[64];
     size_t pages = 0;
-    snprintf(path, sizeof path, "/proc/%d/statm", server_pid);
+    snprintf(path, sizeof path, "/proc/%d/statm", pids[0]);
     FILE *file = fopen(path, "r");
     if (file == NULL || fscanf(file, "%*u %zu", &pages) != 1)
         fail("cannot read %s", path);
@@ -407,6 +428,7 @@ static size_t server_memory(void)
 static void start_publishing(void)
 {
     publishing = true;
+    published_since = now();
     for (unsigned i = 0; i < run.publishers; i++)
         top_up(&members[i]);
 }
@@ -424,9 +446,12 @@ static void report(const struct totals *a, const struct totals *b, const struct 
     printf("\"messages_per_s\": %.1f, \"deliveries_per_s\": %.1f, ",
            (double)(b->acknowledged - a->acknowledged) / seconds, deliveries / seconds);
     printf("\"loadgen_cpu_share\": %.4f, ", (b->own_cpu - a->own_cpu) / seconds);
-    if (server_pid) {
-        printf("\"server_cpu_s\": %.6f, \"server_cpu_share\": %.4f, ", b->server_cpu - a->server_cpu,
-               (b->server_cpu - a->server_cpu) / seconds);
+    if (pid_count) {
+        double first = b->cpu[0] - a->cpu[0];
+        printf("\"server_cpu_s\": %.6f, \"server_cpu_share\": %.4f, \"cpu_s\": [", first, first / seconds);
+        for (unsigned i = 0; i < pid_count; i++)
+            printf("%s%.6f", i ? ", " : "", b->cpu[i] - a->cpu[i]);
+        printf("], ");
         printf("\"server_rss_alone\": %zu, \"server_rss\": %zu, ", setup->server_memory, server_memory());
     }
     if (timing)
@@ -439,7 +464,7 @@ static void flow(const struct setup *setup)
 {
     start_publishing();
     turn_until(never, warmup_seconds);
-    timing = run.window == 1 && run.publishers > 0;
+    timing = (run.window == 1 || rate) && run.publishers > 0;
     struct totals a = snapshot();
     turn_until(never, measured_seconds);
     struct totals b = snapshot();
@@ -499,13 +524,17 @@ static void read_arguments(int count, char **arguments)
         {"window", required_argument, 0, 'w'}, {"size", required_argument, 0, 'z'},
         {"warmup", required_argument, 0, 'a'}, {"seconds", required_argument, 0, 't'},
         {"bursts", required_argument, 0, 'b'}, {"server-pid", required_argument, 0, 'i'},
-        {"closed", no_argument, 0, 'c'}, {"tls", no_argument, 0, 'T'}, {0}};
+        {"rate", required_argument, 0, 'r'}, {"closed", no_argument, 0, 'c'}, {"tls", no_argument, 0, 'T'}, {0}};
     int option;
     server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     while ((option = getopt_long(count, arguments, "", options, NULL)) != -1)
         switch (option) {
         case 'P': run.protocol = protocol_named(optarg); break;
-        case 'p': server.sin_port = htons((uint16_t)number(optarg, 1, 65535)); break;
+        case 'p':
+            if (port_count == MAX_SERVERS)
+                fail("more than %d servers", MAX_SERVERS);
+            ports[port_count++] = (uint16_t)number(optarg, 1, 65535);
+            break;
         case 's': run.subscribers = number(optarg, 0, 100000); break;
         case 'u': run.publishers = number(optarg, 0, 100000); break;
         case 'w': run.window = number(optarg, 1, 65535); break;
@@ -515,14 +544,18 @@ static void read_arguments(int count, char **arguments)
         case 'c': closed = true; break;
         case 'T': over_tls = true; break;
         case 'b': bursts = number(optarg, 1, MAX_BURSTS); break;
+        case 'r': rate = number(optarg, 1, 1000000); break;
         case 'i':
-            server_pid = (pid_t)number(optarg, 1, 1u << 30);
-            if (clock_getcpuclockid(server_pid, &server_clock) != 0)
+            if (pid_count == MAX_SERVERS)
+                fail("more than %d processes", MAX_SERVERS);
+            pids[pid_count] = (pid_t)number(optarg, 1, 1u << 30);
+            if (clock_getcpuclockid(pids[pid_count], &clocks[pid_count]) != 0)
                 fail("no process %s", optarg);
+            pid_count++;
             break;
         default: fail("see the long options in the source");
         }
-    if (run.protocol == NULL || server.sin_port == 0)
+    if (run.protocol == NULL || port_count == 0)
         fail("--protocol and --port are needed");
     if ((bursts || closed) && run.publishers != 1)
         fail("a burst and a closed loop have one publisher");
@@ -543,7 +576,7 @@ int main(int count, char **arguments)
     poller = epoll_create1(0);
 
     double start = now();
-    struct setup setup = {.server_memory = server_pid ? server_memory() : 0};
+    struct setup setup = {.server_memory = pid_count ? server_memory() : 0};
     if (!turn_until(everybody_is_ready, SETUP_SECONDS))
         fail("only %u of %u members came in within %.0f s", ready, member_count, SETUP_SECONDS);
     if (!turn_until(everybody_is_level, SETUP_SECONDS))

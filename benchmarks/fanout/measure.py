@@ -10,7 +10,7 @@ import json
 import os
 import resource
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.fanout.build import program
@@ -39,10 +39,9 @@ def allow_connections() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _arguments(protocol: str, load: Load, port: int, seconds: float, warmup: float) -> list[str]:
+def _arguments(protocol: str, load: Load, seconds: float, warmup: float) -> list[str]:
     options = {
         "protocol": protocol,
-        "port": port,
         "subscribers": load.subscribers,
         "publishers": load.publishers,
         "window": load.window,
@@ -52,17 +51,24 @@ def _arguments(protocol: str, load: Load, port: int, seconds: float, warmup: flo
     }
     if load.bursts:
         options["bursts"] = load.bursts
+    if load.rate:
+        options["rate"] = load.rate
     flags = ["--closed"] * load.closed + ["--tls"] * load.tls
     return [f"--{name}={value}" for name, value in options.items()] + flags
 
 
 def generate(
-    protocol: str, load: Load, port: int, *, seconds: float, warmup: float, pid: int | None = None
+    protocol: str,
+    load: Load,
+    *ports: int,
+    seconds: float,
+    warmup: float,
+    pids: Sequence[int] = (),
 ) -> Sample:
-    """What the load generator counts against a server that listens; `pid` also counts its CPU."""
-    command = [str(program("loadgen")), *_arguments(protocol, load, port, seconds, warmup)]
-    if pid is not None:
-        command.append(f"--server-pid={pid}")
+    """What the load generator counts against servers that listen on these ports; `pids` are the
+    processes whose CPU it counts too."""
+    command = [str(program("loadgen")), *_arguments(protocol, load, seconds, warmup)]
+    command += [f"--port={port}" for port in ports] + [f"--server-pid={pid}" for pid in pids]
     limit = SETUP_AND_DRAIN_SECONDS + seconds + warmup
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
@@ -82,7 +88,7 @@ def run(server: Server, load: Load, *, seconds: float, warmup: float) -> Sample:
     seconds = load.seconds or seconds
     try:
         with running(server, server_core, tls=load.tls) as (port, pid), pinned(generator_core):
-            return generate(server.protocol, load, port, seconds=seconds, warmup=warmup, pid=pid)
+            return generate(server.protocol, load, port, seconds=seconds, warmup=warmup, pids=[pid])
     except CannotStart as error:
         raise MeasurementError(str(error)) from error
 

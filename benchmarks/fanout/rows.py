@@ -46,6 +46,8 @@ class Load:
     closed: bool = False
     """The next message is sent when the last one has reached everybody."""
     tls: bool = False
+    rate: int = 0
+    """Messages a second, whatever has arrived; 0: as many as the window lets out."""
     seconds: float | None = None
     """How long to measure; None: what the command line says."""
 

@@ -57,6 +57,13 @@ def test_a_closed_loop_has_one_message_on_its_way() -> None:
     assert sample["latency_us"]["p50"] > 0
 
 
+def test_a_paced_flow_measures_how_late_its_messages_come() -> None:
+    sample = run(FLOOR, Load(2, window=1_000, rate=500), seconds=0.2, warmup=0.01)
+
+    assert sample["lost"] == 0
+    assert sample["latency_us"]["p50"] > 0
+
+
 def test_a_flow_over_tls_loses_nothing() -> None:
     if not has_openssl():
         pytest.skip("the load generator needs OpenSSL's headers and program for TLS")

@@ -107,6 +107,54 @@ def test_a_link_that_is_cut_under_load_loses_and_doubles_nothing(
             assert own == [who + b"%d" % each for each in range(300)]
 
 
+RATE = 1_000
+"""Messages a second of each author."""
+
+
+@pytest.mark.slow
+def test_a_link_that_is_cut_for_two_seconds_at_full_rate_loses_and_doubles_nothing(
+    tmp_path: Path, engine: RedisServer
+) -> None:
+    with (
+        behind(engine, seed=1) as proxy,
+        sharing(tmp_path, "rate", [proxy.port, engine.port], "--metrics", "0") as (here, there),
+        Client(here.port) as ann,
+        Client(there.port) as bob,
+        Bystander(here.port, "eve") as eve,
+        Bystander(there.port, "joe") as joe,
+    ):
+        ann.join("ann")
+        bob.join("bob")
+        count = 0
+
+        def say(until: int) -> None:
+            nonlocal count
+            for each in range(count, until):
+                ann.send(message(b"a%d" % each, 2 + each))
+                bob.send(message(b"b%d" % each, 2 + each))
+            count = max(count, until)
+
+        say(RATE)
+        ann.until(ACK, RATE + 1)
+        proxy.cut()
+        away = 0.0
+        while away < 3:  # since its last answer, which came up to a second before the cut
+            away = fetch(here.metrics)["engine_away_seconds"][""]
+            say(RATE + int(RATE * away))
+        assert count > 2 * RATE
+        proxy.mend()
+        say(count + RATE)
+        for client in (ann, bob):
+            client.until(ACK, count + 1)
+        ann.send(message(b"last", 2 + count))
+
+        received = [contents(reader, b"last") for reader in (eve, joe)]
+        assert received[0] == received[1]
+        for who in (b"a", b"b"):
+            own = [each for each in received[0] if each.startswith(who)]
+            assert own == [who + b"%d" % each for each in range(count)]
+
+
 UNWILLING = {
     "it has no memory left": ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0", "memory"),
     "it is a replica by now": ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE", "replica"),

@@ -1,0 +1,1 @@
+"""One room on several servers: what it costs beside one server, and what Redis has of it."""
