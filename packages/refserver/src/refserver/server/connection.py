@@ -35,6 +35,7 @@ __all__ = ["BUFFER", "BUFFER_BEFORE_LOGIN", "Connection", "Owner", "fan_out"]
 
 BUFFER = 65_536
 BUFFER_BEFORE_LOGIN = 4_096
+SUPERSEDED = State.SUPERSEDED
 
 
 class TurnQueue(Protocol):
@@ -230,7 +231,8 @@ class Connection(asyncio.BufferedProtocol):
         """
         outbox = self.session.outbox
         try:
-            for _ in range(chunks):
+            while chunks > 0:
+                chunks -= 1
                 data = self.writable and outbox.next_chunk()
                 if not data:
                     return False
@@ -278,9 +280,9 @@ class Connection(asyncio.BufferedProtocol):
         session, transport = self.session, self.transport
         if self.closed or transport.is_closing():
             return
-        if session.state >= State.SUPERSEDED and self.abort_by == NEVER:
+        if session.state >= SUPERSEDED and self.abort_by == NEVER:
             self._abort_later()
-            if session.state == State.SUPERSEDED:
+            if session.state == SUPERSEDED:
                 self.owner.superseded(self)
         if session.outbox.finished:
             if self.writable and self.close_by == NEVER:

@@ -17,7 +17,7 @@ from ..session.context import Counters
 from ..session.log import SEGMENT, Log
 from ..session.sequencer import Sequencer
 from ..session.state import State
-from .batching import Batching, Send
+from .batching import FIRST, LAST, LATER, NOTHING, Batching
 from .clock import ClientClock
 from .connection import Connection, fan_out
 from .scheduler import FEWEST_FRAMES, FRAMES, Scheduler
@@ -121,14 +121,14 @@ class Turns:
             scheduler.charge(connection, counters.requests - requests, entries, size)
         alone = counters.requests == before + 1 and not scheduler.input_waits
         send = self._batching.decide(sequencer.log.total - self._sent_bytes, alone)
-        if send is Send.FIRST:
+        if send is FIRST:
             self._send_log()
         self._write_own()
-        if send is Send.LAST:
+        if send is LAST:
             self._send_log()
-        if send is Send.LATER:
+        if send is LATER:
             self._poll()
-        elif send is not Send.NOTHING:
+        elif send is not NOTHING:
             self._offered_all()
         if scheduler.input_waits and not sequencer.is_full:
             self.need()
