@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import stat
@@ -192,13 +193,14 @@ def test_what_makes_no_sense_is_a_usage_error(
 
 @contextmanager
 def proxied(*options: str) -> Iterator[tuple[int, subprocess.Popen[str], IO[str]]]:
-    """A server, and a proxy in front of it on a port of its own."""
+    """A server, and a proxy in front of it on a port of its own. It leads a group of processes."""
     with launched("--quiet") as server:
         command = [sys.executable, "-P", "-m", "refserver", "proxy", "0"]
         with subprocess.Popen(
             [*command, "--to", f"127.0.0.1:{server.port}", *options],
             stdout=subprocess.PIPE,
             text=True,
+            process_group=0,
         ) as proxy:
             assert proxy.stdout is not None
             try:
@@ -243,6 +245,17 @@ def test_a_right_client_passes_with_exit_code_0() -> None:
 
     assert "> Ping seq 1" in told and "< Pong seq 1" in told
     assert proxy.returncode == 0
+
+
+def test_a_ctrl_c_behind_the_first_line_ends_no_judge() -> None:
+    """A terminal sends it to the group. The judge has hardly started by then."""
+    with proxied() as (_, proxy, out):
+        os.killpg(proxy.pid, signal.SIGINT)
+        told = out.read()
+        proxy.wait(600)
+
+    assert "no findings" in told
+    assert proxy.returncode == 3
 
 
 def test_what_the_proxy_did_is_told_apart_from_findings(tmp_path: Path) -> None:

@@ -56,7 +56,11 @@ class Judging:
             wishes = replace(wishes, page=page.fileno(), control=theirs.fileno())
         command = [sys.executable, "-P", "-m", "refserver.watch.watcher", wishes.to_argument()]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, pass_fds=[each.fileno() for each in passed]
+            command,
+            stdin=subprocess.PIPE,
+            pass_fds=[each.fileno() for each in passed],
+            # A Ctrl-C is for the sender. While the judge starts, it would end it.
+            process_group=0,
         )
         for each in passed:
             each.close()

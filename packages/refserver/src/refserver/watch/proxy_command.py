@@ -170,13 +170,13 @@ async def _forward(
         tls_to=tls_to,
         disturb=rules.disturber,
     )
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
     port = await proxy.start(*listen)
     click.echo(f"forwarding {spelled(listen[0], port)} to {spelled(*to)}")
     sys.stdout.flush()
     judging.listening(listen[0], port, secure=tls is not None)
-    stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
     await stopped.wait()
     await proxy.stop()
 
