@@ -36,6 +36,9 @@ for name, examples in {"fast": 50, "ci": 100, "deep": 2_000}.items():
 default = "ci" if os.environ.get("CI") else "fast"
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", default))
 
+TASTE = ("FORCE_COLOR", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES")
+"""What changes the colours and the width of what programs print."""
+
 # What collecting makes stays until the end. The garbage collector does not look at it, neither
 # while it grows nor in each full collection of a test.
 gc.disable()
@@ -45,6 +48,12 @@ gc.disable()
 @given(st.none())
 def holds_always(_: None) -> None:
     """The first derandomized test makes Hypothesis ask the collector who keeps its generator."""
+
+
+def pytest_sessionstart() -> None:
+    """What is printed depends on no taste of whoever runs the tests; pytest has looked already."""
+    for name in TASTE:
+        os.environ.pop(name, None)
 
 
 def pytest_collection_finish() -> None:

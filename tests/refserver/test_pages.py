@@ -122,6 +122,7 @@ def test_a_page_in_a_terminal_is_formatted_and_paged(monkeypatch: pytest.MonkeyP
     paged: list[str] = []
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(click, "echo_via_pager", lambda text, color: paged.append(text))
 
     pages.show(DOCS / "tokens.md")
