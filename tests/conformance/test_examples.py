@@ -32,6 +32,7 @@ def test_an_example_is_short() -> None:
 
 
 @pytest.mark.parametrize("section", ["framing", "header", "version"])
+@pytest.mark.unmeasured
 def test_servers_are_sent_what_is_recorded(section: str) -> None:
     cases = [case for case in SERVER_CASES if case.section == section]
 

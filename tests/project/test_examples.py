@@ -77,6 +77,7 @@ def test_every_example_is_run_here() -> None:
 
 @pytest.mark.parametrize("end", ["\n", ""], ids=["ended", "open"])
 @pytest.mark.parametrize("example", CLIENTS)
+@pytest.mark.unmeasured
 def test_an_example_says_its_lines_and_leaves(example: str, end: str, port: int) -> None:
     with member(port, "bob") as bob:
         done = subprocess.run(

@@ -86,6 +86,7 @@ async def guess(host: Host, token: bytes, few: asyncio.Semaphore) -> Guess:
 @pytest.mark.parametrize(
     "count", [100, pytest.param(1_000, marks=pytest.mark.slow)], ids=["short", "full"]
 )
+@pytest.mark.unmeasured
 async def test_whoever_guesses_is_slowed_and_nobody_else_is(tokens: Tokens, count: int) -> None:
     rate, step = 20, 0.05
     async with hosting(tokens, logins=rate, heartbeat=0) as host:

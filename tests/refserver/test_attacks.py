@@ -158,6 +158,7 @@ async def test_those_who_replay_a_long_history_take_turns(monkeypatch: pytest.Mo
         assert max(count for turn in given for count in turn.values()) <= most
 
 
+@pytest.mark.unmeasured
 async def test_who_comes_and_goes_leaves_nothing_behind() -> None:
     """A deadline far away kept the connection whose it was, and all that belonged to it."""
     async with hosting(heartbeat=60_000, login_timeout=60_000.0) as host:
@@ -172,6 +173,7 @@ async def test_who_comes_and_goes_leaves_nothing_behind() -> None:
         assert sum(connection() is not None for connection in gone) < 100
 
 
+@pytest.mark.unmeasured
 async def test_deadlines_that_move_leave_nothing_behind() -> None:
     """Each time that the rate limit slowed a client, its far deadline was noted once more."""
     async with hosting(rate=1.0, heartbeat=60_000) as host:

@@ -276,6 +276,7 @@ def checked(servers: list[Running], *words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.unmeasured
 def test_the_kit_finds_two_servers_to_be_one_room(tmp_path: Path, engine: RedisServer) -> None:
     few = ("ORDER-*", "TAKE-*", "RESUME-*", "LEAVE-*", "--segmentation", "whole")
     with sharing(tmp_path, "kit", [engine.port] * 2, *HEARTBEAT) as servers:

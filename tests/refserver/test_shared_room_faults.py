@@ -165,6 +165,7 @@ UNWILLING = {
 
 
 @pytest.mark.parametrize("what", list(UNWILLING))
+@pytest.mark.unmeasured
 def test_what_an_engine_refuses_is_asked_again_until_it_does_it(
     tmp_path: Path, engine: RedisServer, what: str
 ) -> None:

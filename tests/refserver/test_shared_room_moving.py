@@ -141,6 +141,7 @@ def test_servers_that_are_replaced_one_by_one_under_load_lose_and_double_nothing
 
 
 @pytest.mark.parametrize("crowd", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.unmeasured
 def test_members_of_three_servers_read_one_sequence_while_authors_move_between_them(
     tmp_path: Path, engine: RedisServer, monkeypatch: pytest.MonkeyPatch, crowd: int
 ) -> None:

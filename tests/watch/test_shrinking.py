@@ -189,6 +189,7 @@ def long(tmp_path: Path) -> Path:
     return recording(tmp_path / "talk.jsonl", [*talk(1, "one", "two"), *talk(2)])
 
 
+@pytest.mark.unmeasured
 def test_a_recording_becomes_a_login_and_a_message_for_a_server_that_acks_wrongly(
     long: Path,
 ) -> None:
