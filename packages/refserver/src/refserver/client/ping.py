@@ -11,7 +11,6 @@ import itertools
 import json
 import time
 from contextlib import suppress
-from statistics import fmean
 
 import click
 
@@ -106,7 +105,7 @@ def summary(times: list[float], sent: int, seconds: float) -> dict[str, float]:
     figures = {"sent": sent, "received": len(times), "seconds": round(seconds, 3)}
     if not times:
         return figures
-    named = {"min": min(times), "avg": fmean(times), "max": max(times)}
+    named = {"min": min(times), "avg": sum(times) / len(times), "max": max(times)}
     return figures | {name: round(value * 1000, 3) for name, value in named.items()}
 
 
