@@ -25,6 +25,7 @@ from .events import (
     Event,
     Message,
     Unknown,
+    check_event,
 )
 from .framing import HEADER, LENGTH, validate_header, validate_length, word_of
 from .limits import ANY_FRAME, HEADER_SIZE, LENGTH_SIZE, MAX_SHORT_TEXT, MIN_LENGTH
@@ -57,6 +58,9 @@ class Codec:
                 raise LocalProtocolError(
                     "the general ApplicationEvent has none of its own", field="type"
                 )
+            if not hasattr(event, "type"):
+                reason = f"{event!r} is no class with the decorator application_event"
+                raise LocalProtocolError(reason, field="events")
             if event.type in self.events:
                 raise LocalProtocolError(f"{event.type:#04x} has a class already", field="type")
             self.events[event.type] = event
@@ -87,9 +91,11 @@ class Codec:
         """The event that one whole frame holds.
 
         `max_frame` is the greatest `length` accepted, in bytes. Raises RemoteProtocolError for
-        bytes that are no frame of this protocol, or not exactly one.
+        bytes that are no frame of this protocol, or not exactly one, and TypeError if `frame` is
+        not bytes.
         """
-        frame = bytes(frame)  # a bytearray would live on, changeable, in the event's fields
+        # A bytearray would live on, changeable, in the event's fields.
+        frame = bytes(frame if isinstance(frame, bytes) else memoryview(frame))
         if len(frame) < LENGTH_SIZE:
             raise RemoteProtocolError(ErrorCode.MALFORMED, "shorter than a length", field="length")
         (length,) = LENGTH.unpack_from(frame)
@@ -199,11 +205,11 @@ def encode(event: Event) -> bytes:
     """
     try:
         return event.compiled.encode(event) if _encode is None else _encode(event)
-    except AttributeError as error:
-        if hasattr(type(event), "compiled"):
-            raise
-        raise LocalProtocolError(f"{type(event).__name__} is no event of the wire") from error
+    except AttributeError:
+        check_event(event)
+        raise
     except struct.error as error:
+        check_event(event)
         raise LocalProtocolError(f"the frame would be longer than {ANY_FRAME} bytes") from error
 
 

@@ -30,6 +30,7 @@ from .events import (
     Pong,
     Unknown,
     Welcome,
+    check_event,
 )
 from .framing import word_of
 from .limits import (
@@ -149,6 +150,7 @@ class ClientConnection(Receiver[Received]):
         longer than the server reads: 4,096 bytes of `length` before the Welcome.
         EP-4.2-4, EP-4.2-5, EP-4.4-3 to EP-4.4-5, EP-7.1-1, EP-7.1-2.
         """
+        check_event(request)
         state = self._sending()
         if kind_of(request.type) not in SENDABLE[state]:
             reason = f"a client may not send {type(request).__name__} now ({state.value})"
@@ -436,8 +438,9 @@ class ServerConnection(Receiver[Request]):
         2^63, and for an Error with a code that ends connections; use `goodbye` for it. EP-4.2-2,
         EP-4.2-10, EP-5.1-2, EP-7.1-3, EP-10.1-1.
         """
-        if request is not self._open:
+        if request is None or request is not self._open:
             raise LocalProtocolError("this request is not the open one")
+        check_event(event)
         if isinstance(event, Error):
             if event.code in _FATAL:
                 raise LocalProtocolError("ends the connection; say goodbye", field="code")

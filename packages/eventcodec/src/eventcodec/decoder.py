@@ -161,6 +161,8 @@ class Stream:
     def __init__(
         self, codec: Codec, max_frame: int, *, unnumbered: int | None, lost: str | None = None
     ) -> None:
+        if not isinstance(codec, Codec):
+            raise LocalProtocolError("not a Codec, which has the events: Codec([…])", field="codec")
         self.max_frame = frame_limit(max_frame)
         self.run: Iterator[Event] = iter(())
         self.eof = False

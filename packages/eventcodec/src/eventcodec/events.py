@@ -41,6 +41,7 @@ __all__ = [
     "Unknown",
     "Welcome",
     "application_event",
+    "check_event",
     "field",
 ]
 
@@ -142,6 +143,17 @@ def _part(each: dataclasses.Field[Any]) -> Part:
         raise LocalProtocolError("say what it is made of, with field()", field=each.name)
     subcon = each.metadata["wire"]
     return Part(each.name, subcon if isinstance(subcon, reference.KNOWN) else bounded(subcon))
+
+
+def check_event(thing: object) -> None:
+    """Raise LocalProtocolError if this is no event that a frame can carry."""
+    if isinstance(thing, Event) and hasattr(type(thing), "compiled"):
+        return
+    if isinstance(thing, type) and issubclass(thing, Event):
+        raise LocalProtocolError(
+            f"{thing.__name__} is a class, no event; write {thing.__name__}(…)"
+        )
+    raise LocalProtocolError(f"{type(thing).__name__} is no event of the wire")
 
 
 def _check_type(type: object, allowed: Container[object], reason: str) -> None:
@@ -521,6 +533,8 @@ def application_event(number: int) -> Callable[[type[A]], type[A]]:
     '00000003fffffffc'
     """
 
+    _check_type(number, APPLICATION_TYPES, "not in 0x80 … 0xFF")
+
     def declare(declared: type[A]) -> type[A]:
         if not issubclass(declared, ApplicationEvent):
             raise LocalProtocolError(f"{declared.__name__} does not derive from ApplicationEvent")
@@ -528,7 +542,6 @@ def application_event(number: int) -> Callable[[type[A]], type[A]]:
         for name in own:
             if name.startswith("_") or name in dir(ApplicationEvent):
                 raise LocalProtocolError("not free for a field", field=name)
-        _check_type(number, APPLICATION_TYPES, "not in 0x80 … 0xFF")
         event: Any = _declare(number)(declared)
         event.data = property(_own_data)
         event.decode_error = None

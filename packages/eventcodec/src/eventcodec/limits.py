@@ -130,6 +130,6 @@ def frame_limit(max_frame: int) -> int:
     >>> frame_limit(4_096)
     4096
     """
-    if not MIN_LENGTH <= max_frame <= ANY_FRAME:
-        raise LocalProtocolError(f"not in {MIN_LENGTH} … {ANY_FRAME}", field="max_frame")
+    if not isinstance(max_frame, int) or not MIN_LENGTH <= max_frame <= ANY_FRAME:
+        raise LocalProtocolError(f"not an int in {MIN_LENGTH} … {ANY_FRAME}", field="max_frame")
     return max_frame
