@@ -25,11 +25,10 @@ PAGE = Path(__file__).parents[2] / "docs" / "behind-a-proxy.md"
 STREAM = (Path("/usr/lib/nginx/modules/ngx_stream_module.so"),)
 
 
-def block(kind: str) -> str:
-    """The configuration under the heading of this proxy."""
+def blocks(kind: str) -> list[str]:
+    """The configurations under the heading of this proxy."""
     section = re.split(rf"^## {kind}$", PAGE.read_text(), flags=re.MULTILINE | re.IGNORECASE)[1]
-    found = section.split("```")[1].partition("\n")[2]
-    return found
+    return [each.partition("\n")[2] for each in section.split("\n## ")[0].split("```")[1::2]]
 
 
 def program(name: str) -> str:
@@ -89,7 +88,7 @@ def proxied(
     """A server behind the proxy of the page, and the proxy's port."""
     port = unused_port()
     with running(folder, "--proxy-protocol", "127.0.0.1,::1") as server:
-        text = change(block(kind)).replace("127.0.0.1:3000", f"127.0.0.1:{server.port}")
+        text = change(blocks(kind)[0]).replace("127.0.0.1:3000", f"127.0.0.1:{server.port}")
         text = re.sub(r"/etc/(haproxy|nginx)/room.pem", str(certificate), text)
         text = re.sub(r":3022|(?<=listen )3022", f"127.0.0.1:{port}", text)
         make = haproxy if kind == "haproxy" else nginx
@@ -122,3 +121,22 @@ def test_the_proxy_of_the_page_brings_the_clients_address(
             assert isinstance(ann.ask(Logout()), Ack)
 
     assert 'login user="ann" peer="127.0.0.7"' in server.log
+
+
+def test_a_client_of_a_server_that_has_ended_reaches_another_one(
+    authority: Authority, tmp_path: Path
+) -> None:
+    """Without `redispatch` every second client is sent to the one that has ended."""
+    context = authority.client()
+
+    def several(text: str) -> str:
+        backend = blocks("haproxy")[1].replace(" check\n", "\n")  # nobody has noticed it yet
+        ended, runs = "one 127.0.0.1:3000", "two 127.0.0.1:3001"
+        backend = backend.replace(ended, f"one 127.0.0.1:{unused_port()}")
+        return text.partition("\nbackend ")[0] + "\n" + backend.replace(runs, "two 127.0.0.1:3000")
+
+    with proxied("haproxy", tmp_path, authority.issue(), several) as (_, port):
+        for user in ("ann", "bob", "cid"):
+            raw = socket.create_connection(("127.0.0.1", port), TIMEOUT)
+            with context.wrap_socket(raw, server_hostname="localhost") as sock:
+                assert isinstance(Client(sock).ask(Login(user=user)), Welcome)
