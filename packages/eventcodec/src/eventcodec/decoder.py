@@ -135,7 +135,8 @@ class Decoder(Receiver[Event]):
         The error of `ConnectionEnded` is a `RemoteProtocolError` for bytes that are no valid frame,
         and a `ConnectionLostError` for a stream that ended inside a frame.
         """
-        return next(self.events(), None)
+        run = self._next_run()
+        return None if run is None else next(run)
 
     def events(self) -> Iterator[Event | ConnectionEnded]:
         # As a generator it takes 25 ns more for each event.
