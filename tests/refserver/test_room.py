@@ -272,6 +272,16 @@ def test_a_name_that_a_member_has_is_taken(name: str) -> None:
     assert refusal(room_of("ann"), name) is ErrorCode.USER_TAKEN
 
 
+def test_the_key_of_a_name_is_worked_out_once_for_a_login_and_a_departure() -> None:
+    room = Room[object](capacity=1 << 20, presence=True)
+    before = names.key_of.cache_info().misses
+
+    member, _ = room.enter(object(), "somebody whom no other test knows")
+    room.leave(member, LeftReason.LEFT)
+
+    assert names.key_of.cache_info().misses == before + 1
+
+
 @pytest.mark.proves("EP-5.4-5")
 def test_a_name_is_free_as_soon_as_its_member_has_left() -> None:
     room = room_of()

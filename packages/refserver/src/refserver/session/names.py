@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Container, Iterator
+from functools import lru_cache
 
 from eventcodec.limits import MAX_SHORT_TEXT
 
@@ -53,6 +54,7 @@ def is_kept(name: str) -> bool:
     return key_of(name).startswith(ASSIGNED_PREFIX)
 
 
+@lru_cache(1_024)  # a login asks three times for the key of one name, and a departure as well
 def key_of(name: str) -> str:
     """The key of a name. Names with equal keys are the same.
 
