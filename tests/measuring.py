@@ -17,6 +17,9 @@ UNMEASURED = {"hypothesis", "unmeasured"}
 """The markers of these tests. Hypothesis gives the first one to each of its own: what only a random
 input reaches does not count as covered."""
 
+FOR_PROCESSES = {"COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"}
+"""What has a new process measured. It depends on the version of coverage which of them is set."""
+
 
 @contextmanager
 def unmeasured() -> Iterator[None]:
@@ -26,11 +29,12 @@ def unmeasured() -> Iterator[None]:
     if coverage is None:
         yield
         return
-    of_processes = os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+    of_processes = {name: value for name, value in os.environ.items() if name in FOR_PROCESSES}
+    for name in of_processes:
+        del os.environ[name]
     coverage.stop()
     try:
         yield
     finally:
         coverage.start()
-        if of_processes is not None:
-            os.environ["COVERAGE_PROCESS_CONFIG"] = of_processes
+        os.environ.update(of_processes)
