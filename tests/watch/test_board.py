@@ -9,6 +9,7 @@ from tests.watch.talks import ACK, FRESH, MESSAGE, WELCOME
 from refserver.watch import board as board_module
 from refserver.watch.board import ANSWERED, Board, Wanted
 from refserver.watch.conversation import Bytes, Ended, How, Item, Missing, Opened, Side
+from refserver.watch.cutting import Frame
 from refserver.watch.findings import Notes
 from refserver.watch.judge import Judge, judged
 
@@ -75,6 +76,22 @@ def test_old_rows_go_and_what_is_left_is_a_recording_from_its_middle(
     assert items[1:] == [Bytes(0.3, 1, CLIENT, MESSAGE)] * 6
     assert board.dissected(1) is None
     assert judged(items).notes.findings == []
+
+
+def test_a_row_that_was_shown_can_still_be_opened_when_it_is_no_longer_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(board_module, "KEPT_ROWS", 6)
+    board = boarded(*talk(messages=2))
+    shown = board.changes(Wanted())["rows"][-1]["id"]
+    for number in range(10, 20):
+        board.frame(1, CLIENT, Frame(number, 0, 1.0, len(MESSAGE) - 4, MESSAGE))
+
+    told = board.dissected(shown)
+
+    assert told is not None and told["name"].startswith("Message")
+    assert board.row_of(1, CLIENT, told["number"]) == shown
+    assert shown not in [row["id"] for row in board.changes(Wanted())["rows"]]
 
 
 def test_bytes_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:

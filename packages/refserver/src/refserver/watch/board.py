@@ -38,6 +38,9 @@ MOST_A_SECOND = 20_000
 """Frames in one second that are kept; of more, only their number."""
 ANSWERED = 200
 """Rows in one answer."""
+SHOWN_ROWS = 1_000
+"""Rows of the last answers that can still be opened, however many have come since. The page shows
+half as many."""
 SHOWN_CONNECTIONS = 300
 SHOWN_FINDINGS = 200
 DISSECTED = 1_024
@@ -114,6 +117,7 @@ class Board:
         self._secrets = secrets
         self._pseudonyms = Pseudonyms(key)
         self._rows: deque[_Row] = deque()
+        self._shown: deque[_Row] = deque(maxlen=SHOWN_ROWS)
         self._bytes = 0
         self._last = 0
         self._connections: dict[int, _Connection] = {}
@@ -230,6 +234,8 @@ class Board:
             exercised = {number: count for number, count in coverage(self._notes).items() if count}
             shown = [self._about(each) for each in self._chosen(connections, wanted)]
         matching = [row for row in rows if self._matches(row, wanted)]
+        with self.lock:
+            self._shown.extend(matching[-ANSWERED:])
         return {
             "last": last,
             "unseen": unseen,
@@ -323,10 +329,15 @@ class Board:
             "cause": usual_cause(finding.statement, finding.side),
         }
 
+    def _known(self) -> Iterator[_Row]:
+        """What can be opened: what is kept, the latest first, and what was shown."""
+        yield from reversed(self._rows)
+        yield from self._shown
+
     def dissected(self, id: int) -> dict[str, Any] | None:
         """A frame field by field; None where it is no frame, or was dropped."""
         with self.lock:
-            row = next((row for row in reversed(self._rows) if row.id == id), None)
+            row = next((row for row in self._known() if row.id == id), None)
             findings = list(self._findings)
         if row is None or row.kind != "frame":
             return None
@@ -372,7 +383,7 @@ class Board:
             return next(
                 (
                     row.id
-                    for row in reversed(self._rows)
+                    for row in self._known()
                     if (row.connection, row.side, row.number) == (connection, side, frame)
                     and row.kind == "frame"
                 ),
