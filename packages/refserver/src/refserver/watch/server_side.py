@@ -513,6 +513,8 @@ class ServerSide:
             told(frame),
         )
         self.out_of_step()
+        if isinstance(reply, Ack) and reply.position:
+            self._advance(frame, reply.position)
 
     def _refusal(self, request: Event, head: Frame) -> tuple[int, str] | None:
         """The code that the state, or the way of the event, asks for, and its statement."""
