@@ -26,6 +26,9 @@ ONCE = (Segmentation.WHOLE,)
 class Section:
     """A part of the catalogue; `prefix` begins its ids.
 
+    Each case needs what the section `needs` and the section's `capabilities`, beside its own. It
+    has the section's `segmentations` if it names none.
+
     >>> framing = Section("framing", "FRAME")
     >>> @framing.case(7, "a frame is a frame", "EP-2.1-1", cause="it is not")
     ... def a_frame_is_a_frame(t): ...
@@ -33,11 +36,21 @@ class Section:
     'FRAME-07'
     """
 
-    def __init__(self, name: str, prefix: str, *, needs: tuple[str, ...] = ("LOGIN-01",)) -> None:
+    def __init__(
+        self,
+        name: str,
+        prefix: str,
+        *,
+        needs: tuple[str, ...] = ("LOGIN-01",),
+        capabilities: tuple[str, ...] = (),
+        segmentations: tuple[Segmentation, ...] = tuple(Segmentation),
+    ) -> None:
         self.name = name
         self.prefix = prefix
         self.cases: list[Case] = []
         self._needs = needs
+        self._capabilities = capabilities
+        self._segmentations = segmentations
 
     def case(
         self,
@@ -47,7 +60,7 @@ class Section:
         cause: str,
         needs: tuple[str, ...] = (),
         capabilities: tuple[str, ...] = (),
-        segmentations: tuple[Segmentation, ...] = tuple(Segmentation),
+        segmentations: tuple[Segmentation, ...] = (),
         negative: bool = False,
         level: Level = Level.MUST,
         last: bool = False,
@@ -67,8 +80,8 @@ class Section:
                     script=script,
                     level=level,
                     needs=tuple(need for need in self._needs + needs if need != id),
-                    capabilities=capabilities,
-                    segmentations=segmentations,
+                    capabilities=self._capabilities + capabilities,
+                    segmentations=segmentations or self._segmentations,
                     negative=negative,
                     last=last,
                 )
@@ -93,7 +106,7 @@ class Row(ABC):
     cause: str
     needs: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
-    segmentations: tuple[Segmentation, ...] = tuple(Segmentation)
+    segmentations: tuple[Segmentation, ...] = ()
     level: Level = Level.MUST
 
     @property

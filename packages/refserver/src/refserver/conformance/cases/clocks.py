@@ -27,7 +27,7 @@ from .paging import fill_up
 from .resume import resumed
 from .websocket import shake_hands
 
-section = Section("clocks", "CLOCK")
+section = Section("clocks", "CLOCK", segmentations=ONCE)
 LOGIN_TIMEOUT = ("login-timeout",)
 LOGIN_WITHIN = 10.0
 """Seconds in which a server that declares `login-timeout` ends a client that does not log in."""
@@ -71,7 +71,6 @@ def ended_meanwhile(t: Attempt, *members: Connection) -> None:
     "EP-9.2-1",
     cause="the timer is not stopped when a Login is accepted",
     capabilities=LOGIN_TIMEOUT,
-    segmentations=ONCE,
     needs=("ALIVE-07",),
     level=Level.SHOULD,
 )
@@ -91,7 +90,6 @@ def login_deadline_and_members(t: Attempt) -> None:
     "EP-9.2-1",
     cause="the timer is stopped by a fresh login only",
     capabilities=(*LOGIN_TIMEOUT, "resume"),
-    segmentations=ONCE,
     needs=("ALIVE-07", "RESUME-06"),
     level=Level.SHOULD,
 )
@@ -107,7 +105,6 @@ def login_deadline_and_resumed(t: Attempt) -> None:
     "EP-9.2-1",
     cause="the time is counted from the last byte, or from the last refusal",
     capabilities=LOGIN_TIMEOUT,
-    segmentations=ONCE,
     needs=("ALIVE-07",),
     level=Level.SHOULD,
 )
@@ -133,7 +130,6 @@ def login_deadline_is_not_renewed(t: Attempt) -> None:
     "EP-9.1-1",
     cause="bytes of the server or of other clients restart the silence",
     capabilities=HEARTBEAT,
-    segmentations=ONCE,
     needs=("ALIVE-01",),
 )
 def asked_in_a_busy_room(t: Attempt) -> None:
@@ -148,7 +144,6 @@ def asked_in_a_busy_room(t: Attempt) -> None:
     "EP-8.2-8",
     cause="bytes of the server restart the silence, or the end overtakes due bytes",
     capabilities=HEARTBEAT,
-    segmentations=ONCE,
     needs=("ALIVE-02",),
 )
 def ended_in_a_busy_room(t: Attempt) -> None:
@@ -170,7 +165,6 @@ def ended_in_a_busy_room(t: Attempt) -> None:
     "EP-9.1-3",
     cause="only a Pong makes the server ask again",
     capabilities=HEARTBEAT,
-    segmentations=ONCE,
     needs=("ALIVE-01",),
 )
 def answered_by_a_message(t: Attempt) -> None:
@@ -189,7 +183,6 @@ def answered_by_a_message(t: Attempt) -> None:
     "EP-9.1-2",
     cause="the clocks are started by a fresh login only",
     capabilities=(*HEARTBEAT, "resume"),
-    segmentations=ONCE,
     needs=("ALIVE-02", "RESUME-06"),
 )
 def resumed_is_asked(t: Attempt) -> None:
@@ -210,7 +203,6 @@ def resumed_is_asked(t: Attempt) -> None:
     "EP-9.1-2",
     cause="a frame that is not whole stops the clocks",
     capabilities=HEARTBEAT,
-    segmentations=ONCE,
     needs=("ALIVE-02",),
 )
 def silent_inside_of_a_frame(t: Attempt) -> None:
@@ -228,7 +220,6 @@ def silent_inside_of_a_frame(t: Attempt) -> None:
     "EP-6.4-2",
     cause="a member that timed out is not let go, or is forgotten with its session",
     capabilities=(*HEARTBEAT, "resume"),
-    segmentations=ONCE,
     needs=("ALIVE-05", "RESUME-02"),
 )
 def after_a_timeout(t: Attempt) -> None:
@@ -254,7 +245,6 @@ def after_a_timeout(t: Attempt) -> None:
     "EP-3.7-6",
     cause="the number of a Ping is one bit, or a Pong counts only under the right one",
     capabilities=HEARTBEAT,
-    segmentations=ONCE,
     needs=("ALIVE-03",),
 )
 def any_pong_answers(t: Attempt) -> None:
@@ -273,7 +263,6 @@ def any_pong_answers(t: Attempt) -> None:
     "EP-9.1-1",
     cause="one clock for all members, or the first one that is due hides the others",
     capabilities=HEARTBEAT,
-    segmentations=ONCE,
     needs=("ALIVE-01",),
 )
 def two_silences(t: Attempt) -> None:
@@ -296,7 +285,6 @@ def two_silences(t: Attempt) -> None:
     "EP-8.2-8",
     cause="at a timeout, the due bytes of a member that does not read are dropped",
     capabilities=(*HEARTBEAT, "presence"),
-    segmentations=ONCE,
     needs=("CLOCK-05",),
 )
 def ended_with_a_backlog(t: Attempt) -> None:
@@ -325,7 +313,6 @@ def ended_with_a_backlog(t: Attempt) -> None:
     "EP-9.1-2",
     cause="the clock is set by whatever the socket reads",
     capabilities=("websocket", "heartbeat"),
-    segmentations=ONCE,
     needs=("ALIVE-02",),
 )
 def control_frames_are_silence(t: Attempt) -> None:
@@ -339,7 +326,6 @@ def control_frames_are_silence(t: Attempt) -> None:
     "EP-9.1-2",
     cause="the clock is set by whatever the socket reads",
     capabilities=("websocket", "heartbeat"),
-    segmentations=ONCE,
     needs=("ALIVE-02",),
 )
 def half_a_frame_is_silence(t: Attempt) -> None:
@@ -368,7 +354,6 @@ def silent_but_for(t: Attempt, piece: Callable[[int], bytes]) -> None:
     "EP-16.2-7",
     cause="the handshake begins the time to log in anew",
     capabilities=("websocket", "login-timeout"),
-    segmentations=ONCE,
     needs=("ALIVE-07",),
 )
 def login_deadline_with_handshake(t: Attempt) -> None:

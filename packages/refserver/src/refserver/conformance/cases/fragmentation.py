@@ -7,7 +7,7 @@ from .. import raw
 from ..attempt import Attempt
 from ..catalogue import ONCE, Section
 
-section = Section("fragmentation", "FRAG")
+section = Section("fragmentation", "FRAG", segmentations=ONCE)
 
 SAME = "EP-2.1-5"
 
@@ -29,7 +29,6 @@ def in_two(t: Attempt, cut: int) -> None:
     SAME,
     cause="four bytes are expected from the first read",
     needs=("MSG-02",),
-    segmentations=ONCE,
 )
 def in_length(t: Attempt) -> None:
     in_two(t, 2)
@@ -41,7 +40,6 @@ def in_length(t: Attempt) -> None:
     SAME,
     cause="the length is read again with the rest",
     needs=("MSG-02",),
-    segmentations=ONCE,
 )
 def behind_length(t: Attempt) -> None:
     in_two(t, 4)
@@ -53,7 +51,6 @@ def behind_length(t: Attempt) -> None:
     SAME,
     cause="the header is expected in one piece",
     needs=("MSG-02",),
-    segmentations=ONCE,
 )
 def in_header(t: Attempt) -> None:
     in_two(t, 11)
@@ -65,7 +62,6 @@ def in_header(t: Attempt) -> None:
     SAME,
     cause="a header without its body is treated as a frame",
     needs=("MSG-02",),
-    segmentations=ONCE,
 )
 def behind_header(t: Attempt) -> None:
     in_two(t, 16)
@@ -77,7 +73,6 @@ def behind_header(t: Attempt) -> None:
     SAME,
     cause="the size is one less than it is",
     needs=("MSG-02",),
-    segmentations=ONCE,
 )
 def before_the_last_byte(t: Attempt) -> None:
     in_two(t, len(raw.message(9, t.text("in two"))) - 1)
@@ -89,7 +84,6 @@ def before_the_last_byte(t: Attempt) -> None:
     SAME,
     cause="the buffer is emptied when a frame was taken",
     needs=("MSG-02",),
-    segmentations=ONCE,
 )
 def across_frames(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
@@ -110,7 +104,6 @@ def across_frames(t: Attempt) -> None:
     "EP-2.3-3",
     cause="each piece is decoded as text for itself",
     needs=("MSG-02",),
-    segmentations=ONCE,
 )
 def in_a_character(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
@@ -127,7 +120,6 @@ def in_a_character(t: Attempt) -> None:
     "a Login may come byte by byte, with others served after each",
     SAME,
     cause="a frame that is not whole blocks the server, or is given up",
-    segmentations=ONCE,
 )
 def login_bytewise(t: Attempt) -> None:
     bob, ann = t.member("bob"), t.connect("ann")
@@ -145,7 +137,6 @@ def login_bytewise(t: Attempt) -> None:
     "EP-3.3-5",
     cause="pieces are put together in a buffer of fixed size",
     needs=("MSG-02", "LIMIT-04"),
-    segmentations=ONCE,
 )
 def longest_in_pieces(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
@@ -163,7 +154,6 @@ def longest_in_pieces(t: Attempt) -> None:
     SAME,
     "EP-2.2-9",
     cause="a piece that was found valid is not checked again",
-    segmentations=ONCE,
     negative=True,
 )
 def fault_in_pieces(t: Attempt) -> None:

@@ -11,7 +11,7 @@ from ..catalogue import ONCE, Section
 from ..connection import Connection
 from ..model import Level
 
-section = Section("keepalive", "ALIVE")
+section = Section("keepalive", "ALIVE", segmentations=ONCE)
 HEARTBEAT = ("heartbeat",)
 SLACK = 0.9
 """Part of an interval that must have passed: clocks and networks are not exact."""
@@ -36,7 +36,6 @@ def awaited(conn: Connection, expectation: e.Expectation, seconds: float) -> flo
     "EP-9.1-1",
     cause="the silence is never measured, or from the last byte sent",
     capabilities=HEARTBEAT,
-    segmentations=ONCE,
 )
 def asked(t: Attempt) -> None:
     ann, start = member_since(t)
@@ -56,7 +55,6 @@ def asked(t: Attempt) -> None:
     cause="the Ping starts the silence anew, or is sent again and again",
     capabilities=HEARTBEAT,
     needs=("ALIVE-01",),
-    segmentations=ONCE,
 )
 def timed_out(t: Attempt) -> None:
     ann, start = member_since(t)
@@ -74,7 +72,6 @@ def timed_out(t: Attempt) -> None:
     cause="a Pong does not count as a sign of life",
     capabilities=HEARTBEAT,
     needs=("ALIVE-01",),
-    segmentations=ONCE,
 )
 def answered(t: Attempt) -> None:
     ann = t.member()
@@ -91,7 +88,6 @@ def answered(t: Attempt) -> None:
     cause="only whole frames count as a sign of life",
     capabilities=HEARTBEAT,
     needs=("ALIVE-01",),
-    segmentations=ONCE,
 )
 def any_byte(t: Attempt) -> None:
     ann = t.member()
@@ -112,7 +108,6 @@ def any_byte(t: Attempt) -> None:
     cause="a timeout is told like an eviction",
     capabilities=(*HEARTBEAT, "presence"),
     needs=("ALIVE-02",),
-    segmentations=ONCE,
 )
 def left_after_timeout(t: Attempt) -> None:
     bob, ann = t.members("bob", "ann")
@@ -128,7 +123,6 @@ def left_after_timeout(t: Attempt) -> None:
     "EP-4.1-3",
     cause="every connection gets a Ping, also before login",
     capabilities=HEARTBEAT,
-    segmentations=ONCE,
 )
 def not_before_login(t: Attempt) -> None:
     stranger, ann = t.connect("stranger"), t.member("ann")
@@ -145,7 +139,6 @@ def not_before_login(t: Attempt) -> None:
     cause="the deadline is there, and nothing is said",
     capabilities=("login-timeout",),
     level=Level.SHOULD,
-    segmentations=ONCE,
 )
 def login_deadline(t: Attempt) -> None:
     stranger = t.connect("stranger")

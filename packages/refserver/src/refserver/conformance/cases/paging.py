@@ -14,7 +14,7 @@ from ..catalogue import ONCE, Section
 from ..connection import Connection, entries
 from .resume import lost, resumed
 
-section = Section("paging", "PAGE", needs=("RESUME-02",))
+section = Section("paging", "PAGE", needs=("RESUME-02",), segmentations=ONCE)
 RESUME = ("resume",)
 PRESENCE = ("resume", "presence")
 MANY = 700
@@ -88,7 +88,6 @@ def whole(t: Attempt, conn: Connection, place: int, positions: list[int]) -> Non
     "EP-5.2-8",
     cause="the entry at the edge of a page is lost or sent twice, or the next page waits",
     capabilities=RESUME,
-    segmentations=ONCE,
 )
 def long_replay(t: Attempt) -> None:
     ann, _, positions = absent(t)
@@ -107,7 +106,6 @@ def long_replay(t: Attempt) -> None:
     "EP-5.2-8",
     cause="an entry that is longer than a page is lost, or ends the replay",
     capabilities=RESUME,
-    segmentations=ONCE,
 )
 def long_entries(t: Attempt) -> None:
     bob, ann = t.member("bob"), t.member("ann")
@@ -132,7 +130,6 @@ def long_entries(t: Attempt) -> None:
     "EP-5.2-4",
     cause="replies are written after the first page",
     capabilities=RESUME,
-    segmentations=ONCE,
     needs=("RESUME-18",),
 )
 def marker_behind_long_replay(t: Attempt) -> None:
@@ -151,7 +148,6 @@ def marker_behind_long_replay(t: Attempt) -> None:
     "EP-6.4-3",
     cause="the place of a reply is taken before the arrival is entered",
     capabilities=PRESENCE,
-    segmentations=ONCE,
     needs=("RESUME-03", "RESUME-18"),
 )
 def marker_behind_own_joined(t: Attempt) -> None:
@@ -170,7 +166,6 @@ def marker_behind_own_joined(t: Attempt) -> None:
     "EP-5.2-1",
     cause="what is said meanwhile overtakes the replay, or falls between both",
     capabilities=RESUME,
-    segmentations=ONCE,
 )
 def said_during_a_replay(t: Attempt) -> None:
     ann, bob, positions = absent(t)
@@ -188,7 +183,6 @@ def said_during_a_replay(t: Attempt) -> None:
     "EP-4.2-7",
     cause="a Logout ends the replay",
     capabilities=RESUME,
-    segmentations=ONCE,
     needs=("LEAVE-03",),
 )
 def logout_behind_long_replay(t: Attempt) -> None:
@@ -206,7 +200,6 @@ def logout_behind_long_replay(t: Attempt) -> None:
     "EP-10.3-3",
     cause="at the end of the stream what is held is dropped",
     capabilities=RESUME,
-    segmentations=ONCE,
     needs=("CLOSE-07",),
 )
 def end_behind_long_replay(t: Attempt) -> None:
@@ -224,7 +217,6 @@ def end_behind_long_replay(t: Attempt) -> None:
     "EP-8.2-8",
     cause="a fault ends the connection before what is due was written",
     capabilities=RESUME,
-    segmentations=ONCE,
     needs=("ERR-04",),
     negative=True,
 )
@@ -243,7 +235,6 @@ def fault_behind_long_replay(t: Attempt) -> None:
     "EP-5.2-1",
     cause="what the older connection has not read is dropped",
     capabilities=RESUME,
-    segmentations=ONCE,
     needs=("TAKE-06",),
 )
 def takeover_in_a_replay(t: Attempt) -> None:
@@ -272,7 +263,6 @@ def takeover_in_a_replay(t: Attempt) -> None:
     "EP-5.2-3",
     cause="a history keeps messages only, or none that is empty",
     capabilities=RESUME,
-    segmentations=ONCE,
     needs=("RESUME-04",),
 )
 def all_kinds_are_replayed(t: Attempt) -> None:
@@ -307,7 +297,6 @@ def all_kinds_are_replayed(t: Attempt) -> None:
     "EP-5.2-2",
     cause="entries of the session are replayed as Acks, or left out",
     capabilities=RESUME,
-    segmentations=ONCE,
     needs=("RESUME-04",),
 )
 def own_words_in_a_long_replay(t: Attempt) -> None:
@@ -329,7 +318,6 @@ def own_words_in_a_long_replay(t: Attempt) -> None:
     "EP-7.2-3",
     cause="a page that is prepared for one reader is given to another",
     capabilities=RESUME,
-    segmentations=ONCE,
 )
 def three_replays_at_once(t: Attempt) -> None:
     bob, *members = t.members("bob", "ann", "cyd", "dan")
@@ -357,7 +345,6 @@ def three_replays_at_once(t: Attempt) -> None:
     "EP-5.2-1",
     "EP-5.2-2",
     cause="Acks and facts are written from two queues, page by page",
-    segmentations=ONCE,
     needs=("ORDER-04",),
 )
 def long_backlog(t: Attempt) -> None:
@@ -381,7 +368,6 @@ def long_backlog(t: Attempt) -> None:
     "EP-6.4-2",
     cause="a replay begins at the edge of a page",
     capabilities=RESUME,
-    segmentations=ONCE,
     needs=("RESUME-05",),
 )
 def from_anywhere(t: Attempt) -> None:
@@ -401,7 +387,6 @@ def from_anywhere(t: Attempt) -> None:
     "EP-4.2-7",
     cause="at a takeover only the replies that made an entry are kept",
     capabilities=RESUME,
-    segmentations=ONCE,
     needs=("TAKE-06",),
 )
 def older_keeps_its_pongs(t: Attempt) -> None:
@@ -425,7 +410,6 @@ def older_keeps_its_pongs(t: Attempt) -> None:
     "EP-5.2-8",
     cause="an entry that ends a page is lost where it is neither short nor long",
     capabilities=RESUME,
-    segmentations=ONCE,
 )
 def middling_entries(t: Attempt) -> None:
     bob, ann = t.member("bob"), t.member("ann")

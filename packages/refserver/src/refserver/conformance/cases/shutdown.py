@@ -18,7 +18,7 @@ from ..raw import Frame
 from ..suite import NotReached, Untestable
 from .slow import MIB, SMALL_BUFFER, flood
 
-section = Section("shutdown", "STOP", needs=("LOGIN-01", "MSG-02"))
+section = Section("shutdown", "STOP", needs=("LOGIN-01", "MSG-02"), segmentations=ONCE)
 STOPS = ("shutdown",)
 TOLD = e.fatal(raw.SHUTTING_DOWN)
 BACKLOG = 10
@@ -127,7 +127,6 @@ def is_evicted(conn: Connection) -> bool:
     "EP-8.2-3",
     cause="sockets are closed at once",
     capabilities=STOPS,
-    segmentations=ONCE,
     last=True,
 )
 def members_are_told(t: Attempt) -> None:
@@ -144,7 +143,6 @@ def members_are_told(t: Attempt) -> None:
     "EP-5.3-2",
     cause="what is not written yet is dropped at the stop",
     capabilities=STOPS,
-    segmentations=ONCE,
     last=True,
 )
 def backlog_is_read(t: Attempt) -> None:
@@ -166,7 +164,6 @@ def backlog_is_read(t: Attempt) -> None:
     "EP-10.2-2",
     cause="only members are told",
     capabilities=STOPS,
-    segmentations=ONCE,
     last=True,
 )
 def strangers_are_told(t: Attempt) -> None:
@@ -179,7 +176,6 @@ def strangers_are_told(t: Attempt) -> None:
     "EP-5.4-6",
     cause="a session that ends enters its Left, whatever the reason",
     capabilities=("presence", *STOPS),
-    segmentations=ONCE,
     last=True,
 )
 def nobody_has_left(t: Attempt) -> None:
@@ -195,7 +191,6 @@ def nobody_has_left(t: Attempt) -> None:
     "EP-10.2-2",
     cause="the server listens on until the last member is gone",
     capabilities=STOPS,
-    segmentations=ONCE,
     last=True,
 )
 def newcomers_are_told(t: Attempt) -> None:
@@ -213,7 +208,6 @@ def newcomers_are_told(t: Attempt) -> None:
     "EP-5.3-2",
     cause="requests are handled on at the stop, but their replies are not sent any more",
     capabilities=STOPS,
-    segmentations=ONCE,
     last=True,
 )
 def replies_fit_entries(t: Attempt) -> None:

@@ -8,7 +8,7 @@ from ..attempt import Attempt
 from ..catalogue import ONCE, Section
 from ..connection import Connection, entries
 
-section = Section("slow consumers", "SLOW", needs=("LOGIN-01", "MSG-02"))
+section = Section("slow consumers", "SLOW", needs=("LOGIN-01", "MSG-02"), segmentations=ONCE)
 
 MIB = 1024 * 1024
 FLOOD = 10 * MIB
@@ -36,7 +36,6 @@ def flood(t: Attempt, author: Connection, size: int = FLOOD) -> int:
     "a member that does not read delays no Ack",
     "EP-7.2-3",
     cause="the server waits for one reader while it serves another",
-    segmentations=ONCE,
 )
 def delays_no_ack(t: Attempt) -> None:
     t.member("bob", receive_buffer=SMALL_BUFFER)
@@ -51,7 +50,6 @@ def delays_no_ack(t: Attempt) -> None:
     "EP-5.3-2",
     "EP-5.2-1",
     cause="what one reader does not take is dropped for all",
-    segmentations=ONCE,
 )
 def others_miss_nothing(t: Attempt) -> None:
     t.member("bob", receive_buffer=SMALL_BUFFER)
@@ -69,7 +67,6 @@ def others_miss_nothing(t: Attempt) -> None:
     "EP-5.2-8",
     "EP-5.2-1",
     cause="what did not fit into a queue is left out in silence",
-    segmentations=ONCE,
 )
 def no_gap(t: Attempt) -> None:
     bob = t.member("bob", receive_buffer=SMALL_BUFFER)
@@ -98,7 +95,6 @@ def no_gap(t: Attempt) -> None:
     "EP-5.4-4",
     cause="the eviction is told like any lost connection",
     capabilities=("presence", "evicts"),
-    segmentations=ONCE,
 )
 def evicted(t: Attempt) -> None:
     bob = t.member("bob", receive_buffer=SMALL_BUFFER)
@@ -114,7 +110,6 @@ def evicted(t: Attempt) -> None:
     "what is held for a client that takes no replies is bounded",
     "EP-7.2-2",
     cause="replies are queued without limit while requests are read on",
-    segmentations=ONCE,
 )
 def bounded_replies(t: Attempt) -> None:
     ann = t.connect("ann", receive_buffer=SMALL_BUFFER)
@@ -133,7 +128,6 @@ def bounded_replies(t: Attempt) -> None:
     "EP-7.2-2",
     "EP-4.2-1",
     cause="a server that has stopped reading does not begin again",
-    segmentations=ONCE,
     needs=("SLOW-05",),
 )
 def reading_again(t: Attempt) -> None:

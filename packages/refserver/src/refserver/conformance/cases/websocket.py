@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["section", "shake_hands"]
 
-section = Section("websocket", "WS")
+section = Section("websocket", "WS", segmentations=ONCE)
 OVER = ("websocket",)
 BEFORE_WELCOME = 4_100
 """The most bytes of a message before the Welcome."""
@@ -71,7 +71,6 @@ def check_answer(t: Attempt, status: int, **headers: str | None) -> None:
     "EP-16.1-2",
     cause="a message is taken for one frame, and what follows in it is dropped",
     capabilities=OVER,
-    segmentations=ONCE,
 )
 def frames_in_a_message(t: Attempt) -> None:
     ann = t.member()
@@ -87,7 +86,6 @@ def frames_in_a_message(t: Attempt) -> None:
     "EP-16.1-2",
     cause="the rest of a message that is no whole frame is dropped",
     capabilities=OVER,
-    segmentations=ONCE,
 )
 def a_frame_in_several_messages(t: Attempt) -> None:
     ann = t.member()
@@ -105,7 +103,6 @@ def a_frame_in_several_messages(t: Attempt) -> None:
     "EP-16.1-3",
     cause="only the first fragment of a message is taken, or the payload of a Ping too",
     capabilities=OVER,
-    segmentations=ONCE,
 )
 def fragments(t: Attempt) -> None:
     ann = t.member()
@@ -127,7 +124,6 @@ def fragments(t: Attempt) -> None:
     "EP-16.1-2",
     cause="an empty message is taken for an end of the stream, or for a fault",
     capabilities=OVER,
-    segmentations=ONCE,
 )
 def empty_messages(t: Attempt) -> None:
     ann = t.member()
@@ -144,7 +140,6 @@ def empty_messages(t: Attempt) -> None:
     "EP-16.1-4",
     cause="text is taken like binary, or the end has another code",
     capabilities=OVER,
-    segmentations=ONCE,
     negative=True,
 )
 def text(t: Attempt) -> None:
@@ -164,7 +159,6 @@ def text(t: Attempt) -> None:
     "EP-16.1-5",
     cause="the replies are written as one message, however many they are",
     capabilities=OVER,
-    segmentations=ONCE,
 )
 def short_before_welcome(t: Attempt) -> None:
     stranger = t.connect("stranger")
@@ -182,7 +176,6 @@ def short_before_welcome(t: Attempt) -> None:
     "EP-16.1-5",
     cause="many entries are written as one message",
     capabilities=(*OVER, "resume"),
-    segmentations=ONCE,
     needs=("RESUME-01",),
 )
 def short_behind_welcome(t: Attempt) -> None:
@@ -218,7 +211,6 @@ def check_sizes(t: Attempt, conn: Connection, most: int) -> None:
     "EP-16.1-7",
     cause="the library of the server negotiates permessage-deflate unless it is told not to",
     capabilities=OVER,
-    segmentations=ONCE,
 )
 def no_extension(t: Attempt) -> None:
     offer = "permessage-deflate; client_max_window_bits"
@@ -235,7 +227,6 @@ def no_extension(t: Attempt) -> None:
     "EP-16.1-5",
     cause="the limit of a message is that of a frame without its length, or a constant",
     capabilities=OVER,
-    segmentations=ONCE,
 )
 def longest_message(t: Attempt) -> None:
     bob, ann = t.members("bob", "ann")
@@ -251,7 +242,6 @@ def longest_message(t: Attempt) -> None:
     "EP-16.1-1",
     cause="the frames of a client are read without the check that RFC 6455 asks for",
     capabilities=OVER,
-    segmentations=ONCE,
     negative=True,
 )
 def unmasked(t: Attempt) -> None:
@@ -270,7 +260,6 @@ def unmasked(t: Attempt) -> None:
     "EP-16.2-2",
     cause="the first one that is offered is selected",
     capabilities=OVER,
-    segmentations=ONCE,
 )
 def several_subprotocols(t: Attempt) -> None:
     check_answer(t, 101, Sec_WebSocket_Protocol="event-protocol.2, event-protocol.1")
@@ -287,7 +276,6 @@ def several_subprotocols(t: Attempt) -> None:
     "EP-16.2-2",
     cause="without a common subprotocol the server goes on without one",
     capabilities=OVER,
-    segmentations=ONCE,
     negative=True,
 )
 def other_subprotocols(t: Attempt) -> None:
@@ -301,7 +289,6 @@ def other_subprotocols(t: Attempt) -> None:
     "EP-16.2-4",
     cause="the Origin is not looked at, or null is taken for no page",
     capabilities=OVER,
-    segmentations=ONCE,
     negative=True,
 )
 def strange_origin(t: Attempt) -> None:
@@ -315,7 +302,6 @@ def strange_origin(t: Attempt) -> None:
     "EP-16.2-5",
     cause="any Host is taken, also the name of a page that leads to this machine",
     capabilities=OVER,
-    segmentations=ONCE,
     negative=True,
 )
 def strange_host(t: Attempt) -> None:
@@ -328,7 +314,6 @@ def strange_host(t: Attempt) -> None:
     "EP-16.2-6",
     cause="what a browser sends by itself is taken for a proof, so that any page can use it",
     capabilities=(*OVER, "any-name"),
-    segmentations=ONCE,
 )
 def no_identity(t: Attempt) -> None:
     name = t.name("ann")
@@ -359,7 +344,6 @@ def check_close(t: Attempt, code: int) -> None:
     "EP-16.3-3",
     cause="the code (normal) is taken for a Logout, or what came before it is dropped",
     capabilities=(*OVER, "presence"),
-    segmentations=ONCE,
 )
 def normal_close(t: Attempt) -> None:
     check_close(t, 1000)
@@ -372,7 +356,6 @@ def normal_close(t: Attempt) -> None:
     "EP-16.3-3",
     cause="the code (going away) is taken for a Logout, or what came before it is dropped",
     capabilities=(*OVER, "presence"),
-    segmentations=ONCE,
 )
 def going_away(t: Attempt) -> None:
     check_close(t, 1001)
@@ -385,7 +368,6 @@ def going_away(t: Attempt) -> None:
     "EP-16.3-3",
     cause="the code (private) is taken for a Logout, or what came before it is dropped",
     capabilities=(*OVER, "presence"),
-    segmentations=ONCE,
 )
 def private_close(t: Attempt) -> None:
     check_close(t, 4000)
@@ -397,7 +379,6 @@ def private_close(t: Attempt) -> None:
     "EP-16.3-2",
     cause="the TCP connection ends without a Close, which a page takes for a failure",
     capabilities=OVER,
-    segmentations=ONCE,
 )
 def close_behind_the_last_frame(t: Attempt) -> None:
     ann = t.member()
@@ -412,7 +393,6 @@ def close_behind_the_last_frame(t: Attempt) -> None:
     "EP-16.3-2",
     cause="the TCP connection is closed with the Close, and a late byte resets it",
     capabilities=OVER,
-    segmentations=ONCE,
     needs=("WS-19",),
 )
 def reads_behind_its_close(t: Attempt) -> None:

@@ -16,8 +16,9 @@ from ..peer import PROBE, Peer
 
 __all__ = ["section"]
 
-section = Section("websocket", "PEER-WS", needs=("PEER-WS-01",))
-OVER = ("websocket",)
+section = Section(
+    "websocket", "PEER-WS", needs=("PEER-WS-01",), capabilities=("websocket",), segmentations=ONCE
+)
 CLIENT_ALLOWANCE = 4
 """How many bytes longer than `max_frame` a message of the client may be."""
 ALLOWANCE = 259
@@ -40,8 +41,6 @@ def message(payload: bytes, opcode: int = BINARY, *, fin: bool = True) -> bytes:
     "EP-16.2-1",
     "EP-16.1-1",
     cause="the WebSocket is opened without a subprotocol, or frames are sent as text",
-    capabilities=OVER,
-    segmentations=ONCE,
 )
 def offers(t: Peer) -> None:
     t.welcome()
@@ -54,8 +53,6 @@ def offers(t: Peer) -> None:
     "closes where the server does not select event-protocol.1, and sends nothing",
     "EP-16.2-3",
     cause="the selected subprotocol is not looked at",
-    capabilities=OVER,
-    segmentations=ONCE,
 )
 def not_selected(t: Peer) -> None:
     from ...websocket import accepted_without_subprotocol
@@ -71,8 +68,6 @@ def not_selected(t: Peer) -> None:
     "sends no message that is longer than max_frame + 4 bytes",
     "EP-16.1-5",
     cause="what is to be sent is gathered into one message, however much it is",
-    capabilities=OVER,
-    segmentations=ONCE,
 )
 def short_messages(t: Peer) -> None:
     t.welcome(max_frame=4_096)
@@ -92,8 +87,6 @@ def short_messages(t: Peer) -> None:
     "EP-16.1-1",
     "EP-16.1-2",
     cause="one message is taken for one frame",
-    capabilities=OVER,
-    segmentations=ONCE,
 )
 def boundaries(t: Peer) -> None:
     t.welcome()
@@ -121,8 +114,6 @@ def boundaries(t: Peer) -> None:
     "takes an empty message for nothing",
     "EP-16.1-2",
     cause="an empty message is taken for the end of the stream",
-    capabilities=OVER,
-    segmentations=ONCE,
 )
 def empty(t: Peer) -> None:
     t.welcome()
@@ -139,8 +130,6 @@ def empty(t: Peer) -> None:
     "EP-16.1-5",
     "EP-16.1-2",
     cause="the limit of a message is that of the time before the Welcome, or max_frame",
-    capabilities=OVER,
-    segmentations=ONCE,
 )
 def longest(t: Peer) -> None:
     t.welcome(max_frame=8_192)
@@ -158,8 +147,6 @@ def longest(t: Peer) -> None:
     "ends the connection at a text message",
     "EP-16.1-4",
     cause="text is taken like binary, or passed over",
-    capabilities=OVER,
-    segmentations=ONCE,
 )
 def text(t: Peer) -> None:
     t.welcome()
@@ -188,8 +175,6 @@ def check_code(t: Peer, code: int) -> None:
     "EP-16.3-3",
     "EP-10.3-1",
     cause="the normal code is taken for a clean end",
-    capabilities=OVER,
-    segmentations=ONCE,
 )
 def normal_close(t: Peer) -> None:
     check_code(t, 1000)
@@ -201,8 +186,6 @@ def normal_close(t: Peer) -> None:
     "EP-16.3-3",
     "EP-10.3-1",
     cause="a code that sounds like a refusal is taken for one",
-    capabilities=OVER,
-    segmentations=ONCE,
 )
 def policy_close(t: Peer) -> None:
     check_code(t, 1008)
