@@ -18,8 +18,9 @@ from ..losses import (
 from ..peer import Peer
 from ..script import HIGH_TICKET
 
-section = Section("again", "PEER-AGAIN", needs=("PEER-RESUME-01", "PEER-RESUME-02"))
-RESUMES = ("resume",)
+section = Section(
+    "again", "PEER-AGAIN", needs=("PEER-RESUME-01", "PEER-RESUME-02"), capabilities=("resume",)
+)
 FLOAT = 2**53
 """From here on a floating-point number takes two neighbours for the same."""
 
@@ -33,7 +34,6 @@ FLOAT = 2**53
     "EP-5.2-6",
     "EP-9.3-4",
     cause="positions are not compared in a replay, or a fault is resumed as a loss is",
-    capabilities=RESUMES,
 )
 def gap_in_a_replay(t: Peer) -> None:
     told_to_resume(t)
@@ -48,7 +48,6 @@ def gap_in_a_replay(t: Peer) -> None:
     "does not come back after the Ack of its Logout",
     "EP-10.1-2",
     cause="the end of a connection is resumed, whatever it was",
-    capabilities=RESUMES,
 )
 def clean(t: Peer) -> None:
     told_to_resume(t)
@@ -61,7 +60,6 @@ def clean(t: Peer) -> None:
     "EP-6.5-4",
     "EP-6.5-13",
     cause="a resume that has no reply is treated as one that was refused",
-    capabilities=RESUMES,
 )
 def lost_in_the_login(t: Peer) -> None:
     told_to_resume(t)
@@ -79,7 +77,6 @@ def lost_in_the_login(t: Peer) -> None:
     "EP-3.8-4",
     "EP-6.4-9",
     cause="the name of the first Login is written into every Login",
-    capabilities=RESUMES,
 )
 def granted_name(t: Peer) -> None:
     told_to_resume(t, user="ann 2")
@@ -94,7 +91,6 @@ def granted_name(t: Peer) -> None:
     "EP-6.4-7",
     "EP-6.5-15",
     cause="the position of the session that is gone stands in the fresh Login",
-    capabilities=RESUMES,
     needs=("PEER-RESUME-06",),
 )
 def afresh(t: Peer) -> None:
@@ -119,7 +115,6 @@ def afresh(t: Peer) -> None:
     "EP-2.1-6",
     "EP-10.3-1",
     cause="a piece of a frame is put in front of the next connection's first frame",
-    capabilities=RESUMES,
 )
 def empty_buffer(t: Peer) -> None:
     told_to_resume(t)
@@ -135,7 +130,6 @@ def empty_buffer(t: Peer) -> None:
     "EP-2.1-4",
     "EP-7.1-6",
     cause="the limit of the connection before is there from the start",
-    capabilities=RESUMES,
     needs=("PEER-LIMIT-06",),
 )
 def limit(t: Peer) -> None:
@@ -150,7 +144,6 @@ def limit(t: Peer) -> None:
     "begins each connection with request 1",
     "EP-4.2-4",
     cause="numbers go on over the connections of a session",
-    capabilities=RESUMES,
     level=Level.SHOULD,
 )
 def numbers(t: Peer) -> None:
@@ -167,7 +160,6 @@ def numbers(t: Peer) -> None:
     "refuses the Pong of its Ping before the Welcome of its resume",
     "EP-4.2-11",
     cause="a Pong ends the replay whenever it comes",
-    capabilities=RESUMES,
     needs=("PEER-RESUME-03",),
 )
 def pong_before_welcome(t: Peer) -> None:
@@ -186,7 +178,6 @@ def pong_before_welcome(t: Peer) -> None:
     "EP-2.3-1",
     "EP-6.5-4",
     cause="the ticket is held as a signed or a floating-point number",
-    capabilities=RESUMES,
 )
 def high_ticket(t: Peer) -> None:
     t.tell(t.welcome_to(t.login(), ticket=HIGH_TICKET))
@@ -201,7 +192,6 @@ def high_ticket(t: Peer) -> None:
     "EP-5.1-2",
     "EP-6.5-4",
     cause="the position of a Login goes through a floating-point number",
-    capabilities=RESUMES,
 )
 def high_position(t: Peer) -> None:
     _lost_at(t, FLOAT + 1)
@@ -215,7 +205,6 @@ def high_position(t: Peer) -> None:
     "EP-5.1-2",
     "EP-6.4-16",
     cause="the positions are compared as floating-point numbers",
-    capabilities=RESUMES,
     needs=("PEER-RESUME-05",),
 )
 def neighbouring_position(t: Peer) -> None:
@@ -238,7 +227,6 @@ def _lost_at(t: Peer, place: int) -> None:
     "lets nobody see the ticket, over a loss and a resume",
     "EP-12-1",
     cause="what is resumed is told or logged with its ticket",
-    capabilities=RESUMES,
     needs=("PEER-CLOSE-08",),
 )
 def no_ticket(t: Peer) -> None:
@@ -262,7 +250,6 @@ def no_ticket(t: Peer) -> None:
     "EP-6.4-7",
     "EP-6.5-15",
     cause="every refused resume is tried again, forever, or the old position is requested afresh",
-    capabilities=RESUMES,
     needs=("PEER-RESUME-06",),
 )
 def gone_is_gone(t: Peer) -> None:
@@ -286,7 +273,6 @@ def gone_is_gone(t: Peer) -> None:
     "EP-6.5-4",
     "EP-5.2-5",
     cause="the position to resume from is kept where Messages and presence are handled",
-    capabilities=RESUMES,
     needs=("PEER-APP-01",),
 )
 def behind_an_application_event(t: Peer) -> None:
@@ -303,7 +289,6 @@ def behind_an_application_event(t: Peer) -> None:
     "EP-3.7-2",
     "EP-6.5-6",
     cause="the seq of the marker is looked for, and not its Pong",
-    capabilities=RESUMES,
     needs=("PEER-PING-03", "PEER-RESUME-03"),
 )
 def ping_of_the_markers_number(t: Peer) -> None:
@@ -323,7 +308,6 @@ def ping_of_the_markers_number(t: Peer) -> None:
     "EP-3.12-2",
     "EP-6.5-6",
     cause="what is not known in a replay ends it",
-    capabilities=RESUMES,
     needs=("PEER-UNKNOWN-01", "PEER-RESUME-04"),
 )
 def unknown_in_a_replay(t: Peer) -> None:

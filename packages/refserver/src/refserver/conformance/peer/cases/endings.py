@@ -21,7 +21,6 @@ __all__ = ["ENDINGS", "Ending"]
 
 ACCEPTED, LOGIN, MEMBER, LOGOUT = "accepted", "a Login", "a Welcome", "a Logout"
 RESUMABLE, RESUME = "a Welcome that can be resumed", "the Login of a resume"
-RESUMES = ("resume",)
 FOR_EVER = "whatever ends a connection is a reason to connect again, forever"
 
 
@@ -144,7 +143,6 @@ ENDINGS = (
         cause="two clients of one session throw each other out forever",
         code=raw.USER_TAKEN,
         after=RESUMABLE,
-        capabilities=RESUMES,
         level=Level.SHOULD,
     ),
     Ending(
@@ -154,7 +152,6 @@ ENDINGS = (
         cause=FOR_EVER,
         code=raw.MALFORMED,
         after=RESUMABLE,
-        capabilities=RESUMES,
         level=Level.SHOULD,
     ),
     Ending(
@@ -164,7 +161,6 @@ ENDINGS = (
         cause=FOR_EVER,
         code=raw.FRAME_TOO_LARGE,
         after=RESUMABLE,
-        capabilities=RESUMES,
         level=Level.SHOULD,
     ),
     Ending(
@@ -174,7 +170,6 @@ ENDINGS = (
         cause=FOR_EVER,
         code=raw.UNSUPPORTED_VERSION,
         after=RESUMABLE,
-        capabilities=RESUMES,
         level=Level.SHOULD,
     ),
     Ending(
@@ -184,7 +179,6 @@ ENDINGS = (
         cause=FOR_EVER,
         code=raw.UNAUTHORIZED,
         after=RESUME,
-        capabilities=RESUMES,
         level=Level.SHOULD,
     ),
 )

@@ -19,8 +19,9 @@ from ..losses import (
 )
 from ..peer import Peer
 
-section = Section("once", "PEER-ONCE", needs=("PEER-RESUME-02", "PEER-RESUME-04"))
-RESUMES = ("resume",)
+section = Section(
+    "once", "PEER-ONCE", needs=("PEER-RESUME-02", "PEER-RESUME-04"), capabilities=("resume",)
+)
 COMPOSED, DECOMPOSED = "Zo\u00eb", "Zoe\u0308"
 FORGETFUL = "what a replay has settled is forgotten with its connection"
 
@@ -35,7 +36,6 @@ FORGETFUL = "what a replay has settled is forgotten with its connection"
     "EP-6.5-8",
     "EP-6.5-16",
     cause="what is in doubt is a set, or a fact takes all of its like off it",
-    capabilities=RESUMES,
 )
 def twins(t: Peer) -> None:
     told_to_resume(t)
@@ -67,7 +67,6 @@ def _resends_over_a_loss(t: Peer) -> None:
     "EP-6.5-10",
     "EP-6.5-14",
     cause=FORGETFUL,
-    capabilities=RESUMES,
     needs=("PEER-RESUME-10", "PEER-ONCE-06"),
 )
 def own_left_and_a_loss(t: Peer) -> None:
@@ -84,7 +83,6 @@ def own_left_and_a_loss(t: Peer) -> None:
     "EP-6.5-9",
     "EP-6.5-14",
     cause=FORGETFUL,
-    capabilities=RESUMES,
     needs=("PEER-RESUME-10", "PEER-ONCE-04"),
 )
 def other_words_and_a_loss(t: Peer) -> None:
@@ -105,7 +103,6 @@ def other_words_and_a_loss(t: Peer) -> None:
     "EP-6.5-14",
     "EP-8.2-4",
     cause="an Error that ends the connection is treated as a loss is",
-    capabilities=RESUMES,
 )
 def behind_internal(t: Peer) -> None:
     told_to_resume(t)
@@ -122,7 +119,6 @@ def behind_internal(t: Peer) -> None:
     "EP-6.5-3",
     "EP-6.5-13",
     cause="every Error that ends a connection is taken to say that there was no effect",
-    capabilities=RESUMES,
 )
 def behind_slow_consumer(t: Peer) -> None:
     told_to_resume(t)
@@ -139,7 +135,6 @@ def behind_slow_consumer(t: Peer) -> None:
     "EP-6.5-3",
     "EP-6.5-13",
     cause="what that Error says of its own connection is applied to the one before",
-    capabilities=RESUMES,
 )
 def turned_away(t: Peer) -> None:
     told_to_resume(t)
@@ -163,7 +158,6 @@ def turned_away(t: Peer) -> None:
     "EP-6.5-17",
     "EP-7.1-2",
     cause="the limit is that of the first Welcome, or one that does not fit stops all after it",
-    capabilities=RESUMES,
     needs=("PEER-LIMIT-07",),
 )
 def less_room(t: Peer) -> None:
@@ -180,7 +174,6 @@ def less_room(t: Peer) -> None:
     "EP-4.2-11",
     "EP-6.5-8",
     cause="a Ping is kept with what is in doubt, or awaits its Pong on the next connection",
-    capabilities=RESUMES,
     needs=("PEER-SAY-04",),
 )
 def lost_ping(t: Peer) -> None:
@@ -203,7 +196,6 @@ def lost_ping(t: Peer) -> None:
     "EP-6.5-10",
     "EP-6.5-14",
     cause="only a Left with reason 1 is treated as the end of its own connection",
-    capabilities=RESUMES,
     needs=("PEER-ONCE-06",),
 )
 def behind_any_left(t: Peer) -> None:
@@ -223,7 +215,6 @@ def behind_any_left(t: Peer) -> None:
     "EP-6.5-12",
     "EP-6.5-14",
     cause=FORGETFUL,
-    capabilities=RESUMES,
     needs=("PEER-RESUME-10", "PEER-ONCE-09"),
 )
 def internal_and_a_loss(t: Peer) -> None:

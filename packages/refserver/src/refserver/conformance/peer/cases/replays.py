@@ -21,8 +21,6 @@ from .once import COMPOSED, DECOMPOSED
 
 __all__ = ["REPLAYS", "Replay"]
 
-RESUMES = ("resume",)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay(Row):
@@ -53,7 +51,6 @@ REPLAYS = (
         "sends again what was not accepted, and nothing that was",
         ("EP-6.5-3",),
         cause="everything without an Ack is sent again, or nothing",
-        capabilities=RESUMES,
         asks=("say one", "say two"),
         replay=lambda t: [t.message("ann", "one")],
         again=(b"two",),
@@ -64,7 +61,6 @@ REPLAYS = (
         "does not take for accepted what another member has said in the same words",
         ("EP-6.5-3", "EP-10.3-2"),
         cause="the replay is compared by content alone",
-        capabilities=RESUMES,
         asks=("say one",),
         replay=lambda t: [t.message("bob", "one")],
         again=(b"one",),
@@ -75,7 +71,6 @@ REPLAYS = (
         "does not take a message for accepted where an event of another type has its bytes",
         ("EP-6.5-3", "EP-10.3-2"),
         cause="the replay is compared by sender and bytes alone",
-        capabilities=RESUMES,
         asks=("say one",),
         replay=lambda t: [t.application(200, "ann", b"one")],
         again=(b"one",),
@@ -87,7 +82,6 @@ REPLAYS = (
         ("EP-6.5-11", "EP-6.5-16"),
         cause="only messages are kept, each kind has its own list, or a list is emptied from "
         "its end",
-        capabilities=RESUMES,
         asks=("say one", "event 200 00ff", "say three", "event 201 04"),
         again=(b"one", b"\x00\xff", b"three", b"\x04"),
         needs=("PEER-SAY-03",),
@@ -97,7 +91,6 @@ REPLAYS = (
         "takes a fact that is its second request, and not its first, for somebody else's",
         ("EP-6.5-9", "EP-6.5-16"),
         cause="a fact is looked for in all that is in doubt",
-        capabilities=RESUMES,
         asks=("say one", "say two"),
         replay=lambda t: [t.message("ann", "two")],
         again=(b"one", b"two"),
@@ -107,7 +100,6 @@ REPLAYS = (
         "looks at no fact after one under its name that it has not said",
         ("EP-6.5-9", "EP-6.5-14"),
         cause="a fact under its own name that fits nothing is ignored",
-        capabilities=RESUMES,
         asks=("say one",),
         replay=lambda t: [t.message("ann", "one more"), t.message("ann", "one")],
         again=(b"one",),
@@ -117,7 +109,6 @@ REPLAYS = (
         "does not take a longer content for its own that begins as its own",
         ("EP-6.5-8", "EP-6.5-9"),
         cause="contents are compared in the length of the shorter one",
-        capabilities=RESUMES,
         asks=("say one",),
         replay=lambda t: [t.message("ann", "one more")],
         again=(b"one",),
@@ -127,7 +118,6 @@ REPLAYS = (
         "looks at no fact after a Left of its own name: its connection had ended",
         ("EP-6.5-10", "EP-6.5-14"),
         cause="another session's words under the same name are treated as its own",
-        capabilities=RESUMES,
         asks=("say ok",),
         replay=lambda t: [t.left("ann", raw.LOST_REASON), t.joined("ann"), t.message("ann", "ok")],
         again=(b"ok",),
@@ -137,7 +127,6 @@ REPLAYS = (
         "knows its facts by the name that it was granted",
         ("EP-3.8-4", "EP-6.5-8"),
         cause="facts are compared with the requested name",
-        capabilities=RESUMES,
         asks=("say one", "say two"),
         replay=lambda t: [t.message("ann", "two"), t.message("ann 2", "one")],
         again=(b"two",),
@@ -148,7 +137,6 @@ REPLAYS = (
         "takes no fact for its own whose name only looks like its own",
         ("EP-2.3-6", "EP-6.5-8"),
         cause="names are compared without regard to case, or in a normal form",
-        capabilities=RESUMES,
         asks=("say one",),
         replay=lambda t: [
             t.message(DECOMPOSED, "one"),
@@ -164,7 +152,6 @@ REPLAYS = (
         "does not take a content for its own that only looks like its own",
         ("EP-2.3-6", "EP-6.5-9"),
         cause="contents are compared in a normal form",
-        capabilities=RESUMES,
         asks=(f"say {COMPOSED}",),
         replay=lambda t: [t.message("ann", DECOMPOSED)],
         again=(COMPOSED.encode(),),
@@ -174,7 +161,6 @@ REPLAYS = (
         "does not take data for its own that is other bytes, neither of them UTF-8",
         ("EP-3.11-4", "EP-6.5-9"),
         cause="data is compared as text, in which every bad byte is U+FFFD",
-        capabilities=RESUMES,
         asks=("event 200 ff",),
         replay=lambda t: [t.application(200, "ann", b"\xfe")],
         again=(b"\xff",),
@@ -185,7 +171,6 @@ REPLAYS = (
         "does not take an application event for its own that has another type",
         ("EP-6.5-9",),
         cause="all application events are one kind",
-        capabilities=RESUMES,
         asks=("event 200 01",),
         replay=lambda t: [t.application(201, "ann", b"\x01")],
         again=(b"\x01",),
@@ -196,7 +181,6 @@ REPLAYS = (
         "knows an empty message of its own again",
         ("EP-6.5-8", "EP-3.3-5"),
         cause="an empty content is treated as none, and never compared",
-        capabilities=RESUMES,
         asks=("say ", "say two"),
         replay=lambda t: [t.message("ann", "")],
         again=(b"two",),
@@ -206,7 +190,6 @@ REPLAYS = (
         "takes no Left for its own whose name only looks like its own",
         ("EP-2.3-6", "EP-6.5-10"),
         cause="names are compared without regard to case, or in a normal form",
-        capabilities=RESUMES,
         asks=("say one", "say two"),
         replay=lambda t: [
             t.left(DECOMPOSED),

@@ -18,8 +18,12 @@ from ..losses import (
 from ..peer import Peer
 from ..script import OTHER_TICKET, TICKET
 
-section = Section("resume", "PEER-RESUME", needs=("PEER-LOGIN-01", "PEER-FACT-01", "PEER-SAY-01"))
-RESUMES = ("resume",)
+section = Section(
+    "resume",
+    "PEER-RESUME",
+    needs=("PEER-LOGIN-01", "PEER-FACT-01", "PEER-SAY-01"),
+    capabilities=("resume",),
+)
 GLANCE, TOO_OFTEN = 1.0, 10
 """Seconds, and the connections that nobody makes in them who waits half a second, more or less."""
 
@@ -37,7 +41,6 @@ def _broken(t: Peer) -> int:
     "resumes with its ticket, from the last position that it has handled",
     "EP-6.5-4",
     cause="the position is that of the Welcome, or the ticket is not kept",
-    capabilities=RESUMES,
 )
 def resumes(t: Peer) -> None:
     place = _broken(t)
@@ -54,7 +57,6 @@ def resumes(t: Peer) -> None:
     "EP-5.2-5",
     "EP-6.4-3",
     cause="its own messages or its own Joined are not expected as facts",
-    capabilities=RESUMES,
 )
 def replay(t: Peer) -> None:
     place = _broken(t)
@@ -67,7 +69,6 @@ def replay(t: Peer) -> None:
     "sends a Ping directly after the Login, and no message before its Pong",
     "EP-6.5-6",
     cause="the end of the replay is guessed from the facts: an older Joined is treated as its own",
-    capabilities=RESUMES,
     needs=("PEER-PING-01",),
 )
 def asks_for_the_end(t: Peer) -> None:
@@ -84,7 +85,6 @@ def asks_for_the_end(t: Peer) -> None:
     "refuses a Welcome with another position than it requested",
     "EP-6.4-16",
     cause="the position of the Welcome is taken as it is, or a fault is resumed as a loss is",
-    capabilities=RESUMES,
 )
 def another_position(t: Peer) -> None:
     place = _broken(t)
@@ -98,7 +98,6 @@ def another_position(t: Peer) -> None:
     "EP-3.6-3",
     "EP-4.4-4",
     cause="a session that is gone is treated as one that goes on, at the latest at the Pong",
-    capabilities=RESUMES,
 )
 def history_gone(t: Peer) -> None:
     told_to_resume(t)
@@ -114,7 +113,6 @@ def history_gone(t: Peer) -> None:
     "EP-3.8-5",
     "EP-3.8-6",
     cause="only the first ticket is kept",
-    capabilities=RESUMES,
     needs=("PEER-RESUME-01", "PEER-RESUME-02"),
 )
 def another_ticket(t: Peer) -> None:
@@ -132,7 +130,6 @@ def another_ticket(t: Peer) -> None:
     "resumes from the entry of its last Ack, where no fact came after it",
     "EP-6.5-4",
     cause="the place is taken from facts alone",
-    capabilities=RESUMES,
     needs=("PEER-RESUME-01", "PEER-FACT-07"),
 )
 def place_of_an_ack(t: Peer) -> None:
@@ -149,7 +146,6 @@ def place_of_an_ack(t: Peer) -> None:
     "resumes from the place that it reached meanwhile, where it is lost again",
     "EP-6.5-4",
     cause="the position is kept at the first loss only, or at the end of the replay",
-    capabilities=RESUMES,
     needs=("PEER-RESUME-01", "PEER-RESUME-02"),
 )
 def place_of_a_second_loss(t: Peer) -> None:
@@ -167,7 +163,6 @@ def place_of_a_second_loss(t: Peer) -> None:
     "EP-6.5-3",
     "EP-10.3-2",
     cause="what is kept is taken to be settled at the first resume, or once it was sent again",
-    capabilities=RESUMES,
     needs=("PEER-RESUME-04", "PEER-RESUME-10"),
 )
 def exactly_once_over_losses(t: Peer) -> None:
@@ -191,7 +186,6 @@ def exactly_once_over_losses(t: Peer) -> None:
     "does not send again what an Error has refused",
     "EP-3.6-3",
     cause="only an Ack takes a request off what is kept",
-    capabilities=RESUMES,
     needs=("PEER-RESUME-04", "PEER-ERROR-01"),
 )
 def refused_is_answered(t: Peer) -> None:
@@ -209,7 +203,6 @@ def refused_is_answered(t: Peer) -> None:
     "waits before it connects again to a server that turns it away",
     "EP-9.3-1",
     cause="a server that is in trouble is attacked by its own clients",
-    capabilities=RESUMES,
     needs=("PEER-RESUME-01",),
     level=Level.SHOULD,
     segmentations=ONCE,
@@ -226,7 +219,6 @@ def waits(t: Peer) -> None:
     "EP-4.4-4",
     "EP-6.5-3",
     cause="any Pong ends the replay, or a name that is in use for a moment is given up forever",
-    capabilities=RESUMES,
     needs=("PEER-RESUME-11",),
 )
 def name_is_taken(t: Peer) -> None:
