@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import logging
 import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from refserver.exit_codes import Exit
 from refserver.mutants import MUTANTS
 from refserver.server.auth import Tokens
 from refserver.server.config import Config
+from refserver.server.logs import LOG
 from refserver.version import VERSION
 
 FIELDS = dataclasses.fields(Config)
@@ -31,6 +34,17 @@ FIELDS = dataclasses.fields(Config)
 
 def invoke(*arguments: str, **environment: str) -> Any:
     return CliRunner().invoke(main, arguments, env=environment, prog_name="refserver")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """`serve` in this process sends the log to stderr: the tests behind these want to see it."""
+    loggers = [LOG, logging.getLogger("asyncio")]
+    before = [(logger.handlers[:], logger.propagate, logger.level) for logger in loggers]
+    yield
+    for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
+        logger.handlers[:], logger.propagate = handlers, propagate
+        logger.setLevel(level)
 
 
 @pytest.fixture

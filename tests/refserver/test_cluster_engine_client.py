@@ -34,6 +34,7 @@ from tests.support.stopped import STEP, TURNS_A_STEP, Host, HostedClient, Stoppe
 from refserver.cluster.engine_client import DEADLINE, RENEWAL, EngineClient, EngineCounters
 from refserver.cluster.scripts import script
 from refserver.server.config import Config, ConfigError
+from refserver.server.logs import LOG
 from refserver.server.server import Server
 
 redis = pytest.importorskip("redis")
@@ -194,7 +195,7 @@ class Lines:
     """What the servers have logged of their engine."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
-        caplog.set_level(logging.INFO)
+        caplog.set_level(logging.INFO, LOG.name)
         self._caplog = caplog
 
     def of(self, name: str) -> list[Any]:
@@ -204,7 +205,8 @@ class Lines:
 
 
 @pytest.fixture
-def lines(caplog: pytest.LogCaptureFixture) -> Lines:
+def lines(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Lines:
+    monkeypatch.setattr(LOG, "propagate", True)  # a server in this process may have ended that
     return Lines(caplog)
 
 

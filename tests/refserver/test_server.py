@@ -252,8 +252,9 @@ async def test_a_failure_costs_the_one_that_met_it_and_nobody_else(
 
 
 async def test_writing_to_one_that_is_gone_makes_no_noise(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(logging.getLogger("asyncio"), "propagate", True)
     async with hosting(presence=False) as host:
         ann = await host.member("ann")
         bob = await host.client()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 
 import pytest
@@ -79,9 +80,10 @@ def test_what_is_only_late_or_in_pieces_arrives_whole(faulty_server: Disturb, ru
 
 
 def test_a_held_end_finds_a_client_that_has_gone(
-    faulty_server: Disturb, caplog: pytest.LogCaptureFixture
+    faulty_server: Disturb, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A held Pong goes to a client that is gone, whose system resets; then the end goes there."""
+    monkeypatch.setattr(logging.getLogger("asyncio"), "propagate", True)
     faulty = faulty_server("delay Pong:1@0.2")
     with socket.create_connection(faulty.address) as sock:
         sock.sendall(LOGIN + frame(6, 2))
