@@ -14,6 +14,7 @@ from tests.watch.talks import ACK, CLIENT, LOGIN, MESSAGE, SERVER, WELCOME
 from refserver.watch.conversation import Side
 from refserver.watch.disturbing import (
     INSERTED,
+    PAUSE,
     VERBS,
     Action,
     Disturber,
@@ -214,6 +215,21 @@ def test_the_pong_to_an_inserted_ping_goes_no_further_and_any_other_does() -> No
     assert passed(it, CLIENT, frame(7, seq)) == b""
     assert passed(it, CLIENT, frame(7, seq)) == frame(7, seq)
     assert passed(it, CLIENT, frame(7, 9)) == frame(7, 9)
+
+
+def test_what_is_behind_an_inserted_ping_waits_for_its_pong() -> None:
+    def delays(it: Disturber) -> list[float]:
+        return [action.delay for action in it.take(SERVER, ACK)]
+
+    asked, answered = (disturber("insert ping@Welcome:1", "insert pong@Ack:2") for _ in range(2))
+    for it in (asked, answered):
+        seq = passed(it, SERVER, WELCOME)[len(WELCOME) :][8:16]
+    assert delays(asked) == [PAUSE] and not asked.is_answered
+
+    passed(answered, CLIENT, frame(7, int.from_bytes(seq, "big")))
+
+    assert answered.is_answered
+    assert delays(answered) + delays(answered) + delays(answered) == [0.0] * 3
 
 
 def test_what_is_inserted_stands_behind_what_is_disturbed_too() -> None:

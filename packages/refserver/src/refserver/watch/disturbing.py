@@ -76,8 +76,8 @@ INSERTED = {
 a client accepts, and an unnumbered one has seq 0."""
 ACCEPTED = 4096 + 255
 """The greatest length that a client accepts of a server with the least `max_frame`."""
-PAUSE = 0.2
-"""Seconds that what is behind an inserted frame waits: the client's answer passes before it."""
+PAUSE = 2.0
+"""Seconds that what is behind an inserted Ping waits at most: its Pong passes before it."""
 REPLIES = (0x04, 0x05, 0x07, 0x08)
 NAMED = frozenset({0x02, 0x08, 0x09, 0x0A})
 """Types of a server that begin with a name, beside the application events."""
@@ -230,6 +230,7 @@ class Disturber:
 
     `take` and `eof` say what goes on to the other side. `did` has in words what was done since
     it was read last, with the side whose stream it was. `has_acted` says whether anything was.
+    `is_answered` is set when the Pong to an inserted Ping has come: what waits for it may go on.
 
     It has more than fifteen attributes: each verb keeps what it needs to know of the connection.
     """
@@ -238,6 +239,7 @@ class Disturber:
         rules = tuple(rules)
         self.did: list[tuple[Side, str]] = []
         self.has_acted = False
+        self.is_answered = False
         self._rng = rng
         self._by_byte = [rule for rule in rules if rule.verb in AT_BYTE]
         self._by_frame = [rule for rule in rules if rule.verb not in (*AT_BYTE, "split", "latency")]
@@ -300,6 +302,8 @@ class Disturber:
     def _frame(self, side: Side, frame: Frame, whole: bytes) -> Iterator[Action]:
         if side is Side.CLIENT and frame.type == 0x07 and frame.seq in self._pings:
             self._pings.discard(frame.seq)
+            self.is_answered = True
+            self._pause[Side.SERVER] = 0.0
             return
         if side is Side.SERVER and frame.type == 0x08 and len(whole) > 17 + whole[16] + 20:
             at = 17 + whole[16] + 16
@@ -340,7 +344,7 @@ class Disturber:
             return
         if out + waited + inserted:
             yield Action(delay + self._pause[side], out + waited + inserted)
-            self._pause[side] = PAUSE if inserted else 0.0
+            self._pause[side] = PAUSE if self._pings and inserted else 0.0
 
     def _inserted(self, kind: str, behind: str) -> bytes:
         """A frame of the proxy's own; most numbers are such that they do not fit into 63 bits."""

@@ -215,6 +215,9 @@ class _End(asyncio.BufferedProtocol):
             pair.other(self).write(data)
         else:
             self._perform(pair.disturber.take(self.side, data))
+            if pair.disturber.is_answered:
+                pair.disturber.is_answered = False
+                pair.other(self).hurry()
 
     def write(self, data: bytes) -> None:
         if self.transport is not None and not self.transport.is_closing():
@@ -312,6 +315,12 @@ class _End(asyncio.BufferedProtocol):
                 self._end(what)
         if self._paused:
             self.resume("much is held")
+
+    def hurry(self) -> None:
+        """Let what waits go on now."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._in_time()
 
     def _in_time(self) -> None:
         self._timer = None
