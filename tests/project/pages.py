@@ -91,6 +91,8 @@ FILE = re.compile(r"`(\w[\w.-]*)`:\n+\Z")
 CODE = re.compile(r"# exits with (\d+)")
 KILL = re.compile(r"kill (%\d+|\$!)")
 INTERRUPT = "^C"
+GIVES_UP = re.compile(r"\brefserver (send|ping)\b")
+"""The commands that wait five seconds for a server, which a busy machine may need."""
 PATIENCE = 600.0
 """Seconds until a page fails that waits for something that does not come."""
 
@@ -368,6 +370,8 @@ class Reader:
     def _carry_out(self, step: Command, stream: Stream) -> int:
         """Run a command, and wait for its lines. Returns its exit code. Raises Late."""
         words = self._free(SHORTER.get(step.words, step.words))
+        if not step.code:
+            words = GIVES_UP.sub(rf"\g<0> --timeout {PATIENCE:g}", words)
         if step.is_interrupted or words.endswith("&"):
             job = self._shell.start(words.removesuffix("&"), stream, own=step.is_interrupted)
             self._background.append(stream)
