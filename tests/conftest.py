@@ -22,7 +22,7 @@ from contextlib import nullcontext
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.measuring import UNMEASURED, unmeasured
+from tests.measuring import UNMEASURED, keep, unmeasured
 
 for name, examples in {"fast": 50, "ci": 100, "deep": 2_000}.items():
     settings.register_profile(
@@ -69,6 +69,11 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     counts = UNMEASURED.isdisjoint(marker.name for marker in item.iter_markers())
     with nullcontext() if counts else unmeasured():
         return (yield)
+
+
+def pytest_sessionfinish() -> None:
+    """All tests of this process have run."""
+    keep()
 
 
 # A shell ignores SIGINT for what it runs in the background, and every process started from here

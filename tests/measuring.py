@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["UNMEASURED", "unmeasured"]
+__all__ = ["UNMEASURED", "keep", "unmeasured"]
 
 UNMEASURED = {"hypothesis", "unmeasured"}
 """The markers of these tests. Hypothesis gives the first one to each of its own: what only a random
@@ -38,3 +38,11 @@ def unmeasured() -> Iterator[None]:
     finally:
         coverage.start()
         os.environ.update(of_processes)
+
+
+def keep() -> None:
+    """Write what was measured until now; pytest-xdist kills a process that takes 10 s to end."""
+    package = sys.modules.get("coverage")
+    coverage = package.Coverage.current() if package else None
+    if coverage is not None:
+        coverage.save()
