@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import socket
+import warnings
 from pathlib import Path
 
 import pytest
@@ -386,6 +388,27 @@ def test_both_clients_talk_over_tls(authority: Authority, tmp_path: Path) -> Non
             positions = [room.say("x" * 60_000) for _ in range(20)]
 
     assert first == 2 and positions == list(range(5, 25))
+
+
+def test_a_loop_that_ends_behind_a_room_over_tls_leaves_no_transport(
+    authority: Authority, tmp_path: Path
+) -> None:
+    """Whoever leaves does not wait for the server's close_notify, and neither does the loop."""
+
+    async def main(port: int) -> None:
+        async with connect("localhost", port, user="ann", tls=authority.client()):
+            raise ZeroDivisionError
+
+    with (
+        running(tmp_path, "--tls-cert", str(authority.issue())) as server,
+        warnings.catch_warnings(record=True) as warned,
+    ):
+        warnings.simplefilter("always")
+        with pytest.raises(ZeroDivisionError):
+            asyncio.run(main(server.port))
+        gc.collect()
+
+    assert [str(each.message) for each in warned] == []
 
 
 @pytest.mark.proves("EP-6.3-1")

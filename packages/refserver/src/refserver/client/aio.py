@@ -361,8 +361,13 @@ class _Connection(asyncio.Protocol):
             self._room._update()
 
     def close(self) -> None:
-        """End it. What the server does not take is dropped: a transport would wait for ever."""
-        if self._transport is not None and self._transport.get_write_buffer_size():
-            self._transport.abort()
-        elif self._transport is not None:
-            self._transport.close()
+        """End it at once, over TLS with a close_notify.
+
+        What the server does not take is dropped: a transport would wait for ever. Over TLS it
+        would also wait for the server's close_notify, and the loop may end before that.
+        """
+        transport = self._transport
+        if transport is not None:
+            if not transport.get_write_buffer_size():
+                transport.close()
+            transport.abort()
