@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 from tests.refserver.clients import client, member
 from tests.refserver.conftest import Authority
+from tests.support.raw import ACK, logout
 from tests.support.server import Running, running
 from tests.support.stopped import hosting
 
 from eventcodec import ConnectionLostError, Error, ErrorCode, Login, PeerError, Ping, Pong
+from refserver.server import connection
 from refserver.server.clock import BEAT
 from refserver.server.config import Config, ConfigError
 from refserver.server.tls import Tls, common_name
@@ -188,6 +190,29 @@ def test_a_tls_client_on_a_plain_port_is_told(authority: Authority, tmp_path: Pa
             pass
         assert_still_serves(server)
         assert "FRAME_TOO_LARGE" in server.log
+
+
+async def test_a_close_notify_that_nobody_takes_is_no_progress(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server's own bytes at the end gave the client its close timeout once more."""
+    tls = Tls(Config(tls_cert=str(authority.issue())))
+    async with hosting(None, tls, close_timeout=2.0) as host:
+        client = await host.secure_client(authority.client())
+        await client.shake_hands()
+        await client.join("ann")
+        (ann,) = host.server.connections
+        monkeypatch.setattr(
+            connection, "unacknowledged", lambda _: 24 if ann.transport.is_closing() else 0
+        )
+        await client.send(logout(2))
+        await client.until(ACK)
+
+        await host.pass_time(2.0 + BEAT)  # now the server has closed
+        assert ann.transport.is_closing()
+        await host.pass_time(2.0 + BEAT)
+
+        assert not host.server.connections
 
 
 async def test_a_silent_peer_is_cut_off_when_the_login_time_is_over(authority: Authority) -> None:

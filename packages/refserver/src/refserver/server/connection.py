@@ -382,6 +382,7 @@ class Connection(asyncio.BufferedProtocol):
             self.abort()
         else:
             self.close()  # over TLS it waits for the client's close_notify
+            self.made_progress()  # its own close_notify is none
             self.close_by = now + self.owner.config.close_timeout
             self.owner.watch(self)
 
