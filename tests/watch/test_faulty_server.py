@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import socket
+import warnings
 
 import pytest
 from tests.support.raw import frame, short
 
 from refserver.client import connect
 from refserver.pytest_plugin import Disturb
+from refserver.watch.beside import beside
 from refserver.watch.conversation import Side
 
 LOGIN = frame(1, 1, short("ann") + bytes(18))
@@ -116,3 +119,18 @@ def test_a_ready_client_says_each_message_once_although_its_replies_are_lost(
 def test_a_rule_that_makes_no_sense_fails_the_test(faulty_server: Disturb) -> None:
     with pytest.raises(pytest.fail.Exception, match="no frame 'Akc'"):
         faulty_server("drop Akc")
+
+
+def test_a_proxy_that_ends_leaves_no_connection_that_has_just_come() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        warnings.catch_warnings(record=True) as warned,
+    ):
+        warnings.simplefilter("always")
+        for _ in range(20):
+            with beside(server.getsockname()) as proxy:
+                come = socket.create_connection(proxy.address)
+            come.close()
+        gc.collect()
+
+    assert [str(each.message) for each in warned] == []

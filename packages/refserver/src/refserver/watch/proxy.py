@@ -31,6 +31,9 @@ BUFFER = 1 << 18
 """Bytes that one read may take."""
 HIGH_WATER = 1 << 20
 """Bytes that wait for a reader before its peer is not read any more."""
+TURNS = 10
+"""Turns of the loop in which asyncio has made a connection that it has accepted, or that was being
+made, and has closed it."""
 
 Tell = Callable[[Item], None]
 FIN, CLOSE = End("fin"), End("end")
@@ -81,11 +84,19 @@ class Proxy:
             self._server.close()
 
     async def stop(self) -> None:
-        """Listen no more, and break the connections that are open."""
-        self.refuse()
-        for pair in list(self._open):
-            pair.abort()
-        await asyncio.sleep(0)
+        """Listen no more, and break the connections that are open or just accepted. None of them
+        is left behind, also if the loop ends after this."""
+        loop = asyncio.get_running_loop()
+        for listener in self._server.sockets if self._server is not None else ():
+            with suppress(NotImplementedError):  # Windows
+                loop.remove_reader(listener)
+        broken: set[_Pair] = set()
+        for _ in range(TURNS):
+            for pair in self._open - broken:
+                pair.abort()
+            broken |= self._open
+            await asyncio.sleep(0)
+        self.refuse()  # asyncio forgets what it has accepted and not made by now
 
     def opened(self, pair: _Pair) -> None:
         """A client has come: give its connection what disturbs it, and the next number."""
