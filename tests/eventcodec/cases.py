@@ -11,6 +11,7 @@ from enum import Enum
 
 import pytest
 from tests.eventcodec.declared import Drawn, Filed, Moved, Noted, Sampled, Waved
+from tests.together import together
 
 from eventcodec import (
     Ack,
@@ -448,5 +449,6 @@ def going(*ways: Way) -> tuple[Case, ...]:
 
 
 EACH_CASE = pytest.mark.parametrize("case", CASES, ids=_names)
+ALL_CASES = together("case", CASES)
 EACH_CASE_TO_SERVER = pytest.mark.parametrize("case", going(*TO_SERVER), ids=_names)
 EACH_CASE_TO_CLIENT = pytest.mark.parametrize("case", going(*TO_CLIENT), ids=_names)

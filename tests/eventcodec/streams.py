@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, NamedTuple
 
-import pytest
 from tests.eventcodec.declared import CODEC
+from tests.together import together
 
 from eventcodec import (
     Ack,
@@ -70,7 +70,7 @@ def cut_at_random(data: bytes) -> Chunks:
     return cut_by(Random(len(data)))(data)
 
 
-EACH_CHUNKING = pytest.mark.parametrize("chunking", [whole, byte_by_byte, cut_at_random])
+EACH_CHUNKING = together("chunking", [whole, byte_by_byte, cut_at_random])
 
 
 def in_memory(chunks: Chunks) -> Iterator[bytes]:
@@ -98,7 +98,7 @@ def _send(sock: socket.socket, chunks: Chunks) -> None:
 
 
 Carrier = Callable[[Chunks], Iterator[bytes]]
-EACH_CARRIER = pytest.mark.parametrize("carrier", [in_memory, over_tcp])
+EACH_CARRIER = together("carrier", [in_memory, over_tcp])
 
 
 class Fault(NamedTuple):

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.eventcodec import differential
-from tests.eventcodec.cases import CASES, EACH_CASE, Case
+from tests.eventcodec.cases import ALL_CASES, CASES, EACH_CASE, Case
 from tests.eventcodec.declared import CODEC, DECLARED, Moved, Noted
 from tests.eventcodec.mutations import SHORT_FRAMES, mutate, with_right_length
 from tests.eventcodec.strategies import EVENTS, FRAMES
 from tests.eventcodec.streams import fault
+from tests.together import together
 
 from eventcodec import (
     Ack,
@@ -70,7 +71,7 @@ def test_a_frame_decodes_to_its_event(case: Case) -> None:
     assert event.type == case.event.type
 
 
-@EACH_CASE
+@ALL_CASES
 def test_without_the_application_its_events_come_as_the_general_one(case: Case) -> None:
     event = decode(case.frame)
 
@@ -117,7 +118,7 @@ def test_a_frame_of_any_type_and_body_is_judged_alike_by_every_reader(
 # ---------------------------------------------------------------- what is no frame
 
 
-@EACH_CASE
+@ALL_CASES
 @pytest.mark.proves("EP-2.1-1")
 def test_a_frame_is_exactly_its_bytes(case: Case) -> None:
     for wrong in (case.frame[:-1], case.frame + b"\x00", case.frame * 2, case.frame[:3], b""):
@@ -205,7 +206,7 @@ def test_an_event_longer_than_a_length_can_say_is_refused() -> None:
 # ---------------------------------------------------------------- sets of types
 
 
-@pytest.mark.parametrize("type", UNKNOWN_TYPES)
+@together("type", UNKNOWN_TYPES)
 @pytest.mark.proves("EP-3.12-4", "EP-2.4-1")
 def test_an_unknown_type_is_kept_byte_for_byte(type: int) -> None:
     frame = bytes.fromhex(f"0000000e 01 {type:02x} 0000 0000000000000009 cafe")
@@ -216,7 +217,7 @@ def test_an_unknown_type_is_kept_byte_for_byte(type: int) -> None:
     assert encode(event) == frame
 
 
-@pytest.mark.parametrize("type", range(0x80, 0x100))
+@together("type", range(0x80, 0x100))
 @pytest.mark.proves("EP-3.11-3")
 def test_every_application_type_decodes_without_a_class(type: int) -> None:
     frame = bytes.fromhex(f"00000010 01 {type:02x} 0000 0000000000000009 01 62 ffff")

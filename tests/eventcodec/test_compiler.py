@@ -17,6 +17,7 @@ from tests.eventcodec.differential import by_construct
 from tests.eventcodec.mutations import NOT_UTF8, mutate
 from tests.eventcodec.strategies import VALUES, of
 from tests.eventcodec.streams import read
+from tests.together import together
 
 from eventcodec import (
     ApplicationEvent,
@@ -162,7 +163,7 @@ def test_bytes_behind_the_last_field_are_refused_where_they_begin(kind: type[Eve
 
 
 @pytest.mark.proves("EP-2.3-3")
-@pytest.mark.parametrize("wrong", NOT_UTF8, ids=bytes.hex)
+@together("wrong", NOT_UTF8)
 @pytest.mark.parametrize(
     ("kind", "front", "name"),
     [

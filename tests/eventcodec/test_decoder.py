@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.eventcodec.cases import CASES, EACH_CASE, Case
+from tests.eventcodec.cases import ALL_CASES, CASES, Case
 from tests.eventcodec.declared import CODEC
 from tests.eventcodec.mutations import mutate
 from tests.eventcodec.strategies import EVENTS, FRAMES
@@ -28,6 +28,7 @@ from tests.eventcodec.streams import (
     ready,
     whole,
 )
+from tests.together import together
 
 from eventcodec import (
     ClientConnection,
@@ -81,7 +82,7 @@ def error_in(decoder: Decoder, data: bytes) -> EventCodecError | None:
 # ---------------------------------------------------------------- any chunks
 
 
-@EACH_CASE
+@ALL_CASES
 @EACH_CHUNKING
 @pytest.mark.proves("EP-2.1-1", "EP-2.1-5")
 def test_a_frame_in_any_chunks_is_its_event(case: Case, chunking: Chunking) -> None:
@@ -95,7 +96,7 @@ def test_a_frame_in_any_chunks_is_its_event(case: Case, chunking: Chunking) -> N
     assert decoder.offset == len(case.frame)
 
 
-@EACH_CASE
+@ALL_CASES
 @pytest.mark.proves("EP-2.1-1")
 def test_the_bytes_behind_a_frame_are_the_next_one(case: Case) -> None:
     decoder = Decoder(codec=CODEC)
@@ -299,7 +300,7 @@ def test_a_frame_may_be_as_long_as_the_limit_and_no_longer(limit: int) -> None:
 
 
 @pytest.mark.proves("EP-2.1-6")
-@pytest.mark.parametrize("size", range(1, len(MESSAGE)))
+@together("size", range(1, len(MESSAGE)))
 @EACH_CHUNKING
 def test_a_frame_that_the_end_cuts_short_has_no_effect(size: int, chunking: Chunking) -> None:
     decoder = Decoder()

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.eventcodec.streams import END_OF_STREAM, error_of, ready
+from tests.together import together
 
 from eventcodec import (
     Ack,
@@ -199,12 +200,10 @@ def test_nothing_at_all_is_no_frame_and_no_fault() -> None:
 # --- Where it ends ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@together(
     "data",
-    [
-        *(pytest.param(v.data, id=v.id) for v in VECTORS.invalid),
-        *(pytest.param(v.frame[: len(v.frame) // 2], id=f"half {v.id}") for v in VECTORS.valid),
-    ],
+    [*(v.data for v in VECTORS.invalid), *(v.frame[: len(v.frame) // 2] for v in VECTORS.valid)],
+    [*(v.id for v in VECTORS.invalid), *(f"half {v.id}" for v in VECTORS.valid)],
 )
 @pytest.mark.unmeasured
 def test_the_fault_is_the_decoder_s(data: bytes) -> None:
@@ -261,7 +260,7 @@ def test_a_cut_frame_is_no_error_but_incomplete() -> None:
 
 
 @pytest.mark.proves("EP-12-1")
-@pytest.mark.parametrize(
+@together(
     "data",
     [
         LOGIN,
@@ -450,7 +449,7 @@ def test_every_mistake_in_the_tables_has_an_example_here() -> None:
         assert any(what.startswith(example) for example in examples), what
 
 
-@pytest.mark.parametrize("vector", VECTORS.valid, ids=lambda vector: vector.id)
+@together("vector", VECTORS.valid)
 def test_a_good_frame_gets_no_hint(vector: vectors.Valid) -> None:
     assert dissect(vector.frame).hint is None
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.eventcodec.cases import CASES, EACH_CASE, Case
+from tests.eventcodec.cases import ALL_CASES, CASES, Case
 from tests.eventcodec.declared import DECLARED, Drawn, Filed, Moved
 from tests.eventcodec.strategies import EVENTS
+from tests.together import together
 
 from eventcodec import (
     Ack,
@@ -40,11 +41,11 @@ from eventcodec.tables import STANDARD_EVENTS
 SECRET = b"sesame-secret"
 TICKET = 0x9F3C5A7BE1D20846
 
-EACH_EVENT = pytest.mark.parametrize("event", [case.event for case in CASES], ids=range(len(CASES)))
-EACH_FIELD = pytest.mark.parametrize(
-    ("event", "name"),
+EACH_EVENT = together("event", [case.event for case in CASES])
+EACH_FIELD = together(
+    "event, name",
     [
-        pytest.param(case.event, part.name, id=f"{type(case.event).__name__}.{part.name}")
+        (case.event, part.name)
         for case in {type(case.event): case for case in CASES}.values()
         for part in case.event.parts
     ],
@@ -61,7 +62,7 @@ def test_the_standard_events_stand_in_the_order_of_their_types() -> None:
     assert [event.type for event in STANDARD_EVENTS] == list(range(0x01, 0x0B))
 
 
-@EACH_CASE
+@ALL_CASES
 def test_an_event_knows_its_type(case: Case) -> None:
     assert case.event.type == case.frame[5]
 
@@ -84,7 +85,7 @@ def test_an_event_is_frozen(event: Event) -> None:
     assert not hasattr(event, "__dict__")
 
 
-@EACH_CASE
+@ALL_CASES
 def test_an_event_that_was_read_is_as_frozen_as_one_that_was_made(case: Case) -> None:
     event = type(case.event).compiled.decode(case.frame, 16, len(case.frame), case.event.seq)
 
@@ -128,7 +129,7 @@ def test_a_field_of_another_kind_is_refused_at_birth(event: Event, name: str) ->
 
 
 @EACH_EVENT
-@pytest.mark.parametrize("seq", [-1, 2**64, True, 1.0, None])
+@together("seq", [-1, 2**64, True, 1.0, None])
 def test_a_seq_that_no_frame_can_carry_is_refused(event: Event, seq: Any) -> None:
     with pytest.raises(LocalProtocolError) as born:
         _changed(event, seq=seq)
@@ -263,7 +264,7 @@ def test_what_is_no_entry_has_no_position(event: Fact) -> None:
 
 
 @pytest.mark.proves("EP-3.10-2", "EP-2.3-2")
-@pytest.mark.parametrize("reason", range(256))
+@together("reason", range(256))
 def test_a_reason_that_is_not_known_reads_as_lost(reason: int) -> None:
     left = Left(user="ann", reason=reason)
 

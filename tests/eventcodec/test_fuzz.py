@@ -13,23 +13,24 @@ import pytest
 from tests.eventcodec.fuzz.flood import flood
 from tests.eventcodec.fuzz.harness import check
 from tests.eventcodec.fuzz.inputs import CORPUS, REGRESSIONS, load
+from tests.together import together
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("data", [pytest.param(data, id=data.hex()[:60]) for data in load(CORPUS)])
+@together("data", load(CORPUS))
 def test_what_the_fuzzer_reached_keeps_every_promise(data: bytes) -> None:
     """C9."""
     check(data)
 
 
-@pytest.mark.parametrize("data", [pytest.param(d, id=d.hex()[:60]) for d in load(REGRESSIONS)])
+@together("data", load(REGRESSIONS))
 def test_what_once_failed_does_not_fail_again(data: bytes) -> None:
     """C9."""
     check(data)
 
 
-@pytest.mark.parametrize("data", [bytes([n]) for n in range(256)] + [b""], ids=bytes.hex)
+@together("data", [bytes([n]) for n in range(256)] + [b""])
 def test_no_bytes_at_all_keep_every_promise(data: bytes) -> None:
     check(data)
 

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from tests.eventcodec import oracle
+from tests.together import together
 
 from eventcodec import (
     ApplicationEvent,
@@ -28,7 +29,7 @@ from eventcodec import (
 )
 
 VALID = vectors.load().valid
-each_vector = pytest.mark.parametrize("vector", VALID, ids=lambda vector: vector.id)
+each_vector = together("vector", VALID)
 
 
 @application_event(0x81)

@@ -30,6 +30,7 @@ from tests.eventcodec.streams import (
     ready,
     whole,
 )
+from tests.together import together
 
 from eventcodec import (
     ClientConnection,
@@ -345,7 +346,7 @@ def test_cost_grows_with_the_bytes_and_no_faster(
 LETTERS = "aß€😀\U0010ffff"
 
 
-@pytest.mark.parametrize("wrong", NOT_UTF8, ids=bytes.hex)
+@together("wrong", NOT_UTF8)
 @pytest.mark.parametrize("event", [Message(content="", seq=1), Joined(user="", seq=1)], ids=repr)
 @pytest.mark.proves("EP-2.3-3")
 def test_what_is_not_utf8_is_malformed_wherever_it_stands(

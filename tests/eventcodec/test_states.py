@@ -7,9 +7,10 @@ event is walked without a word here.
 from __future__ import annotations
 
 import pytest
-from tests.eventcodec.cases import CASES
+from tests.eventcodec.cases import CASES, Case
 from tests.eventcodec.declared import CODEC
 from tests.eventcodec.streams import Host, error_of, fault, member, ready, settled, welcome
+from tests.together import together
 
 from eventcodec import (
     Ack,
@@ -91,7 +92,7 @@ def test_every_table_has_every_kind() -> None:
     assert set(SENDABLE) == set(State)
 
 
-@pytest.mark.parametrize("type", range(0x100))
+@together("type", range(0x100))
 @pytest.mark.proves("EP-3.1-1", "EP-3.1-2")
 def test_every_type_has_a_row(type: int) -> None:
     known = {event.type for event in STANDARD_EVENTS}
@@ -129,11 +130,7 @@ def server_in(state: State) -> ServerConnection:
 
 
 @EACH_SERVER_STATE
-@pytest.mark.parametrize(
-    "event",
-    [case.event for case in CASES if len(case.frame) <= MAX_FRAME_BEFORE_WELCOME],
-    ids=[case.name for case in CASES if len(case.frame) <= MAX_FRAME_BEFORE_WELCOME],
-)
+@together("case", [case for case in CASES if len(case.frame) <= MAX_FRAME_BEFORE_WELCOME])
 @pytest.mark.proves(
     "EP-3.3-3",
     "EP-3.11-2",
@@ -150,8 +147,8 @@ def server_in(state: State) -> ServerConnection:
     "EP-8.3-1",
     "EP-8.3-3",
 )
-def test_a_server_judges_each_event_by_its_state(state: State, event: Event) -> None:
-    event = event.with_seq(9)
+def test_a_server_judges_each_event_by_its_state(state: State, case: Case) -> None:
+    event = case.event.with_seq(9)
     host = Host(server_in(state))
     code = validate(Role.SERVER, state, event.type)
     if getattr(event, "sender", ""):

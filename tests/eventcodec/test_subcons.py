@@ -16,6 +16,7 @@ from typing import Any
 import construct as c
 import construct.lib as lib
 import pytest
+from tests.together import together
 
 from eventcodec import (
     ApplicationEvent,
@@ -257,12 +258,8 @@ def declared(subcon: Any, *, behind: bool = False) -> type[ApplicationEvent]:
 
 GOOD = [(name, subcon, value) for name, subcon, values, _ in ROWS for value in values]
 BAD = [(name, subcon, value) for name, subcon, _, values in ROWS for value in values]
-EACH_GOOD = pytest.mark.parametrize(
-    ("subcon", "value"), [row[1:] for row in GOOD], ids=[f"{n} {v!r:.30}" for n, _, v in GOOD]
-)
-EACH_BAD = pytest.mark.parametrize(
-    ("subcon", "value"), [row[1:] for row in BAD], ids=[f"{n} {v!r:.30}" for n, _, v in BAD]
-)
+EACH_GOOD = together("subcon, value", [row[1:] for row in GOOD], [f"{n} {v!r}" for n, _, v in GOOD])
+EACH_BAD = together("subcon, value", [row[1:] for row in BAD], [f"{n} {v!r}" for n, _, v in BAD])
 
 
 def test_every_public_subcon_has_a_row() -> None:

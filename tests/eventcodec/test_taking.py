@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from tests.eventcodec.streams import END_OF_STREAM, Fault, Receiver, fault, feed, settled, welcome
+from tests.together import together
 
 from eventcodec import (
     Ack,
@@ -393,7 +394,7 @@ def taking(setting: Setting, ending: Ending) -> Taker:
 
 
 @EACH
-@pytest.mark.parametrize("way", WAYS)
+@together("way", WAYS)
 @pytest.mark.proves("EP-2.1-5", "EP-4.2-12", "EP-4.2-13")
 @pytest.mark.unmeasured
 def test_each_event_is_returned_once_however_it_is_taken(
@@ -413,7 +414,7 @@ def test_each_event_is_returned_once_however_it_is_taken(
 
 
 @EACH
-@pytest.mark.parametrize("way", WAYS)
+@together("way", WAYS)
 @pytest.mark.unmeasured
 def test_what_came_while_nobody_looked_is_given_later(
     name: str, end: str, way: Callable[[Taker], None]
@@ -458,7 +459,7 @@ def read_session(chunks: Iterable[bytes], way: Callable[[Any], None]) -> list[ob
 
 
 @pytest.mark.parametrize("end", ENDINGS["client"])
-@pytest.mark.parametrize("way", WAYS)
+@together("way", WAYS)
 @pytest.mark.unmeasured
 def test_a_session_returns_each_event_once_and_then_its_end(
     end: str, way: Callable[[Any], None]

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
+from itertools import product
 from typing import Any
 
 import pytest
 from tests.eventcodec import oracle
 from tests.eventcodec.streams import error_of, feed, ready
+from tests.together import together
 
 import eventcodec
 from eventcodec import (
@@ -59,18 +61,13 @@ def bytewise(data: bytes) -> Iterator[bytes]:
         yield bytes([byte])
 
 
-def each(of: Any) -> pytest.MarkDecorator:
-    """One test for each vector, under its id."""
-    return pytest.mark.parametrize("vector", of, ids=lambda vector: vector.id)
-
-
 def proof_of_each(of: Any) -> pytest.MarkDecorator:
-    """The same, marked with the statements that the vector proves."""
+    """One test for each vector, under its id, marked with the statements that the vector proves."""
     params = [pytest.param(v, id=v.id, marks=pytest.mark.proves(*v.proves)) for v in of]
     return pytest.mark.parametrize("vector", params)
 
 
-chunked = pytest.mark.parametrize("chunks", [whole, bytewise])
+CHUNKED = (whole, bytewise)
 
 
 def in_json(event: Event, form: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +108,7 @@ def test_a_frame_decodes_to_its_event(vector: Valid) -> None:
 
 
 @pytest.mark.proves("EP-2.2-1", "EP-2.2-3", "EP-2.3-7")
-@proof_of_each(VECTORS.valid)
+@together("vector", VECTORS.valid)
 def test_an_event_encodes_to_its_frame(vector: Valid) -> None:
     event = from_json(dict(vector.event))
 
@@ -120,8 +117,7 @@ def test_an_event_encodes_to_its_frame(vector: Valid) -> None:
 
 
 @pytest.mark.proves("EP-2.1-5")
-@chunked
-@each(VECTORS.valid)
+@together("vector, chunks", product(VECTORS.valid, CHUNKED))
 def test_a_stream_gives_the_event_when_its_last_byte_is_in(vector: Valid, chunks: Chunking) -> None:
     decoder = Decoder()
 
@@ -144,7 +140,7 @@ def test_all_valid_frames_in_one_stream_give_all_events() -> None:
 
 
 @pytest.mark.proves("EP-2.2-10")
-@each(VECTORS.prefixes)
+@together("vector", VECTORS.prefixes)
 def test_a_cut_frame_is_neither_an_event_nor_an_error(vector: Prefixes) -> None:
     decoder = Decoder()
     sizes = [size for cut in vector.cuts for size in cut if size]
@@ -158,7 +154,7 @@ def test_a_cut_frame_is_neither_an_event_nor_an_error(vector: Prefixes) -> None:
 
 
 @pytest.mark.proves("EP-2.1-6")
-@each(VECTORS.prefixes)
+@together("vector", VECTORS.prefixes)
 def test_a_frame_that_the_end_of_the_stream_cuts_has_no_effect(vector: Prefixes) -> None:
     for prefix in (vector.frame[:1], vector.frame[:-1]):
         decoder = Decoder()
@@ -242,15 +238,15 @@ def found(receiver: Any, chunks: Iterable[bytes]) -> int:
     return found.error.code
 
 
-@chunked
 @proof_of_each(IN_THE_PROTOCOL)
+@together("chunks", CHUNKED)
 @pytest.mark.unmeasured
 def test_every_receiver_finds_the_error(vector: Invalid, chunks: Chunking) -> None:
     for receiver in receivers_of(vector):
         assert found(receiver, chunks(vector.data)) == vector.code
 
 
-@proof_of_each(IN_THE_PROTOCOL)
+@together("vector", IN_THE_PROTOCOL)
 def test_the_error_is_found_when_its_last_byte_is_in_and_not_before(vector: Invalid) -> None:
     for receiver in receivers_of(vector):
         before, last = vector.data[: vector.known_after - 1], vector.data[vector.known_after - 1]
@@ -260,7 +256,7 @@ def test_the_error_is_found_when_its_last_byte_is_in_and_not_before(vector: Inva
 
 
 @pytest.mark.proves("EP-8.2-1", "EP-8.2-6", "EP-8.3-5")
-@each([v for v in IN_THE_PROTOCOL if v.receiver in ("codec", "server") and v.fatal])
+@together("vector", [v for v in IN_THE_PROTOCOL if v.receiver in ("codec", "server") and v.fatal])
 def test_a_fatal_error_is_the_last_that_a_server_says(vector: Invalid) -> None:
     server = server_in(vector.state or "member")
     error = error_of(received(server, [vector.data]))
@@ -277,7 +273,7 @@ def test_a_fatal_error_is_the_last_that_a_server_says(vector: Invalid) -> None:
 
 
 @pytest.mark.proves("EP-4.2-2", "EP-4.2-9", "EP-8.2-2")
-@each([v for v in IN_THE_PROTOCOL if v.receiver == "server" and not v.fatal])
+@together("vector", [v for v in IN_THE_PROTOCOL if v.receiver == "server" and not v.fatal])
 def test_another_error_is_a_reply_and_the_server_goes_on(vector: Invalid) -> None:
     assert vector.state is not None
     server = server_in(vector.state)
@@ -294,7 +290,7 @@ def test_another_error_is_a_reply_and_the_server_goes_on(vector: Invalid) -> Non
 
 
 @pytest.mark.proves("EP-4.2-12")
-@each([v for v in IN_THE_PROTOCOL if v.receiver == "client"])
+@together("vector", [v for v in IN_THE_PROTOCOL if v.receiver == "client"])
 def test_a_client_ends_the_connection_and_says_nothing(vector: Invalid) -> None:
     assert vector.state is not None
     client = client_in(vector.state)
@@ -307,7 +303,7 @@ def test_a_client_ends_the_connection_and_says_nothing(vector: Invalid) -> None:
 
 
 @pytest.mark.proves("EP-6.2-5")
-@each(IN_A_LOGIN)
+@together("vector", IN_A_LOGIN)
 def test_what_a_login_asks_for_is_not_judged_by_the_codec(vector: Invalid) -> None:
     [login] = received(server_in("new"), [vector.data])
 
@@ -325,7 +321,7 @@ def taken(receiver: Any, data: bytes) -> bool:
     return (len(got) == 1 or answered) and not any(isinstance(each, InvalidRequest) for each in got)
 
 
-@each([v for v in VECTORS.invalid if v.repair is not None])
+@together("vector", [v for v in VECTORS.invalid if v.repair is not None])
 def test_the_repair_mends_all_that_is_wrong(vector: Invalid) -> None:
     assert vector.repair is not None
     data = vector.data if vector.repair.data is None else vector.repair.data
@@ -337,7 +333,7 @@ def test_the_repair_mends_all_that_is_wrong(vector: Invalid) -> None:
         assert taken(RECEIVERS[place](), data)
 
 
-@each([v for v in VECTORS.invalid if v.hidden is not None])
+@together("vector", [v for v in VECTORS.invalid if v.hidden is not None])
 def test_the_hidden_fault_shows_once_the_first_is_mended(vector: Invalid) -> None:
     assert vector.hidden is not None
     change = vector.hidden.change
