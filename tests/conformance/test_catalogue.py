@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
 import pytest
+from tests.together import together
 
 from refserver.conformance import check
 from refserver.conformance.cases import SECTIONS, SERVER_CASES
@@ -40,14 +41,10 @@ CATALOGUES = {
     "client": Catalogue(CLIENT_CASES, CLIENT_SECTIONS, run.DECLARED_BY, 90, "MUST|MAY"),
 }
 WHOLE = pytest.mark.parametrize("catalogue", CATALOGUES.values(), ids=CATALOGUES.keys())
-EACH = pytest.mark.parametrize(
-    ("catalogue", "case"),
-    [
-        pytest.param(catalogue, case, id=case.id)
-        for catalogue in CATALOGUES.values()
-        for case in catalogue.cases
-    ],
-)
+PAIRS = [(catalogue, case) for catalogue in CATALOGUES.values() for case in catalogue.cases]
+IDS = [case.id for _, case in PAIRS]
+EACH = together("catalogue, case", PAIRS, IDS)
+CAUSES = tuple({case.cause for _, case in PAIRS} - set(statements().values()))
 
 
 @WHOLE
@@ -94,25 +91,24 @@ def test_a_must_case_proves_a_must(catalogue: Catalogue, case: Case) -> None:
     assert case.level is Level.SHOULD or re.search(catalogue.proved, proved)
 
 
-@pytest.mark.parametrize("case", [*SERVER_CASES, *CLIENT_CASES], ids=lambda case: case.id)
+@together("case", [*SERVER_CASES, *CLIENT_CASES])
 def test_what_explains_a_case_has_its_own_cause_and_no_other(case: Case) -> None:
-    assert causes(case.id) == [f"  cause  usually: {case.cause}"]
+    assert causes(explain(case.id)) == [f"  cause  usually: {case.cause}"]
 
 
-@pytest.mark.parametrize("number", statements())
+@together("number", statements())
 def test_what_explains_a_statement_names_its_cases_and_no_cause(number: str) -> None:
     """A statement once had the cause of one of its cases, which fits no other."""
-    named = [line.split()[1].rstrip(":") for line in explain(number) if line.startswith("  case ")]
+    lines = list(explain(number))
+    named = [line.split()[1].rstrip(":") for line in lines if line.startswith("  case ")]
 
-    assert causes(number) == []
+    assert causes(lines) == []
     assert named == [each.id for each in (*SERVER_CASES, *CLIENT_CASES) if number in each.proves]
 
 
-def causes(what: str) -> list[str]:
-    """The usual causes that `explain` names: in their own line, or anywhere in another."""
-    known = {each.cause for each in (*SERVER_CASES, *CLIENT_CASES)} - set(statements().values())
-    lines = list(explain(what))
-    return [line for line in lines if any(line.endswith(cause) for cause in known)]
+def causes(lines: Iterable[str]) -> list[str]:
+    """The usual causes that are named: in their own line, or anywhere in another."""
+    return [line for line in lines if line.endswith(CAUSES)]
 
 
 def test_a_number_is_given_once() -> None:

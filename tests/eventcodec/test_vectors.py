@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 from tests.eventcodec import oracle
+from tests.together import together
 
 from eventcodec import vectors
 from eventcodec.vectors import Invalid, Prefixes, Valid
@@ -41,11 +42,6 @@ def in_file(name: str) -> dict[str, Any]:
 
 
 EVERY: list[Valid | Invalid] = [*VECTORS.valid, *VECTORS.invalid]
-
-
-def each(of: Any) -> pytest.MarkDecorator:
-    """One test for each vector, under the vector's id."""
-    return pytest.mark.parametrize("vector", of, ids=lambda vector: vector.id)
 
 
 # --- The files -------------------------------------------------------------------
@@ -131,7 +127,7 @@ def test_every_statement_that_a_vector_proves_is_in_the_protocol() -> None:
     assert sorted((named | set(in_file("prefixes.json")["proves"])) - known) == []
 
 
-@each(EVERY)
+@together("vector", EVERY)
 def test_each_vector_proves_something(vector: Valid | Invalid) -> None:
     assert vector.proves
 
@@ -236,12 +232,12 @@ def test_every_valid_frame_has_its_prefixes() -> None:
 # --- The second reader -----------------------------------------------------------
 
 
-@each(VECTORS.valid)
+@together("vector", VECTORS.valid)
 def test_a_second_reader_finds_the_same_event(vector: Valid) -> None:
     assert oracle.judge(vector.frame) == ("event", vector.event)
 
 
-@each(VECTORS.prefixes)
+@together("vector", VECTORS.prefixes)
 def test_a_second_reader_waits_at_every_cut(vector: Prefixes) -> None:
     verdicts = {oracle.judge(prefix) for prefix in vector}
 
@@ -249,13 +245,13 @@ def test_a_second_reader_waits_at_every_cut(vector: Prefixes) -> None:
     assert all(len(prefix) < len(vector.frame) for prefix in vector)
 
 
-@each(FOR_ANY_READER)
+@together("vector", FOR_ANY_READER)
 def test_a_second_reader_finds_the_same_error(vector: Invalid) -> None:
     assert oracle.judge(vector.data, vector.limit) == ("error", vector.code)
     assert oracle.judge(vector.data[: vector.known_after], vector.limit) == ("error", vector.code)
 
 
-@each([vector for vector in VECTORS.invalid if vector.group == "length"])
+@together("vector", [vector for vector in VECTORS.invalid if vector.group == "length"])
 def test_a_second_reader_finds_each_fault_of_length_at_the_receivers_limit(vector: Invalid) -> None:
     assert oracle.judge(vector.data[:4], vector.limit) == ("error", vector.code)
 
@@ -285,7 +281,9 @@ def test_only_two_groups_have_vectors_without_repair() -> None:
     assert unmended == {"foreign", "precedence"}
 
 
-@each([vector for vector in MENDED if vector.repair and vector.repair.data is not None])
+@together(
+    "vector", [vector for vector in MENDED if vector.repair and vector.repair.data is not None]
+)
 def test_one_small_place_is_all_that_differs_from_a_good_frame(vector: Invalid) -> None:
     assert vector.repair is not None and vector.repair.data is not None
     bad, good = map(without_right_length, (vector.data, vector.repair.data))
@@ -297,7 +295,7 @@ def test_one_small_place_is_all_that_differs_from_a_good_frame(vector: Invalid) 
     assert oracle.judge(vector.repair.data, vector.limit)[0] == "event"
 
 
-@each([vector for vector in MENDED if vector.repair and vector.repair.data is None])
+@together("vector", [vector for vector in MENDED if vector.repair and vector.repair.data is None])
 def test_a_frame_that_only_came_to_the_wrong_place_is_good_in_itself(vector: Invalid) -> None:
     assert vector.repair is not None
     elsewhere = (vector.repair.receiver, vector.repair.state)
@@ -311,7 +309,7 @@ def test_the_group_precedence_and_no_other_has_two_faults() -> None:
     assert len(TWO_FAULTS) == sum(vector.group == "precedence" for vector in VECTORS.invalid)
 
 
-@each(TWO_FAULTS)
+@together("vector", TWO_FAULTS)
 def test_the_hidden_fault_is_another_one_than_the_one_found(vector: Invalid) -> None:
     assert vector.hidden is not None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from benchmarks.codec.handwritten import decode
+from tests.together import together
 
 from eventcodec import (
     ConnectionEnded,
@@ -42,7 +43,7 @@ def by_eventcodec(data: bytes) -> Outcome:
     return events, decoder.held
 
 
-@pytest.mark.parametrize("place", range(len(FRAME)))
+@together("place", range(len(FRAME)))
 def test_every_byte_matters_to_both_alike(place: int) -> None:
     for value in range(256):
         changed = FRAME[:place] + bytes([value]) + FRAME[place + 1 :] + FRAME
@@ -50,12 +51,12 @@ def test_every_byte_matters_to_both_alike(place: int) -> None:
         assert by_hand(changed) == by_eventcodec(changed)
 
 
-@pytest.mark.parametrize("vector", vectors.load().valid, ids=lambda vector: vector.id)
+@together("vector", vectors.load().valid)
 def test_every_valid_vector_gives_the_same_event(vector: vectors.Valid) -> None:
     assert by_hand(FRAME + vector.frame) == by_eventcodec(FRAME + vector.frame)
 
 
-@pytest.mark.parametrize("vector", vectors.load().invalid, ids=lambda vector: vector.id)
+@together("vector", vectors.load().invalid)
 def test_every_invalid_vector_gives_the_same_fault(vector: vectors.Invalid) -> None:
     assert by_hand(FRAME + vector.data) == by_eventcodec(FRAME + vector.data)
 

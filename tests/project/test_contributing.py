@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.together import together
 
 pytestmark = pytest.mark.once
 
@@ -31,13 +32,13 @@ def test_the_page_shows_both_ways_by_name() -> None:
     assert len(FUNCTIONS) > 20
 
 
-@pytest.mark.parametrize(("file", "function"), FUNCTIONS)
+@together("file, function", FUNCTIONS)
 def test_each_function_on_the_way_exists(file: str, function: str) -> None:
     path = REFSERVER / file
     assert path.exists()
     assert not function or function in definitions(ast.parse(path.read_text("utf-8")).body)
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"pytest (tests/[\w/.]+)", PAGE))))
+@together("path", sorted(set(re.findall(r"pytest (tests/[\w/.]+)", PAGE))))
 def test_each_command_names_tests_that_exist(path: str) -> None:
     assert (ROOT / path).exists()

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
+from tests.together import together
 
 pytestmark = pytest.mark.once
 
@@ -50,19 +52,25 @@ WITHOUT_FIGURE = {
 """Kept or not: nothing about these can be more or less."""
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0][:40])
+@cache
+def functions_of(file: str) -> set[str]:
+    """The functions of a file of tests."""
+    tree = ast.parse((ROOT / "tests" / file).read_bytes())
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return {node.name for node in tree.body if isinstance(node, functions)}
+
+
+@together("row", ROWS, [row[0] for row in ROWS])
 def test_a_promise_names_its_test(row: list[str]) -> None:
     _, named, _ = row
 
     found = re.fullmatch(r"`(.+\.py)::(\w+)`", named)
 
     assert found is not None
-    tree = ast.parse((ROOT / "tests" / found[1]).read_bytes())
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    assert found[2] in {node.name for node in tree.body if isinstance(node, functions)}
+    assert found[2] in functions_of(found[1])
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0][:40])
+@together("row", ROWS, [row[0] for row in ROWS])
 def test_a_figure_is_a_number_but_where_there_is_nothing_to_measure(row: list[str]) -> None:
     _, named, figure = row
 

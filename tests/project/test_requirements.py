@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.together import together
 from tools import requirements
 from tools.pages import ROOT, Missing
 
@@ -63,7 +64,7 @@ def test_numbers_rise_in_each_section() -> None:
     assert all(places == sorted(set(places)) for places in sections.values())
 
 
-@pytest.mark.parametrize("number", SENTENCES)
+@together("number", SENTENCES)
 def test_a_statement_is_one_sentence_that_obliges(number: str) -> None:
     sentence = SENTENCES[number]
 

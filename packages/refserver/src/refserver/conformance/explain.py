@@ -9,7 +9,9 @@ Layer: above `cases` and `examples`, below `commands`.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 
 from eventcodec import ErrorCode, vectors
 
@@ -104,17 +106,18 @@ def _statement(number: str) -> Iterator[str]:
     proving = [case for case in CASES.values() if number in case.proves]
     for case in proving:
         yield f"  case   {case.id}: {case.title}"
-    if count := _vectors(number):
+    if count := _proving_vectors()[number]:
         yield f"  codecs {count} vectors: python -m eventcodec vectors check"
     if not proving and not count:
         yield "  no case of the kit is about it"
 
 
-def _vectors(number: str) -> int:
-    """How many vectors prove the statement."""
+@cache
+def _proving_vectors() -> Counter[str]:
+    """How many vectors prove each statement."""
     loaded = vectors.load()
-    valid = sum(number in each.proves for each in loaded.valid)
-    return valid + sum(number in each.proves for each in loaded.invalid)
+    every: list[vectors.Valid | vectors.Invalid] = [*loaded.valid, *loaded.invalid]
+    return Counter(number for vector in every for number in vector.proves)
 
 
 def _is_fatal_form(code: ErrorCode, text: str) -> bool:
