@@ -162,6 +162,7 @@ def test_a_pair_without_a_name_or_a_credential_is_2(
         (["peer", "PEER-FRAME-01", "--doctor", "--", "true", "{host}", "{port}"], "takes no ID"),
         (["report"], "Missing command"),
         (["report", "merge", __file__], "is not JSON"),
+        (["report", "merge", os.devnull], "is empty"),
         (["explain", "VER-99"], "did you mean 'VER-"),
         (["explain", "xyzzy"], "see check --list and peer --list"),
     ],

@@ -80,17 +80,6 @@ def test_nothing_to_judge_is_no_success(tmp_path: Path) -> None:
     assert run("judge", recording(tmp_path / "empty.jsonl", [])).exit_code == 3
 
 
-@pytest.mark.parametrize("data", [b"", b"hello\n", b"\x0a\x0d\x0d\x0a", b"\xff\xfe"])
-def test_what_is_neither_is_a_usage_error(tmp_path: Path, data: bytes) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(data)
-
-    done = run("judge", path)
-
-    assert done.exit_code in (2, 3)
-    assert "Traceback" not in done.output
-
-
 def test_a_capture_is_judged_too(tmp_path: Path) -> None:
     path = tmp_path / "talk.pcap"
     with path.open("wb") as file:
@@ -186,6 +175,41 @@ def test_what_makes_no_sense_is_a_usage_error(
 
     assert done.exit_code == 2
     assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("proxy", "--tls-cert", "{file}", "--tls-key", "{file}"), "no certificate in PEM form"),
+        (("proxy", "--ca", "{file}"), "--ca {file}: holds no certificate in PEM form"),
+        (("proxy", "--rules", "{file}"), "{file}: line 2: no rule 'dorp'; did you mean 'drop'?"),
+        (("proxy", "--rules", "{latin}"), "{latin}: not UTF-8"),
+        (("replay", "{right}", "--ca", "{file}"), "--ca {file}: holds no certificate in PEM form"),
+    ],
+)
+def test_a_file_of_another_kind_is_named(
+    right: Path, tmp_path: Path, words: tuple[str, ...], why: str
+) -> None:
+    known = {name: tmp_path / name for name in ("file", "latin")} | {"right": right}
+    known["file"].write_bytes(b"\xef\xbb\xbfdrop Ack\ndorp Ack\n")
+    known["latin"].write_bytes("drop Ack  # Zo\xeb\n".encode("latin-1"))
+    at = ("0",) if words[0] == "proxy" else ()
+
+    done = run(words[0], *at, *(word.format(**known) for word in words[1:]), "--to", "localhost:1")
+
+    assert done.exit_code == 2
+    assert why.format(**known) in done.stderr
+
+
+def test_a_server_that_a_replay_cannot_reach_has_its_own_exit_code(right: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        silent = run("replay", right, "--tls", "--timeout", 0.1, "--to", f"127.0.0.1:{port}")
+    gone = run("replay", right, "--to", f"127.0.0.1:{port}")
+
+    assert (silent.exit_code, gone.exit_code) == (4, 4)
+    assert silent.stderr.startswith(f"refserver: no TLS with 127.0.0.1:{port}: ")
+    assert gone.stderr == f"refserver: cannot connect to 127.0.0.1:{port}: Connection refused\n"
 
 
 # ----------------------------------------------------------------- the proxy

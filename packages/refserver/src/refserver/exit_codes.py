@@ -65,14 +65,15 @@ TEST_COMMANDS: Mapping[Exit, str] = {
 """The exit codes of `refserver check`, `peer` and `report merge`."""
 
 WATCH_COMMANDS: Mapping[Exit, str] = {
-    Exit.DONE: "no finding",
-    Exit.FAILED: "a finding",
-    Exit.USAGE: "the command line is wrong, or a file is no recording and no capture",
-    Exit.NO_CASE_RAN: "nothing was judged: no frame was seen",
+    Exit.DONE: "no finding; `shrink`: the recording is written",
+    Exit.FAILED: "a finding; `replay`: also a departure",
+    Exit.USAGE: "the command line is wrong, or a file cannot be read",
+    Exit.NO_CASE_RAN: "nothing was judged: no frame was seen; `shrink`: the finding did not come",
+    Exit.UNREACHABLE: "`replay`: the server cannot be reached",
     Exit.BROKEN: "stdout cannot be written",
     Exit.READER_LEFT: _ALL[Exit.READER_LEFT],
 }
-"""The exit codes of `refserver judge` and `proxy`."""
+"""The exit codes of `refserver judge`, `proxy`, `replay` and `shrink`."""
 
 
 def in_one_line(meanings: Mapping[Exit, str]) -> str:

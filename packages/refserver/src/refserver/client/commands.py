@@ -44,7 +44,7 @@ from ..characters import escape
 from ..readiness import source
 from .bench import bench
 from .blocking import Room
-from .network import CommandError, connect, why
+from .network import CommandError, connect, trusting, why
 from .options import EXIT_CODES, Target, connecting, retrying, tell_json
 from .ping import ping
 from .shell import Watching, enter, in_room, say
@@ -360,7 +360,8 @@ def send(
         texts, lines = (), Lines(sys.stdin.buffer)
     events = [Message(content=text) for text in texts]
     if raw is not None:
-        with connect(to.address, to.timeout, to.login.credential, to.tls, to.ca) as sock:
+        context = trusting(to.ca) if to.tls else None
+        with connect(to.address, to.timeout, to.login.credential, context) as sock:
             return _send_raw(sock, (b"" if to.user is None else encode(to.login)) + raw, to.timeout)
     with in_room(to, retries=retry) as (room, watching):
         enter(room, watching, to.timeout)

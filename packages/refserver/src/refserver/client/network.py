@@ -37,12 +37,11 @@ def why(error: Error) -> str:
 
 
 def connect(
-    address: tuple[str, int], timeout: float, credential: bytes, tls: bool, ca: Path | None
+    address: tuple[str, int], timeout: float, credential: bytes, context: ssl.SSLContext | None
 ) -> socket.socket:
-    """Connect to this address, with TLS if requested. Raises CommandError."""
+    """Connect to this address, over TLS if there is a context. Raises CommandError."""
     host, port = address
     where = spelled(host, port)
-    context = trusting(ca) if tls or ca else None
     try:
         sock = socket.create_connection(address, timeout)
     except OSError as error:

@@ -182,7 +182,7 @@ class Asked:
         if path is None:
             return frozenset()
         try:
-            text = path.read_text("utf-8")
+            text = path.read_text("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", "is not UTF-8")
             raise UsageError(f"{what}: cannot read {path}: {reason}") from None

@@ -56,7 +56,7 @@ class Tls:
 @contextmanager
 def reading(*paths: str) -> Iterator[None]:
     """Turn an error with these files into a ConfigError."""
-    names = " and ".join(path for path in paths if path)
+    names = " and ".join(dict.fromkeys(path for path in paths if path))
     for path in filter(None, paths):
         check_regular(path)
     try:

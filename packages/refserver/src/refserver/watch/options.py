@@ -71,12 +71,17 @@ def disturb_options(command: Command) -> Command:
     @functools.wraps(command)
     def with_rules(**settings: Any) -> None:
         rules: list[Rule] = []
+        for path in settings.pop("rule_files"):
+            try:
+                rules += rules_in(Path(path).read_text(encoding="utf-8-sig"))
+            except RuleError as error:
+                raise click.UsageError(f"{path}: {error}") from None
+            except UnicodeDecodeError:
+                raise click.UsageError(f"{path}: not UTF-8") from None
         try:
-            for path in settings.pop("rule_files"):
-                rules += rules_in(Path(path).read_text(encoding="utf-8"))
             for verb in VERBS:
                 rules += (parsed(verb, value) for value in settings.pop(verb.replace("-", "_")))
-        except (RuleError, UnicodeDecodeError) as error:
+        except RuleError as error:
             raise click.UsageError(str(error)) from None
         command(rules=tuple(rules), **settings)
 

@@ -22,6 +22,7 @@ from random import Random
 import click
 
 from ..arguments import Whole, an_address, spelled
+from ..client.network import trusting
 from .disturbing import Disturber, Rule, parsed
 from .judging import Judging
 from .options import (
@@ -99,8 +100,13 @@ def proxy_command(
     tls = None
     if tls_cert is not None:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(tls_cert, tls_key)
-    to_tls = ssl.create_default_context(cafile=ca) if tls_to or ca is not None else None
+        try:
+            tls.load_cert_chain(tls_cert, tls_key)
+        except OSError as error:
+            is_read = isinstance(error, ssl.SSLError)
+            reason = "no certificate in PEM form with its key" if is_read else error.strerror
+            raise click.UsageError(f"{tls_cert} and {tls_key}: {reason}") from None
+    to_tls = trusting(ca) if tls_to or ca is not None else None
     if to_tls is None and tls is not None and not _is_loopback(to[0]):
         raise click.UsageError(
             "clients that speak TLS may send credentials: to another machine, say --tls-to"

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from ..arguments import Number, Whole, an_address, spelled
 from ..characters import escape
+from ..client.network import connect, trusting
 from ..exit_codes import Exit
 from .conversation import Side
 from .findings import Notes
@@ -52,7 +51,7 @@ def maybe_listen(
     return None if value is None else listen_address(ctx, param, value)
 
 
-@click.command("replay", epilog=EXIT_CODES.replace("a finding", "a departure or a finding"))
+@click.command("replay", epilog=EXIT_CODES)
 @click.argument("file", type=EXISTING)
 @click.option(
     "--to", metavar="HOST:PORT", callback=maybe_address, help="Play the clients, to this server."
@@ -107,9 +106,11 @@ def replay_command(
     """
     judge = Judge(Notes(print_finding), one_room=True)
     if to is not None and listen is None:
+        credentials = credentials_in(credential_env)
+        context = trusting(ca) if tls or ca is not None else None
         replay: Replay | ServerReplay = Replay(
-            connecting(to, timeout, tls, ca),
-            credentials=credentials_in(credential_env),
+            lambda: connect(to, timeout, b"".join(credentials.values()), context),
+            credentials=credentials,
             timeout=timeout,
             pipelined=pipelined,
             recorded_pongs=recorded_pongs,
@@ -127,13 +128,7 @@ def replay_command(
     else:
         raise click.UsageError("--to or --listen, one of them")
     with complaints():
-        try:
-            replay.run(items_of(file, port=port))
-        except OSError as error:
-            if error.filename is not None or to is None:
-                raise
-            click.echo(f"refserver: {spelled(*to)}: {error.strerror or error}", err=True)
-            sys.exit(Exit.UNREACHABLE)
+        replay.run(items_of(file, port=port))
     judge.close()
     for departure in replay.departures:
         click.echo(f"departure: {escape(str(departure))}")
@@ -141,20 +136,6 @@ def replay_command(
     click.echo(f"{replay.played} connections played, {count or 'no'} departures")
     wrong = count or any(finding.side is peer for finding in judge.notes.findings)
     sys.exit(Exit.FAILED if wrong else Exit.DONE if replay.played else Exit.NO_CASE_RAN)
-
-
-def connecting(
-    to: tuple[str, int], timeout: float, tls: bool, ca: Path | None
-) -> Callable[[], socket.socket]:
-    """What connects with the server."""
-    context = ssl.create_default_context(cafile=ca) if tls or ca is not None else None
-
-    def connect() -> socket.socket:
-        sock = socket.create_connection(to, timeout)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return sock if context is None else context.wrap_socket(sock, server_hostname=to[0])
-
-    return connect
 
 
 def listening(at: tuple[str, int]) -> socket.socket:

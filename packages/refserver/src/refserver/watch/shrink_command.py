@@ -29,6 +29,7 @@ from ..exit_codes import Exit
 from .conversation import Item
 from .findings import Finding, Notes
 from .judge import Judge
+from .options import EXIT_CODES
 from .recording import Recorder, created, new_mask
 from .replay import Replay
 from .replay_command import credential_option, credentials_in
@@ -55,7 +56,7 @@ def a_finding(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     return value
 
 
-@click.command("shrink")
+@click.command("shrink", epilog=EXIT_CODES)
 @click.argument("file", type=EXISTING)
 @click.option(
     "--while",

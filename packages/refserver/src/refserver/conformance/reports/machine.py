@@ -26,7 +26,10 @@ def write(report: Report, path: Path) -> None:
 def read(path: Path) -> Report:
     """The report in a file. Raises ValueError where there is none of this kit's."""
     try:
-        report = Report.from_json(json.loads(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8-sig")
+        if not text.strip():
+            raise ValueError("is empty")
+        report = Report.from_json(json.loads(text))
         for run in report.runs:
             datetime.fromisoformat(run.started)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
