@@ -51,10 +51,10 @@ def test_each_line_is_as_the_schema_says() -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "line 1: not JSON"),
+        ("", "line 1: neither a capture nor a recording: not JSON"),
         ("[]\n", "line 1: not an object"),
         ('{"format":"another/1"}\n', "line 1: not a recording"),
-        ('{"format":"event-protocol-recording/1"}\nx\n', "line 2: not JSON"),
+        ('{"format":"event-protocol-recording/1"}\nx\n{}\n', "line 2: not JSON"),
         ('{"format":"event-protocol-recording/1"}\n\n{"at":1}\n', "line 3: lacks 'connection'"),
         (
             '{"format":"event-protocol-recording/1"}\n'

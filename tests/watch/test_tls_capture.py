@@ -90,9 +90,9 @@ def test_without_the_right_keys_nothing_is_judged(
     capture: tuple[Path, Path, int], tmp_path: Path
 ) -> None:
     path, _, port = capture
-    (tmp_path / "none").write_text("")
+    (tmp_path / "other").write_text(f"CLIENT_RANDOM {'00' * 32} {'00' * 48}\n")
 
-    done = run("judge", path, "--port", port, "--keylog", tmp_path / "none")
+    done = run("judge", path, "--port", port, "--keylog", tmp_path / "other")
 
     assert done.exit_code == 3
 
@@ -101,8 +101,10 @@ def test_without_the_right_keys_nothing_is_judged(
 def test_what_tshark_cannot_read_is_told(tmp_path: Path) -> None:
     path = tmp_path / "cut.pcap"
     path.write_bytes(b"\xd4\xc3\xb2\xa1")
+    keys = tmp_path / "keys"
+    keys.write_text("CLIENT_RANDOM 00 00\n")
 
-    done = run("judge", path, "--port", "3000", "--keylog", path)
+    done = run("judge", path, "--port", "3000", "--keylog", keys)
 
     assert done.exit_code == 2
     assert "tshark: " in done.output
@@ -129,6 +131,20 @@ def test_a_key_log_needs_a_capture_and_a_port(capture: tuple[Path, Path, int]) -
         assert "a key log is for a capture, and needs the server's port" in done.output
 
 
+@pytest.mark.parametrize("text", ["", "\n", "# keys\n", "CLIENT_RANDOM\n"])
+def test_a_key_log_without_a_key_is_named(
+    capture: tuple[Path, Path, int], tmp_path: Path, text: str
+) -> None:
+    path, _, port = capture
+    keys = tmp_path / "keys"
+    keys.write_text(text)
+
+    done = run("watch", path, "--keylog", keys, "--port", port)
+
+    assert done.exit_code == 2
+    assert f"{path}: {keys} holds no key of TLS" in done.output
+
+
 def test_gaps_resets_and_a_middle_are_told_as_tshark_tells_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,8 +160,10 @@ def test_gaps_resets_and_a_middle_are_told_as_tshark_tells_them(
     tool.write_text("#!/bin/sh\ncat <<'END'\n" + "\n".join(lines) + "\nEND\n")
     tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setattr("shutil.which", lambda name: str(tool))
+    keys = tmp_path / "keys"
+    keys.write_text("# SSL\nCLIENT_RANDOM 00 00\n")
 
-    items = list(read_tls_capture(tmp_path / "x", tmp_path / "y", 5))
+    items = list(read_tls_capture(tmp_path / "x", keys, 5))
 
     assert items == [
         Opened(0.0, 1, "[::1]:9", "[::2]:5", False, True),

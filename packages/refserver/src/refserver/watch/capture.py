@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from typing import IO
 
 from ..arguments import spelled
-from .conversation import Bytes, Ended, How, Item, Missing, Opened, Side
+from .conversation import Bytes, CutShort, Ended, How, Item, Missing, Opened, Side
 
 __all__ = ["CaptureError", "CaptureWriter", "is_capture", "read_capture"]
 
@@ -25,6 +25,8 @@ BIG = {b"\xa1\xb2\xc3\xd4": 1e-6, b"\xa1\xb2\x3c\x4d": 1e-9}
 SECTION = b"\x0a\x0d\x0d\x0a"
 RAW_IP = 101
 LONGEST_PACKET = 1 << 20
+SHORTEST_PACKET = 32
+"""Bytes of a block that holds a packet of none."""
 FIN, SYN, RST, ACKED = 1, 2, 4, 16
 WRAP = 1 << 32
 HELD = 4 << 20
@@ -75,15 +77,17 @@ def _records(file: IO[bytes], order: str, unit: float) -> Iterator[_Packet]:
             raise CaptureError(f"a packet of {kept} bytes")
         data = file.read(kept)
         if len(data) < kept:
-            return  # the capture was stopped in the middle of a packet
+            raise CutShort
         yield _Packet(seconds + fraction * unit, link, data, size)
+    if record:
+        raise CutShort
 
 
 def _blocks(file: IO[bytes]) -> Iterator[_Packet]:
     order = "<"
     links: list[tuple[int, float]] = []
-    file.seek(0)
-    while len(head := file.read(8)) == 8:
+    head = SECTION + file.read(4)
+    while len(head) == 8:
         if head[:4] == SECTION:
             mark = file.read(4)
             order = "<" if mark == b"\x4d\x3c\x2b\x1a" else ">"
@@ -96,21 +100,26 @@ def _blocks(file: IO[bytes]) -> Iterator[_Packet]:
                 raise CaptureError(f"a block of {size} bytes")
             body = file.read(size - 8)
         if len(body) < size - 8:
-            return
+            raise CutShort
         (kind,) = struct.unpack(order + "I", head[:4])
         if kind == 1:
             (link,) = struct.unpack(order + "H", body[:2])
             links.append((link, _resolution(body[8:-4], order)))
         elif kind == 6:
+            if size < SHORTEST_PACKET:
+                raise CaptureError(f"a packet's block of {size} bytes")
             number, high, low, kept, whole = struct.unpack(order + "IIIII", body[:20])
             if number < len(links):
                 link, unit = links[number]
                 yield _Packet((high << 32 | low) * unit, link, body[20 : 20 + kept], whole)
+        head = file.read(8)
+    if head:
+        raise CutShort
 
 
 def _resolution(options: bytes, order: str) -> float:
     at = 0
-    while at + 4 <= len(options):
+    while at + 4 < len(options):
         code, size = struct.unpack_from(order + "HH", options, at)
         if code == 9 and size == 1:
             value = options[at + 4]
@@ -300,7 +309,8 @@ def read_capture(file: IO[bytes], *, port: int | None = None) -> Iterator[Item]:
     """The conversations in a capture.
 
     `port` is the server's. Without it, the sender of the SYN is the client.
-    Where no SYN was seen, the lower port is taken for the server's. Raises CaptureError.
+    Where no SYN was seen, the lower port is taken for the server's. Raises CaptureError, and
+    CutShort at the end.
     """
     flows: dict[frozenset[tuple[str, int]], _Flow] = {}
     started: float | None = None

@@ -11,7 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Bytes", "Did", "Ended", "How", "Item", "Missing", "Opened", "Side"]
+__all__ = ["Bytes", "CutShort", "Did", "Ended", "How", "Item", "Missing", "Opened", "Side"]
+
+
+class CutShort(Exception):
+    """A file of conversations ends in the middle of an item; all before it came."""
 
 
 class Side(StrEnum):

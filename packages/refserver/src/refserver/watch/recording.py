@@ -13,10 +13,11 @@ import os
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 from typing import IO, Any
 
-from .conversation import Bytes, Did, Ended, How, Item, Missing, Opened, Side
+from .conversation import Bytes, CutShort, Did, Ended, How, Item, Missing, Opened, Side
 from .masking import Masker, Pseudonyms
 
 __all__ = [
@@ -54,10 +55,13 @@ class Mask:
                 masker.blind = not item.whole
                 self._maskers[item.connection, side] = masker
         elif isinstance(item, Missing):
-            self._maskers[item.connection, item.side].blind = True
+            if (known := self._maskers.get((item.connection, item.side))) is not None:
+                known.blind = True
         elif isinstance(item, Bytes):
             at, connection, side = item.at, item.connection, item.side
-            shown = self._maskers[connection, side].mask(item.data)
+            # Bytes behind an end, or in front of a beginning: nobody knows what is secret in them.
+            known = self._maskers.get((connection, side))
+            shown = known.mask(item.data) if known else b""
             hidden = len(item.data) - len(shown)
             items: list[Item] = [Bytes(at, connection, side, shown)] if shown else []
             return [*items, Missing(at, connection, side, hidden)] if hidden else items
@@ -121,7 +125,7 @@ def written(item: Item) -> dict[str, Any]:
 
 
 def read_recording(file: IO[str]) -> Iterator[Item]:
-    """The items of a recording. Raises RecordingError for what is none."""
+    """The items of a recording. Raises RecordingError for what is none, CutShort at the end."""
     head = _parsed(file.readline(LONGEST_LINE), 1)
     if head.get("format") != FORMAT:
         raise RecordingError(f"line 1: not a recording: its format is not {FORMAT}")
@@ -133,7 +137,7 @@ def read_recording(file: IO[str]) -> Iterator[Item]:
         said = _parsed(line, number)
         try:
             yield item_of(said)
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise RecordingError(f"line {number}: {_reason(error)}") from None
 
 
@@ -141,8 +145,10 @@ def _parsed(line: str, number: int) -> dict[str, Any]:
     try:
         said = json.loads(line)
     except ValueError:
-        # The last line of a recording that was cut by a crash is no line.
-        raise RecordingError(f"line {number}: not JSON") from None
+        if number > 1 and not line.endswith("\n"):
+            raise CutShort from None
+        wanted = "" if number > 1 else "neither a capture nor a recording: "
+        raise RecordingError(f"line {number}: {wanted}not JSON") from None
     if not isinstance(said, dict):
         raise RecordingError(f"line {number}: not an object")
     return said
@@ -153,8 +159,10 @@ def _reason(error: Exception) -> str:
 
 
 def item_of(said: dict[str, Any]) -> Item:
-    """The item that a line says. Raises KeyError, TypeError or ValueError for what says none."""
+    """The item that a line says. What says none raises an error of Python's."""
     at, connection = float(said["at"]), int(said["connection"])
+    if not isfinite(at):
+        raise ValueError("no moment")
     if "opened" in said:
         opened = said["opened"]
         only = opened.get("only")

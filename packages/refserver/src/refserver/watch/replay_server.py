@@ -70,7 +70,7 @@ class ServerReplay(Player[_Line]):
     Recorded connections are given to clients in their order. What the server said waits for as
     many requests as had passed before; `pipelined`, only for the request that it answers. What
     does not come is awaited for `timeout` seconds, the first client without an end. `tell` gets
-    the live conversation, for a judge.
+    the live conversation, for a judge. The listener is closed at the end, too.
     """
 
     side = Side.SERVER
@@ -102,7 +102,7 @@ class ServerReplay(Player[_Line]):
             self._differ(line.number, "the client does not end its stream, as was recorded")
 
     def _close_all(self) -> None:
-        for sock in self._arrived:
+        for sock in (self.listener, *self._arrived):
             sock.close()
         super()._close_all()
 

@@ -7,6 +7,7 @@ Layer: beside `capture`, below `sources`.
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tempfile
@@ -25,6 +26,8 @@ FIELDS = (
     *("tcp.analysis.lost_segment", "tcp.analysis.ack_lost_segment", "data.data"),
 )
 YES = ("1", "True")
+KEY = re.compile(rb"^(CLIENT_RANDOM|[A-Z_]+_SECRET(_\d+)?|RSA) [0-9a-fA-F]", re.MULTILINE)
+"""A line of a key log."""
 
 
 def read_tls_capture(path: Path, keys: Path, port: int) -> Iterator[Item]:
@@ -35,6 +38,8 @@ def read_tls_capture(path: Path, keys: Path, port: int) -> Iterator[Item]:
     tshark = shutil.which("tshark")
     if tshark is None:
         raise CaptureError("TLS is read by tshark, and there is none: install Wireshark's tshark")
+    if not KEY.search(keys.read_bytes()):
+        raise CaptureError(f"{keys} holds no key of TLS")
     command = [tshark, "-n", "-2", "-r", str(path), "-o", f"tls.keylog_file:{keys}"]
     command += ["-d", f"tcp.port=={port},tls", "-d", f"tls.port=={port},data"]
     command += ["-Y", f"tcp.port=={port}", "-T", "fields", "-E", "separator=/t"]
