@@ -58,7 +58,7 @@ class Codec:
                 raise LocalProtocolError(
                     "the general ApplicationEvent has none of its own", field="type"
                 )
-            if not hasattr(event, "type"):
+            if "compiled" not in getattr(event, "__dict__", ()):
                 reason = f"{event!r} is no class with the decorator application_event"
                 raise LocalProtocolError(reason, field="events")
             if event.type in self.events:
