@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from random import Random
 
 import pytest
@@ -59,6 +60,20 @@ class Both:
         line = f"{row.deadline} {place} {row.state} {int(row.vouched)}"
         self.redis.hset(self.keys[2], node, line)
 
+    def copied(self) -> tuple[Engine, dict[str, bytes]]:
+        """All that both have now: what a replica has."""
+        found = {key: self.redis.dump(key) for key in self.keys}
+        return deepcopy(self.model), {key: data for key, data in found.items() if data}
+
+    def fail_over(self, replica: tuple[Engine, dict[str, bytes]]) -> None:
+        """The replica is the engine from now on."""
+        self.model, found = replica
+        self.model.restart()
+        for key in self.keys:
+            self.redis.delete(key)
+        for key, data in found.items():
+            self.redis.restore(key, 0, data)
+
     def compare(self) -> None:
         """The stream, the names and the tickets are the same."""
         state = self.model.state
@@ -88,8 +103,8 @@ class Caller:
         self.told = b"0-0", b""
         self.open()
 
-    def open(self) -> bytes:
-        run, durable = self.both.model.run_id, b"%d" % self.random.randrange(2)
+    def open(self, durable: bytes = b"") -> bytes:
+        run, durable = self.both.model.run_id, durable or b"%d" % self.random.randrange(2)
         fresh = b"%032x" % self.random.getrandbits(128)
         known = [
             self.identity,
@@ -105,6 +120,10 @@ class Caller:
             if not self.digest:
                 self.place, self.digest = self.told = place, digest
         return status
+
+    def enter(self, name: bytes) -> None:
+        connection = self.identity + b"-%d" % self.random.getrandbits(30)
+        self.say([b"enter", connection, name, b"ticket of " + name, name])
 
     def read(self) -> None:
         state = self.both.model.state
@@ -236,6 +255,37 @@ def test_the_members_of_a_dead_node_leave_in_parts(server: RedisServer) -> None:
 
     assert left == [b"45", b"0", b"0"]
     assert dead.say([])[0] == b"FENCED"
+
+
+@pytest.mark.parametrize("has_read", [True, False], ids=["read", "told"])
+def test_only_the_digest_tells_a_history_from_another_that_is_as_long(
+    server: RedisServer, has_read: bool
+) -> None:
+    """An engine that lost a record goes on, until its stream is as long as it had been.
+
+    The node that knows of the lost record made no call that was lost, so its number is right.
+    """
+    both = Both(server, f"as-long-{has_read}")
+    config = [b"alike", b"1", b"1000000", b"%d" % LEASE]
+    reader, writer, other = (Caller(both, Random(seed), config) for seed in range(3))
+    replica = both.copied()
+    writer.enter(b"ann")
+    assert both.model.state is not None
+    reader.told = known = engine.written(both.model.state.last), both.model.state.digest
+    if has_read:
+        reader.place, reader.digest = known
+
+    both.fail_over(replica)
+    both.pass_lease()
+    assert other.open(durable=b"1") == b"OK", "the others are fenced"
+    other.enter(b"bob")
+    both.compare()
+    assert (engine.written(both.model.state.last), both.model.state.digest) != known
+    assert engine.written(both.model.state.last) == known[0]
+    status = reader.open(durable=b"1")
+    both.redis.close()
+
+    assert status == b"LOST"
 
 
 def run(server: RedisServer, rooms: int, steps: int) -> None:
