@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 import pytest
-from tests.refserver.sharing import behind, contents, sharing
+from tests.refserver.sharing import Proxy, behind, contents, sharing
 from tests.support.raw import (
     ACK,
     ERROR,
@@ -32,6 +34,7 @@ from tests.support.raw import (
     said,
 )
 from tests.support.redis import RedisServer, needs_redis, redis_server
+from tests.support.server import Running
 
 from refserver.client.status import fetch
 
@@ -77,12 +80,41 @@ def test_two_hundred_calls_whose_reply_is_lost_are_carried_out_once_each(
     lose_replies(tmp_path, engine, 200)
 
 
-def test_a_link_that_is_cut_under_load_loses_and_doubles_nothing(
-    tmp_path: Path, engine: RedisServer
-) -> None:
+@dataclass
+class Talk:
+    """Ann and bob say something on two servers; a reader on each hears it."""
+
+    link: Proxy
+    """Between ann's server and the engine."""
+    here: Running
+    ann: Client
+    bob: Client
+    readers: tuple[Bystander, Bystander]
+    said: int = 0
+    """Messages of each author."""
+
+    def say(self, until: int) -> None:
+        """Send up to the message of this number, of each author."""
+        for each in range(self.said, until):
+            self.ann.send(message(b"a%d" % each, 2 + each))
+            self.bob.send(message(b"b%d" % each, 2 + each))
+        self.said = max(self.said, until)
+
+    def check(self) -> None:
+        """Both readers have the same, and in it all of each author in its order."""
+        self.ann.send(message(b"last", 2 + self.said))
+        one, other = (contents(reader, b"last") for reader in self.readers)
+        assert one == other
+        for who in (b"a", b"b"):
+            own = [each for each in one if each.startswith(who)]
+            assert own == [who + b"%d" % each for each in range(self.said)]
+
+
+@contextmanager
+def talking(tmp_path: Path, engine: RedisServer, room: str, *options: str) -> Iterator[Talk]:
     with (
-        behind(engine, seed=1) as proxy,
-        sharing(tmp_path, "cut", [proxy.port, engine.port]) as (here, there),
+        behind(engine, seed=1) as link,
+        sharing(tmp_path, room, [link.port, engine.port], *options) as (here, there),
         Client(here.port) as ann,
         Client(there.port) as bob,
         Bystander(here.port, "eve") as eve,
@@ -90,21 +122,21 @@ def test_a_link_that_is_cut_under_load_loses_and_doubles_nothing(
     ):
         ann.join("ann")
         bob.join("bob")
-        for each in range(300):
-            if each == 100:
-                proxy.cut()
-            ann.send(message(b"a%d" % each, 2 + each))
-            bob.send(message(b"b%d" % each, 2 + each))
-        bob.until(ACK, 301)
-        proxy.mend()
-        ann.until(ACK, 301)
-        ann.send(message(b"last", 400))
+        yield Talk(link, here, ann, bob, (eve, joe))
 
-        received = [contents(reader, b"last") for reader in (eve, joe)]
-        assert received[0] == received[1]
-        for who in (b"a", b"b"):
-            own = [each for each in received[0] if each.startswith(who)]
-            assert own == [who + b"%d" % each for each in range(300)]
+
+def test_a_link_that_is_cut_under_load_loses_and_doubles_nothing(
+    tmp_path: Path, engine: RedisServer
+) -> None:
+    with talking(tmp_path, engine, "cut") as talk:
+        talk.say(100)
+        talk.link.cut()
+        talk.say(300)
+        talk.bob.until(ACK, 301)
+        talk.link.mend()
+        talk.ann.until(ACK, 301)
+
+        talk.check()
 
 
 RATE = 1_000
@@ -115,44 +147,21 @@ RATE = 1_000
 def test_a_link_that_is_cut_for_two_seconds_at_full_rate_loses_and_doubles_nothing(
     tmp_path: Path, engine: RedisServer
 ) -> None:
-    with (
-        behind(engine, seed=1) as proxy,
-        sharing(tmp_path, "rate", [proxy.port, engine.port], "--metrics", "0") as (here, there),
-        Client(here.port) as ann,
-        Client(there.port) as bob,
-        Bystander(here.port, "eve") as eve,
-        Bystander(there.port, "joe") as joe,
-    ):
-        ann.join("ann")
-        bob.join("bob")
-        count = 0
-
-        def say(until: int) -> None:
-            nonlocal count
-            for each in range(count, until):
-                ann.send(message(b"a%d" % each, 2 + each))
-                bob.send(message(b"b%d" % each, 2 + each))
-            count = max(count, until)
-
-        say(RATE)
-        ann.until(ACK, RATE + 1)
-        proxy.cut()
+    with talking(tmp_path, engine, "rate", *METRICS) as talk:
+        talk.say(RATE)
+        talk.ann.until(ACK, RATE + 1)
+        talk.link.cut()
         away = 0.0
         while away < 3:  # since its last answer, which came up to a second before the cut
-            away = fetch(here.metrics)["engine_away_seconds"][""]
-            say(RATE + int(RATE * away))
-        assert count > 2 * RATE
-        proxy.mend()
-        say(count + RATE)
-        for client in (ann, bob):
-            client.until(ACK, count + 1)
-        ann.send(message(b"last", 2 + count))
+            away = fetch(talk.here.metrics)["engine_away_seconds"][""]
+            talk.say(RATE + int(RATE * away))
+        assert talk.said > 2 * RATE
+        talk.link.mend()
+        talk.say(talk.said + RATE)
+        for client in (talk.ann, talk.bob):
+            client.until(ACK, talk.said + 1)
 
-        received = [contents(reader, b"last") for reader in (eve, joe)]
-        assert received[0] == received[1]
-        for who in (b"a", b"b"):
-            own = [each for each in received[0] if each.startswith(who)]
-            assert own == [who + b"%d" % each for each in range(count)]
+        talk.check()
 
 
 UNWILLING = {
