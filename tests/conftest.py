@@ -22,7 +22,7 @@ from contextlib import nullcontext
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.measuring import UNMEASURED, keep, unmeasured
+from tests.measuring import MEASURED_PROCESSES, UNMEASURED, keep, only_here, unmeasured
 
 for name, examples in {"fast": 50, "ci": 100, "deep": 2_000}.items():
     settings.register_profile(
@@ -61,6 +61,14 @@ def pytest_collection_finish() -> None:
     holds_always()  # The collector does not find what is frozen, and Hypothesis would warn.
     gc.freeze()
     gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """What its set-up starts is measured as what it starts itself."""
+    processes_count = item.get_closest_marker(MEASURED_PROCESSES)
+    with nullcontext() if processes_count else only_here():
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,4 +1,4 @@
-"""What coverage does not measure: tests that reach with many inputs what others reach with one.
+"""What coverage does not measure: what repeats, and most of the processes that tests start.
 
 Rule: nothing here imports the packages, so that the codec's tests run where the
 server is absent.
@@ -11,33 +11,43 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["UNMEASURED", "keep", "unmeasured"]
+__all__ = ["MEASURED_PROCESSES", "UNMEASURED", "keep", "only_here", "unmeasured"]
 
 UNMEASURED = {"hypothesis", "unmeasured"}
-"""The markers of these tests. Hypothesis gives the first one to each of its own: what only a random
-input reaches does not count as covered."""
+"""The markers of tests that reach with many inputs what others reach with one. Hypothesis gives the
+first one to each of its own: what only a random input reaches does not count as covered."""
+
+MEASURED_PROCESSES = "measured_processes"
+"""The marker of tests whose processes are measured too, because they run what no test runs in the
+process of pytest. No other process is measured: it would take twice as long to start."""
 
 FOR_PROCESSES = {"COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"}
 """What has a new process measured. It depends on the version of coverage which of them is set."""
 
 
 @contextmanager
+def only_here() -> Iterator[None]:
+    """Coverage, if it runs, measures no process that this block starts."""
+    of_processes = {name: os.environ.pop(name) for name in FOR_PROCESSES if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(of_processes)
+
+
+@contextmanager
 def unmeasured() -> Iterator[None]:
-    """Coverage, if it runs, measures neither this block nor the processes that it starts."""
+    """Coverage, if it runs, does not measure this block."""
     package = sys.modules.get("coverage")
     coverage = package.Coverage.current() if package else None
     if coverage is None:
         yield
         return
-    of_processes = {name: value for name, value in os.environ.items() if name in FOR_PROCESSES}
-    for name in of_processes:
-        del os.environ[name]
     coverage.stop()
     try:
         yield
     finally:
         coverage.start()
-        os.environ.update(of_processes)
 
 
 def keep() -> None:

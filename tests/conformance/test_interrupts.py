@@ -82,6 +82,7 @@ def test_a_client_under_test_ends_with_the_kit_and_the_report_is_written(
 
 
 @EACH
+@pytest.mark.measured_processes
 def test_a_run_against_a_server_is_told_and_written(number: int, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     with socket.create_server(("127.0.0.1", 0)) as listener:

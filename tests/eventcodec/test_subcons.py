@@ -321,6 +321,7 @@ def test_what_no_reader_would_find_again_is_not_born(subcon: Any, value: Any) ->
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
+@pytest.mark.unmeasured
 def test_for_any_bytes_an_event_comes_out_that_encodes_to_them(row: Any) -> None:
     kind = declared(row[1])
     codec, random = Codec([kind]), Random(7)

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from eventcodec import (
     Ack,
@@ -30,19 +29,12 @@ from eventcodec import (
 from eventcodec.ledger import Fate, Outcome
 
 T = TypeVar("T")
-E = TypeVar("E", bound=Event)
 Choose = Callable[[int], int]
 """Gives a number from 0 to below its argument."""
 
 NAME = "ann"
 NEW_WORDS = "z"
 """What a stranger says that the client never does."""
-
-
-@cache
-def made(kind: Callable[..., E], **values: Any) -> E:
-    """An event. It cannot change, so all worlds share it: there are few, in a million places."""
-    return kind(**values)
 
 
 class Client(Protocol):
@@ -96,12 +88,12 @@ class Room:
         self.ticket = 0
         self._tickets = 0
 
-    def enter(self, make: Callable[..., Event], reply: Event | None = None) -> int:
+    def enter(self, make: Callable[[int], Event], reply: Event | None = None) -> int:
         """One more entry; its member reads it as the fact, or as `reply` made complete."""
         position = len(self.log) + 1
-        self.log.append(make(seq=position))
+        self.log.append(make(position))
         if self.member is not None:
-            ack = None if reply is None else made(Ack, seq=reply.seq, position=position)
+            ack = None if reply is None else Ack(seq=reply.seq, position=position)
             self.member.out.append(ack or self.log[-1])
         return position
 
@@ -112,12 +104,12 @@ class Room:
         if isinstance(request, Login):
             self._login(wire, request)
         elif isinstance(request, Ping):
-            wire.out.append(made(Pong, seq=request.seq))
+            wire.out.append(Pong(seq=request.seq))
         else:
             assert isinstance(request, Message)
             assert self.member is wire, "the client says nothing that it may not"
             content = request.content
-            position = self.enter(partial(made, Message, sender=NAME, content=content), request)
+            position = self.enter(lambda at: Message(seq=at, sender=NAME, content=content), request)
             self.accepted[number].append(position)
 
     def _login(self, wire: Wire, login: Login) -> None:
@@ -130,7 +122,7 @@ class Room:
         elif self.member is not None:
             code = ErrorCode.USER_TAKEN
         if code is not None:
-            wire.out.append(made(Error, seq=login.seq, code=code))
+            wire.out.append(Error(seq=login.seq, code=code))
             return
         position = login.position
         if login.ticket:
@@ -142,8 +134,7 @@ class Room:
             self._join()
             position = len(self.log)
         wire.out.append(
-            made(
-                Welcome,
+            Welcome(
                 seq=login.seq,
                 user=NAME,
                 ticket=self.ticket,
@@ -159,25 +150,25 @@ class Room:
 
     def _join(self) -> None:
         if self.presence:
-            self.enter(partial(made, Joined, user=NAME))
+            self.enter(lambda at: Joined(seq=at, user=NAME))
 
     def leave(self) -> None:
         """The member leaves; it reads no entry any more, its own `Left` neither."""
         self.member = None
         if self.presence:
-            self.enter(partial(made, Left, user=NAME, reason=LeftReason.LOST))
+            self.enter(lambda at: Left(seq=at, user=NAME, reason=LeftReason.LOST))
 
     def end(self, wire: Wire, code: ErrorCode) -> None:
         """The server ends a connection."""
         if self.member is wire:
             self.leave()
-        wire.out.append(made(Error, code=code))
+        wire.out.append(Error(code=code))
         wire.has_ended = True
 
     def visit(self, content: str, *, stays: bool) -> None:
         """Somebody else comes under the free name, speaks, and leaves or stays."""
         self._join()
-        self.enter(partial(made, Message, sender=NAME, content=content))
+        self.enter(lambda at: Message(seq=at, sender=NAME, content=content))
         if stays:
             self.member = STRANGER
         else:

@@ -90,7 +90,7 @@ SAID = [
     [
         "'ann is in the room'",
         "ann 10.1",
-        "requests without an outcome: 1",
+        "1 requests",
         "'offline until",
         "request 1 is entry 1",
         "Reply(",

@@ -133,6 +133,7 @@ def test_peers_that_are_silent_in_the_handshake_count_as_strangers(
         assert "Traceback" not in server.log
 
 
+@pytest.mark.measured_processes
 def test_a_handshake_that_ends_early_gives_its_place_back(
     authority: Authority, tmp_path: Path
 ) -> None:

@@ -240,6 +240,7 @@ FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no su
 @pytest.mark.parametrize(
     "words", ["serve --port 0 --quiet", "token ann", "explain 13", "check --list", "--version"]
 )
+@pytest.mark.measured_processes
 def test_a_stdout_that_takes_nothing_is_5_and_one_line(words: str) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
@@ -255,6 +256,7 @@ def test_a_stdout_that_takes_nothing_is_5_and_one_line(words: str) -> None:
 
 
 @FULL
+@pytest.mark.measured_processes
 def test_a_token_whose_line_cannot_be_written_leaves_no_file(tmp_path: Path) -> None:
     file = tmp_path / "ann.token"
     with Path("/dev/full").open("w") as full:
@@ -297,6 +299,7 @@ def test_a_token_file_that_is_there_already_is_kept(tmp_path: Path) -> None:
         (["--port", "3999", "--metrics", "3999"], "--metrics and --port are both 3999"),
     ],
 )
+@pytest.mark.measured_processes
 def test_a_server_that_cannot_run_says_why_in_one_line(arguments: list[str], reason: str) -> None:
     code, stderr = refused("serve", "--port", "0", *arguments)
 
@@ -436,6 +439,7 @@ def test_token_refuses_a_name_that_nobody_may_have(user: str) -> None:
     assert done.stderr.startswith("refserver: the name ")
 
 
+@pytest.mark.measured_processes
 def test_a_server_starts_without_the_kit_and_its_libraries() -> None:
     script = (
         "import sys; from refserver.cli import main; import refserver.server.process\n"

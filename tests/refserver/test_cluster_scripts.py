@@ -299,6 +299,7 @@ def run(server: RedisServer, rooms: int, steps: int) -> None:
     assert {b"OK", b"EPOCH", b"FENCED", b"LOST", b"RECOVERING", b"OTHER"} <= seen
 
 
+@pytest.mark.unmeasured
 def test_the_scripts_answer_as_the_model_of_the_engine_does(server: RedisServer) -> None:
     run(server, 30, 80)
 

@@ -165,6 +165,7 @@ def test_a_session_whose_replies_are_cut_at_any_byte_disturbs_nobody(
             assert in_short(facts + bob.until_left("ann")) == facts_of(ENDS[-2]), cut
 
 
+@pytest.mark.unmeasured
 async def test_a_pause_at_any_byte_changes_nothing() -> None:
     """As long as no deadline allows it to be longer: the clock is the test's."""
     async with hosting(login_timeout=5.0, frame_timeout=5.0, heartbeat=0) as host:

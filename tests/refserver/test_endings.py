@@ -43,6 +43,7 @@ async def stuck_behind(host: Host, slow: HostedClient) -> None:
 
 
 @pytest.mark.parametrize("reads", [True, False], ids=["reads a little", "reads nothing"])
+@pytest.mark.unmeasured
 async def test_who_takes_a_little_now_and_then_is_not_stalled(reads: bool) -> None:
     async with hosting(write_timeout=10.0, heartbeat=0) as host:
         slow = await host.member("slow", receive_buffer=65_536)

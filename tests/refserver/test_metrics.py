@@ -129,6 +129,7 @@ async def test_the_lag_is_measured_from_when_the_figures_are_served() -> None:
         assert values_of(host.server)["loop_lag_seconds"] == 0.25
 
 
+@pytest.mark.measured_processes
 def test_who_asks_nothing_is_no_error_when_the_server_stops(tmp_path: Path) -> None:
     with (
         running(tmp_path, "--metrics", "0") as server,
@@ -256,6 +257,7 @@ def ask(port: int, data: bytes) -> bytes:
         return answer
 
 
+@pytest.mark.measured_processes
 def test_who_asks_strangely_gets_nothing_and_harms_nobody(tmp_path: Path) -> None:
     with running(tmp_path, "--metrics", "0") as server, member(server.port, "ann") as ann:
         port = server.metrics

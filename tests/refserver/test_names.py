@@ -68,6 +68,7 @@ def test_another_implementation_of_unicode_knows_the_same_property() -> None:
 
 
 @pytest.mark.proves("EP-6.2-6", "EP-6.2-8")
+@pytest.mark.unmeasured
 def test_exactly_what_is_invisible_or_unassigned_makes_a_name_impossible() -> None:
     refused = {point for point in EVERY if names.error_of(f"a{chr(point)}b") is not None}
 

@@ -61,6 +61,7 @@ def test_signals_that_come_while_it_ends_change_nothing(tmp_path: Path, number: 
         assert code == 0
 
 
+@pytest.mark.measured_processes
 def test_a_second_signal_loses_nothing_that_drains_and_a_third_ends_it_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -403,6 +403,7 @@ def test_a_slow_reader_gets_every_byte_of_what_was_due_at_a_stop(tmp_path: Path,
 
 
 @pytest.mark.proves("EP-10.4-3")
+@pytest.mark.measured_processes
 def test_where_too_many_are_closing_already_the_next_is_closed_at_once(tmp_path: Path) -> None:
     with (
         running(tmp_path, *QUIET, "--connections", "1", "--closing", "1", dev=True) as server,

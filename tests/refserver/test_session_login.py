@@ -356,6 +356,7 @@ def test_a_refused_resume_changes_nothing_and_tells_nothing(login: Login) -> Non
 
 @pytest.mark.proves("EP-6.4-13", "EP-6.4-19")
 @pytest.mark.parametrize("is_there", [True, False], ids=["taken over", "gone already"])
+@pytest.mark.unmeasured
 def test_a_resume_is_refused_whose_own_entries_would_push_out_what_it_is_to_read(
     is_there: bool,
 ) -> None:

@@ -119,6 +119,7 @@ def test_what_a_killed_server_has_acknowledged_is_at_the_others(
             again.join("ann", ticket=welcome.ticket, position=welcome.position + 100)
 
 
+@pytest.mark.measured_processes
 def test_a_server_that_was_stopped_for_long_is_fenced_and_serves_again(
     tmp_path: Path, engine: RedisServer
 ) -> None:

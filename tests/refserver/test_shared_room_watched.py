@@ -83,6 +83,7 @@ def test_a_server_with_a_shared_room_says_who_it_is_and_how_its_calls_go(
         assert metric.meaning in [row[2] for row in rows]
 
 
+@pytest.mark.measured_processes
 def test_calls_that_are_made_again_are_counted_and_logged(
     tmp_path: Path, engine: RedisServer
 ) -> None:

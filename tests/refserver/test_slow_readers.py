@@ -286,6 +286,7 @@ def test_a_reader_that_is_slower_than_the_stream_is_evicted(tmp_path: Path) -> N
 
 
 @pytest.mark.proves("EP-7.2-3", "EP-5.2-8")
+@pytest.mark.measured_processes
 def test_a_reader_that_is_faster_than_the_stream_is_never_evicted(tmp_path: Path) -> None:
     """It begins further behind than the kernel holds, and reads six while five are said."""
     log, size = KERNEL, 10_000

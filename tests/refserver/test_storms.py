@@ -134,6 +134,7 @@ WORK: dict[str, Callable[[Host], Awaitable[None]]] = {
 
 @pytest.mark.proves("EP-7.2-3")
 @pytest.mark.parametrize("storm", WORK)
+@pytest.mark.unmeasured
 async def test_what_the_server_works_before_it_answers_another_is_bounded_in_a_storm(
     monkeypatch: pytest.MonkeyPatch, storm: str
 ) -> None:

@@ -270,6 +270,7 @@ def test_sighup_brings_a_new_certificate_for_new_connections(
     assert before != after == kept
 
 
+@pytest.mark.measured_processes
 def test_a_fifo_in_place_of_a_certificate_is_refused_and_not_waited_for(
     authority: Authority, tmp_path: Path
 ) -> None:

@@ -69,6 +69,7 @@ def assert_undisturbed(bob: Bystander, joined: bool) -> None:
 @pytest.mark.proves("EP-8.3-1", "EP-8.2-1", "EP-8.2-2", "EP-7.2-3")
 @pytest.mark.parametrize("cut", [whole, around_the_middle])
 @pytest.mark.parametrize("vector", FOR_SERVERS)
+@pytest.mark.unmeasured
 def test_a_server_refuses_it_and_nobody_else_is_disturbed(
     server: Running, bob: Bystander, vector: Invalid, cut: Callable[[bytes], list[bytes]]
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_server_refuses_it_and_nobody_else_is_disturbed(
 
 @pytest.mark.proves("EP-2.1-3", "EP-2.2-9")
 @pytest.mark.parametrize("vector", FOR_SERVERS)
+@pytest.mark.unmeasured
 def test_a_server_refuses_it_as_soon_as_it_can_be_known(
     server: Running, bob: Bystander, vector: Invalid
 ) -> None:

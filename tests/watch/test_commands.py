@@ -62,7 +62,7 @@ def test_a_right_conversation_has_no_finding_and_exit_code_0(right: Path) -> Non
     done = run("judge", right)
 
     assert done.exit_code == 0
-    assert "1 connection, 4 frames" in done.output and "no findings" in done.output
+    assert "1 connections, 4 frames" in done.output and "no findings" in done.output
 
 
 def test_a_finding_says_who_broke_what_at_which_byte(wrong: Path) -> None:
@@ -258,6 +258,7 @@ def test_a_wrong_client_is_found_while_it_talks_and_the_files_are_written(tmp_pa
     assert run("judge", record).exit_code == 1
 
 
+@pytest.mark.measured_processes
 def test_a_right_client_passes_with_exit_code_0() -> None:
     with proxied("--frames") as (port, proxy, out):
         with socket.create_connection(("localhost", port)) as sock:
@@ -302,6 +303,7 @@ def test_what_the_proxy_did_is_told_apart_from_findings(tmp_path: Path) -> None:
     assert run("judge", record).exit_code == 0
 
 
+@pytest.mark.measured_processes
 def test_the_proxy_says_what_it_provoked_and_what_did_not_happen() -> None:
     with proxied("--provoke", "--seed", "1") as (port, proxy, out):
         with socket.create_connection(("localhost", port)) as sock:
@@ -317,6 +319,7 @@ def test_the_proxy_says_what_it_provoked_and_what_did_not_happen() -> None:
     assert proxy.returncode == 0
 
 
+@pytest.mark.measured_processes
 def test_an_address_in_use_is_a_usage_error() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

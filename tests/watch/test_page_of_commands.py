@@ -22,6 +22,8 @@ from tests.watch.showing import Fed, Shown
 
 from refserver.launcher import launched
 
+pytestmark = pytest.mark.measured_processes
+
 REFSERVER = [sys.executable, "-m", "refserver"]
 
 

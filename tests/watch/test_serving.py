@@ -67,6 +67,7 @@ def test_what_a_client_breaks_is_found_on_the_servers_own_connections(tmp_path: 
     assert opened[0].server == f"localhost:{server.port}"
 
 
+@pytest.mark.measured_processes
 def test_ends_are_told_as_they_are(tmp_path: Path) -> None:
     path = tmp_path / "talk.jsonl"
     with running(tmp_path, "--watch", "--record", str(path)) as server:
@@ -110,6 +111,7 @@ def test_over_tls_the_frames_are_judged_too(tmp_path: Path) -> None:
     assert [item.secure for item in items if isinstance(item, Opened)] == [True]
 
 
+@pytest.mark.measured_processes
 def test_over_websocket_the_payloads_are_judged(tmp_path: Path) -> None:
     sync = pytest.importorskip("websockets.sync.client", reason="the extra ws is not installed")
     path = tmp_path / "talk.jsonl"
@@ -134,6 +136,7 @@ def test_a_server_that_cannot_listen_ends_as_without(tmp_path: Path) -> None:
     assert f"cannot listen on 127.0.0.1:{port}" in said
 
 
+@pytest.mark.measured_processes
 def test_what_needs_the_watch_says_so() -> None:
     assert refused("serve", "--record", "x") == (
         2,

@@ -15,7 +15,7 @@ from typing import Any
 
 from . import hints
 from .codec import LAST_ERROR, STANDARD, Buffer, Codec
-from .errors import ErrorCode, RemoteProtocolError, counted
+from .errors import ErrorCode, RemoteProtocolError
 from .events import APPLICATION_TYPES, ApplicationEvent, Error, Event, Left, Unknown
 from .framing import HEADER, LENGTH, validate_header, validate_length
 from .jsonlines import secrets_of, size_of
@@ -145,8 +145,7 @@ def _read(data: bytes, at: int, codec: Codec, limit: int) -> Event | FrameError:
     except RemoteProtocolError as error:
         return FrameError(error.code, error.offset, error.field, error.reason)
     least = "" if rest >= LENGTH_SIZE else "at least "
-    lacking = f"{counted(missing, 'byte')} of the frame {'is' if missing == 1 else 'are'} missing"
-    return FrameError(None, len(data), None, least + lacking)
+    return FrameError(None, len(data), None, f"{least}{missing} bytes of the frame are missing")
 
 
 def _kind(codec: Codec, type: int) -> type[Event]:
@@ -228,7 +227,7 @@ class _Reader:
         faulty = error is not None and error.code is not None and error.offset == offset
         # Bytes that cannot be read can include the secret after them.
         conceal = bool(hidden) if part is None or step.error else part.name in hidden
-        value, about = counted(size, "byte"), "cut"
+        value, about = f"{size} bytes", "cut"
         if part is not None and step.error is None:
             value = f"{size_of(part, step.value)}, hidden" if conceal else _shown(step.value)
             about = part.layout if meaning is None else meaning(step.value)
@@ -249,13 +248,13 @@ class _Reader:
             size=size,
             data=self.data[offset:] if self.secrets else None,
             name="",
-            value=counted(size, "byte"),
+            value=f"{size} bytes",
             meaning="not read",
         )
 
 
 def _shown(value: object) -> str:
-    return counted(len(value), "byte") if isinstance(value, bytes) else ascii(value)
+    return f"{len(value)} bytes" if isinstance(value, bytes) else ascii(value)
 
 
 def _code(number: int) -> str:
@@ -320,7 +319,7 @@ def _odd_text(event: Event) -> str | None:
 
 def _lines(dissection: Dissection) -> Iterator[str]:
     for number, frame in enumerate(dissection.frames, 1):
-        yield f"frame {number} at byte {frame.offset}: {frame.name}, {counted(frame.size, 'byte')}"
+        yield f"frame {number} at byte {frame.offset}: {frame.name}, {frame.size} bytes"
         for row in frame.rows:
             yield from _row_lines(row)
     if dissection.error is not None:
@@ -345,5 +344,5 @@ def _pieces(data: bytes) -> list[str]:
     most = PER_LINE * MOST_LINES
     lines = [data[at : at + PER_LINE].hex(" ") for at in range(0, min(len(data), most), PER_LINE)]
     if len(data) > most:
-        lines.append(f"... {counted(len(data) - most, 'byte')} more")
+        lines.append(f"... {len(data) - most} bytes more")
     return lines

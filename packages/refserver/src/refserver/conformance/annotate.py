@@ -18,8 +18,6 @@ from eventcodec.dissect import HEADER_PARTS
 from eventcodec.limits import HEADER_SIZE, LENGTH_SIZE
 from eventcodec.tables import STANDARD_EVENTS
 
-from ..wording import counted
-
 __all__ = ["NOTHING", "Begun", "Piece", "annotate", "named", "summaries", "summary"]
 
 KEPT = 512
@@ -130,7 +128,7 @@ def _frames(data: bytes, begun: Begun) -> Iterator[tuple[int, int]]:
 def _continued(rest: bytes, begun: Begun) -> Iterator[Piece]:
     """The fields of what follows in a frame."""
     if begun.size > len(begun.data):
-        yield Piece(0, rest, "body", f"(continued) {counted(len(rest), 'byte')}", "body")
+        yield Piece(0, rest, "body", f"(continued) {len(rest)} bytes", "body")
         return
     for piece in _frame(begun.data + rest, -begun.size):
         if piece.offset >= 0:
@@ -167,7 +165,7 @@ def _body(body: bytes, event: type[Event] | None, start: int) -> Iterator[Piece]
     if at < len(body):
         name = "body" if event is None else "left over"
         kind = "body" if event is None else "stray"
-        yield Piece(start + at, body[at:], name, counted(len(body) - at, "byte"), kind)
+        yield Piece(start + at, body[at:], name, f"{len(body) - at} bytes", kind)
 
 
 def _size(subcon: object, rest: bytes) -> int:
@@ -188,7 +186,7 @@ def _said(name: str, subcon: object, field: bytes, came: int) -> str:
         # As ASCII: a peer's control characters must not reach a terminal. EP-12-6.
         shown = text.decode("utf-8", "backslashreplace")
         return ascii(shown[:SHOWN]) + ("…" if len(shown) > SHOWN else "")
-    return counted(len(text), "byte")
+    return f"{len(text)} bytes"
 
 
 def summary(frame: bytes, begun: Begun = NOTHING) -> str:
@@ -202,12 +200,12 @@ def summary(frame: bytes, begun: Begun = NOTHING) -> str:
     header = (begun.data + frame)[:HEADER_SIZE]
     more = "more " if begun.size else ""
     if len(header) < HEADER_SIZE:
-        return f"{counted(len(frame), more + 'byte')} of a header"
+        return f"{len(frame)} {more}bytes of a header"
     pieces = list(_frame(header if more else frame, 0))
     said = {each.name: each.said for each in pieces if each.kind == "header"}
     what = f"{said['type']} seq {said['seq']}"
     if more:
-        return f"{counted(len(frame), 'more byte')} of {what}"
+        return f"{len(frame)} more bytes of {what}"
     body = ", ".join(f"{each.name} {each.said}" for each in pieces if each.kind != "header")
     return what + (f" ({body})" if body else "")
 
@@ -217,6 +215,6 @@ def summaries(data: bytes, begun: Begun = NOTHING) -> str:
     told: list[str] = []
     for start, stop in _frames(data, begun):
         if len(told) == SUMMED_UP:
-            return "; ".join([*told, f"… {counted(len(data) - start, 'byte')}"])
+            return "; ".join([*told, f"… {len(data) - start} bytes"])
         told.append(summary(data[max(0, start) : stop], begun if start < 0 else NOTHING))
     return "; ".join(told)

@@ -25,7 +25,6 @@ from .cutting import Frame
 from .findings import Finding, Notes
 from .masking import Masker, Pseudonyms
 from .reading import summary
-from .timeline import unseen
 
 __all__ = ["Board", "Wanted", "catalogue"]
 
@@ -145,7 +144,8 @@ class Board:
             return
         if isinstance(item, Missing):
             self._missing += item.size or 0
-            self._add(item, "gap", unseen(item))
+            size = "some" if item.size is None else item.size
+            self._add(item, "gap", f"{size} bytes were not seen")
         elif isinstance(item, Did):
             self._add(item, "did", f"the proxy {item.what}")
         else:

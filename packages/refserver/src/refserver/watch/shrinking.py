@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ..wording import counted
 from .conversation import Bytes, Ended, Item, Opened, Side
 from .cutting import HEADER, LEAST
 
@@ -288,9 +287,4 @@ def _saying(step: _Step, size: int) -> _Step:
 
 def summary(script: Script) -> str:
     """Its size in words."""
-    numbers = (
-        (len(script.connections), "connection"),
-        (script.frames, "frame"),
-        (script.size, "byte"),
-    )
-    return ", ".join(counted(number, noun) for number, noun in numbers)
+    return f"{len(script.connections)} connections, {script.frames} frames, {script.size} bytes"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ...wording import counted
 from .. import expect as e
 from .. import raw
 from ..attempt import Attempt
@@ -137,7 +136,7 @@ def end_before_login(t: Attempt) -> None:
     ann = t.connect()
     ann.half_close()
     ann.expect(e.END)
-    t.check(not ann.seen, "no frame", counted(len(ann.seen), "frame"))
+    t.check(not ann.seen, "no frame", f"{len(ann.seen)} frames")
 
 
 @section.case(

@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from ...wording import counted
 from ..model import Report, Verdict
 from ..suite import exit_code, worst
 
@@ -39,7 +38,7 @@ def said(report: Report) -> tuple[str, str]:
     passed = ran.count(Verdict.PASSED)
     if not ran or Verdict.ERROR in ran:
         return "not tested", GREY
-    cases = counted(len(ran), "case")
+    cases = f"{len(ran)} case{'s' if len(ran) > 1 else ''}"
     text = f"{cases} passed" if passed == len(ran) else f"{passed} of {cases} passed"
     if exit_code(report.results):
         return text, RED
