@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 
+from tests.support.server import launched
+
 from refserver.conformance.attempt import Setting
 from refserver.conformance.cases import SERVER_CASES
 from refserver.conformance.check import CAPABILITIES, ServerDriver
@@ -16,7 +18,6 @@ from refserver.conformance.model import Result
 from refserver.conformance.names import Identity
 from refserver.conformance.segmentation import Segmentation
 from refserver.conformance.suite import Plan, run_suite, select
-from refserver.launcher import launched
 
 TIMEOUT = 20.0
 """Seconds until what must come is missed; where it comes they cost nothing."""

@@ -13,13 +13,13 @@ from typing import cast
 import pytest
 from click.testing import CliRunner
 from tests.refserver.conftest import Authority
+from tests.support.server import launched
 
 from refserver.cli import main
 from refserver.conformance.cases import SERVER_CASES
 from refserver.conformance.check import DECLARED_BY
 from refserver.conformance.commands import Where
 from refserver.exit_codes import Exit
-from refserver.launcher import launched
 from refserver.readiness import READ
 
 pytest.importorskip("websockets", reason="the extra ws is not installed")

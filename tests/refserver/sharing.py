@@ -16,9 +16,7 @@ from random import Random
 
 from tests.support.raw import MESSAGE, Bystander, said
 from tests.support.redis import RedisServer
-from tests.support.server import Running, running
-
-from refserver.launcher import launched
+from tests.support.server import Running, launched, running
 
 PATIENT = ("--log-timeout", "60")
 """A server that stops answering is taken for dead after one and a half of it: on a busy machine,

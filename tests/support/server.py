@@ -13,10 +13,16 @@ import signal
 import subprocess
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from refserver.launcher import NotStarted, launched
+from tests.support.warm import started
 
+from refserver import launcher
+from refserver.launcher import NotStarted
+
+launched = partial(launcher.launched, start=started)
+"""A server of its own for a test: `refserver.launcher.launched`, warm where that is possible."""
 EXIT_TIMEOUT = 600.0
 """Seconds until a process that does not end fails its test."""
 RECORD = re.compile(

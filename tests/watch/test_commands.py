@@ -21,10 +21,10 @@ import pytest
 import xmlschema
 from click.testing import CliRunner, Result
 from tests.support.raw import frame
+from tests.support.server import launched
 from tests.watch.talks import ACK, CLIENT, FRESH, LOGIN, MESSAGE, SERVER, WELCOME, talk
 
 from refserver.cli import main
-from refserver.launcher import launched
 from refserver.watch.capture import CaptureWriter
 from refserver.watch.conversation import Bytes, Item
 from refserver.watch.provoking import PROVOCATIONS

@@ -18,9 +18,8 @@ from tests.support.raw import ACK, MESSAGE, PONG, Client, frame, login, message,
 pytest.importorskip("starlette", reason="the extra page is not installed")
 pytest.importorskip("uvicorn", reason="the extra page is not installed")
 
+from tests.support.server import launched
 from tests.watch.showing import Fed, Shown
-
-from refserver.launcher import launched
 
 pytestmark = pytest.mark.measured_processes
 

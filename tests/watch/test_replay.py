@@ -32,12 +32,12 @@ from tests.support.raw import (
     ping,
     short,
 )
+from tests.support.server import launched
 from tests.watch.kit import forwarding
 from tests.watch.test_commands import recording
 
 from refserver.cli import main
 from refserver.client import connect
-from refserver.launcher import launched
 from refserver.watch.conversation import Bytes, Ended, How, Item, Missing, Opened, Side
 from refserver.watch.replay import Replay
 

@@ -30,12 +30,12 @@ from tests.support.raw import (
     ping,
     short,
 )
+from tests.support.server import launched
 from tests.watch.kit import forwarding
 from tests.watch.test_commands import recording
 from tests.watch.test_replay import converse
 
 from refserver.cli import main
-from refserver.launcher import launched
 from refserver.watch.conversation import Bytes, Ended, How, Item, Missing, Opened, Side
 from refserver.watch.judge import judged
 from refserver.watch.replay_server import ServerReplay

@@ -12,10 +12,10 @@ import pytest
 import trustme
 from click.testing import CliRunner, Result
 from tests.support.raw import ACK, MESSAGE, frame, login, message, short
+from tests.support.server import launched
 from tests.watch.kit import forwarding
 
 from refserver.cli import main
-from refserver.launcher import launched
 from refserver.watch.capture import CaptureWriter
 from refserver.watch.conversation import Bytes, Ended, How, Item, Missing, Opened, Side
 from refserver.watch.judge import judged

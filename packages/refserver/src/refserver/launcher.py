@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO
@@ -72,17 +72,18 @@ def launched(
     log: IO[bytes] | None = None,
     under: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
+    start: Callable[..., subprocess.Popen[str]] = subprocess.Popen,
 ) -> Iterator[LaunchedServer]:
     """A server with these options on a free port. Raises NotStarted.
 
     `python` are options of the interpreter. Its log goes to `log`, or to the stderr of this
     process. `under` is a command that runs the server, as `nice` does; `environment` is added to
-    ours.
+    ours. `start` takes the command and the streams as `subprocess.Popen` does.
     """
     command = [sys.executable, "-P", *python, "-m", "refserver.tethered", "serve", "--port", "0"]
     ours = {k: v for k, v in os.environ.items() if not k.startswith("REFSERVER_")}
     pipe = subprocess.PIPE
-    with subprocess.Popen(
+    with start(
         [*under, *command, *options],
         stdin=pipe,
         stdout=pipe,

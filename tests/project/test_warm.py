@@ -1,0 +1,125 @@
+"""A process that starts warm is, for its test, one that `subprocess.Popen` starts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support import warm
+from tests.support.warm import SCRIPT, started
+
+Start = Callable[..., subprocess.Popen[str]]
+TETHERED = [sys.executable, "-P", "-m", "refserver.tethered", "serve", "--port", "0", "--quiet"]
+PIPE = subprocess.PIPE
+ENDS_AT_ONCE = f"""
+import os, signal, subprocess
+from tests.support.warm import started
+server = started({TETHERED}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+assert server.stdout.readline().startswith("listening")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture(params=[subprocess.Popen, started], ids=["Popen", "warm"])
+def start(request: pytest.FixtureRequest) -> Start:
+    chosen: Start = request.param
+    return chosen
+
+
+@pytest.mark.skipif(not warm.POSSIBLE, reason="processes start warm on Linux only")
+@pytest.mark.parametrize("command", [TETHERED[:-1], [SCRIPT], [sys.executable, "-m", "refserver"]])
+def test_commands_of_refserver_start_warm(command: list[str]) -> None:
+    with started([*command, "--version"], stdout=subprocess.DEVNULL) as process:
+        assert isinstance(process, warm.Warm)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [sys.executable, "-c", "pass"],
+        [sys.executable, "-X", "dev", "-m", "refserver", "--version"],
+        [sys.executable, "-m", "eventcodec", "--help"],
+    ],
+)
+def test_other_commands_start_by_themselves(command: list[str]) -> None:
+    with started(command, stdout=subprocess.DEVNULL) as process:
+        assert isinstance(process, subprocess.Popen)
+
+
+def test_arguments_streams_and_the_exit_code(start: Start) -> None:
+    with start([SCRIPT, "docs", "nothing"], stdout=PIPE, stderr=PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read() == ""
+        assert "nothing" in process.stderr.read()
+    assert process.returncode == 2
+
+
+def test_bytes_and_one_stream_for_both(start: Start) -> None:
+    process: Any = start([SCRIPT, "docs", "nothing"], stdout=PIPE, stderr=subprocess.STDOUT)
+    with process:
+        assert process.stdout.read().startswith(b"refserver: ")
+
+
+def test_environment_and_folder(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    environment = {**os.environ, "COLUMNS": "80"}
+    with (tmp_path / "line").open("wb") as line:
+        command = [SCRIPT, "token", "ann", "--token-file", "here"]
+        with start(command, stdout=line, env=environment):
+            pass
+    assert (tmp_path / "line").read_text().endswith("  ann\n")
+    assert (tmp_path / "here").exists()
+
+    with start([SCRIPT], stderr=PIPE, text=True, env={**environment, "REFSERVER_X": "1"}) as wrong:
+        assert wrong.stderr is not None
+        assert "REFSERVER_X" in wrong.stderr.read()
+
+
+def test_stdin_and_a_wait_that_is_too_short(start: Start) -> None:
+    with start(TETHERED, stdin=PIPE, stdout=PIPE, text=True) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        assert server.stdout.readline().startswith("listening on ")
+        with pytest.raises(subprocess.TimeoutExpired):
+            server.wait(0.01)
+        assert server.poll() is None
+        server.stdin.close()
+        assert server.wait() == server.poll() == 0
+        server.terminate()  # which no other process with this number gets
+
+
+def test_signals_and_the_number_of_a_process_that_has_ended(start: Start) -> None:
+    with start(
+        [SCRIPT, "--port", "0"], stdout=PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline().startswith("listening on ")
+        os.kill(server.pid, signal.SIGKILL)
+        assert server.stdout.read() == ""
+        os.kill(server.pid, 0)  # it stays until somebody has waited
+    assert server.returncode == -signal.SIGKILL
+
+
+def test_where_no_process_can_be_forked_each_starts_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(warm, "POSSIBLE", False)
+    with started([SCRIPT, "--version"], stdout=PIPE, text=True) as process:
+        assert isinstance(process, subprocess.Popen)
+
+
+def test_nothing_is_left_of_a_test_process_that_is_killed() -> None:
+    """All that it has started hold its stderr, which is read here to the end."""
+    command = [sys.executable, "-c", ENDS_AT_ONCE]
+    killed = subprocess.run(command, capture_output=True, timeout=600)
+
+    assert (killed.returncode, killed.stderr) == (-signal.SIGKILL, b"")

@@ -1,0 +1,89 @@
+"""The process that `tests.support.warm` forks from: it has loaded the command line, and waits.
+
+Rule: it only forks. A new process gets the arguments, the environment, the folder and the streams
+of whoever asked, and then runs its module as `python -P -m` does. Its keeper tells how it ended,
+and lets its number go only when that has been read, as the parent of a process does.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import io
+import json
+import os
+import runpy
+import socket
+import sys
+from contextlib import suppress
+from typing import Any
+
+LOADED = (
+    "refserver.cli",
+    "refserver.server.process",
+    "refserver.conformance.commands",
+    "refserver.watch.commands",
+)
+"""What the commands import."""
+STREAMS = 3
+MOST = 1 << 20
+"""Bytes of a request: more than the system lets pass."""
+
+
+def asked(control: socket.socket) -> dict[str, Any] | None:
+    """What a new process is to be; None in the process that forks, when nobody can ask any more."""
+    while True:
+        data, descriptors, _, _ = socket.recv_fds(control, MOST, 1 + STREAMS)
+        if not data:
+            return None
+        if os.fork() == 0:
+            control.close()
+            return begun(json.loads(data), *descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        with suppress(ChildProcessError):  # no keeper is left
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+
+
+def begun(request: dict[str, Any], teller: int, *streams: int) -> dict[str, Any]:
+    """Fork once more. Returns in the new process only; the keeper tells its number and its end."""
+    pid = os.fork()
+    if pid == 0:
+        os.close(teller)
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
+        for stream in streams:
+            os.close(stream)
+        return request
+    for number in (*range(STREAMS), *streams):
+        os.close(number)
+    with socket.socket(fileno=teller) as asker, suppress(OSError):
+        asker.send(str(pid).encode())
+        end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        assert end is not None
+        code = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
+        asker.send(str(code).encode())
+        asker.recv(1)
+        os.waitpid(pid, 0)
+    os._exit(0)
+
+
+def become(request: dict[str, Any]) -> None:
+    """Run the module, as if Python had just started with these."""
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    os.chdir(request["folder"])
+    assert isinstance(sys.stdout, io.TextIOWrapper)
+    sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())
+    sys.argv = [request["module"], *request["words"]]
+    runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    for name in LOADED:
+        importlib.import_module(name)
+    gc.freeze()
+    request = asked(socket.socket(fileno=int(sys.argv[1])))
+    if request is not None:
+        become(request)
