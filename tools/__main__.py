@@ -23,6 +23,7 @@ python -m tools --check                  write nothing; show differences, exit 1
 python -m tools record mutants [NAME …]  run these mutants, or all; takes minutes
 python -m tools record faults NAME …      run these faults of a client
 python -m tools record judged [NAME …]   let the judge watch these mutants and faults, or all
+python -m tools record provoked [NAME …] let a proxy provoke the clients with these faults, or all
 python -m tools record examples [ID …]   run these cases once, or all, for `refserver explain`
 """
 
@@ -79,6 +80,10 @@ def record(what: str, names: list[str]) -> int:
         from tools import judged
 
         judged.record(names)
+    elif what == "provoked":
+        from tools import provoked
+
+        provoked.record(names)
     else:
         from tools import matrix
 
@@ -98,7 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", metavar="record")
     recording = commands.add_parser("record", help="run the kit and write what it found")
-    recording.add_argument("what", choices=["mutants", "faults", "judged", "examples"])
+    recording.add_argument("what", choices=["mutants", "faults", "judged", "provoked", "examples"])
     recording.add_argument("names", nargs="*", metavar="NAME", help="these only")
     options = parser.parse_args(arguments)
     if options.command == "record":

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TypedDict
 
-from tools import matrix
+from tools import matrix, provoked
 from tools.pages import ROOT
 
 from refserver.conformance.statements import VISIBLE, statements, visibility
@@ -215,6 +215,7 @@ def _lines(record: Record) -> Iterator[str]:
     yield "## Clients"
     yield ""
     yield from _found("faults", "fault", record["faults"], dict.fromkeys(faults, ""))
+    yield from provoked.lines(UNSEEN["faults"])
     yield "## Statements"
     yield ""
     yield "Where a breach of each statement can be seen, and whether the judge looks for it."

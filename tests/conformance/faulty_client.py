@@ -931,6 +931,8 @@ class Client:
         if verb == "say":
             text = rest.strip() if self.has("trims") else rest
             self.ask(MESSAGE, sender + text.encode())
+        if verb == "long":
+            self.ask(MESSAGE, sender + b"x" * int(rest))
         if verb == "event":
             type, _, data = rest.partition(" ")
             length = b"\0\3" if self.has("data-has-length") else b""
@@ -940,6 +942,10 @@ class Client:
         if verb == "logout":
             self.logged_out = True
             self.ask(LOGOUT, b"")
+
+    def rest(self) -> None:
+        """Wait before it connects again."""
+        time.sleep(self.pause)
 
     def tell(self, line: dict[str, Any]) -> None:
         plain = not self.has("prints-control-characters")
@@ -954,9 +960,16 @@ def waited(sock: socket.socket) -> bool:
     return bool(select.select([sock], [], [], SILENCE)[0])
 
 
-def play(host: str, port: int, fault: str, out: BinaryIO, wait: Wait = waited) -> None:
+def play(
+    host: str,
+    port: int,
+    fault: str,
+    out: BinaryIO,
+    wait: Wait = waited,
+    made: Callable[..., Client] = Client,
+) -> None:
     """Be this client, over as many connections as it makes."""
-    client = Client(host, port, fault, out, wait)
+    client = made(host, port, fault, out, wait)
     again = ("lost", "clean") if client.has("back-after-goodbye") else ("lost",)
     while client.run() in again and client.resumes:
         if client.place < 0 and client.has("tries-once"):
@@ -964,7 +977,7 @@ def play(host: str, port: int, fault: str, out: BinaryIO, wait: Wait = waited) -
         if client.has("tells-ticket-at-loss"):
             client.tell({"event": "Ping", "session": f"{client.ticket:x}"})
         if not client.has("rushes-back"):
-            time.sleep(client.pause)
+            client.rest()
             client.pause *= 2
 
 

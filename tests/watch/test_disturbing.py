@@ -8,12 +8,14 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.raw import frame
+from tests.support.raw import frame, short
 from tests.watch.talks import ACK, CLIENT, LOGIN, MESSAGE, SERVER, WELCOME
+from tools.pages import ROOT
 
 from refserver.watch.conversation import Side
 from refserver.watch.disturbing import (
     INSERTED,
+    KINDS,
     PAUSE,
     VERBS,
     Action,
@@ -22,6 +24,9 @@ from refserver.watch.disturbing import (
     RuleError,
     parsed,
     rules_in,
+)
+from refserver.watch.disturbing import (
+    PINGS as PINGS_AT_ONCE,
 )
 
 
@@ -52,10 +57,18 @@ def test_each_option_is_read() -> None:
         "delay": "any@1",
         "corrupt": "utf8@Message",
         "insert": "ping@Welcome:1",
+        "insert-before": "end-22@Resumed:1",
         "lose-reply": "2",
     }
 
     assert {parsed(verb, value).verb for verb, value in values.items()} == set(VERBS)
+
+
+@pytest.mark.once
+def test_the_page_names_each_kind() -> None:
+    page = (ROOT / "docs/watching.md").read_text(encoding="utf-8")
+
+    assert [kind for kind in (*KINDS, *INSERTED) if f"`{kind}`" not in page] == []
 
 
 @pytest.mark.parametrize(
@@ -63,6 +76,8 @@ def test_each_option_is_read() -> None:
     [
         ("dorp Ack", "did you mean 'drop'"),
         ("drop Akc", "no frame 'Akc'"),
+        ("drop Applicaton", "did you mean 'Application'"),
+        ("insert end-@Ack", "no kind 'end-'"),
         ("drop Ack:0", "FRAMES is a type"),
         ("drop Ack%2", "FRAMES is a type"),
         ("corrupt lenght@Ack", "did you mean 'length'"),
@@ -191,20 +206,49 @@ def test_a_body_is_corrupted_where_it_has_what_is_to_be_wrong(
     assert bool(it.did) == (of != made)
 
 
-@pytest.mark.parametrize("kind", INSERTED)
-def test_a_frame_is_inserted_behind_one_of_the_server(kind: str) -> None:
-    type, body = INSERTED[kind]
-    it = disturber(f"insert {kind}@Ack:1")
+LARGE = bytes(65_536 + 255 + 1 - 12)
+"""The body of a frame that is too long behind the Welcome, which says 65,536."""
+FULL = {
+    "large": frame(0x0B, 1, LARGE),
+    "longest": frame(0x0B, 1, LARGE[1:]),
+    "nothing": bytes(4),
+    "stub": b"\0\0\0\x0b",
+    "begun": frame(0x0B, 1, LARGE)[:16],
+    "end-4711": frame(5, 0, b"\x12\x67\0"),
+}
+"""What is inserted of these kinds, with another seq."""
+
+
+@pytest.mark.parametrize("verb", ["insert", "insert-before"])
+@pytest.mark.parametrize("kind", [*INSERTED, "end-4711"])
+def test_a_frame_is_inserted_beside_one_of_the_server(kind: str, verb: str) -> None:
+    it = disturber(f"{verb} {kind}@Ack:1")
 
     assert passed(it, CLIENT, ACK) == ACK
     out = passed(it, SERVER, WELCOME, ACK, ACK)
 
-    seq = int.from_bytes(out[len(WELCOME + ACK) :][8:16], "big")
-    if kind == "large":  # the Welcome says 65,536
-        body = bytes(65_536 + 255 + 1 - 12)
-    assert out == WELCOME + ACK + frame(type, seq, body) + ACK
-    assert seq == 0 if kind == "unnumbered" else seq >= 2**63
-    assert len(it.did) == 1 and it.did[0][0] is SERVER and f"seq {seq} behind" in it.did[0][1]
+    assert out.startswith(WELCOME) and out.endswith(ACK)
+    new = out[len(WELCOME) : -len(ACK)]
+    assert new.startswith(ACK) if verb == "insert" else new.endswith(ACK)
+    new = new.removeprefix(ACK) if verb == "insert" else new.removesuffix(ACK)
+    seqs = {
+        "unnumbered": 0,
+        **dict.fromkeys(("end", "end-over", "end-utf8", "end-4711"), 0),
+        "same": 2,
+        "next": 4 if verb == "insert" else 3,  # the Ack has 3, and the Welcome before it has 2
+    }
+    wanted = FULL[kind] if kind in FULL else frame(*INSERTED[kind][:1], 1, INSERTED[kind][1])
+    if kind == "twins":
+        assert new == new[:16] * 2
+    elif kind == "pings":
+        assert len(new) == PINGS_AT_ONCE * 16
+        assert len({new[at + 8 : at + 16] for at in range(0, len(new), 16)}) == PINGS_AT_ONCE
+    else:
+        seq = int.from_bytes(new[8:16], "big")
+        assert new == wanted[:8] + new[8:16] + wanted[16:]
+        assert seq == seqs[kind] if kind in seqs else len(new) == 4 or seq >= 2**63
+    assert len(it.did) == 1 and it.did[0][0] is SERVER
+    assert ("behind" if verb == "insert" else "before") + " frame 2, Ack seq 2" in it.did[0][1]
 
 
 def test_the_pong_to_an_inserted_ping_goes_no_further_and_any_other_does() -> None:
@@ -289,6 +333,47 @@ def test_behind_a_length_of_no_frame_bytes_go_on_as_they_are() -> None:
     assert passed(it, CLIENT, PINGS[0] + b"\0\0\0\2?", PINGS[1]) == b"\0\0\0\2?" + PINGS[1]
 
 
+RESUMED = frame(1, 1, short("ann") + b"\0\0" + bytes(7) + b"\x05" + bytes(7) + b"\x09")
+
+
+def test_a_frame_to_a_client_that_resumes_is_told_from_any_other() -> None:
+    fresh, resumes = disturber("drop Resumed"), disturber("drop Resumed")
+
+    login = frame(1, 1, short("ann") + b"\0\0" + bytes(16))
+    assert passed(fresh, CLIENT, login) + passed(fresh, SERVER, WELCOME) == login + WELCOME
+    assert passed(resumes, CLIENT, RESUMED) + passed(resumes, SERVER, WELCOME) == RESUMED
+
+
+def test_every_application_event_is_one() -> None:
+    it = disturber("drop Application")
+
+    assert passed(it, CLIENT, frame(0x80, 1, b"\0"), frame(0xFF, 2, b"\0"), MESSAGE) == MESSAGE
+
+
+def test_the_welcome_is_written_again_at_the_place_that_the_client_has_reached() -> None:
+    it = disturber("corrupt welcome@Ack:2")
+
+    out = passed(it, SERVER, WELCOME, ACK, frame(2, 7, b"\3bobhi"), frame(4, 9, bytes(8)))
+
+    again = out[-len(WELCOME) :]
+    assert again[8:16] == bytes(7) + b"\x09"
+    assert again[:8] + again[16:] == WELCOME[:8] + WELCOME[16:28] + bytes(7) + b"\7" + WELCOME[36:]
+
+
+@given(st.integers(1, 255), st.binary(max_size=40), st.sampled_from([*KINDS]))
+def test_whatever_a_frame_is_each_change_keeps_its_length_right(
+    type: int, body: bytes, kind: str
+) -> None:
+    """Of a server and of a client that are wrong too. Only these kinds are about the length."""
+    of = frame(type, 7, body)
+    for side in Side:
+        out = passed(disturber(f"corrupt {kind}@any"), side, of, of)
+        at = 0
+        while at < len(out) and kind not in ("length", "short"):
+            at += 4 + int.from_bytes(out[at : at + 4], "big")
+        assert at == len(out) or kind in ("length", "short")
+
+
 @pytest.mark.parametrize(
     ("rule", "before", "after"),
     [
@@ -297,6 +382,30 @@ def test_behind_a_length_of_no_frame_bytes_go_on_as_they_are() -> None:
         ("corrupt position@Ping", PINGS[0], PINGS[0]),
         ("corrupt seq@Ping", frame(6, 2**64 - 1), frame(6, 1)),
         ("corrupt utf8@Ping", PINGS[0], PINGS[0]),
+        ("corrupt wide@Ping", PINGS[0], frame(6, 2**32 + 1)),
+        ("corrupt far@Ack", ACK, frame(4, 2, (2**62 + 3).to_bytes(8, "big"))),
+        ("corrupt far@Ack", frame(4, 2, bytes(8)), frame(4, 2, bytes(8))),
+        ("corrupt far@Message", frame(2, 5, b"\3bobhi"), frame(2, 2**62 + 5, b"\3bobhi")),
+        ("corrupt far@Login", RESUMED, RESUMED[:-8] + (9 - 2**62 + 2**64).to_bytes(8, "big")),
+        ("corrupt limit@Welcome", WELCOME, WELCOME[:36] + b"\0\0\x10\0" + WELCOME[40:]),
+        ("corrupt few@Welcome", WELCOME, WELCOME[:36] + b"\0\0\0\x64" + WELCOME[40:]),
+        ("corrupt most@Welcome", WELCOME, WELCOME[:36] + b"\xff\xff\xff\xff" + WELCOME[40:]),
+        ("corrupt user@Welcome", WELCOME, WELCOME[:17] + b"A" + WELCOME[18:]),
+        (
+            "corrupt ticket@Login",
+            RESUMED,
+            RESUMED[:-16] + b"\xff" + bytes(6) + b"\xfa" + RESUMED[-8:],
+        ),
+        ("corrupt code@Error", frame(5, 2, b"\0\4\0"), frame(5, 2, b"\x92\x67\0")),
+        ("corrupt fatal@Error", frame(5, 2, b"\0\4\0"), frame(5, 2, b"\0\x16\0")),
+        ("corrupt empty@Message", frame(2, 5, b"\3bobhi"), frame(2, 5)),
+        ("corrupt cut@Message", frame(2, 5, b"\3bobhi"), frame(2, 5, b"\3bobhi\xc3")),
+        ("corrupt cut@Ack", ACK, ACK),
+        ("corrupt long@Joined", frame(9, 5, b"\3bob"), frame(9, 5, b"\xc8" + b"n" * 200)),
+        ("corrupt ack@Message", frame(2, 5, b"\3bobhi"), frame(4, 5, bytes(8))),
+        ("corrupt pong@Ack", ACK, frame(7, 2)),
+        ("corrupt welcome@Ack", ACK, ACK),
+        ("corrupt large@Ack", ACK, frame(0x0B, 2, bytes(4096 + 255 + 1 - 12))),
     ],
 )
 def test_a_field_is_changed_where_the_frame_has_it(rule: str, before: bytes, after: bytes) -> None:

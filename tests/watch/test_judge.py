@@ -844,9 +844,22 @@ def test_a_client_that_ends_the_connection_by_itself_is_observed() -> None:
     assert observed(*hears, ends=(CLIENT, SERVER)) == [ENDED_IT]
     assert observed(*hears, ends=(SERVER, CLIENT)) == []
     assert observed(*hears, (CLIENT, frame(3, 2)), ends=(CLIENT, SERVER)) == []
-    assert observed(*hears, (SERVER, error(0, 30)), ends=(CLIENT, SERVER)) == []
-    assert observed(*hears, (SERVER, joined(9, "x")), ends=(CLIENT, SERVER)) == []
     assert observed(*IN[:1], ends=(CLIENT, SERVER)) == []
+
+
+def test_a_client_that_stays_behind_the_end_is_observed() -> None:
+    """Also behind its server's fault. Nobody who only watches knows why it is slow."""
+    for last, why in (
+        (error(0, 30), "an Error with seq 0"),
+        (joined(9, "x"), "its server's fault"),
+    ):
+        items = talk(*IN, (SERVER, last))
+        for later, seen_then in (
+            (0.9, []),
+            (9.0, [f"the client did not close for 9 s behind {why}"]),
+        ):
+            ended = Ended(items[-1].at + later, 1, CLIENT)
+            assert [each.what for each in judged([*items, ended]).notes.observations] == seen_then
 
 
 def test_a_ping_that_is_never_answered_is_observed() -> None:
@@ -855,6 +868,18 @@ def test_a_ping_that_is_never_answered_is_observed() -> None:
 
     assert observed(*asked, ends=(CLIENT, SERVER)) == [ENDED_IT, left_open]
     assert observed(*asked, (CLIENT, frame(7, 7)), ends=(CLIENT,)) == [ENDED_IT]
+
+
+FEW = (SERVER, welcome(max_frame=100) + frame(6, 7))
+LONGER = (CLIENT, frame(2, 3, b"\0" + b"x" * 100))
+
+
+def test_a_client_keeps_to_a_max_frame_below_the_least_once_it_has_read_it() -> None:
+    """Until then it may send what it has made before."""
+    accused = ("EP-3.8-6", CLIENT)
+
+    assert accused in found((CLIENT, LOGIN), FEW, (CLIENT, frame(7, 7)), LONGER)
+    assert accused not in found((CLIENT, LOGIN), FEW, LONGER, (CLIENT, frame(7, 7)))
 
 
 def test_many_findings_of_a_kind_are_counted_and_not_told() -> None:

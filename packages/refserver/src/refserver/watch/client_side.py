@@ -34,6 +34,8 @@ from .server_side import ServerSide
 __all__ = ["ClientSide"]
 
 ANY = 2**32 - 1
+SLOW_TO_END = 1.0
+"""Seconds behind its server's last frame, or its server's fault, in which a client closes."""
 MOST_PINGS = 20_000
 """Numbers of Pings that are kept."""
 
@@ -57,6 +59,13 @@ class ClientSide:
         self._late: dict[int, int] = {}
         """Pings that no client that keeps the rules has read, each with the number of its frame."""
         self._ended_pings: set[int] = set()
+        self._places: dict[int, int] = {}
+        """Pings without a Pong, each with the position in front of it."""
+        self._pings_of_members: set[int] = set()
+        self._reads_as_member = False
+        """Whether it has certainly read its Welcome, whose max_frame is below the least."""
+        self.read_to = 0
+        """The last position that it has certainly read."""
         self._pings_known = opened.whole
         self._tick = notes.exercised
 
@@ -93,12 +102,17 @@ class ClientSide:
             self._pings_known = False
             self._pings.clear()
             self._answered.clear()
+            self._places.clear()
+            self._pings_of_members.clear()
         seq = frame.seq
         if behind_a_fault and not self._pings[seq]:
             self._late[seq] = frame.number
         elif behind_the_end and not self._pings[seq]:
             self._ended_pings.add(seq)
         self._pings[seq] += 1
+        self._places[seq] = self._server.place or 0
+        if 0 < self._server.max_frame < BEFORE_WELCOME:
+            self._pings_of_members.add(seq)
 
     def ended(self, at: float, latest: Frame | None) -> None:
         """Its stream has ended before the server's, whose last frame is `latest`.
@@ -107,11 +121,21 @@ class ClientSide:
         client wants to know it: of many of them it is all that shows.
         """
         server = self._server
-        if latest is None or server.over or server.fault is not None:
+        since = at - server.fault_time if server.fault_time is not None else 0.0
+        if since > SLOW_TO_END and (server.over or server.fault is not None):
+            why = server.over or "its server's fault"
+            what = f"the client did not close for {since:.0f} s behind {why}"
+            self.notes.observe(self.connection, at, what)
+        if server.fault is not None or server.last_code is not None:
             return
-        if self._logout is None:
+        is_refused = self._login is not None and self._refused(self._login)
+        if latest is not None and not server.over and self._logout is None and not is_refused:
             what = f"the client ended the connection behind {named(latest.type)}, without a Logout"
             self.notes.observe(self.connection, at, what)
+        self.unanswered(at)
+
+    def unanswered(self, at: float) -> None:
+        """Its stream has ended, and it could have answered every Ping."""
         if self._pings_known and any(self._pings.values()):
             self.notes.observe(self.connection, at, "the client ended and left a Ping unanswered")
 
@@ -148,6 +172,13 @@ class ClientSide:
             self._unreadable(frame, event)
             return
         self.notes.good[Side.CLIENT, frame.type] += 1
+        if frame.length > self._server.max_frame > 0 and self._reads_as_member:
+            self.find(
+                "EP-3.8-6",
+                frame,
+                f"a length of at most {self._server.max_frame}, its max_frame",
+                f"a length of {frame.length}",
+            )
         if isinstance(event, (Message, ApplicationEvent)):
             if event.sender:
                 statement = "EP-3.3-2" if isinstance(event, Message) else "EP-3.11-2"
@@ -161,6 +192,9 @@ class ClientSide:
         elif isinstance(event, Pong):
             self._pong(frame)
             return
+        if frame.number == 1 and frame.seq != 1 and self._opened.whole:
+            what = f"the client numbers its first request {frame.seq}"
+            self.notes.observe(self.connection, frame.at, what)
         self._in_time(frame, event)
 
     def _unreadable(self, frame: Frame, fault: Fault) -> None:
@@ -185,6 +219,9 @@ class ClientSide:
             self._log_in(frame, event)
         elif not isinstance(event, (Message, ApplicationEvent, Logout)):
             return
+        elif self._login is not None and self._refused(self._login):
+            what = f"the client sent {named(frame.type)} behind the refusal of its Login"
+            self.notes.observe(self.connection, frame.at, what)
         elif not self._any_login:
             self._tick["EP-4.4-4"] += 1
             self.find("EP-4.4-4", frame, "a Login first", told(frame))
@@ -199,6 +236,9 @@ class ClientSide:
         before = self._login
         self._any_login = True
         self.ticket = login.ticket
+        if login.position and not login.ticket:
+            what = "the client asks for a position without a ticket"
+            self.notes.observe(self.connection, frame.at, what)
         if before is not None and self._whole:
             self._tick["EP-4.4-3"] += 1
             if not isinstance(before.reply, Error) and self._knows(before):
@@ -233,6 +273,8 @@ class ClientSide:
         if self._pings[seq] > 0:
             self._pings[seq] -= 1
             self._answered.add(seq)
+            self._reads_as_member = self._reads_as_member or seq in self._pings_of_members
+            self.read_to = max(self.read_to, self._places.pop(seq, 0))
             fault = self._server.fault  # None again where it was no fault to the client
             if fault is not None and self._late.get(seq, 0) > fault:
                 self.find(

@@ -11,25 +11,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from eventcodec import Login
+
 from .client_side import ClientSide
 from .conversation import Bytes, Did, Ended, How, Item, Missing, Opened, Side
 from .cutting import Cutter, Frame
 from .findings import Notes
 from .reading import BEFORE_WELCOME
+from .resuming import HISTORY_GONE, Resumption, Sessions
 from .room import Room
 from .server_side import ServerSide
 
 __all__ = ["Judge", "judged"]
 
-PING = 0x06
+ERROR, PING, WELCOME = 0x05, 0x06, 0x08
+ABOUT_A_SESSION = frozenset({0x01, ERROR, WELCOME})
 OnFrame = Callable[[int, Side, Frame], None]
 
 
 class _Connection:
     """One connection under watch."""
 
-    def __init__(self, opened: Opened, notes: Notes, room: Room, on_frame: OnFrame | None) -> None:
+    def __init__(
+        self,
+        opened: Opened,
+        notes: Notes,
+        room: Room,
+        sessions: Sessions,
+        on_frame: OnFrame | None,
+    ) -> None:
         self.opened = opened
+        self._sessions = sessions
+        self._resumption: Resumption | None = None
         self.room = room
         self._on_frame = on_frame
         self.cutters = {side: Cutter(whole=opened.whole) for side in Side}
@@ -45,6 +58,8 @@ class _Connection:
             partial=lambda: self.cutters[Side.CLIENT].partial,
         )
         self.client = ClientSide(opened, about_client, self.server)
+        self._about_client = about_client
+        self._has_session = opened.whole and opened.only is not Side.SERVER
         self.ended: set[Side] = set()
         self._announced = {Side.CLIENT: -1, Side.SERVER: -1}
         self._latest: Frame | None = None
@@ -72,6 +87,8 @@ class _Connection:
                     self._pinged(frame)
                 else:
                     server.said(frame)
+            if frame.type in ABOUT_A_SESSION or self._resumption is not None:
+                self._look_at_session(side, frame)
         partial = cutter.partial
         if partial is not None:
             partial.at = at
@@ -87,6 +104,27 @@ class _Connection:
         server.said(frame)
         if frame.has_body:
             self.client.pinged(frame, behind_a_fault=fault, behind_the_end=over)
+
+    def _look_at_session(self, side: Side, frame: Frame) -> None:
+        """A Login, its Welcome or its refusal has passed, or anything on what resumes."""
+        if self._resumption is not None and not self._resumption.passed(side, frame):
+            self._resumption = None
+        if not self._has_session:
+            return
+        login = frame.event
+        if isinstance(login, Login):
+            if login.ticket and self._resumption is None:
+                number = self.opened.connection
+                self._resumption = self._sessions.back(frame, login, number, self._about_client)
+        elif frame.type == WELCOME and self.server.ticket:
+            self._sessions.welcomed(self.server.ticket, self.client.ticket)
+        elif frame.type == ERROR and frame.seq and frame.data[16:18] == HISTORY_GONE:
+            self._sessions.gone(self.client.ticket)
+
+    def close(self) -> None:
+        """Nothing more passes."""
+        if self._has_session:
+            self._sessions.ended(self.server, self.client.read_to, self._resumption)
 
     def _announce(self, side: Side, frame: Frame) -> None:
         if frame.length < 0 or frame.offset <= self._announced[side]:
@@ -104,6 +142,10 @@ class _Connection:
         """A side's stream has ended."""
         if side is Side.CLIENT and not self.ended:
             self.client.ended(at, self._latest)
+            if self._resumption is not None:
+                self._resumption.ended(at)
+        elif side is Side.CLIENT and side not in self.ended and self.server.is_logged_out:
+            self.client.unanswered(at)
         self.ended.add(side)
         if side is Side.SERVER:
             self.server.lost(at, 0)
@@ -138,6 +180,7 @@ class Judge:
         self._open: dict[int, _Connection] = {}
         self._rooms: dict[str, tuple[Room, set[int]]] = {}
         self._past: list[Room] = []
+        self._sessions = Sessions()
 
     def take(self, item: Item) -> None:
         """Something has passed."""
@@ -181,7 +224,9 @@ class Judge:
             room, members = Room(self.notes), set()
             self._rooms[address] = room, members
         members.add(opened.connection)
-        self._open[opened.connection] = _Connection(opened, self.notes, room, self._on_frame)
+        self._open[opened.connection] = _Connection(
+            opened, self.notes, room, self._sessions, self._on_frame
+        )
 
     def _leaves_room(self, connection: _Connection) -> None:
         address = "" if self._one_room else connection.opened.server
@@ -208,6 +253,7 @@ class Judge:
 
     def _close(self, number: int) -> None:
         connection = self._open.pop(number)
+        connection.close()
         self._leaves_room(connection)
         for cutter in connection.cutters.values():
             self.unjudged += cutter.unjudged

@@ -27,7 +27,7 @@ from .judge import Judge
 __all__ = ["FORMAT", "as_junit", "finding_lines", "judgement", "summary_lines"]
 
 FORMAT = "event-protocol-judgement/1"
-SHOWN = 10
+SHOWN = 30
 """Kinds of observations in the summary."""
 SEEN = ("connection", "session", "room", "times")
 """Where the judge looks."""

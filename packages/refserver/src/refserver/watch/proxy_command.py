@@ -34,7 +34,7 @@ from .options import (
     page_socket,
     report_options,
 )
-from .provoking import PROVOCATIONS, Provoker
+from .provoking import PROVOCATIONS, Provoker, as_options
 from .proxy import Proxy
 from .watcher import Wishes
 
@@ -128,7 +128,7 @@ def proxy_command(
     if provoker is not None and (left := provoker.not_met):
         click.echo(f"provoked {len(PROVOCATIONS) - len(left)} of {len(PROVOCATIONS)}; not met:")
         for each in left:
-            click.echo("    " + " ".join(f"--{line}" for line in each.splitlines()))
+            click.echo(f"    {as_options(each)}")
     sys.exit(done)
 
 

@@ -10,7 +10,7 @@ Layer: above `room` and `reading`, below `judge`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import cast
 
 from eventcodec import (
@@ -91,6 +91,10 @@ class ServerSide:
         self.over: str = ""
         """Why nothing may follow, empty while something may."""
         self.over_at: int | None = None
+        self.fault_time: float | None = None
+        """When its first fault passed, or its last frame: from then on a client only closes."""
+        self.last_code: int | None = None
+        """The code of its Error with seq 0."""
         self.welcomed_at: float | None = None
         self.max_frame = 0
         self._partial = partial
@@ -131,6 +135,16 @@ class ServerSide:
             self.notes.observe(
                 self.connection, frame.at, "too many requests without a reply: none is judged"
             )
+
+    @property
+    def is_logged_out(self) -> bool:
+        """Whether the Ack of the Logout has passed."""
+        return self.over.startswith("the Ack")
+
+    @property
+    def unanswered(self) -> Iterable[Frame]:
+        """The client's frames that have no reply."""
+        return self._asked
 
     def client_bytes(self) -> None:
         """Bytes of the client's have passed, a whole frame or not."""
@@ -276,6 +290,7 @@ class ServerSide:
     def _client_fault(self, frame: Frame) -> None:
         if self.fault is None:
             self.fault = frame.number
+            self.fault_time = frame.at
 
     def _unreadable(self, frame: Frame, fault: Fault) -> None:
         self._client_fault(frame)
@@ -730,6 +745,7 @@ class ServerSide:
         if self.is_member and self.user and self.state_known:
             self._departed(frame, code)
         self.over, self.over_at = "an Error with seq 0", frame.number
+        self.last_code, self.fault_time = code, frame.at
         self._tick["EP-8.2-3"] += 1
         self.is_member = False
 
