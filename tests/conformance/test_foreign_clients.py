@@ -9,15 +9,18 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.conformance.serving import serving
 from tests.once import once
 from tests.refserver.clients import member
 from tests.support import unread
+from tests.support.warm import started
 
 from eventcodec import (
     ApplicationEvent,
@@ -32,10 +35,12 @@ from eventcodec import (
 from refserver.conformance.attempt import Setting
 from refserver.conformance.model import Case, Result, Verdict
 from refserver.conformance.peer.cases import CLIENT_CASES
+from refserver.conformance.peer.process import Process, Program
 from refserver.conformance.peer.run import CAPABILITIES, LOOPBACK, ClientDriver
 from refserver.conformance.segmentation import Segmentation
 from refserver.conformance.streams import Wrap
 from refserver.conformance.suite import Plan, run_suite
+from refserver.readiness import source
 
 pytestmark = pytest.mark.once
 
@@ -97,6 +102,20 @@ def every_case_passes(client: list[str], segmentation: Segmentation) -> None:
     passes_every_case([*client, "{host}", "{port}"], segmentation)
 
 
+class WarmProcess(Process):
+    """A client's command; a client in Python has eventcodec loaded when it starts."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        if words[0] != sys.executable:
+            super().__init__(words)
+            return
+        pipe = subprocess.PIPE
+        client: Any = started(words, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
+        self._popen = client
+        assert self._popen.stdout is not None and self._popen.stderr is not None
+        Program.__init__(self, source(self._popen.stdout), source(self._popen.stderr))
+
+
 def passes_every_case(
     command: list[str],
     segmentation: Segmentation = Segmentation.RANDOM,
@@ -105,7 +124,7 @@ def passes_every_case(
     declared = DECLARED if wrap is None else DECLARED | {"websocket"}
     cases = [case for case in CLIENT_CASES if declared.issuperset(case.capabilities)]
     setting = Setting(address=LOOPBACK, timeout=TIMEOUT, capabilities=declared, wrap=wrap)
-    driver = ClientDriver(command, setting, seed=7)
+    driver = ClientDriver(command, setting, seed=7, start=WarmProcess)
 
     def results_of(case: Case) -> list[Result]:
         plan = Plan(cases=[case], segmentations=[segmentation], capabilities=declared)

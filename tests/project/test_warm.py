@@ -32,7 +32,10 @@ def start(request: pytest.FixtureRequest) -> Start:
     return chosen
 
 
-@pytest.mark.skipif(not warm.POSSIBLE, reason="processes start warm on Linux only")
+needs_warm = pytest.mark.skipif(not warm.POSSIBLE, reason="processes start warm on Linux only")
+
+
+@needs_warm
 @pytest.mark.parametrize("command", [TETHERED[:-1], [SCRIPT], [sys.executable, "-m", "refserver"]])
 def test_commands_of_refserver_start_warm(command: list[str]) -> None:
     with started([*command, "--version"], stdout=subprocess.DEVNULL) as process:
@@ -50,6 +53,19 @@ def test_commands_of_refserver_start_warm(command: list[str]) -> None:
 def test_other_commands_start_by_themselves(command: list[str]) -> None:
     with started(command, stdout=subprocess.DEVNULL) as process:
         assert isinstance(process, subprocess.Popen)
+
+
+@needs_warm
+def test_a_file_starts_warm_with_its_arguments(tmp_path: Path) -> None:
+    (tmp_path / "file.py").write_text("import sys; print(__name__, sys.argv); sys.exit(7)")
+    words = [str(tmp_path / "file.py"), "a", "b"]
+
+    with started([sys.executable, *words], stdout=PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.read() == f"__main__ {words}\n"
+
+    assert process.returncode == 7
+    assert isinstance(process, warm.Warm)
 
 
 def test_arguments_streams_and_the_exit_code(start: Start) -> None:

@@ -1,8 +1,9 @@
 """The process that `tests.support.warm` forks from: it has loaded the command line, and waits.
 
 Rule: it only forks. A new process gets the arguments, the environment, the folder and the streams
-of whoever asked, and then runs its module as `python -P -m` does. Its keeper tells how it ended,
-and lets its number go only when that has been read, as the parent of a process does.
+of whoever asked, and then runs its module as `python -P -m` does, or its file as `python -P` does.
+Its keeper tells how it ended, and lets its number go only when that has been read, as the parent of
+a process does.
 """
 
 from __future__ import annotations
@@ -76,8 +77,12 @@ def become(request: dict[str, Any]) -> None:
     os.chdir(request["folder"])
     assert isinstance(sys.stdout, io.TextIOWrapper)
     sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())
-    sys.argv = [request["module"], *request["words"]]
-    runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+    module = request["module"]
+    sys.argv = [module, *request["words"]]
+    if module.endswith(".py"):
+        runpy.run_path(module, run_name="__main__")
+    else:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

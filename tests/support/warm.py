@@ -35,7 +35,7 @@ def started(command: Sequence[str | Path], **settings: Any) -> subprocess.Popen[
     """As `subprocess.Popen`, of which it takes the streams, `env` and `text`.
 
     It is warm if the command is the script `refserver`, or Python with a module of refserver and
-    without an option of its own except `-P`.
+    without an option of its own except `-P`, or with a file, which finds nothing that is beside it.
     """
     match [str(word) for word in command]:
         case [sys.executable, "-P", "-m", module, *words] | [
@@ -47,6 +47,8 @@ def started(command: Sequence[str | Path], **settings: Any) -> subprocess.Popen[
             pass
         case [script, *words] if POSSIBLE and script == SCRIPT:
             module = "refserver"
+        case [sys.executable, module, *words] if POSSIBLE and module.endswith(".py"):
+            pass
         case _:
             return subprocess.Popen(command, **settings)
     return cast("subprocess.Popen[str]", Warm(module, words, **settings))
