@@ -60,7 +60,18 @@ def instructions(text: str) -> Iterator[tuple[str, str]]:
 
 
 def carried_out(text: str, context: Path, folder: Path) -> Stage:
-    """The last stage, with every instruction carried out."""
+    """The last stage, with every instruction carried out.
+
+    The umask is an engine's, whatever it is here: the image serves as nobody, who reads its files.
+    """
+    before = os.umask(0o022)
+    try:
+        return _carried_out(text, context, folder)
+    finally:
+        os.umask(before)
+
+
+def _carried_out(text: str, context: Path, folder: Path) -> Stage:
     stages: dict[str, Stage] = {}
     stage = None
     for word, rest in instructions(text):
