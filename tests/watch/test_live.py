@@ -19,6 +19,7 @@ from tests.watch.showing import Shown, shown
 
 from refserver.watch.conversation import Bytes, Did, Ended, Opened, Side
 from refserver.watch.judge import judged
+from refserver.watch.live import MOST_RULE, MOST_RULES
 from refserver.watch.sources import items_of
 
 CLIENT, SERVER = Side.CLIENT, Side.SERVER
@@ -242,6 +243,57 @@ def test_a_filter_leaves_what_it_names(page: Shown, query: str, shown: int) -> N
 @pytest.mark.parametrize("query", ["after=x", "side=both", "connection=-", "found=1e9"])
 def test_a_filter_that_is_none_is_refused(page: Shown, query: str) -> None:
     assert page.get(f"/changes?{query}")[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        (f"/frame/{'9' * 200}", 404),
+        (f"/frame/{'9' * 5000}", 400),
+        ("/frame/x", 400),
+        (f"/changes?after={'9' * 5000}", 400),
+        (f"/frame-of?connection=1&side=client&frame={'9' * 5000}", 400),
+    ],
+)
+def test_a_number_that_is_none_is_refused(page: Shown, path: str, code: int) -> None:
+    assert page.get(path)[0] == code
+
+
+@pytest.mark.parametrize("path", ["/rules", "/send", "/close"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[" * 100_000,
+        b'{"text":' * 100_000,
+        b'{"text": "drop \\ud800", "hex": "\\ud800", "connection": "\\ud800"}',
+        b'{"text": 1e999, "hex": "00", "connection": 1e999}',
+        b'{"text": [], "hex": "00", "connection": [1]}',
+        b'{"event": {}, "seq": {}}',
+        b"x" * (4 << 20),
+    ],
+    ids=lambda body: ascii(body[:30]),
+)
+def test_a_body_that_is_none_is_refused(path: str, body: bytes) -> None:
+    with shown(rules=[]) as page:
+        ours = {"Origin": f"http://127.0.0.1:{page.port}", "X-Token": page.form}
+        code, told, _ = page.request("POST", path, body, ours)
+
+    assert code == 400
+    assert json.loads(told)["error"]
+
+
+def test_rules_have_a_bound_and_the_page_goes_on_behind_it() -> None:
+    """All rules that are on go to the proxy at each change, and it reads so much at once only."""
+    with shown(rules=[]) as page:
+        long = page.post("/rules", {"text": f"drop Ack:{'9' * MOST_RULE}"})
+        codes = [page.post("/rules", {"text": f"drop Ack:{n}"})[0] for n in range(1, 260)]
+        again = page.post("/rules", {"text": "drop Ack:1"})
+
+    assert long[0] == 400 and f"at most {MOST_RULE} characters" in long[1]["error"]
+    assert codes.count(200) == MOST_RULES
+    assert again[0] == 200
 
 
 def test_the_frame_of_a_finding_is_found(page: Shown) -> None:

@@ -29,8 +29,8 @@ __all__ = ["Judging"]
 
 TIMEOUT = 60.0
 """Seconds in which the judge must take something at the end, before it is given up."""
-MOST_ASKED = 1 << 16
-"""Bytes of one wish of the page."""
+MOST_ASKED = 1 << 20
+"""Bytes of one wish of the page: all rules that are on, of which it bounds the number."""
 
 
 class Judging:

@@ -29,6 +29,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from ..characters import escape
 from .board import Board, Wanted, catalogue
 from .capture import CaptureWriter
 from .conversation import Side
@@ -51,6 +52,10 @@ HEADERS = {
 }
 MOST_BODY = 3 << 20
 """Bytes of a request's body: a frame in hexadecimal, and some more."""
+MOST_RULE = 200
+"""Characters of a rule."""
+MOST_RULES = 200
+"""Rules, so that all together are a short line for the process that forwards."""
 HERE = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}
 """How a place is reached that listens on these."""
 STOPPING = 5.0
@@ -97,7 +102,7 @@ class Live:
                 Route("/page.js", self._guarded(self._asset)),
                 Route("/about", self._guarded(self._about)),
                 Route("/changes", self._guarded(self._changes)),
-                Route("/frame/{id:int}", self._guarded(self._frame)),
+                Route("/frame/{id}", self._guarded(self._frame)),
                 Route("/frame-of", self._guarded(self._frame_of)),
                 Route("/recording", self._guarded(self._recording)),
                 Route("/capture", self._guarded(self._capture)),
@@ -200,8 +205,11 @@ class Live:
         return JSONResponse(told | {"hand": self.hand.connections})
 
     async def _frame(self, request: Request) -> Response:
-        told = await asyncio.to_thread(self._board.dissected, request.path_params["id"])
-        return _or_gone(told)
+        try:
+            id = int(request.path_params["id"])
+        except ValueError:
+            return PlainTextResponse("no such frame\n", 400)
+        return _or_gone(await asyncio.to_thread(self._board.dissected, id))
 
     async def _frame_of(self, request: Request) -> Response:
         query = request.query_params
@@ -235,9 +243,8 @@ class Live:
             return JSONResponse({"error": "nothing is disturbed here"}, 400)
         text = str(asked.get("text", "")).strip()
         if "on" not in asked:
-            verb, _, value = text.partition(" ")
             try:
-                text = parsed(verb, value.strip()).text
+                text = self._added(text)
             except RuleError as error:
                 return JSONResponse({"error": str(error)}, 400)
         elif text not in self._rules:
@@ -246,6 +253,17 @@ class Live:
         self._switch([text for text, on in self._rules.items() if on])
         return JSONResponse({"rules": self._told_rules()})
 
+    def _added(self, text: str) -> str:
+        """The text of a new rule. Raises RuleError, also for one that would be too much."""
+        if len(text) > MOST_RULE or not text.isascii():
+            raise RuleError(f"a rule has at most {MOST_RULE} characters, all of ASCII")
+        verb, _, value = text.partition(" ")
+        text = parsed(verb, value.strip()).text
+        rules = self._rules or {}
+        if text not in rules and len(rules) >= MOST_RULES:
+            raise RuleError(f"there are {MOST_RULES} rules already")
+        return text
+
     async def _send(self, request: Request) -> Response:
         asked = await _body(request)
         try:
@@ -253,8 +271,8 @@ class Live:
                 raise HandError("this is no form")
             data = composed(asked)
             connection = await self.hand.send(int(asked.get("connection") or 0), data)
-        except (HandError, ValueError) as error:
-            return JSONResponse({"error": str(error)}, 400)
+        except (OverflowError, TypeError, ValueError) as error:
+            return JSONResponse({"error": escape(str(error))}, 400)
         shown = data[:64].hex(" ") + (" …" if len(data) > 64 else "")
         return JSONResponse({"connection": connection, "sent": len(data), "bytes": shown})
 
@@ -293,7 +311,7 @@ async def _body(request: Request) -> dict[str, Any] | None:
         data += chunk
         if len(data) > MOST_BODY:
             return None
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         said = json.loads(data)
         if isinstance(said, dict):
             return said
