@@ -285,6 +285,18 @@ def test_what_is_inserted_stands_behind_what_is_disturbed_too() -> None:
     assert out[: 2 * len(ACK)] == wrong * 2 and out[2 * len(ACK) + 5] == 6
 
 
+@pytest.mark.parametrize(
+    "rule",
+    ["insert large@any", "insert longest@any", "insert-before begun@any", "corrupt large@Ack"],
+)
+@pytest.mark.parametrize("most", [1 << 26, 2**32 - 1])
+def test_no_frame_is_made_of_more_bytes_than_a_machine_has_to_spare(rule: str, most: int) -> None:
+    said = frame(8, 1, b"\3ann" + bytes(16) + most.to_bytes(4, "big") + bytes(3)), ACK
+
+    assert passed(disturber(rule, "corrupt most@Welcome"), SERVER, *said)[-len(ACK) :] == ACK
+    assert passed(disturber(rule), SERVER, *said)[-len(ACK) :] == ACK
+
+
 def test_a_lost_reply_resets_and_lets_its_request_pass() -> None:
     it = disturber("lose-reply 2")
 

@@ -127,6 +127,8 @@ VERBS = {
 """What can be done, and how it is written."""
 ACCEPTED = 4096 + 255
 """The greatest length that a client accepts of a server with the least `max_frame`."""
+MOST_MADE = 1 << 25
+"""Bytes of a frame that is made. A client that accepts more is sent none of its greatest length."""
 PAUSE = 2.0
 """Seconds that what is behind an inserted Ping waits at most: its Pong passes before it."""
 INSERTS = ("insert", "insert-before")
@@ -435,6 +437,8 @@ class Disturber:
     def _inserted(self, rule: Rule, beside: Frame, where: str) -> bytes:
         """A frame of the proxy's own; most numbers are such that they do not fit into 63 bits."""
         kind = rule.kind
+        if kind in ("large", "longest", "begun") and self._accepted > MOST_MADE:
+            return b""
         type, body = INSERTED.get(kind) or (0x05, int(kind[4:]).to_bytes(2, "big") + b"\0")
         seq = 1 << 63 | self._rng.getrandbits(63)
         if kind == "unnumbered" or kind.startswith("end"):
@@ -529,6 +533,8 @@ class Disturber:
             place = self._place.to_bytes(8, "big")
             made = known[:8] + whole[8:16] + known[16:at] + place + known[at + 8 :]
             return made if known else whole
+        if kind == "large" and self._accepted > MOST_MADE:
+            return whole
         type = {"ack": 0x04, "pong": 0x07, "large": 0x0B}[kind]
         body = bytes({"ack": 8, "pong": 0, "large": self._accepted + 1 - 12}[kind])
         return HEADER.pack(12 + len(body), 1, type, 0, seq) + body
