@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support.warm import started
 
 from refserver.conformance import raw
 from refserver.conformance.interrupts import SIGNALS, held, interruptible
@@ -69,10 +70,10 @@ def test_a_client_under_test_ends_with_the_kit_and_the_report_is_written(
     client = f"sleep 600 & echo $! > {pid}; wait # {{port}}"
     command = [*REFSERVER, "peer", "--json", str(report), "--timeout", "600"]
     command += ["--", "sh", "-c", client]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as kit:
+    with started(command, stdout=subprocess.PIPE, text=True) as kit:
         child = os.pidfd_open(int(pid.read_text()))
         kit.send_signal(number)
-        out, _ = kit.communicate(timeout=600)
+        out, _ = kit.communicate()
 
     with os.fdopen(child):
         assert select.select([child], [], [], 60)[0]
@@ -88,7 +89,7 @@ def test_a_run_against_a_server_is_told_and_written(number: int, tmp_path: Path)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         command = [*REFSERVER, "check", f":{port}", "--json", str(report), "--timeout", "600"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as kit:
+        with started(command, stdout=subprocess.PIPE, text=True) as kit:
             reached, _ = listener.accept()
             reached.close()
             first, _ = listener.accept()
@@ -99,7 +100,7 @@ def test_a_run_against_a_server_is_told_and_written(number: int, tmp_path: Path)
             case, _ = listener.accept()
             with case:
                 kit.send_signal(number)
-                out, _ = kit.communicate(timeout=600)
+                out, _ = kit.communicate()
 
     assert kit.returncode == Exit.INTERRUPTED
     assert INTERRUPTED in out

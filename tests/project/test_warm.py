@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 from tests.support import warm
-from tests.support.warm import SCRIPT, started
+from tests.support.warm import SCRIPT, ran, started
+
+from refserver.exit_codes import Exit
 
 Start = Callable[..., subprocess.Popen[str]]
 TETHERED = [sys.executable, "-P", "-m", "refserver.tethered", "serve", "--port", "0", "--quiet"]
@@ -123,6 +125,26 @@ def test_signals_and_the_number_of_a_process_that_has_ended(start: Start) -> Non
         assert server.stdout.read() == ""
         os.kill(server.pid, 0)  # it stays until somebody has waited
     assert server.returncode == -signal.SIGKILL
+
+
+def test_communicate_and_a_group_of_its_own(start: Start) -> None:
+    command = [SCRIPT, "send", "localhost:1", "-"]
+    with start(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True, process_group=0) as send:
+        assert os.getpgid(send.pid) == send.pid
+        out, err = send.communicate("hello\n")
+
+    assert (send.returncode, out) == (Exit.UNREACHABLE, "")
+    assert "cannot connect" in err
+
+
+@pytest.mark.parametrize("text", [True, False])
+def test_a_command_that_is_run_to_its_end(text: bool) -> None:
+    command = [SCRIPT, "send", "localhost:1", "-"]
+    given = "hello\n" if text else b"hello\n"
+    done = ran(command, input=given, capture_output=True, text=text)
+
+    by_itself = subprocess.run(command, input=given, capture_output=True, text=text)
+    assert vars(done) == vars(by_itself)
 
 
 def test_where_no_process_can_be_forked_each_starts_by_itself(

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from tests.support.warm import ran
 
 from eventcodec import ClientConnection, ConnectionEnded, Event, EventCodecError, Login, Reply
 
@@ -23,12 +24,8 @@ TIMEOUT = 600.0
 
 def refused(*arguments: str, **environment: str) -> tuple[int, str]:
     """Exit code and stderr of a server that does not start."""
-    done = subprocess.run(
-        [REFSERVER, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        env={**os.environ, **environment},
+    done = ran(
+        [REFSERVER, *arguments], capture_output=True, text=True, env={**os.environ, **environment}
     )
     assert done.stdout == ""
     return done.returncode, done.stderr

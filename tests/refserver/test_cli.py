@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from tests.refserver.clients import REFSERVER, TIMEOUT, client, member, refused
+from tests.refserver.clients import REFSERVER, client, member, refused
 from tests.refserver.conftest import Authority
 from tests.support.server import running
+from tests.support.warm import ran
 
 import refserver.server.process
 from refserver.cli import main, option_names
@@ -203,13 +204,8 @@ def test_a_reader_of_stdout_that_leaves_early_is_141_without_a_word(words: str) 
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing) as stdout:
-        done = subprocess.run(
-            [sys.executable, "-m", "refserver", *words.split()],
-            stdout=stdout,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=600,
-        )
+        command = [sys.executable, "-m", "refserver", *words.split()]
+        done = ran(command, stdout=stdout, stderr=subprocess.PIPE, text=True)
 
     assert done.returncode == Exit.READER_LEFT
     assert "Error" not in done.stderr and "cannot write" not in done.stderr
@@ -243,13 +239,7 @@ FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no su
 @pytest.mark.measured_processes
 def test_a_stdout_that_takes_nothing_is_5_and_one_line(words: str) -> None:
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [REFSERVER, *words.split()],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=TIMEOUT,
-        )
+        done = ran([REFSERVER, *words.split()], stdout=full, stderr=subprocess.PIPE, text=True)
 
     assert done.returncode == 5
     assert done.stderr == "refserver: cannot write to stdout: No space left on device\n"
@@ -260,7 +250,7 @@ def test_a_stdout_that_takes_nothing_is_5_and_one_line(words: str) -> None:
 def test_a_token_whose_line_cannot_be_written_leaves_no_file(tmp_path: Path) -> None:
     file = tmp_path / "ann.token"
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run([REFSERVER, "token", "ann", "--token-file", file], stdout=full)
+        done = ran([REFSERVER, "token", "ann", "--token-file", file], stdout=full)
 
     assert done.returncode == 5
     assert not file.exists()

@@ -26,6 +26,7 @@ from tests.refserver.conftest import Authority
 from tests.refserver.cutting import cutter, said_by
 from tests.support.ports import unused_port
 from tests.support.server import Running, running
+from tests.support.warm import ran, started
 
 from eventcodec import (
     Ack,
@@ -111,9 +112,7 @@ def tailing(server: Running, *options: str) -> Iterator[subprocess.Popen[str]]:
     """`tail` in a process of its own, already a member."""
     with member(server.port, "watcher") as watcher:
         command = [str(REFSERVER), "tail", at(server), *options]
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        ) as process:
+        with started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             try:
                 while type(watcher.next()).__name__ != "Joined":
                     pass
@@ -161,11 +160,10 @@ def test_a_lone_hyphen_is_stdin_and_each_of_its_lines_a_message(
     server: Running, piped: bytes, texts: list[str]
 ) -> None:
     with member(server.port, "bob") as bob:
-        done = subprocess.run(
+        done = ran(
             [REFSERVER, "send", f":{server.port}", "--as", "ann", "-"],
             input=piped,
             capture_output=True,
-            timeout=TIMEOUT,
         )
         said = [bob.next() for _ in range(len(texts) + 2)]
 
@@ -175,11 +173,10 @@ def test_a_lone_hyphen_is_stdin_and_each_of_its_lines_a_message(
 
 
 def test_a_line_of_stdin_that_is_not_utf_8_is_named(server: Running) -> None:
-    done = subprocess.run(
+    done = ran(
         [REFSERVER, "send", f":{server.port}", "--as", "ann", "-"],
         input=b"one\ncaf\xe9\n",
         capture_output=True,
-        timeout=TIMEOUT,
     )
 
     assert (done.returncode, done.stderr) == (1, b"refserver: line 2: is not UTF-8\n")
@@ -209,9 +206,7 @@ def test_lines_on_a_pipe_are_sent_as_they_come(server: Running) -> None:
     command = [str(REFSERVER), "send", at(server), "--as", "ann", "--json", "-"]
     with (
         member(server.port, "bob") as bob,
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as process,
+        started(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process,
     ):
         assert process.stdin is not None and process.stdout is not None
         for word in ("one", "two"):
@@ -243,12 +238,11 @@ def test_with_retry_each_line_is_sent_once_however_often_the_connection_is_cut(
         member(server.port, "bob") as bob,
         cutter(server, [90, 150, 151, 211], upstream=upstream, silent=False) as port,
     ):
-        done = subprocess.run(
+        done = ran(
             [REFSERVER, "send", f":{port}", "--as", "ann", "--retry", "--json", "-"],
             input="\n".join(map(json.dumps, lines)),
             capture_output=True,
             text=True,
-            timeout=TIMEOUT,
         )
         received = said_by(bob, "ann")
 
@@ -283,11 +277,10 @@ def test_what_was_never_sent_is_told_as_such(server: Running) -> None:
 
 def test_what_stands_before_a_wrong_line_is_sent(server: Running) -> None:
     with member(server.port, "bob") as bob:
-        done = subprocess.run(
+        done = ran(
             [REFSERVER, "send", f":{server.port}", "--as", "ann", "-"],
             input=b"one\ntwo\ncaf\xe9\nfour\n",
             capture_output=True,
-            timeout=TIMEOUT,
         )
         received = said_by(bob, "ann")
 
@@ -341,7 +334,7 @@ def test_a_refused_ping_fails_the_command(tmp_path: Path) -> None:
 @pytest.mark.measured_processes
 def test_ctrl_c_ends_send_with_130(server: Running) -> None:
     command = [str(REFSERVER), "send", at(server), "--as", "ann", "-"]
-    with subprocess.Popen(
+    with started(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdin is not None and process.stdout is not None
@@ -349,7 +342,7 @@ def test_ctrl_c_ends_send_with_130(server: Running) -> None:
         process.stdin.flush()
         assert process.stdout.readline().startswith("ack ")
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=TIMEOUT)
+        _, err = process.communicate()
 
     assert (process.returncode, err.strip()) == (130, "")
 
@@ -671,7 +664,7 @@ def test_tls_is_spoken_and_checked(tmp_path: Path, authority: Authority) -> None
 def test_a_room_is_told_line_by_line(server: Running) -> None:
     with tailing(server, "--as", "bob", "-n", "4") as tail:
         invoke("send", at(server), "--as", "ann", "hello\x1b[2J")
-        out, err = tail.communicate(timeout=TIMEOUT)
+        out, err = tail.communicate()
 
     lines = [line.partition(" ")[2] for line in out.splitlines()]
     assert lines == ["watcher left", "ann joined", "ann: hello\\x1b[2J", "ann left"]
@@ -681,7 +674,7 @@ def test_a_room_is_told_line_by_line(server: Running) -> None:
 def test_a_room_is_told_as_json(server: Running) -> None:
     with tailing(server, "--json", "-n", "3") as tail:
         invoke("send", at(server), "--as", "ann", "zoë\x9b")
-        out, _ = tail.communicate(timeout=TIMEOUT)
+        out, _ = tail.communicate()
 
     assert out.isascii()
     message = json.loads(out.splitlines()[2])
@@ -694,7 +687,7 @@ def test_a_line_may_have_a_form_of_ones_own(server: Running) -> None:
         ann.ask(Message(content="a\nb"))
         ann.ask(ApplicationEvent(type=0x90, data=b"\x00\xff"))
         ann.sock.close()
-        out, _ = tail.communicate(timeout=TIMEOUT)
+        out, _ = tail.communicate()
 
     assert out.splitlines() == [
         "Left|0x0A|watcher||left",
@@ -708,7 +701,7 @@ def test_a_line_may_have_a_form_of_ones_own(server: Running) -> None:
 def test_only_the_kinds_that_are_asked_for_are_told(server: Running) -> None:
     with tailing(server, "--only", "message", "--only", "left", "-n", "3") as tail:
         invoke("send", at(server), "--as", "ann", "hello")
-        out, _ = tail.communicate(timeout=TIMEOUT)
+        out, _ = tail.communicate()
 
     lines = [line.partition(" ")[2] for line in out.splitlines()]
     assert lines == ["watcher left", "ann: hello", "ann left"]
@@ -720,7 +713,7 @@ def test_ctrl_c_leaves_the_room_cleanly(server: Running) -> None:
         while tail.stdout is not None and "hello" not in tail.stdout.readline():
             pass  # only now it is sure to have its Welcome
         tail.send_signal(signal.SIGINT)
-        _, err = tail.communicate(timeout=TIMEOUT)
+        _, err = tail.communicate()
         left = next(event for event in iter(ann.next, None) if type(event).__name__ == "Left")
 
     assert (tail.returncode, err) == (0, "")
@@ -730,7 +723,7 @@ def test_ctrl_c_leaves_the_room_cleanly(server: Running) -> None:
 def test_the_end_of_the_server_ends_it_with_1(tmp_path: Path) -> None:
     with running(tmp_path) as server, tailing(server) as tail:
         server.stop()
-        _, err = tail.communicate(timeout=TIMEOUT)
+        _, err = tail.communicate()
 
     assert tail.returncode == 1
     assert "SHUTTING_DOWN" in err
@@ -760,9 +753,9 @@ TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 @pytest.mark.measured_processes
 def test_events_have_the_time_when_they_came(server: Running) -> None:
     with tailing(server, "--timestamps", "-n", "1") as tail:
-        out, _ = tail.communicate(timeout=TIMEOUT)
+        out, _ = tail.communicate()
     with tailing(server, "--timestamps", "--json", "-n", "1") as tail:
-        told = json.loads(tail.communicate(timeout=TIMEOUT)[0])
+        told = json.loads(tail.communicate()[0])
 
     assert re.fullmatch(rf"{TIME} \d+ watcher left\n", out)
     assert re.fullmatch(TIME, told.pop("time"))
@@ -772,7 +765,7 @@ def test_events_have_the_time_when_they_came(server: Running) -> None:
 def test_frames_are_printed_as_they_are(server: Running) -> None:
     with tailing(server, "--raw", "--only", "message", "-n", "1") as tail:
         invoke("send", at(server), "--as", "ann", "hello")
-        out, _ = tail.communicate(timeout=TIMEOUT)
+        out, _ = tail.communicate()
 
     message = decode(bytes.fromhex(out))
     assert isinstance(message, Message)
@@ -793,14 +786,12 @@ def test_a_lost_connection_is_resumed_without_a_gap_and_said(server: Running) ->
     ):
         command = [str(REFSERVER), "tail", f"127.0.0.1:{port}", "--as", "bob", "--retry"]
         command += ["--only", "message", "-n", "20", "--format", "{content}"]
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        ) as tail:
+        with started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as tail:
             while not isinstance(ann.next(), Joined):
                 pass
             for number in range(20):
                 ann.ask(Message(content=f"number {number}"))
-            out, err = tail.communicate(timeout=TIMEOUT)
+            out, err = tail.communicate()
 
     assert tail.returncode == 0, err
     assert out.splitlines() == [f"number {number}" for number in range(20)]
@@ -813,9 +804,7 @@ def test_history_that_is_gone_is_said_and_it_goes_on(tmp_path: Path) -> None:
     with running(tmp_path, "--port", str(port)) as first:
         command = [str(REFSERVER), "tail", f"127.0.0.1:{port}", "--as", "bob", "--retry"]
         command += ["--only", "joined", "-n", "1"]
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        ) as tail:
+        with started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as tail:
             with member(first.port, "ann") as ann:
                 while not (isinstance(event := ann.next(), Joined) and event.user == "bob"):
                     pass
@@ -829,7 +818,7 @@ def test_history_that_is_gone_is_said_and_it_goes_on(tmp_path: Path) -> None:
                 while tail.poll() is None:  # until one of them comes behind its fresh login
                     with member(second.port, "carol") as carol:
                         carol.ask(Logout())
-                out, _ = tail.communicate(timeout=TIMEOUT)
+                out, _ = tail.communicate()
 
     assert out.endswith("carol joined\n")
     assert tail.returncode == 0
@@ -991,19 +980,18 @@ def test_what_a_terminal_would_obey_is_escaped() -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_can_complete_the_commands(shell: str) -> None:
-    done = subprocess.run(
+    done = ran(
         [REFSERVER],
         env={**os.environ, "_REFSERVER_COMPLETE": f"{shell}_source"},
         capture_output=True,
         text=True,
-        timeout=TIMEOUT,
     )
 
     assert "_REFSERVER_COMPLETE" in done.stdout
 
 
 def test_completion_knows_send_and_tail() -> None:
-    done = subprocess.run(
+    done = ran(
         [REFSERVER],
         env={
             **os.environ,
@@ -1013,7 +1001,6 @@ def test_completion_knows_send_and_tail() -> None:
         },
         capture_output=True,
         text=True,
-        timeout=TIMEOUT,
     )
 
     assert {"plain,send", "plain,tail"} <= set(done.stdout.split())

@@ -36,6 +36,7 @@ from tests.support.raw import (
 )
 from tests.support.redis import RedisServer, needs_redis, redis_server
 from tests.support.server import Running
+from tests.support.warm import ran, started
 
 redis = pytest.importorskip("redis")
 pytestmark = needs_redis
@@ -95,7 +96,7 @@ def test_what_a_killed_server_has_acknowledged_is_at_the_others(
     with (
         sharing(tmp_path, "killed", [engine.port], *QUICK) as (there,),
         Bystander(there.port, "eve") as eve,
-        subprocess.Popen(
+        started(
             [sys.executable, "-m", "refserver", *victim],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -272,9 +273,10 @@ def checked(servers: list[Running], *words: str) -> str:
     """What the kit says of servers between which it spreads the members of each case."""
     addresses = [f"127.0.0.1:{server.port}" for server in servers]
     command = [str(REFSERVER), "check", *addresses, "--timeout", "20", *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    done = ran(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-500:]
-    return done.stdout
+    told: str = done.stdout
+    return told
 
 
 @pytest.mark.unmeasured

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.refserver.clients import REFSERVER, TIMEOUT, member
+from tests.support.warm import started
 
 from eventcodec import Ping, Pong
 from refserver.server import stderr
@@ -234,7 +235,7 @@ def fill(descriptor: int) -> None:
 def test_a_server_whose_stderr_nobody_reads_serves_and_stops(make: Callable[[], Pair]) -> None:
     with opened(make) as (reader, descriptor):
         fill(descriptor)
-        with subprocess.Popen(
+        with started(
             [REFSERVER, "serve", "--port", "0"],
             stdout=subprocess.PIPE,
             stderr=descriptor,
@@ -274,7 +275,7 @@ def test_a_server_whose_first_line_nobody_reads_serves_and_stops(
         fill(descriptor)
         systemd.bind(address)
         systemd.settimeout(TIMEOUT)
-        with subprocess.Popen(
+        with started(
             [REFSERVER, "serve", "--port", "0", "--quiet"],
             stdout=descriptor,
             env={**os.environ, "NOTIFY_SOCKET": address},

@@ -17,10 +17,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
-__all__ = ["started"]
+__all__ = ["ran", "started"]
 
 POSSIBLE = sys.platform == "linux"
 """Elsewhere each process starts by itself."""
@@ -28,11 +30,12 @@ SCRIPT = str(Path(sys.executable).with_name("refserver"))
 FORK_SERVER = Path(__file__).with_name("fork_server.py")
 AT_START = ("PYTHON", "COVERAGE", "LANG", "LC_")
 """How the variables begin that Python and coverage read when they start."""
+STREAMS = 3
 Start = frozenset[tuple[str, str]]
 
 
 def started(command: Sequence[str | Path], **settings: Any) -> subprocess.Popen[str]:
-    """As `subprocess.Popen`, of which it takes the streams, `env` and `text`.
+    """As `subprocess.Popen`, of which it takes the streams, `env`, `text` and `process_group`.
 
     It is warm if the command is the script `refserver`, or Python with a module of refserver and
     without an option of its own except `-P`, or with a file, which finds nothing that is beside it.
@@ -52,6 +55,21 @@ def started(command: Sequence[str | Path], **settings: Any) -> subprocess.Popen[
         case _:
             return subprocess.Popen(command, **settings)
     return cast("subprocess.Popen[str]", Warm(module, words, **settings))
+
+
+def ran(command: Sequence[str | Path], **settings: Any) -> subprocess.CompletedProcess[Any]:
+    """As `subprocess.run`, of which it takes `input` and `capture_output` too.
+
+    It has no timeout: the time limit of the test ends a process that does not end.
+    """
+    given = settings.pop("input", None)
+    if given is not None:
+        settings["stdin"] = subprocess.PIPE
+    if settings.pop("capture_output", False):
+        settings["stdout"] = settings["stderr"] = subprocess.PIPE
+    with started(command, **settings) as process:
+        out, err = process.communicate(given)
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 class ForkServer:
@@ -105,6 +123,7 @@ class Warm:
         stderr: IO[Any] | int | None = None,
         text: bool = False,
         env: Mapping[str, str] | None = None,
+        process_group: int | None = None,
     ) -> None:
         self.args = ["python", "-m", module, *words]
         self.returncode: int | None = None
@@ -115,6 +134,7 @@ class Warm:
             "words": list(words),
             "environment": environment,
             "folder": os.getcwd(),
+            "group": process_group,
         }
         self._end, teller = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         mode = "" if text else "b"
@@ -144,6 +164,28 @@ class Warm:
             assert timeout is not None
             raise subprocess.TimeoutExpired(self.args, timeout)
         return code
+
+    def communicate(self, given: str | bytes | None = None) -> tuple[Any, Any]:
+        """What it says on stdout and on stderr until it has ended, once it has read this."""
+        with ThreadPoolExecutor(max_workers=STREAMS) as pool:
+            if self.stdin is not None:
+                pool.submit(self._write, given)
+            out, err = (
+                pool.submit(stream.read) if stream is not None else None
+                for stream in (self.stdout, self.stderr)
+            )
+            try:
+                self.wait()
+            except BaseException:
+                self.kill()
+                raise
+        return (None if out is None else out.result(), None if err is None else err.result())
+
+    def _write(self, text: str | bytes | None) -> None:
+        assert self.stdin is not None
+        with suppress(BrokenPipeError), self.stdin:
+            if text:
+                self.stdin.write(text)
 
     def _ended_within(self, timeout: float | None) -> int | None:
         if self.returncode is None:

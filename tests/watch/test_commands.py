@@ -22,6 +22,7 @@ import xmlschema
 from click.testing import CliRunner, Result
 from tests.support.raw import frame
 from tests.support.server import launched
+from tests.support.warm import ran, started
 from tests.watch.talks import ACK, CLIENT, FRESH, LOGIN, MESSAGE, SERVER, WELCOME, talk
 
 from refserver.cli import main
@@ -220,7 +221,7 @@ def proxied(*options: str) -> Iterator[tuple[int, subprocess.Popen[str], IO[str]
     """A server, and a proxy in front of it on a port of its own. It leads a group of processes."""
     with launched("--quiet") as server:
         command = [sys.executable, "-P", "-m", "refserver", "proxy", "0"]
-        with subprocess.Popen(
+        with started(
             [*command, "--to", f"127.0.0.1:{server.port}", *options],
             stdout=subprocess.PIPE,
             text=True,
@@ -328,9 +329,7 @@ def test_an_address_in_use_is_a_usage_error() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         command = [sys.executable, "-P", "-m", "refserver", "proxy", f"127.0.0.1:{port}"]
-        done = subprocess.run(
-            [*command, "--to", "localhost:1"], capture_output=True, text=True, timeout=600
-        )
+        done = ran([*command, "--to", "localhost:1"], capture_output=True, text=True)
 
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
