@@ -316,6 +316,7 @@ def test_the_proxy_says_what_it_provoked_and_what_did_not_happen() -> None:
 
     assert "the proxy inserted Ping seq" in told
     assert "no findings\nwhat did not happen: the client says a Message, " in rest
+    assert "`refserver peer -- COMMAND` runs it" in rest
     assert (
         f"provoked 1 of {len(PROVOCATIONS)}; not met:\n    --insert-before ping@Welcome:1\n" in rest
     )

@@ -307,6 +307,15 @@ def test_a_lost_reply_resets_and_lets_its_request_pass() -> None:
     assert it.take(CLIENT, MESSAGE) == []
 
 
+def test_a_loss_waits_for_the_pong_of_an_inserted_ping_too() -> None:
+    it = disturber("insert ping@Welcome:1", "lose-reply 2")
+    seq = passed(it, SERVER, WELCOME)[len(WELCOME) :][8:16]
+
+    assert it.take(SERVER, ACK) == [Action(PAUSE, End("reset"))]
+    assert it.take(CLIENT, MESSAGE + frame(7, int.from_bytes(seq, "big"))) == []
+    assert it.is_answered
+
+
 def test_a_connection_is_cut_behind_a_byte() -> None:
     it = disturber("cut-at client:20")
 

@@ -50,6 +50,8 @@ KINDS = {
     "rare": "wrote rare characters at the end of",
     "long": "wrote a name of 200 bytes into",
     "name": "wrote bytes that are not UTF-8 as the name of",
+    "event": "wrote another application type into",
+    "last": "changed the last byte of",
     "body": "changed a bit of the body of",
     "over": "added a byte at the end of",
     "less": "took the last byte of",
@@ -330,6 +332,9 @@ class Disturber:
     def take(self, side: Side, data: bytes) -> list[Action]:
         """What goes on of these bytes."""
         if self._over or side in self._ended:
+            if side is Side.CLIENT and self._pings:  # the end waits for them too
+                for frame in self._cutters[side].feed(data, 0.0):
+                    self._is_answer(frame)
             return []
         pieces = self._frames(side, data) if self._by_frame else iter((Action(0.0, data),))
         return [each for piece in pieces for each in self._bytes(side, piece)]
@@ -368,10 +373,7 @@ class Disturber:
             held.clear()
 
     def _frame(self, side: Side, frame: Frame, whole: bytes) -> Iterator[Action]:
-        if side is Side.CLIENT and frame.type == 0x07 and frame.seq in self._pings:
-            self._pings.discard(frame.seq)
-            self.is_answered = True
-            self._pause[Side.SERVER] = 0.0
+        if side is Side.CLIENT and self._is_answer(frame):
             return
         if frame.type == 0x01:
             self._ticket = any(whole[-16:-8])
@@ -383,7 +385,7 @@ class Disturber:
             if rule.verb == "lose-reply":
                 self._note(rule, side, f"lost {what}, and reset the connection")
                 self._over = True
-                yield Action(0.0, End("reset"))
+                yield Action(self._pause[side], End("reset"))
                 return
             if rule.verb == "drop":
                 self._note(rule, side, f"dropped {what}")
@@ -418,6 +420,15 @@ class Disturber:
             waits = self._is_begun or (self._pings and before + inserted)
             self._pause[side] = PAUSE if waits else 0.0
             self._is_begun = False
+
+    def _is_answer(self, frame: Frame) -> bool:
+        """Whether this is the Pong to an inserted Ping; then what waits for it goes on."""
+        if frame.type != 0x07 or frame.seq not in self._pings:
+            return False
+        self._pings.discard(frame.seq)
+        self.is_answered = True
+        self._pause[Side.SERVER] = 0.0
+        return True
 
     def _look(self, side: Side, whole: bytes) -> None:
         """Keep what the client is told, for what is made of it."""
@@ -484,14 +495,19 @@ class Disturber:
     def _corrupted(self, whole: bytes, kind: str) -> bytes:
         data = bytearray(whole)
         length, _, type, _, seq = HEADER.unpack_from(data)
+        is_named = (type in NAMED or type >= 0x80) and len(data) > 17 and data[16] > 0
         if kind in ("ack", "pong", "welcome", "large"):
             return self._in_place(kind, whole, seq)
         if kind in TEXTS and type == 0x02:
             data += TEXTS[kind]
         elif kind == "long" and type == 0x09:
             data[16:] = bytes([200]) + b"n" * 200
-        elif kind == "user" and type == 0x08 and len(data) > 17 and chr(data[17]).isalpha():
+        elif kind == "user" and is_named and chr(data[17]).isalpha():
             data[17] ^= 0x20
+        elif kind == "event" and (type == 0x02 or type >= 0x80):
+            data[5] = 0x80 | (type + 1)
+        elif kind == "last" and len(data) > 16:
+            data[-1] ^= 1
         elif kind in (*MAX_FRAMES, *CODES, "position", "far", "ticket"):
             self._change_field(data, kind, type)
         elif kind == "length":
@@ -515,7 +531,7 @@ class Disturber:
             data += b"\0"
         elif len(data) > 16 and kind in ("less", "empty"):
             del data[-1 if kind == "less" else 16 :]
-        elif kind == "name" and (type in NAMED or type >= 0x80) and len(data) > 17 and data[16]:
+        elif kind == "name" and is_named:
             data[17] = 0xFF
         elif len(data) > 16 and kind == "utf8":
             data[-1] = 0xFF

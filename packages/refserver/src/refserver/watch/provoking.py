@@ -110,8 +110,17 @@ PROVOCATIONS: tuple[Provocation, ...] = (
     *((f"insert end-{code}@server.Ack:1", "") for code in (1, 2, 3, 12, 13, 21, 22, 24)),
     # Losses.
     *((f"lose-reply {number}", "") for number in (2, 3, 4, 5)),
+    *((f"reset client:{byte}", "") for byte in (60, 90, 120)),
+    *(
+        (LOST, f"corrupt {kind}@server.{frames}:1")
+        for frames in ("Message", "Application")
+        for kind in ("user", "event", "last")
+    ),
+    (LOST, "corrupt rare@server.Message:1"),
+    (LOST, "corrupt user@server.Left:1"),
     (LOST, "reset server:0", ""),
     (LOST, LOST, ""),
+    (LOST, "insert ping@server.Message:1\nlose-reply 2", ""),
     ("cut-at server:330", ""),
     (LOST, "insert-before end-23@Welcome:1", ""),
     ("insert end@server.Ack:1", "reset server:60", ""),

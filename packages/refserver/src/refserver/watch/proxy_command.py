@@ -40,6 +40,10 @@ from .watcher import Wishes
 
 __all__ = ["proxy_command"]
 
+BEYOND = (
+    "not seen here: what a client tells its user, and whether it waits or comes back in time; "
+    "`refserver peer -- COMMAND` runs it and sees that"
+)
 ALL_MET = "nothing is left to provoke: connections that begin now are left alone"
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -125,6 +129,8 @@ def proxy_command(
     shown = page_socket(page)
     provoker = Provoker(lambda: click.echo(ALL_MET)) if provoke else None
     done = forward(listen, to, tls, to_tls, wishes, shown, Rules(rules, chosen, provoker))
+    if provoker is not None:
+        click.echo(BEYOND)
     if provoker is not None and (left := provoker.not_met):
         click.echo(f"provoked {len(PROVOCATIONS) - len(left)} of {len(PROVOCATIONS)}; not met:")
         for each in left:
