@@ -59,6 +59,8 @@ def begun(request: dict[str, Any], teller: int, *streams: int) -> dict[str, Any]
         return request
     for number in (*range(STREAMS), *streams):
         os.close(number)
+    if request["group"] is not None:
+        os.setpgid(pid, request["group"])
     with socket.socket(fileno=teller) as asker, suppress(OSError):
         asker.send(str(pid).encode())
         end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
@@ -75,8 +77,6 @@ def become(request: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["folder"])
-    if request["group"] is not None:
-        os.setpgid(0, request["group"])
     assert isinstance(sys.stdout, io.TextIOWrapper)
     sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())
     module = request["module"]
