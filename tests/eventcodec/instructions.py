@@ -1,6 +1,6 @@
 """Count the instructions of a few pieces of work, each in a process of its own.
 
-Rule: run under `valgrind --tool=callgrind`; everything is imported and prepared
+Rule: run under `valgrind --tool=cachegrind`; everything is imported and prepared
 once, then each piece of work has a fork to itself, which inherits the count so
 far. What `nothing` counts is to be taken off. Instructions repeat to a
 thousandth, where clocks do not.
@@ -135,8 +135,9 @@ def count(*wanted: str, pure: bool = True) -> Mapping[str, int]:
     """Instructions for these pieces of work, in Python alone or as eventcodec is installed."""
     command = [
         "valgrind",
-        "--tool=callgrind",
-        "--callgrind-out-file=/dev/null",
+        "--tool=cachegrind",
+        "--cache-sim=no",
+        "--cachegrind-out-file=/dev/null",
         sys.executable,
         "-m",
         "tests.eventcodec.instructions",
@@ -148,9 +149,9 @@ def count(*wanted: str, pure: bool = True) -> Mapping[str, int]:
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
-    collected = dict(re.findall(r"^==(\d+)== Collected : (\d+)$", done.stderr, re.MULTILINE))
+    collected = dict(re.findall(r"^==(\d+)== I +refs: +([\d,]+)$", done.stderr, re.MULTILINE))
     names = dict(re.findall(r"^(\d+) (.+)$", done.stdout, re.MULTILINE))
-    counts = {name: int(collected[pid]) for pid, name in names.items()}
+    counts = {name: int(collected[pid].replace(",", "")) for pid, name in names.items()}
     return {name: counted - counts["nothing"] for name, counted in counts.items()}
 
 

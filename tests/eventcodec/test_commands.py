@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -261,18 +261,44 @@ def test_a_fault_of_our_own_exits_with_5_and_not_with_1(
         assert "KeyError" in done.err
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no such device")
+FULL = "eventcodec: reading or writing failed: No space left on device\n"
+needs_full = pytest.mark.skipif(
+    not Path("/dev/full").exists(), reason="there is no device that is always full"
+)
+
+
+@needs_full
 @pytest.mark.parametrize(
     "words", ["describe", "vectors list", "dissect --hex 00", "selftest", "vectors export {}"]
 )
+@pytest.mark.parametrize("unbuffered", [False, True])
+def test_an_output_that_takes_nothing_is_5_and_one_line(
+    tmp_path: Path,
+    words: str,
+    unbuffered: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """stdout is made as Python makes it, and closed as it does at its exit."""
+    with Path("/dev/full").open("wb", buffering=0) as raw:
+        under: Any = raw if unbuffered else io.BufferedWriter(raw)
+        stdout = io.TextIOWrapper(under, write_through=unbuffered)
+        monkeypatch.setattr(sys, "stdout", stdout)
+
+        code = main(words.format(tmp_path).split())
+
+        stdout.close()
+    assert code == 5
+    assert capsys.readouterr().err == FULL
+
+
+@needs_full
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.measured_processes
-def test_an_output_that_takes_nothing_is_5_and_one_line(
-    tmp_path: Path, words: str, unbuffered: str
-) -> None:
+def test_a_process_whose_output_takes_nothing_ends_with_5_and_one_line(unbuffered: str) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "eventcodec", *words.format(tmp_path).split()],
+            [sys.executable, "-m", "eventcodec", "describe"],
             env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
             stdout=full,
             stderr=subprocess.PIPE,
@@ -280,8 +306,7 @@ def test_an_output_that_takes_nothing_is_5_and_one_line(
             timeout=600,
         )
 
-    assert done.returncode == 5
-    assert done.stderr == "eventcodec: reading or writing failed: No space left on device\n"
+    assert (done.returncode, done.stderr) == (5, FULL)
 
 
 def test_an_interrupt_ends_without_a_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -478,6 +503,7 @@ def test_describe_says_what_is_wrong_with_a_module_of_events(
 # --- as a process ----------------------------------------------------------------
 
 
+@pytest.mark.once
 def test_the_readme_shows_what_is_printed() -> None:
     shown = re.findall(r"^```console\n(.*?)^```$", README.read_text("utf-8"), re.S | re.M)
     sessions = [each for block in shown for each in re.split(r"^\$ ", block, flags=re.M)[1:]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.eventcodec.worlds import Play, Size, every, fair, judge, patterns
+from tests.eventcodec.worlds import Play, Size, every, fair, judge, made, patterns
 
 from eventcodec import (
     Ack,
@@ -36,16 +36,16 @@ class Glue:
         self._numbers: list[int] = []
 
     def say(self, number: int, content: str) -> None:
-        self.ledger.add(Request.of(number, Message(content=content)))
+        self.ledger.add(Request.of(number, made(Message, content=content)))
 
     def connect(self) -> None:
         self.ledger.connected()
         self._seq = 0
         self._asked.clear()
         self._out.clear()
-        self._ask(Login(ticket=self._ticket, position=self._position))
+        self._ask(made(Login, ticket=self._ticket, position=self._position))
         if self._ticket:
-            self._ask(Ping())
+            self._ask(made(Ping))
 
     @property
     def is_done(self) -> bool:

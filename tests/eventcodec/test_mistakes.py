@@ -116,7 +116,23 @@ class Undeclared(ApplicationEvent):
     x: int = field(wire.U8)
 
 
-@pytest.mark.parametrize("event", [5, "Moved", Event, Undeclared])
+@application_event(0x81)
+class Declared(ApplicationEvent):
+    x: int = field(wire.U8)
+
+
+class Derived(Declared):
+    y: int = field(wire.U8)
+
+
+def test_an_application_event_that_lacks_its_decorator_is_none() -> None:
+    """Its own fields would be lost on the wire without a word."""
+    text = raised(lambda: Undeclared(type=0x80))
+
+    assert text == "Undeclared lacks the decorator application_event"
+
+
+@pytest.mark.parametrize("event", [5, "Moved", Event, Undeclared, Derived])
 def test_a_codec_takes_declared_events(event: Any) -> None:
     text = raised(lambda: Codec([event]))
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from functools import cache, partial
+from typing import Any, Protocol, TypeVar
 
 from eventcodec import (
     Ack,
@@ -29,12 +30,19 @@ from eventcodec import (
 from eventcodec.ledger import Fate, Outcome
 
 T = TypeVar("T")
+E = TypeVar("E", bound=Event)
 Choose = Callable[[int], int]
 """Gives a number from 0 to below its argument."""
 
 NAME = "ann"
 NEW_WORDS = "z"
 """What a stranger says that the client never does."""
+
+
+@cache
+def made(kind: Callable[..., E], **values: Any) -> E:
+    """An event. It cannot change, so all worlds share it: there are few, in a million places."""
+    return kind(**values)
 
 
 class Client(Protocol):
@@ -88,12 +96,12 @@ class Room:
         self.ticket = 0
         self._tickets = 0
 
-    def enter(self, make: Callable[[int], Event], reply: Event | None = None) -> int:
+    def enter(self, make: Callable[..., Event], reply: Event | None = None) -> int:
         """One more entry; its member reads it as the fact, or as `reply` made complete."""
         position = len(self.log) + 1
-        self.log.append(make(position))
+        self.log.append(make(seq=position))
         if self.member is not None:
-            ack = None if reply is None else Ack(seq=reply.seq, position=position)
+            ack = None if reply is None else made(Ack, seq=reply.seq, position=position)
             self.member.out.append(ack or self.log[-1])
         return position
 
@@ -104,12 +112,12 @@ class Room:
         if isinstance(request, Login):
             self._login(wire, request)
         elif isinstance(request, Ping):
-            wire.out.append(Pong(seq=request.seq))
+            wire.out.append(made(Pong, seq=request.seq))
         else:
             assert isinstance(request, Message)
             assert self.member is wire, "the client says nothing that it may not"
             content = request.content
-            position = self.enter(lambda at: Message(seq=at, sender=NAME, content=content), request)
+            position = self.enter(partial(made, Message, sender=NAME, content=content), request)
             self.accepted[number].append(position)
 
     def _login(self, wire: Wire, login: Login) -> None:
@@ -122,7 +130,7 @@ class Room:
         elif self.member is not None:
             code = ErrorCode.USER_TAKEN
         if code is not None:
-            wire.out.append(Error(seq=login.seq, code=code))
+            wire.out.append(made(Error, seq=login.seq, code=code))
             return
         position = login.position
         if login.ticket:
@@ -134,7 +142,8 @@ class Room:
             self._join()
             position = len(self.log)
         wire.out.append(
-            Welcome(
+            made(
+                Welcome,
                 seq=login.seq,
                 user=NAME,
                 ticket=self.ticket,
@@ -150,25 +159,25 @@ class Room:
 
     def _join(self) -> None:
         if self.presence:
-            self.enter(lambda at: Joined(seq=at, user=NAME))
+            self.enter(partial(made, Joined, user=NAME))
 
     def leave(self) -> None:
         """The member leaves; it reads no entry any more, its own `Left` neither."""
         self.member = None
         if self.presence:
-            self.enter(lambda at: Left(seq=at, user=NAME, reason=LeftReason.LOST))
+            self.enter(partial(made, Left, user=NAME, reason=LeftReason.LOST))
 
     def end(self, wire: Wire, code: ErrorCode) -> None:
         """The server ends a connection."""
         if self.member is wire:
             self.leave()
-        wire.out.append(Error(code=code))
+        wire.out.append(made(Error, code=code))
         wire.has_ended = True
 
     def visit(self, content: str, *, stays: bool) -> None:
         """Somebody else comes under the free name, speaks, and leaves or stays."""
         self._join()
-        self.enter(lambda at: Message(seq=at, sender=NAME, content=content))
+        self.enter(partial(made, Message, sender=NAME, content=content))
         if stays:
             self.member = STRANGER
         else:

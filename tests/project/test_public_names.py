@@ -90,7 +90,7 @@ SAID = [
     [
         "'ann is in the room'",
         "ann 10.1",
-        "1 requests",
+        "requests without an outcome: 1",
         "'offline until",
         "request 1 is entry 1",
         "Reply(",

@@ -43,6 +43,7 @@ from eventcodec import (
     Paused,
     PeerError,
     Ping,
+    Pong,
     SessionState,
     Welcome,
     decode,
@@ -540,8 +541,30 @@ def test_facts_of_others_move_no_deadline(words: str, complaint: str) -> None:
 
     timeout, done = welcomed_within(attempt)
 
-    assert done.exit_code == 1
+    assert done.exit_code == (0 if "Logout" in complaint else 1)
     assert f"{complaint} within {timeout} s" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["send", "{at}", "hello"], ["ping", "{at}", "-c", "1"]])
+@pytest.mark.parametrize("end", [b"", encode(Error(code=24))])
+def test_what_has_its_replies_is_done_although_the_logout_has_none(
+    words: list[str], end: bytes
+) -> None:
+    reply = Ack(seq=2, position=1) if words[0] == "send" else Pong(seq=2)
+    with answering(encode(a_welcome()), encode(reply), end) as port:
+        done = invoke(*(word.format(at=f"localhost:{port}") for word in words))
+
+    assert done.exit_code == 0
+    assert "the connection ended before the Ack of the Logout" in done.stderr
+
+
+def test_what_was_refused_fails_the_command_although_the_logout_has_no_reply() -> None:
+    no = encode(Error(seq=2, code=4711, text="not today"))
+    with answering(encode(a_welcome()), no, b"") as port:
+        done = invoke("send", f"localhost:{port}", "hello")
+
+    assert done.exit_code == 1
+    assert "refused: code 4711, not today" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["send", "tail", "ping", "bench"])

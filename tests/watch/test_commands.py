@@ -63,7 +63,7 @@ def test_a_right_conversation_has_no_finding_and_exit_code_0(right: Path) -> Non
     done = run("judge", right)
 
     assert done.exit_code == 0
-    assert "1 connections, 4 frames" in done.output and "no findings" in done.output
+    assert "1 connection, 4 frames" in done.output and "no findings" in done.output
 
 
 def test_a_finding_says_who_broke_what_at_which_byte(wrong: Path) -> None:

@@ -157,6 +157,14 @@ RIGHT = {
         (SERVER, error(1, 13)),
         (CLIENT, frame(1, 1, short("bob") + bytes(18))),
     ],
+    "a name that the server chose": [
+        (CLIENT, login()),
+        (SERVER, welcome("g")),
+    ],
+    "a resume without a name": [
+        (CLIENT, login(ticket=TICKET, position=2)),
+        (SERVER, welcome(position=2)),
+    ],
     "equal seqs": [
         (CLIENT, frame(6, 7) * 3),
         (SERVER, frame(7, 7) * 3),
@@ -377,6 +385,21 @@ WRONG = {
         "EP-6.4-7",
         SERVER,
         [(CLIENT, login("ann", position=2)), (SERVER, WELCOME)],
+    ),
+    "no name for a client that asked for none": (
+        "EP-6.1-2",
+        SERVER,
+        [(CLIENT, login()), (SERVER, welcome(""))],
+    ),
+    "no name at a resume that asked for none": (
+        "EP-6.4-9",
+        SERVER,
+        [(CLIENT, login(ticket=TICKET, position=2)), (SERVER, welcome("", position=2))],
+    ),
+    "no name for a client that asked for one": (
+        "EP-6.1-3",
+        SERVER,
+        [(CLIENT, LOGIN), (SERVER, welcome(""))],
     ),
     "a ticket of 0": ("EP-3.8-2", SERVER, [(CLIENT, LOGIN), (SERVER, welcome(ticket=0))]),
     "a max_frame of 4095": (

@@ -129,7 +129,7 @@ def test_a_reply_that_does_not_come_is_told(talk: Path) -> None:
         done = run(path, "--to", f"127.0.0.1:{server.port}", "--timeout", "0.3")
 
     told = "departure: connection 1: no reply came where Error seq 1 UNEXPECTED_EVENT was recorded"
-    assert done.output.endswith(f"\n{told}\n1 connections played, 1 departures\n")
+    assert done.output.endswith(f"\n{told}\n1 connection played, 1 departure\n")
 
 
 def test_what_has_no_beginning_or_no_ticket_is_told(tmp_path: Path) -> None:
@@ -409,7 +409,7 @@ DEPARTURES: dict[str, tuple[list[Item], dict[int, bytes], str]] = {
     "a fact more": (
         [*ASKED, Bytes(0.2, 1, SERVER, frame(PONG, 1)), Ended(0.3, 1, SERVER)],
         {1: frame(JOINED, 4, short("zoe")) + frame(PONG, 1)},
-        "1 facts came that were not recorded",
+        "1 new fact came",
     ),
     "a fact less": (
         [
@@ -418,7 +418,7 @@ DEPARTURES: dict[str, tuple[list[Item], dict[int, bytes], str]] = {
             Ended(0.3, 1, SERVER),
         ],
         {1: frame(PONG, 1)},
-        "1 recorded facts did not come",
+        "1 recorded fact did not come",
     ),
 }
 

@@ -277,7 +277,7 @@ def test_the_command_says_where_it_listens_and_judges_the_client(tmp_path: Path)
 
     assert process.returncode == 1
     assert "EP-3.3-2  the client of connection 1" in said
-    assert said.endswith("1 connections played, no departures\n")
+    assert said.endswith("1 connection played, no departures\n")
 
 
 @pytest.mark.parametrize(

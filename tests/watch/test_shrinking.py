@@ -197,7 +197,7 @@ def test_a_recording_becomes_a_login_and_a_message_for_a_server_that_acks_wrongl
 
     assert done.exit_code == 0, done.output
     assert "EP-3.5-2, broken by the server: 2 connections, 4 frames" in done.output
-    assert "1 connections, 2 frames, 55 bytes; nothing more of it can be left out" in done.output
+    assert "1 connection, 2 frames, 55 bytes; nothing more of it can be left out" in done.output
     left = list(items_of(long.with_name("talk.short.jsonl")))
     assert [each.statement for each in judged(left).notes.findings] == ["EP-3.5-2"]
     assert long.with_name("talk.short.jsonl").stat().st_mode & 0o777 == 0o600
@@ -228,8 +228,8 @@ def test_what_comes_too_seldom_does_not_count(long: Path, monkeypatch: pytest.Mo
     twice = run(long, "--while", MUTANT, "--runs", "2")
     once = run(long, "--while", MUTANT, "--runs", "2", "--hits", "1", "-o", long.parent / "x")
 
-    assert "it came once and not 2 times in 2" in twice.output
-    assert "x: 1 connections, 0 frames, 0 bytes; nothing more" in once.output
+    assert "it came once, and not 2 times in 2" in twice.output
+    assert "x: 1 connection, 0 frames, 0 bytes; nothing more" in once.output
 
 
 def test_at_the_limit_the_best_so_far_is_there(long: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,4 +283,4 @@ def test_what_cannot_be_run_is_explained(long: Path, words: list[str], reason: s
 
 
 def test_a_size_is_told_in_words() -> None:
-    assert summary(scripted(talk(1, "one"))) == f"1 connections, 2 frames, {len(LOGIN) + 20} bytes"
+    assert summary(scripted(talk(1, "one"))) == f"1 connection, 2 frames, {len(LOGIN) + 20} bytes"

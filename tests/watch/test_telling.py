@@ -76,7 +76,7 @@ def test_a_report_has_no_more_rows_than_it_may_and_says_how_many_are_left_out(
         judge.take(item)
     report.write(judge, ["a test"])
 
-    assert "4 lines more are not shown." in page.read_text()
+    assert "Not shown: 4 more lines." in page.read_text()
 
 
 def test_an_observation_stands_in_the_report(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from tempfile import TemporaryFile
 from typing import IO
 
 from .dissect import dissect
+from .errors import counted
 from .exchange import Case, complaint
 
 __all__ = ["INTERRUPTED", "Outcome", "Report", "check", "printable", "table"]
@@ -190,7 +191,7 @@ def check(cases: Sequence[Case], program: Sequence[str], *, timeout: float) -> R
     ]
     outcomes += [Outcome(case, "", "no answer") for case in cases[len(lines) :]]
     if end is None and len(lines) > len(cases):
-        end = f"{len(lines)} answers to {len(cases)} questions"
+        end = f"{counted(len(lines), 'answer')} to {counted(len(cases), 'question')}"
     return Report(tuple(program), tuple(outcomes), len(lines), end)
 
 

@@ -15,7 +15,7 @@ from functools import cached_property, lru_cache
 from struct import Struct
 
 from .compiler import decode_many_with
-from .errors import ErrorCode, LocalProtocolError, RemoteProtocolError
+from .errors import ErrorCode, LocalProtocolError, RemoteProtocolError, counted
 from .events import (
     APPLICATION_TYPES,
     STANDARD_EVENTS,
@@ -58,7 +58,7 @@ class Codec:
                 raise LocalProtocolError(
                     "the general ApplicationEvent has none of its own", field="type"
                 )
-            if not hasattr(event, "type"):
+            if "compiled" not in getattr(event, "__dict__", ()):
                 reason = f"{event!r} is no class with the decorator application_event"
                 raise LocalProtocolError(reason, field="events")
             if event.type in self.events:
@@ -101,7 +101,9 @@ class Codec:
         (length,) = LENGTH.unpack_from(frame)
         validate_length(length, max_frame, 0)
         if length != len(frame) - LENGTH_SIZE:
-            reason = f"{length}, and {len(frame) - LENGTH_SIZE} bytes are behind it"
+            reason = (
+                f"{length}, and the frame has {counted(len(frame) - LENGTH_SIZE, 'byte')} behind it"
+            )
             raise RemoteProtocolError(ErrorCode.MALFORMED, reason, field="length")
         return self.decode_at(frame, 0, len(frame))
 

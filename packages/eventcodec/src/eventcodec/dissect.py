@@ -15,7 +15,7 @@ from typing import Any
 
 from . import hints
 from .codec import LAST_ERROR, STANDARD, Buffer, Codec
-from .errors import ErrorCode, RemoteProtocolError
+from .errors import ErrorCode, RemoteProtocolError, counted
 from .events import APPLICATION_TYPES, ApplicationEvent, Error, Event, Left, Unknown
 from .framing import HEADER, LENGTH, validate_header, validate_length
 from .jsonlines import secrets_of, size_of
@@ -145,7 +145,8 @@ def _read(data: bytes, at: int, codec: Codec, limit: int) -> Event | FrameError:
     except RemoteProtocolError as error:
         return FrameError(error.code, error.offset, error.field, error.reason)
     least = "" if rest >= LENGTH_SIZE else "at least "
-    return FrameError(None, len(data), None, f"{least}{missing} bytes of the frame are missing")
+    lacking = f"{counted(missing, 'byte')} of the frame {'is' if missing == 1 else 'are'} missing"
+    return FrameError(None, len(data), None, least + lacking)
 
 
 def _kind(codec: Codec, type: int) -> type[Event]:
@@ -227,7 +228,7 @@ class _Reader:
         faulty = error is not None and error.code is not None and error.offset == offset
         # Bytes that cannot be read can include the secret after them.
         conceal = bool(hidden) if part is None or step.error else part.name in hidden
-        value, about = f"{size} bytes", "cut"
+        value, about = counted(size, "byte"), "cut"
         if part is not None and step.error is None:
             value = f"{size_of(part, step.value)}, hidden" if conceal else _shown(step.value)
             about = part.layout if meaning is None else meaning(step.value)
@@ -248,13 +249,13 @@ class _Reader:
             size=size,
             data=self.data[offset:] if self.secrets else None,
             name="",
-            value=f"{size} bytes",
+            value=counted(size, "byte"),
             meaning="not read",
         )
 
 
 def _shown(value: object) -> str:
-    return f"{len(value)} bytes" if isinstance(value, bytes) else ascii(value)
+    return counted(len(value), "byte") if isinstance(value, bytes) else ascii(value)
 
 
 def _code(number: int) -> str:
@@ -319,7 +320,7 @@ def _odd_text(event: Event) -> str | None:
 
 def _lines(dissection: Dissection) -> Iterator[str]:
     for number, frame in enumerate(dissection.frames, 1):
-        yield f"frame {number} at byte {frame.offset}: {frame.name}, {frame.size} bytes"
+        yield f"frame {number} at byte {frame.offset}: {frame.name}, {counted(frame.size, 'byte')}"
         for row in frame.rows:
             yield from _row_lines(row)
     if dissection.error is not None:
@@ -344,5 +345,5 @@ def _pieces(data: bytes) -> list[str]:
     most = PER_LINE * MOST_LINES
     lines = [data[at : at + PER_LINE].hex(" ") for at in range(0, min(len(data), most), PER_LINE)]
     if len(data) > most:
-        lines.append(f"... {len(data) - most} bytes more")
+        lines.append(f"... {counted(len(data) - most, 'byte')} more")
     return lines

@@ -17,7 +17,17 @@ __all__ = [
     "LocalProtocolError",
     "PeerError",
     "RemoteProtocolError",
+    "counted",
 ]
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and its noun, for a message.
+
+    >>> counted(1, "byte"), counted(2, "byte")
+    ('1 byte', '2 bytes')
+    """
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 class ErrorCode(IntEnum):

@@ -501,6 +501,9 @@ class ApplicationEvent(_Application):
         seq: int = 0,
         decode_error: RemoteProtocolError | None = None,
     ) -> None:
+        if self.__class__ is not ApplicationEvent:
+            reason = f"{self.__class__.__name__} lacks the decorator application_event"
+            raise LocalProtocolError(reason)
         _check_type(type, APPLICATION_TYPES, "not in 0x80 … 0xFF")
         _fill(self, seq=seq, _number=type, sender=sender, data=data, decode_error=decode_error)
 

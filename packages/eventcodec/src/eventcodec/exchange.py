@@ -21,7 +21,7 @@ from typing import Any
 from .codec import encode
 from .connection import ClientConnection, InvalidRequest, Reply, ServerConnection
 from .decoder import ConnectionEnded, Decoder
-from .errors import LocalProtocolError, PeerError, RemoteProtocolError
+from .errors import LocalProtocolError, PeerError, RemoteProtocolError, counted
 from .events import Ack, Error, Event, Login, Message, Ping, Pong, Welcome
 from .jsonlines import from_object, to_object
 from .limits import DEFAULT_MAX_FRAME, MAX_FRAME
@@ -72,7 +72,7 @@ def cases(
     for cut in vectors.prefixes:
         for prefix in cut:
             id = f"{cut.id}#{len(prefix)}"
-            about = (f"the first {len(prefix)} bytes of {cut.of}", cut.proves)
+            about = (f"the first {counted(len(prefix), 'byte')} of {cut.of}", cut.proves)
             yield Case(id, "prefix", *about, _reading(id, prefix), {"incomplete": True})
 
 

@@ -13,7 +13,7 @@ import json
 import re
 from typing import Any
 
-from .errors import LocalProtocolError
+from .errors import LocalProtocolError, counted
 from .events import STANDARD_EVENTS, ApplicationEvent, Event, Unknown
 from .reference import Part
 from .wire import U8, U64, Integer, Octets
@@ -105,7 +105,7 @@ def secrets_of(kind: type[Event]) -> frozenset[str]:
 
 def size_of(part: Part, value: Any) -> str:
     """What is shown of a secret: its size."""
-    return f"{part.subcon.size if isinstance(part.subcon, Integer) else len(value)} bytes"
+    return counted(part.subcon.size if isinstance(part.subcon, Integer) else len(value), "byte")
 
 
 def _parts(kind: type[Event]) -> tuple[Part, ...]:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import construct
 
 from . import wire
-from .errors import ErrorCode, LocalProtocolError, RemoteProtocolError
+from .errors import ErrorCode, LocalProtocolError, RemoteProtocolError, counted
 from .record import Record
 from .repetition import Budget
 
@@ -153,7 +153,9 @@ def walk(parts: Sequence[Part], body: bytes) -> Iterator[Step]:
         yield Step(part, start, stop, frozen)
     end = base + stream.tell()
     if end < len(body):
-        yield Step(None, end, len(body), error=f"{len(body) - end} bytes behind the last field")
+        yield Step(
+            None, end, len(body), error=f"{counted(len(body) - end, 'byte')} behind the last field"
+        )
 
 
 class _Context(construct.Container[Any]):

@@ -219,7 +219,7 @@ class ClientSession:
         ledger = self._ledger
         held = ledger.bytes + REQUEST_CHARGE * len(ledger.requests)
         if held + kept.length + REQUEST_CHARGE > self._max_buffered and len(ledger.requests):
-            raise SessionFullError(f"{len(ledger.requests)} requests have no outcome yet")
+            raise SessionFullError(f"requests without an outcome: {len(ledger.requests)}")
         self._last_number += 1
         ledger.add(kept)
         return kept.number

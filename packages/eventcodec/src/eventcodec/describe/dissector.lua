@@ -253,7 +253,7 @@ local function dissect_frame(tvb, pinfo, tree)
         end
     end
     if at and at < size then
-        malformed(top:add(f.body, tvb(at)), STATEMENTS.trailing, (size - at) .. " bytes behind the last field")
+        malformed(top:add(f.body, tvb(at)), STATEMENTS.trailing, (size - at) .. (size - at == 1 and " byte" or " bytes") .. " behind the last field")
     end
     local key = pinfo.number .. "@" .. tvb:offset() .. "/" .. tostring(seq) .. "/" .. number
     link(pinfo, key, event, tostring(seq), sender_empty)

@@ -35,6 +35,7 @@ from eventcodec import (
 
 from ..arguments import Number, Whole
 from ..exit_codes import Exit
+from ..wording import counted
 from .exceptions import PlaintextError, check_credential
 from .network import CommandError, trusting, why
 from .options import EXIT_CODES, Target, connecting
@@ -406,7 +407,7 @@ def bench(
 def _lines(told: dict[str, Any]) -> str:
     late = told["latency_ms"]
     lines = [
-        f"{told['accepted']} messages in {told['seconds']:.1f} s: "
+        f"{counted(told['accepted'], 'message')} in {told['seconds']:.1f} s: "
         f"{told['messages_per_second']:,.0f}/s accepted, "
         f"{told['deliveries_per_second']:,.0f}/s delivered",
         f"latency p50/p95/p99/max = {late['p50']:.2f}/{late['p95']:.2f}/{late['p99']:.2f}/"

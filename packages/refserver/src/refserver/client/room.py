@@ -124,7 +124,7 @@ class BaseRoom(ABC):
 
     def _raise_if_full(self, max_backlog: int) -> None:
         if len(self._facts) >= max_backlog:
-            raise BacklogError(f"{len(self._facts)} facts wait to be taken")
+            raise BacklogError(f"facts that wait to be taken: {len(self._facts)}")
 
     def _log_out(self) -> None:
         """Drop the facts, and log out after every request has its outcome."""

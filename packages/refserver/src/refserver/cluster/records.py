@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from eventcodec.limits import HEADER_SIZE, LENGTH_SIZE
 
+from ..wording import counted
 from .calls import Answer, parse_answers
 
 __all__ = [
@@ -153,7 +154,7 @@ class Reader:
             connection, count = self._short(), self._number(4)
             frames = tuple(split(self._take(self._number(4))))
             if len(frames) != count:
-                raise BrokenRecord(f"{len(frames)} frames in a run of {count}")
+                raise BrokenRecord(f"{counted(len(frames), 'frame')} in a run of {count}")
             return Said(connection, frames)
         if kind == b"J":
             return Joins(self._short(), self._short())

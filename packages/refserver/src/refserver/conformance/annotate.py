@@ -18,6 +18,8 @@ from eventcodec.dissect import HEADER_PARTS
 from eventcodec.limits import HEADER_SIZE, LENGTH_SIZE
 from eventcodec.tables import STANDARD_EVENTS
 
+from ..wording import counted
+
 __all__ = ["NOTHING", "Begun", "Piece", "annotate", "named", "summaries", "summary"]
 
 KEPT = 512
@@ -128,7 +130,7 @@ def _frames(data: bytes, begun: Begun) -> Iterator[tuple[int, int]]:
 def _continued(rest: bytes, begun: Begun) -> Iterator[Piece]:
     """The fields of what follows in a frame."""
     if begun.size > len(begun.data):
-        yield Piece(0, rest, "body", f"(continued) {len(rest)} bytes", "body")
+        yield Piece(0, rest, "body", f"(continued) {counted(len(rest), 'byte')}", "body")
         return
     for piece in _frame(begun.data + rest, -begun.size):
         if piece.offset >= 0:
@@ -165,7 +167,7 @@ def _body(body: bytes, event: type[Event] | None, start: int) -> Iterator[Piece]
     if at < len(body):
         name = "body" if event is None else "left over"
         kind = "body" if event is None else "stray"
-        yield Piece(start + at, body[at:], name, f"{len(body) - at} bytes", kind)
+        yield Piece(start + at, body[at:], name, counted(len(body) - at, "byte"), kind)
 
 
 def _size(subcon: object, rest: bytes) -> int:
@@ -186,7 +188,7 @@ def _said(name: str, subcon: object, field: bytes, came: int) -> str:
         # As ASCII: a peer's control characters must not reach a terminal. EP-12-6.
         shown = text.decode("utf-8", "backslashreplace")
         return ascii(shown[:SHOWN]) + ("…" if len(shown) > SHOWN else "")
-    return f"{len(text)} bytes"
+    return counted(len(text), "byte")
 
 
 def summary(frame: bytes, begun: Begun = NOTHING) -> str:
@@ -200,12 +202,12 @@ def summary(frame: bytes, begun: Begun = NOTHING) -> str:
     header = (begun.data + frame)[:HEADER_SIZE]
     more = "more " if begun.size else ""
     if len(header) < HEADER_SIZE:
-        return f"{len(frame)} {more}bytes of a header"
+        return f"{counted(len(frame), more + 'byte')} of a header"
     pieces = list(_frame(header if more else frame, 0))
     said = {each.name: each.said for each in pieces if each.kind == "header"}
     what = f"{said['type']} seq {said['seq']}"
     if more:
-        return f"{len(frame)} more bytes of {what}"
+        return f"{counted(len(frame), 'more byte')} of {what}"
     body = ", ".join(f"{each.name} {each.said}" for each in pieces if each.kind != "header")
     return what + (f" ({body})" if body else "")
 
@@ -215,6 +217,6 @@ def summaries(data: bytes, begun: Begun = NOTHING) -> str:
     told: list[str] = []
     for start, stop in _frames(data, begun):
         if len(told) == SUMMED_UP:
-            return "; ".join([*told, f"… {len(data) - start} bytes"])
+            return "; ".join([*told, f"… {counted(len(data) - start, 'byte')}"])
         told.append(summary(data[max(0, start) : stop], begun if start < 0 else NOTHING))
     return "; ".join(told)

@@ -16,6 +16,7 @@ from functools import cache
 from eventcodec import ErrorCode, vectors
 
 from ..arguments import near
+from ..wording import counted
 from .annotate import Piece, annotate
 from .cases import SERVER_CASES
 from .check import DECLARED_BY
@@ -90,10 +91,10 @@ def _step(step: Step, way: str) -> Iterator[str]:
     if step.direction is Direction.NOTE:
         yield f"         {step.who}: {step.note}"
         return
-    yield f"         {way}{step.who}, {step.size} bytes:"
+    yield f"         {way}{step.who}, {counted(step.size, 'byte')}:"
     yield from map(_piece, annotate(step.data, step.begun))
     if step.size > len(step.data):
-        yield f"         … {step.size - len(step.data)} bytes"
+        yield f"         … {counted(step.size - len(step.data), 'byte')}"
 
 
 def _piece(piece: Piece) -> str:
@@ -107,7 +108,7 @@ def _statement(number: str) -> Iterator[str]:
     for case in proving:
         yield f"  case   {case.id}: {case.title}"
     if count := _proving_vectors()[number]:
-        yield f"  codecs {count} vectors: python -m eventcodec vectors check"
+        yield f"  codecs {counted(count, 'vector')}: python -m eventcodec vectors check"
     if not proving and not count:
         yield "  no case of the kit is about it"
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
+from ..wording import counted
 from .annotate import NOTHING, Begun
 from .model import Direction, Step
 from .suite import CaseFailed
@@ -80,7 +81,8 @@ class Transcript:
         if left_out <= 0 or len(self.steps) <= FIRST:
             return tuple(self.steps)
         at = self.steps[FIRST].at
-        gap = Step(at=at, who="kit", direction=Direction.NOTE, note=f"{left_out} steps left out")
+        note = f"{counted(left_out, 'step')} left out"
+        gap = Step(at=at, who="kit", direction=Direction.NOTE, note=note)
         return (*self.steps[:FIRST], gap, *self.steps[last:])
 
     def snapshot(self) -> Snapshot:

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from eventcodec.dissect import dissect
 
 from ..readiness import READ, WRITE
+from ..wording import counted
 from . import raw
 from .annotate import NOTHING, summaries
 from .deadlines import LastLook
@@ -94,7 +95,9 @@ class Wire:
         while left and not self.ended and self.wait(now, READ) and self._read(now):
             pass
         if left and not self.ended:
-            raise self.transcript.fail("what is sent is taken", f"{left} bytes not taken")
+            raise self.transcript.fail(
+                "what is sent is taken", f"{counted(left, 'byte')} not taken"
+            )
 
     def write_some(self, data: bytes, timeout: float, *, reading: bool = True) -> int:
         """Write, reading meanwhile; returns how many bytes were not taken for so long."""
@@ -211,7 +214,9 @@ class Wire:
         if not 12 <= length <= self.largest:
             return f"a length of {length}"
         if self._came > MOST_BYTES or self._count >= MOST_FRAMES:
-            return f"{self._came} bytes in {self._count} frames, without an end"
+            return (
+                f"{counted(self._came, 'byte')} in {counted(self._count, 'frame')}, without an end"
+            )
         return ""
 
     def _give_up(self, failure: str) -> None:
@@ -241,6 +246,6 @@ class Wire:
     def _end(self, how: str) -> None:
         self.residue = len(self._buffer)
         if self._buffer:
-            how += f", {len(self._buffer)} bytes into a frame"
+            how += f", {counted(len(self._buffer), 'byte')} into a frame"
         self.ended = how
         self.transcript.step(self.who, Direction.NOTE, note=how)

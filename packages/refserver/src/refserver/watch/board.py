@@ -25,6 +25,7 @@ from .cutting import Frame
 from .findings import Finding, Notes
 from .masking import Masker, Pseudonyms
 from .reading import summary
+from .timeline import unseen
 
 __all__ = ["Board", "Wanted", "catalogue"]
 
@@ -144,8 +145,7 @@ class Board:
             return
         if isinstance(item, Missing):
             self._missing += item.size or 0
-            size = "some" if item.size is None else item.size
-            self._add(item, "gap", f"{size} bytes were not seen")
+            self._add(item, "gap", unseen(item))
         elif isinstance(item, Did):
             self._add(item, "did", f"the proxy {item.what}")
         else:

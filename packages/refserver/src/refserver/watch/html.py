@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..characters import escape
 from ..conformance.statements import VISIBLE
+from ..wording import counted
 from .timeline import Row
 
 if TYPE_CHECKING:
@@ -47,4 +48,5 @@ def _template() -> Template:
         loader=PackageLoader("refserver.watch", "."), autoescape=True, undefined=StrictUndefined
     )
     environment.filters["plain"] = escape
+    environment.filters["counted"] = counted
     return environment.get_template("page.html.j2")

@@ -18,6 +18,7 @@ from typing import Any
 from ..characters import escape
 from ..conformance.statements import VISIBLE, statements, visibility
 from ..version import VERSION
+from ..wording import counted
 from .causes import usual_cause
 from .conversation import Did, Side
 from .coverage import coverage
@@ -104,15 +105,16 @@ def summary_lines(judge: Judge) -> Iterator[str]:
     exercised = coverage(notes)
     seen = sum(exercised[number] > 0 for number in can)
     yield (
-        f"{judge.connections} connections, {judge.frames} frames, {judge.bytes} bytes"
-        + (f", {judge.unjudged} bytes not judged" if judge.unjudged else "")
+        f"{counted(judge.connections, 'connection')}, {counted(judge.frames, 'frame')}, "
+        + counted(judge.bytes, "byte")
+        + (f", {counted(judge.unjudged, 'byte')} not judged" if judge.unjudged else "")
     )
     yield (
         f"{seen} statements were exercised, {len(can) - seen} were not, "
         f"{len(where) - len(can)} cannot be seen"
     )
     found = len(notes.findings) + sum(notes.more.values())
-    yield f"{found or 'no'} finding{'s' * (found != 1)}"
+    yield counted(found, "finding") if found else "no findings"
     if not found and judge.frames:
         if unused := [what for what, happened in _situations(notes) if not happened]:
             yield f"what did not happen: {', '.join(unused)}"
@@ -172,7 +174,7 @@ def as_junit(said: dict[str, Any]) -> bytes:
                 case, "failure", message=_text(first["requirement"]), type="finding"
             )
             failure.text = _text("\n".join(json.dumps(each) for each in broken[number]))
-    ET.SubElement(suite, "system-out").text = f"{said['frames']} frames"
+    ET.SubElement(suite, "system-out").text = counted(said["frames"], "frame")
     ET.SubElement(suite, "system-err")
     ET.indent(root)
     text: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)

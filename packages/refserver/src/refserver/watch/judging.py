@@ -21,6 +21,7 @@ from dataclasses import replace
 
 import click
 
+from ..wording import counted
 from .conversation import Item
 from .feed import Feed
 from .watcher import Wishes
@@ -118,7 +119,10 @@ class Judging:
         if self._control is not None:
             self._control.close()
         if self._feed.dropped:
-            click.echo(f"refserver: {self._feed.dropped} bytes passed unjudged: too fast", err=True)
+            click.echo(
+                f"refserver: {counted(self._feed.dropped, 'byte')} passed unjudged: too fast",
+                err=True,
+            )
         return self._process.returncode
 
     def _hand_over(self) -> None:

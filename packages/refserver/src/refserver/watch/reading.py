@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from eventcodec import ApplicationEvent, ErrorCode, Event, RemoteProtocolError, decode
 from eventcodec.tables import STANDARD_EVENTS
 
+from ..wording import counted
 from .cutting import HEADER, LEAST, Frame
 
 __all__ = ["ALLOWANCE", "BEFORE_WELCOME", "CODES", "Fault", "named", "read", "summary", "told"]
@@ -69,7 +70,7 @@ def named(type: int) -> str:
 def told(frame: Frame) -> str:
     """A frame in a few words."""
     if len(frame.data) < 16:
-        return f"{len(frame.data)} bytes of a header"
+        return f"{counted(len(frame.data), 'byte')} of a header"
     what = f"{named(frame.type)} seq {frame.seq}"
     if frame.type == ERROR and len(frame.data) >= 18:
         number = int.from_bytes(frame.data[16:18], "big")
@@ -98,7 +99,7 @@ def _shown(name: str, value: object) -> str:
     if name == "ticket":
         return "hidden" if value else "0"
     if isinstance(value, bytes):
-        return f"{len(value)} bytes"
+        return counted(len(value), "byte")
     if name == "code" and value in CODES:
         return f"{value} {CODES[int(str(value))].name}"
     text = ascii(value)

@@ -29,6 +29,7 @@ from eventcodec import (
     encode,
 )
 
+from ..wording import counted
 from .conversation import Item, Opened, Side
 from .cutting import Frame
 from .playing import Line, Peer, Player
@@ -256,11 +257,11 @@ class Replay(Player[_Line]):
     def _compare_facts(self, line: _Line) -> None:
         """A fact that no connection had is new; one that came later than a client's end is not."""
         if lacking := self._await_facts(line):
-            self._differ(line.number, f"{lacking.total()} recorded facts did not come")
+            self._differ(line.number, f"{counted(lacking.total(), 'recorded fact')} did not come")
         known = {key for each in self._lines.values() for key in self._recorded_facts(each)}
         new = [key for key in self._live_facts(line) if key not in known]
         if new and not line.was_reset:  # a client that resets does not read to the end
-            self._differ(line.number, f"{len(new)} facts came that were not recorded")
+            self._differ(line.number, f"{counted(len(new), 'new fact')} came")
 
     def _await_facts(self, line: _Line) -> Counter[Key]:
         """Wait for the facts that had been recorded by now. Returns the missing ones."""

@@ -18,6 +18,7 @@ from ..arguments import Number, Whole, an_address, spelled
 from ..characters import escape
 from ..client.network import connect, trusting
 from ..exit_codes import Exit
+from ..wording import counted
 from .conversation import Side
 from .findings import Notes
 from .judge import Judge
@@ -133,7 +134,8 @@ def replay_command(
     for departure in replay.departures:
         click.echo(f"departure: {escape(str(departure))}")
     count = len(replay.departures)
-    click.echo(f"{replay.played} connections played, {count or 'no'} departures")
+    departed = counted(count, "departure") if count else "no departures"
+    click.echo(f"{counted(replay.played, 'connection')} played, {departed}")
     wrong = count or any(finding.side is peer for finding in judge.notes.findings)
     sys.exit(Exit.FAILED if wrong else Exit.DONE if replay.played else Exit.NO_CASE_RAN)
 

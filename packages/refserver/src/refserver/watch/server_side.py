@@ -656,6 +656,11 @@ class ServerSide:
             self._tick["EP-6.1-3"] += 1
             if asked != got:
                 self.find("EP-6.1-3", frame, f"the name {asked!a}, unchanged", f"{got!a}")
+        else:
+            statement = "EP-6.4-9" if login.ticket else "EP-6.1-2"
+            self._tick[statement] += 1
+            if not got:
+                self.find(statement, frame, "the name of the member", "no name")
         if has_invisible(got):
             statement = "EP-6.2-6" if asked else "EP-6.2-7"
             self.find(statement, frame, "no name with an invisible code point", f"{got!a}")

@@ -26,6 +26,7 @@ import click
 
 from ..arguments import Number, Whole
 from ..exit_codes import Exit
+from ..wording import counted
 from .conversation import Item
 from .findings import Finding, Notes
 from .judge import Judge
@@ -128,7 +129,7 @@ def shrink_command(
         tries.path = path
         ended = "nothing more of it can be left out"
         if not tries.holds(script):
-            click.echo(f"it came once and not {tries.hits} times in {runs}: see --runs and --hits")
+            click.echo(f"it came once, and not {tries.hits} times in {runs}: see --runs and --hits")
             sys.exit(Exit.NO_CASE_RAN)
         tries.deadline = time.monotonic() + limit
         try:
@@ -136,7 +137,7 @@ def shrink_command(
         except TimeUp:
             ended = f"after {limit:g} s, more of it may be left out"
     print_finding(tries.last)
-    click.echo(f"{path}: {summary(tries.best)}; {ended} ({tries.count} tries)")
+    click.echo(f"{path}: {summary(tries.best)}; {ended} ({counted(tries.count, 'try', 'tries')})")
 
 
 def _wanted(findings: list[Finding], asked: str | None) -> tuple[str, str] | None:

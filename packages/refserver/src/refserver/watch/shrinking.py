@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from ..wording import counted
 from .conversation import Bytes, Ended, Item, Opened, Side
 from .cutting import HEADER, LEAST
 
@@ -287,4 +288,9 @@ def _saying(step: _Step, size: int) -> _Step:
 
 def summary(script: Script) -> str:
     """Its size in words."""
-    return f"{len(script.connections)} connections, {script.frames} frames, {script.size} bytes"
+    numbers = (
+        (len(script.connections), "connection"),
+        (script.frames, "frame"),
+        (script.size, "byte"),
+    )
+    return ", ".join(counted(number, noun) for number, noun in numbers)

@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..wording import counted
 from .conversation import Bytes, Did, Ended, Item, Missing, Opened, Side
 from .cutting import Cutter
 from .reading import summary
 
-__all__ = ["Row", "Timeline"]
+__all__ = ["Row", "Timeline", "unseen"]
 
 ARROWS = {Side.CLIENT: ">", Side.SERVER: "<"}
 
@@ -34,6 +35,13 @@ class Row:
     def __str__(self) -> str:
         arrow = " " if self.side is None else ARROWS[self.side]
         return f"{self.at:10.3f}  {self.connection:>4} {arrow} {self.text}"
+
+
+def unseen(item: Missing) -> str:
+    """How many bytes are missing, in words."""
+    if item.size is None:
+        return "some bytes were not seen"
+    return f"{counted(item.size, 'byte')} {'was' if item.size == 1 else 'were'} not seen"
 
 
 class Timeline:
@@ -67,7 +75,7 @@ class Timeline:
         if isinstance(item, Missing):
             if cutter is not None:
                 cutter.gap(item.size)
-            return f"{'some' if item.size is None else item.size} bytes were not seen"
+            return unseen(item)
         partial = None if cutter is None else cutter.partial
         self._cutters.pop((item.connection, item.side), None)
         inside = "" if partial is None else ", inside a frame"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...wording import counted
 from .. import expect as e
 from .. import raw
 from ..attempt import Attempt
@@ -136,7 +137,7 @@ def end_before_login(t: Attempt) -> None:
     ann = t.connect()
     ann.half_close()
     ann.expect(e.END)
-    t.check(not ann.seen, "no frame", f"{len(ann.seen)} frames")
+    t.check(not ann.seen, "no frame", counted(len(ann.seen), "frame"))
 
 
 @section.case(

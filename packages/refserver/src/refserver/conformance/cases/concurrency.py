@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from ...wording import counted
 from .. import expect as e
 from .. import raw
 from ..attempt import Attempt
@@ -92,7 +93,11 @@ def one_ticket(t: Attempt) -> None:
         bob.sync()
         types = [f.type for f in bob.seen if f.is_presence and f.author == old.user.encode()]
         expected = [raw.JOINED] + CROWD * [raw.LEFT, raw.JOINED]
-        t.check(types == expected, "Left and Joined in turn, eight times", f"{len(types)} entries")
+        t.check(
+            types == expected,
+            "Left and Joined in turn, eight times",
+            counted(len(types), "entry", "entries"),
+        )
 
 
 def _is_ended(conn: Connection) -> bool:
@@ -336,7 +341,11 @@ def leave_at_once(t: Attempt) -> None:
     for conn in conns:
         types = [f.type for f in watcher.seen if f.is_presence and f.author == conn.user.encode()]
         expected = [raw.JOINED, raw.LEFT] * 2
-        t.check(types == expected, f"{conn.who} came and left twice", f"{len(types)} entries")
+        t.check(
+            types == expected,
+            f"{conn.who} came and left twice",
+            counted(len(types), "entry", "entries"),
+        )
 
 
 @section.case(

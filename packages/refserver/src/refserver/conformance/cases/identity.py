@@ -7,6 +7,7 @@ Layer: above `catalogue`, in the catalogue of cases.
 
 from __future__ import annotations
 
+from ...wording import counted
 from .. import expect as e
 from .. import raw
 from ..attempt import Attempt
@@ -246,7 +247,7 @@ def unauthorized_looks_alike(t: Attempt) -> None:
         unauthorized(t, ann.user, wrong, 7, 7),
     )
     frames = {conn.seen[-1].raw for conn in tries}
-    t.check(len(frames) == 1, "the same bytes each time", f"{len(frames)} different errors")
+    t.check(len(frames) == 1, "the same bytes each time", counted(len(frames), "different error"))
 
 
 @section.case(

@@ -7,6 +7,7 @@ Layer: above `catalogue`, in the catalogue of cases.
 
 from __future__ import annotations
 
+from ...wording import counted
 from .. import expect as e
 from .. import raw
 from ..attempt import Attempt
@@ -21,7 +22,9 @@ section = Section("leaving", "LEAVE", needs=("CLOSE-01",))
 def ends_whole(t: Attempt, conn: Connection) -> None:
     """The stream ends where its last frame ends."""
     conn.expect(e.END)
-    t.check(not conn.residue, "the end after a whole frame", f"{conn.residue} bytes more")
+    t.check(
+        not conn.residue, "the end after a whole frame", f"{counted(conn.residue, 'byte')} more"
+    )
 
 
 @section.case(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...characters import INVISIBLE, has_invisible
+from ...wording import counted
 from .. import expect as e
 from .. import raw
 from ..attempt import Attempt
@@ -225,7 +226,7 @@ def no_facts_before_login(t: Attempt) -> None:
     ann.said(t.text("among us"))
     bob.expect(e.message(ann.user, t.text("among us")))
     came = stranger.sync()
-    t.check(not came, "nothing but the Pong", f"{len(came)} frames before it")
+    t.check(not came, "nothing but the Pong", f"{counted(len(came), 'frame')} before it")
 
 
 @section.case(
@@ -260,7 +261,9 @@ def refused_login_enters_nothing(t: Attempt) -> None:
     other.nothing_more()
     bob.sync()
     told = [f for f in bob.seen if f.is_presence and f.author == identity.name.encode()]
-    t.check(not told, "nothing about the name that was refused", f"{len(told)} entries")
+    t.check(
+        not told, "nothing about the name that was refused", counted(len(told), "entry", "entries")
+    )
 
 
 @section.case(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...wording import counted
 from .. import expect as e
 from .. import raw
 from ..attempt import Attempt
@@ -146,7 +147,11 @@ def ack_means_entered(t: Attempt) -> None:
     ann, bob = t.members("ann", "bob")
     ann.said(t.text("hello"))
     facts = [f for f in bob.sync() if f.type == raw.MESSAGE and t.is_ours(f)]
-    t.check(len(facts) == 1, "the Message before the Pong", f"{len(facts)} messages before it")
+    t.check(
+        len(facts) == 1,
+        "the Message before the Pong",
+        f"{counted(len(facts), 'message')} before it",
+    )
 
 
 @section.case(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...wording import counted
 from .. import expect as e
 from .. import raw
 from ..attempt import Attempt
@@ -143,7 +144,11 @@ def behind_entries(t: Attempt) -> None:
     for n in range(5):
         ann.said(t.text(f"line {n}"))
     before = [f for f in bob.sync() if f.type == raw.MESSAGE and t.is_ours(f)]
-    t.check(len(before) == 5, "5 messages before the Pong", f"{len(before)} messages before it")
+    t.check(
+        len(before) == 5,
+        "5 messages before the Pong",
+        f"{counted(len(before), 'message')} before it",
+    )
 
 
 @section.case(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...wording import counted
 from .. import expect as e
 from .. import raw
 from ..attempt import Attempt
@@ -263,7 +264,7 @@ def look_alike(t: Attempt) -> None:
     lost(t, ann)
     tries = ((0x0123456789ABCDEF, 1), (ann.ticket, ann.place + 1_000_000), (ann.ticket, 0), (0, 1))
     frames = {refused(t, "ann", *each).seen[-1].raw for each in tries}
-    t.check(len(frames) == 1, "the same bytes each time", f"{len(frames)} different errors")
+    t.check(len(frames) == 1, "the same bytes each time", counted(len(frames), "different error"))
 
 
 @section.case(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import takewhile
 
+from ...wording import counted
 from .. import expect as e
 from .. import raw
 from ..annotate import summary
@@ -215,4 +216,4 @@ def replies_fit_entries(t: Attempt) -> None:
     users = {conn.user.encode() for conn in seen.members}
     said = [f.seq for f in before(seen.bob) if f.type == raw.MESSAGE and f.author in users]
     known = [position for position in acked(seen.ann) if position > seen.bob.place]
-    t.check(said == known, f"the {len(known)} messages with an Ack", f"{len(said)} messages")
+    t.check(said == known, f"the {len(known)} messages with an Ack", counted(len(said), "message"))

@@ -7,6 +7,7 @@ Layer: above `catalogue`, in the catalogue of cases.
 
 from __future__ import annotations
 
+from ...wording import counted
 from .. import expect as e
 from .. import raw
 from ..attempt import Attempt
@@ -72,7 +73,7 @@ def old_end_is_not_told(t: Attempt) -> None:
     bob.sync()
     types = told(bob, old.user)
     expected = [raw.JOINED, raw.LEFT, raw.JOINED]
-    t.check(types == expected, "Joined, Left, Joined", f"{len(types)} entries")
+    t.check(types == expected, "Joined, Left, Joined", counted(len(types), "entry", "entries"))
 
 
 @section.case(
@@ -124,7 +125,11 @@ def old_is_reset(t: Attempt) -> None:
     new.said(t.text("still here"))
     bob.expect(e.message(old.user, t.text("still here")))
     types = told(bob, old.user)
-    t.check(types == [raw.JOINED, raw.LEFT, raw.JOINED], "one Left", f"{len(types)} entries")
+    t.check(
+        types == [raw.JOINED, raw.LEFT, raw.JOINED],
+        "one Left",
+        counted(len(types), "entry", "entries"),
+    )
     third = t.connect("ann")
     identity = t.identity("ann")
     third.send(raw.login(1, identity.name, identity.credential))
@@ -167,7 +172,11 @@ def old_reads_no_more(t: Attempt) -> None:
     old.ends(raw.USER_TAKEN)
     own = [f for f in old.seen if f.is_presence and f.author == old.user.encode()]
     later = [f for f in old.seen if t.text("afterwards").encode() in f.body]
-    t.check(not own and not later, "nothing from its Left on", f"{len(own + later)} entries")
+    t.check(
+        not own and not later,
+        "nothing from its Left on",
+        counted(len(own + later), "entry", "entries"),
+    )
 
 
 @section.case(
@@ -190,7 +199,11 @@ def again_and_again(t: Attempt) -> None:
         bob.sync()
         types = told(bob, ann.user)
         expected = [raw.JOINED] + 3 * [raw.LEFT, raw.JOINED]
-        t.check(types == expected, "Left and Joined three times", f"{len(types)} entries")
+        t.check(
+            types == expected,
+            "Left and Joined three times",
+            counted(len(types), "entry", "entries"),
+        )
 
 
 @section.case(
@@ -253,7 +266,7 @@ def resumed_and_lost(t: Attempt) -> None:
     bob.sync()
     types = told(bob, old.user)
     expected = [raw.JOINED, raw.LEFT, raw.JOINED, raw.LEFT]
-    t.check(types == expected, "one Left more", f"{len(types)} entries")
+    t.check(types == expected, "one Left more", counted(len(types), "entry", "entries"))
     t.member("ann")
 
 

@@ -7,6 +7,7 @@ Layer: above `catalogue`, in the catalogue of cases.
 
 from __future__ import annotations
 
+from ...wording import counted
 from .. import expect as e
 from .. import raw
 from ..attempt import Attempt
@@ -67,7 +68,7 @@ def tickets_look_alike(t: Attempt) -> None:
         (0, 1),
     )
     bodies = {frame.body for frame in conn.seen if frame.type == raw.ERROR}
-    t.check(len(bodies) == 1, "the same body each time", f"{len(bodies)} different errors")
+    t.check(len(bodies) == 1, "the same body each time", counted(len(bodies), "different error"))
     ann.expect_silence()
     bob.expect_silence()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from ...wording import counted
 from ..model import Report, Verdict
 from ..suite import exit_code, worst
 
@@ -38,7 +39,7 @@ def said(report: Report) -> tuple[str, str]:
     passed = ran.count(Verdict.PASSED)
     if not ran or Verdict.ERROR in ran:
         return "not tested", GREY
-    cases = f"{len(ran)} case{'s' if len(ran) > 1 else ''}"
+    cases = counted(len(ran), "case")
     text = f"{cases} passed" if passed == len(ran) else f"{passed} of {cases} passed"
     if exit_code(report.results):
         return text, RED

@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
+from ...wording import counted
 from ..annotate import annotate
 from ..model import Direction, Report, Result, Run, Step, Verdict
 from .phrases import DIFFERS, ascii_only, blocked, counts, differing, outcome, some, step_said
@@ -128,10 +129,10 @@ def _show_inconclusive(console: Console, run: Run) -> None:
 
 def _show_steps(console: Console, steps: tuple[Step, ...]) -> None:
     if len(steps) > LAST_STEPS:
-        _print(console, f"… {len(steps) - LAST_STEPS} steps before", 2, "dim")
+        _print(console, f"… {counted(len(steps) - LAST_STEPS, 'step')} before", 2, "dim")
     for step in steps[-LAST_STEPS:]:
         arrow = {Direction.SENT: "->", Direction.RECEIVED: "<-", Direction.NOTE: "--"}
-        size = f" [{step.size} bytes]" if step.size else ""
+        size = f" [{counted(step.size, 'byte')}]" if step.size else ""
         stamp = f"{step.at * 1000:9.1f} ms {step.who:<8} {arrow[step.direction]}"
         _print(console, f"{stamp} {step_said(step)}{size}", 2, "cyan")
         if step.direction is not Direction.NOTE:
@@ -145,18 +146,23 @@ def _show_bytes(console: Console, step: Step) -> None:
         shown = piece.data[:8].hex(" ") + more
         _print(console, f"{piece.offset:6} {shown:<26} {piece.name} {piece.said}", 4, "dim")
     if len(pieces) > LINES_OF_BYTES:
-        _print(console, f"       … {step.size - pieces[LINES_OF_BYTES].offset} bytes", 4, "dim")
+        _print(
+            console,
+            f"       … {counted(step.size - pieces[LINES_OF_BYTES].offset, 'byte')}",
+            4,
+            "dim",
+        )
 
 
 def _show_summary(console: Console, run: Run) -> None:
-    counted = counts(result.verdict for result in run.results)
-    told = ", ".join(f"[{COLOURS[each]}]{count} {each}[/]" for each, count in counted.items())
+    verdicts = counts(result.verdict for result in run.results)
+    told = ", ".join(f"[{COLOURS[each]}]{count} {each}[/]" for each, count in verdicts.items())
     cases = {result.case for result in run.results}
     name = escape(ascii_only(run.implementation))
     console.print(
         f"{name}: {told or 'nothing'} "
-        f"[dim]({len(cases)} cases, {len(run.results)} results, {run.seconds:.1f} s, "
-        f"seed {run.seed})[/]",
+        f"[dim]({counted(len(cases), 'case')}, {counted(len(run.results), 'result')}, "
+        f"{run.seconds:.1f} s, seed {run.seed})[/]",
         highlight=False,
         soft_wrap=True,
     )

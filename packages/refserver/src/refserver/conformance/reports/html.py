@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from eventcodec.dissect import HEADER_PARTS
 
+from ...wording import counted
 from ..annotate import Piece, annotate
 from ..model import Report, Result, Run, Step, Verdict
 from ..suite import worst
@@ -67,6 +68,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["counted"] = counted
     return environment.get_template("report.html.j2")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...characters import escape
+from ...wording import counted
 from ..model import Report, Result, Run, Verdict
 from .phrases import DIFFERS, blocked, counts, differing, outcome, some
 
@@ -33,8 +34,8 @@ def rendered(report: Report) -> str:
 def _run(run: Run, cases: dict[str, dict[str, Any]]) -> Iterator[str]:
     yield f"## {_cell(run.implementation)}"
     yield ""
-    ran = len({result.case for result in run.results})
-    yield f"**{outcome(run)}**: {ran} cases, {', '.join(run.segmentations)}, seed {run.seed}"
+    ran = counted(len({result.case for result in run.results}), "case")
+    yield f"**{outcome(run)}**: {ran}, {', '.join(run.segmentations)}, seed {run.seed}"
     yield ""
     yield from _sections(run, cases)
     yield from _bad(run, cases)

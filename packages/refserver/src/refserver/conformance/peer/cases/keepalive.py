@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ....wording import counted
 from ... import raw
 from ...catalogue import ONCE, Section
 from ..peer import Peer
@@ -39,7 +40,7 @@ def ping(t: Peer) -> None:
     for seq in (7, 9):
         pong = t.asked(raw.PONG)
         t.check(pong.seq == seq, f"a Pong with seq {seq}", f"seq {pong.seq}")
-        t.check(not pong.body, "a Pong without a body", f"{len(pong.body)} bytes")
+        t.check(not pong.body, "a Pong without a body", counted(len(pong.body), "byte"))
 
 
 @section.case(

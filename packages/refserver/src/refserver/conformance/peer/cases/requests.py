@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ....wording import counted
 from ... import raw
 from ...catalogue import Section
 from ...model import Level
@@ -70,7 +71,7 @@ def ask(t: Peer) -> None:
     t.welcome()
     t.order("ping")
     request = t.asked(raw.PING)
-    t.check(not request.body, "a Ping without a body", f"{len(request.body)} bytes")
+    t.check(not request.body, "a Ping without a body", counted(len(request.body), "byte"))
     t.tell(raw.Frame(raw.pong(request.seq)))
 
 
@@ -87,7 +88,7 @@ def nothing_after_logout(t: Peer) -> None:
     orders = [t.message(KIT, "logout"), t.message(KIT, "say too late")]
     t.tell(*orders)
     logout = t.asked(raw.LOGOUT)
-    t.check(not logout.body, "a Logout without a body", f"{len(logout.body)} bytes")
+    t.check(not logout.body, "a Logout without a body", counted(len(logout.body), "byte"))
     t.expect_silence()
 
 
