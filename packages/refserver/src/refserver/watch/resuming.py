@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from eventcodec import ApplicationEvent, Left, Login, Message
 
+from ..wording import counted
 from .conversation import Side
 from .cutting import Frame
 from .findings import Notes
@@ -238,4 +239,4 @@ def _words(frame: Frame) -> Words | None:
 
 
 def _told(words: Words) -> str:
-    return f"{named(words[0])} ({len(words[1])} bytes)"
+    return f"{named(words[0])} ({counted(len(words[1]), 'byte')})"
