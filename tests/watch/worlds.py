@@ -561,7 +561,7 @@ class World:
 
     def speak(self, talker: Talker) -> None:
         rng = self.rng
-        size = rng.choice((0, 1, 5, 5, talker.limit - 13))
+        size = min(rng.choice((0, 1, 5, 5, talker.limit - 13)), talker.limit - 13)
         if rng.random() < 0.8:
             self.ask(talker, MESSAGE, b"\0" + bytes(rng.choice((b"a", b"b")) * size))
         else:

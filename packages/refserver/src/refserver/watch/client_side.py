@@ -26,7 +26,7 @@ from eventcodec import (
 )
 
 from .conversation import Opened, Side
-from .cutting import Frame
+from .cutting import LEAST, Frame
 from .findings import Finding, Notes
 from .reading import BEFORE_WELCOME, Fault, named, read, told
 from .server_side import ServerSide
@@ -111,7 +111,7 @@ class ClientSide:
             self._ended_pings.add(seq)
         self._pings[seq] += 1
         self._places[seq] = self._server.place or 0
-        if 0 < self._server.max_frame < BEFORE_WELCOME:
+        if LEAST < self._server.max_frame < BEFORE_WELCOME:  # else nothing at all may be sent
             self._pings_of_members.add(seq)
 
     def ended(self, at: float, latest: Frame | None) -> None:
@@ -172,7 +172,7 @@ class ClientSide:
             self._unreadable(frame, event)
             return
         self.notes.good[Side.CLIENT, frame.type] += 1
-        if frame.length > self._server.max_frame > 0 and self._reads_as_member:
+        if frame.length > self._server.max_frame and self._reads_as_member:
             self.find(
                 "EP-3.8-6",
                 frame,
