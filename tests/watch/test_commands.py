@@ -156,7 +156,11 @@ def test_what_is_written_again_is_masked(right: Path, tmp_path: Path) -> None:
     [
         ("judge", "{file}", "--unmasked"),
         ("judge", "{file}", "--record", "{new}", "--unmasked", "--mask-content"),
-        ("judge", "{file}", "--json", "/nowhere/at/all.json"),
+        ("shrink", "{file}", "--while", "'{{port}}"),
+        ("shrink", "{file}", "--while", "{{port}}", "--limit", "0"),
+        ("shrink", "{file}", "--while", "{{port}}", "--limit", "nan"),
+        ("replay", "{file}", "--to", "localhost:1", "--timeout", "nan"),
+        ("replay", "{file}", "--to", "localhost:1", "--timeout", "inf"),
         ("proxy", "nowhere:x", "--to", "localhost:1"),
         ("proxy", "0", "--to", "localhost:1", "--drop", "Akc"),
         ("proxy", "0", "--to", "localhost:1", "--rules", "{file}"),
@@ -176,6 +180,38 @@ def test_what_makes_no_sense_is_a_usage_error(
 
     assert done.exit_code == 2
     assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("option", ["--record", "--pcap", "--json", "--junit", "--html"])
+def test_no_report_is_written_over_what_it_is_made_of(right: Path, option: str) -> None:
+    before = right.read_bytes()
+    other = right.with_name("other")
+    other.symlink_to(right)
+
+    done = run("judge", right, option, other)
+
+    assert done.exit_code == 2
+    assert f"{right} would be written over while it is read" in done.stderr
+    assert right.read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["--record", "--pcap", "--json", "--junit", "--html"])
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_judged(
+    wrong: Path, option: str
+) -> None:
+    judged = run("judge", wrong, option, "/nowhere/at/all")
+    forwarded = run("proxy", "0", "--to", "localhost:1", option, "/nowhere/at/all")
+
+    for done in (judged, forwarded):
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "/nowhere/at/all: No such file or directory" in done.stderr
+
+
+def test_a_server_whose_recording_cannot_be_written_does_not_start() -> None:
+    done = run("serve", "0", "--watch", "--record", "/nowhere/at/all")
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "/nowhere/at/all: No such file or directory" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from typing import Any
 
 import click
 
@@ -26,6 +27,8 @@ __all__ = [
 Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 
 PORT = 3000
+GREATEST = 1_000_000_000
+"""A greater number of seconds is more than a socket can wait."""
 
 
 def address(text: str) -> tuple[str, int]:
@@ -91,9 +94,17 @@ class Whole(click.IntRange):
 
 
 class Number(click.FloatRange):
-    """A number; what is none is called so."""
+    """A number, mostly of seconds; what is none, or too much to wait for, is called so."""
 
     name = "number"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not abs(number) <= GREATEST:  # no comparison holds for nan
+            self.fail(f"{number} is no number to count to.", param, ctx)
+        return number
 
 
 def near(word: str, known: Iterable[str]) -> str:

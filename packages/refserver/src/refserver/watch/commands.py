@@ -8,6 +8,7 @@ Layer: the top of `watch`.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -78,6 +79,10 @@ def judge_command(
       refserver judge talk.jsonl
       tcpdump -i lo -w talk.pcap port 3000; refserver judge talk.pcap --html talk.html
     """
+    written = [path for path in asked.values() if isinstance(path, str)]
+    for path in files:
+        if any(os.path.exists(each) and path.samefile(each) for each in written):
+            raise click.UsageError(f"{path} would be written over while it is read")
     judge = Judge(Notes(print_finding), one_room=one_room)
     reports = Reports(written_files(**asked), started=0.0)
     with complaints():

@@ -19,11 +19,12 @@ import click
 from ..arguments import Whole, address
 from ..exit_codes import WATCH_COMMANDS, in_one_line
 from .disturbing import VERBS, Rule, RuleError, parsed, rules_in
-from .reports import Files
+from .reports import Files, complaints
 
 __all__ = [
     "EXIT_CODES",
     "PAGE",
+    "check_writable",
     "disturb_options",
     "files",
     "listen_address",
@@ -126,12 +127,21 @@ def report_options(command: Command) -> Command:
     return command
 
 
+def check_writable(*paths: str | None) -> None:
+    """Raises UsageError now, and not at the end, when all that was watched would be lost."""
+    with complaints():
+        for path in filter(None, paths):
+            Path(path).open("ab").close()
+
+
 def files(*, page: str | bool | None = False, **asked: str | bool | None) -> Files:
     """The files of `report_options`.
 
-    Raises UsageError if --unmasked or --mask-content applies to nothing, or if both are given.
+    Raises UsageError if one cannot be written, if --unmasked or --mask-content applies to nothing,
+    or if both are given.
     """
     made = Files(**asked)  # type: ignore[arg-type]
+    check_writable(made.record, made.pcap, made.as_json, made.as_junit, made.as_html)
     shows = bool(page) or made.record is not None or made.pcap is not None
     if (made.unmasked or made.mask_content) and not shows:
         raise click.UsageError("--unmasked and --mask-content are for --record and --pcap")

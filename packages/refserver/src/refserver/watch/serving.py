@@ -17,7 +17,7 @@ import click
 from ..arguments import spelled
 from .conversation import Bytes, Ended, How, Opened, Side
 from .judging import Judging
-from .options import page_socket
+from .options import check_writable, page_socket
 from .reports import Files
 from .watcher import Wishes
 
@@ -83,7 +83,11 @@ class Serving:
 
 @contextmanager
 def watching(record: str | None, page: int | None, *, shared: bool) -> Iterator[Serving]:
-    """The tap for a server that runs in the block. Raises UsageError where there is no page."""
+    """The tap for a server that runs in the block. Raises UsageError.
+
+    There may be no page, and no file to be written.
+    """
+    check_writable(record)
     serving = Serving(record=record, page=page_socket(page), shared=shared)
     if page is not None:
         click.echo("refserver: the page shows what every member says", err=True)

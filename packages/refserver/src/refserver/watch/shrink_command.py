@@ -115,7 +115,11 @@ def shrink_command(
     """
     if "{port}" not in command:
         raise click.UsageError("--while: the command needs {port}, the port to listen on")
-    tries = Tries(shlex.split(command), runs, hits or runs, timeout, credentials_in(credential_env))
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise click.UsageError(f"--while: {error}") from None
+    tries = Tries(words, runs, hits or runs, timeout, credentials_in(credential_env))
     path = output or file.with_name(f"{file.stem}.short{file.suffix}")
     with complaints():
         script = scripted(items_of(file, port=port))
