@@ -20,18 +20,19 @@ from tests.support.raw import (
     short,
 )
 from tests.support.server import Running
+from tests.together import together
 
 from eventcodec import vectors
 from eventcodec.vectors import Invalid
 
 VECTORS = vectors.load()
-FOR_SERVERS = [
+FOR_SERVERS = [vector for vector in VECTORS.invalid if vector.receiver in ("codec", "server")]
+EACH_FOR_SERVERS = [
     pytest.param(vector, id=vector.id, marks=pytest.mark.proves(*vector.proves))
-    for vector in VECTORS.invalid
-    if vector.receiver in ("codec", "server")
+    for vector in FOR_SERVERS
 ]
 MENDED = [
-    pytest.param(vector, id=vector.id)
+    vector
     for vector in VECTORS.invalid
     if vector.name in ("BAD_USER", "HISTORY_GONE") and vector.repair is not None
 ]
@@ -67,8 +68,8 @@ def assert_undisturbed(bob: Bystander, joined: bool) -> None:
 
 
 @pytest.mark.proves("EP-8.3-1", "EP-8.2-1", "EP-8.2-2", "EP-7.2-3")
-@pytest.mark.parametrize("cut", [whole, around_the_middle])
-@pytest.mark.parametrize("vector", FOR_SERVERS)
+@pytest.mark.parametrize("vector", EACH_FOR_SERVERS)
+@together("cut", [whole, around_the_middle])
 @pytest.mark.unmeasured
 def test_a_server_refuses_it_and_nobody_else_is_disturbed(
     server: Running, bob: Bystander, vector: Invalid, cut: Callable[[bytes], list[bytes]]
@@ -93,7 +94,7 @@ def test_a_server_refuses_it_and_nobody_else_is_disturbed(
 
 
 @pytest.mark.proves("EP-2.1-3", "EP-2.2-9")
-@pytest.mark.parametrize("vector", FOR_SERVERS)
+@together("vector", FOR_SERVERS)
 @pytest.mark.unmeasured
 def test_a_server_refuses_it_as_soon_as_it_can_be_known(
     server: Running, bob: Bystander, vector: Invalid
@@ -112,7 +113,7 @@ def test_a_server_refuses_it_as_soon_as_it_can_be_known(
 
 
 @pytest.mark.proves("EP-6.2-6", "EP-6.4-5", "EP-6.4-7", "EP-4.3-5")
-@pytest.mark.parametrize("vector", MENDED)
+@together("vector", MENDED)
 def test_a_login_is_good_once_its_fault_is_mended(
     server: Running, bob: Bystander, vector: Invalid
 ) -> None:
