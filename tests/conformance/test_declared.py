@@ -10,7 +10,6 @@ import json
 import os
 import shlex
 import signal
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -23,7 +22,8 @@ from click.testing import CliRunner
 from tests.conformance.mutating import serving_here
 from tests.conformance.serving import DECLARED, Served
 from tests.refserver.clients import REFSERVER
-from tests.support.server import EXIT_TIMEOUT, Running, running
+from tests.support.server import Running, running
+from tests.support.warm import ran
 
 from refserver.cli import main
 from refserver.conformance.cases import SERVER_CASES
@@ -46,11 +46,10 @@ class Checked:
         report = folder / "report.json"
         command = [str(REFSERVER), "check", f"localhost:{server.port}", "--timeout", "20"]
         command += ["--segmentation", "whole", "--json", str(report), *words]
-        self.done = subprocess.run(
+        self.done = ran(
             command,
             capture_output=True,
             text=True,
-            timeout=EXIT_TIMEOUT,
             env={**os.environ, VARIABLE: environment},
         )
         self.report = report.read_text()
