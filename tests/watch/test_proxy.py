@@ -60,6 +60,7 @@ async def between(
     server_tls: ssl.SSLContext | None = None,
     tls: ssl.SSLContext | None = None,
     tls_to: ssl.SSLContext | None = None,
+    most: int = 1_000,
 ) -> AsyncIterator[Between]:
     server = await asyncio.start_server(
         serve, "localhost", 0, family=socket.AF_INET, ssl=server_tls
@@ -72,6 +73,7 @@ async def between(
         lambda: float(next(ticks)),
         tls=tls,
         tls_to=tls_to,
+        most=most,
     )
     found.port = await proxy.start("127.0.0.1", 0)
     try:
@@ -199,6 +201,22 @@ def test_who_does_not_read_stops_the_other_and_not_the_memory() -> None:
             writer.transport.abort()
 
     asyncio.run(run())
+
+
+def test_a_connection_more_than_there_is_room_for_is_closed_and_the_others_go_on() -> None:
+    async def run() -> list[Item]:
+        async with between(echo, most=1) as proxy:
+            reader, writer = await proxy.connect()
+            await proxy.until(lambda: bool(proxy.told))
+            another, _ = await proxy.connect()
+            assert await another.read(1) == b""
+            writer.write(b"hello")
+            assert await reader.readexactly(5) == b"HELLO"
+            return proxy.told
+
+    told = asyncio.run(run())
+
+    assert {item.connection for item in told} == {1}
 
 
 def test_it_speaks_tls_with_both() -> None:

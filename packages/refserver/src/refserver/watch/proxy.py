@@ -13,9 +13,11 @@ Layer: above `conversation` and `disturbing`, below the commands.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 import struct
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -31,6 +33,10 @@ BUFFER = 1 << 18
 """Bytes that one read may take."""
 HIGH_WATER = 1 << 20
 """Bytes that wait for a reader before its peer is not read any more."""
+ACCEPTED = 16
+"""Connections that asyncio accepts in one turn of the loop, before any of them is counted."""
+BACKLOG = 1024
+"""Connections that wait in the kernel to be accepted."""
 TURNS = 10
 """Turns of the loop in which asyncio has made a connection that it has accepted, or that was being
 made, and has closed it."""
@@ -46,7 +52,7 @@ class Proxy:
     `tell` gets what passes, `clock` says when, in seconds. `tls` is what the clients see,
     `tls_to` how the server is reached. `disturb` gives what disturbs a connection, by its number
     from 1, or None. A connection that is disturbed is two conversations, and has two numbers
-    there.
+    there. With `most` connections open, another one is closed; `refused` counts these.
     """
 
     def __init__(
@@ -58,6 +64,7 @@ class Proxy:
         tls: ssl.SSLContext | None = None,
         tls_to: ssl.SSLContext | None = None,
         disturb: Callable[[int], Disturber | None] = lambda connection: None,
+        most: int = sys.maxsize,
     ) -> None:
         self.to = to
         self.tell = tell
@@ -65,7 +72,8 @@ class Proxy:
         self.tls = tls
         self.tls_to = tls_to
         self.disturb = disturb
-        self.connections = self.conversations = 0
+        self.most = most
+        self.connections = self.conversations = self.refused = 0
         self._server: asyncio.Server | None = None
         self._open: set[_Pair] = set()
 
@@ -73,10 +81,20 @@ class Proxy:
         """Listen. Returns the port. Raises OSError where that is not possible."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: _Pair(self).client, host, port, ssl=self.tls, backlog=1024
+            self._protocol, host, port, ssl=self.tls, backlog=ACCEPTED
         )
+        for listener in self._server.sockets:
+            with socket.socket(fileno=os.dup(listener.fileno())) as same:
+                same.listen(BACKLOG)
         address: tuple[str, int] = self._server.sockets[0].getsockname()[:2]
         return address[1]
+
+    def _protocol(self) -> asyncio.BaseProtocol:
+        """For a client that comes. asyncio prints a traceback for each that has no descriptor."""
+        if len(self._open) < self.most:
+            return _Pair(self).client
+        self.refused += 1
+        return _TooMuch()
 
     def refuse(self) -> None:
         """Listen no more; the connections that are open go on."""
@@ -184,6 +202,13 @@ class _Pair:
     def lost(self) -> None:
         if self.client.is_gone and (self.server.is_gone or self.server.transport is None):
             self.proxy.closed(self)
+
+
+class _TooMuch(asyncio.Protocol):
+    """A connection for which there is no room."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast("asyncio.Transport", transport).abort()
 
 
 class _End(asyncio.BufferedProtocol):

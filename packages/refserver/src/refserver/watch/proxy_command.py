@@ -23,6 +23,7 @@ import click
 
 from ..arguments import Whole, an_address, spelled
 from ..client.network import trusting
+from ..wording import counted
 from .disturbing import Disturber, Rule, parsed
 from .judging import Judging
 from .options import (
@@ -46,6 +47,8 @@ BEYOND = (
 )
 ALL_MET = "nothing is left to provoke: connections that begin now are left alone"
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
+RESERVED = 128
+"""File descriptors that are kept free of connections."""
 
 
 @click.command("proxy", epilog=EXIT_CODES)
@@ -115,6 +118,8 @@ def proxy_command(
         raise click.UsageError(
             "clients that speak TLS may send credentials: to another machine, say --tls-to"
         )
+    if is_itself(listen, to):
+        raise click.UsageError(f"it would forward to itself: listen elsewhere than {spelled(*to)}")
     chosen = secrets.randbelow(2**32) if seed is None else seed
     if rules or provoke:
         click.echo(f"refserver: disturbing with --seed {chosen}", err=True)
@@ -181,6 +186,7 @@ async def _forward(
         tls=tls,
         tls_to=tls_to,
         disturb=rules.disturber,
+        most=most_connections(),
     )
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -191,6 +197,31 @@ async def _forward(
     judging.listening(listen[0], port, secure=tls is not None)
     await stopped.wait()
     await proxy.stop()
+    if proxy.refused:
+        told = f"closed {counted(proxy.refused, 'connection')} beyond {proxy.most} at once"
+        click.echo(f"refserver: {told}; `ulimit -n` allows more", err=True)
+
+
+def most_connections() -> int:
+    """Those for which the descriptors suffice: each needs two, and some are for other files."""
+    import resource  # the commands are loaded on Windows too, which has none
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if limit == resource.RLIM_INFINITY else max(1, (limit - RESERVED) // 2)
+
+
+def is_itself(listen: tuple[str, int], to: tuple[str, int]) -> bool:
+    """Whether a proxy that listens there would forward to itself, round and round."""
+    if listen[1] != to[1]:
+        return False
+    try:
+        here, there = (
+            {info[4][0] for info in socket.getaddrinfo(*place, type=socket.SOCK_STREAM)}
+            for place in (listen, to)
+        )
+    except OSError:  # a name that is not known yet is not this machine's
+        return False
+    return bool(here & there) or (_is_loopback(to[0]) and bool(here & {"0.0.0.0", "::"}))
 
 
 class Rules:
