@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,14 @@ server = started({TETHERED}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text
 assert server.stdout.readline().startswith("listening")
 os.kill(os.getpid(), signal.SIGKILL)
 """
+
+
+@pytest.fixture
+def nowhere() -> Iterator[str]:
+    """An address on which nothing listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{bound.getsockname()[1]}"
 
 
 @pytest.fixture(params=[subprocess.Popen, started], ids=["Popen", "warm"])
@@ -127,8 +136,8 @@ def test_signals_and_the_number_of_a_process_that_has_ended(start: Start) -> Non
     assert server.returncode == -signal.SIGKILL
 
 
-def test_communicate_and_a_group_of_its_own(start: Start) -> None:
-    command = [SCRIPT, "send", "localhost:1", "-"]
+def test_communicate_and_a_group_of_its_own(start: Start, nowhere: str) -> None:
+    command = [SCRIPT, "send", nowhere, "-"]
     with start(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True, process_group=0) as send:
         assert os.getpgid(send.pid) == send.pid
         out, err = send.communicate("hello\n")
@@ -138,8 +147,8 @@ def test_communicate_and_a_group_of_its_own(start: Start) -> None:
 
 
 @pytest.mark.parametrize("text", [True, False])
-def test_a_command_that_is_run_to_its_end(text: bool) -> None:
-    command = [SCRIPT, "send", "localhost:1", "-"]
+def test_a_command_that_is_run_to_its_end(text: bool, nowhere: str) -> None:
+    command = [SCRIPT, "send", nowhere, "-"]
     given = "hello\n" if text else b"hello\n"
     done = ran(command, input=given, capture_output=True, text=text)
 
