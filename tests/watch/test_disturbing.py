@@ -224,7 +224,7 @@ FULL = {
 def test_a_frame_is_inserted_beside_one_of_the_server(kind: str, verb: str) -> None:
     it = disturber(f"{verb} {kind}@Ack:1")
 
-    assert passed(it, CLIENT, ACK) == ACK
+    assert passed(it, CLIENT, ACK, PINGS[6]) == ACK + PINGS[6]
     out = passed(it, SERVER, WELCOME, ACK, ACK)
 
     assert out.startswith(WELCOME) and out.endswith(ACK)
@@ -235,6 +235,7 @@ def test_a_frame_is_inserted_beside_one_of_the_server(kind: str, verb: str) -> N
         "unnumbered": 0,
         **dict.fromkeys(("end", "end-over", "end-utf8", "end-4711"), 0),
         "same": 2,
+        "echo": 7,
         "next": 4 if verb == "insert" else 3,  # the Ack has 3, and the Welcome before it has 2
     }
     wanted = FULL[kind] if kind in FULL else frame(*INSERTED[kind][:1], 1, INSERTED[kind][1])

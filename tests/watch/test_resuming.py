@@ -188,6 +188,13 @@ def test_a_resume_in_front_of_what_was_certainly_read_is_observed() -> None:
     ]
 
 
+def test_what_was_refused_and_is_sent_again_is_observed() -> None:
+    first = [*FIRST[:3], (SERVER, error(2, 4) + ack(3, 3))]
+    again = [*back(), NOT_ACCEPTED, PONG, (CLIENT, message("one", 3)), *BYE]
+
+    assert seen(first, again) == [AGAIN + "sent again Message (3 bytes), which was refused"]
+
+
 def test_a_session_that_is_lost_twice_is_remembered() -> None:
     """The second connection is lost before its Welcome."""
     again = [*back(), NOT_ACCEPTED, PONG, *BYE]

@@ -280,7 +280,8 @@ class ClientSide:
                 self.find(
                     "EP-4.2-12",
                     frame,
-                    f"no use of what came behind its server's fault, frame {fault}",
+                    f"no use of what came behind its server's fault, {self._server.fault_told} "
+                    f"(its frame {fault})",
                     f"{told(frame)}: the answer to a Ping behind it",
                 )
             elif seq in self._ended_pings:

@@ -73,6 +73,7 @@ INSERTED = {
     "longest": (0x0B, b""),
     "unnumbered": (0x0B, b""),
     "same": (0x06, b""),
+    "echo": (0x06, b""),
     "twins": (0x06, b""),
     "pings": (0x06, b""),
     "next": (0x0B, b""),
@@ -86,8 +87,8 @@ INSERTED = {
 }
 """The type and the body of what can be inserted. The length of a large frame is one more than what
 a client accepts, and that of the longest is accepted. An unnumbered frame and an end have seq 0.
-The same Ping has the seq of the frame beside it, twins have one seq, the next has the seq of the
-next entry. A padded Ping has a body. Of a stub with the length 11, and of what is begun and too
+The same Ping has the seq of the frame beside it, an echo that of the client's latest Ping, twins
+have one seq, the next has the seq of the next entry. A padded Ping has a body. Of a stub with the length 11, and of what is begun and too
 long, only the beginning is sent, and of nothing a length of 0. An end has the code of
 TIMEOUT, `end-N` has code N."""
 BEGINNINGS = {"nothing": 4, "stub": 4, "begun": 16}
@@ -320,6 +321,8 @@ class Disturber:
         self._welcome = b""
         self._ticket = False
         """Whether the latest Login has a ticket."""
+        self._asked = 0
+        """The seq of the client's latest Ping."""
         self._is_begun = False
         self._place = 0
         """The last position that the client was told."""
@@ -375,6 +378,8 @@ class Disturber:
     def _frame(self, side: Side, frame: Frame, whole: bytes) -> Iterator[Action]:
         if side is Side.CLIENT and self._is_answer(frame):
             return
+        if side is Side.CLIENT and frame.type == 0x06:
+            self._asked = frame.seq
         if frame.type == 0x01:
             self._ticket = any(whole[-16:-8])
         delay, copies, reordered, before, inserted = 0.0, 1, False, b"", b""
@@ -456,6 +461,8 @@ class Disturber:
             seq = 0
         elif kind == "same":
             seq = beside.seq
+        elif kind == "echo":
+            seq = self._asked or seq
         elif kind == "next":
             seq = self._place + 1
         if kind in ("large", "longest", "begun"):

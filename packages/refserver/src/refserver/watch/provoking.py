@@ -126,6 +126,8 @@ PROVOCATIONS: tuple[Provocation, ...] = (
     ("insert end@server.Ack:1", "reset server:60", ""),
     ("insert end@server.Ack:1", "reset server:300", ""),
     ("insert end@server.Ack:1", "insert unknown@Resumed:1\ndelay server.Pong:1@1"),
+    ("insert end@server.Ack:1", "insert echo@Resumed:1\ndelay server.Pong:1@1"),
+    (f"{REFUSED}\nlose-reply 3", ""),
     ("insert end-over@server.Ack:1", ""),
     ("insert end-utf8@server.Ack:1", ""),
     _resumed("corrupt position@Resumed:1", AND_READS_ON + "Resumed:1"),

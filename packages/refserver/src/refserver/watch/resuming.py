@@ -46,6 +46,7 @@ class Session:
     """The last position that the client was told."""
     in_doubt: list[Words] = field(default_factory=list)
     not_accepted: list[Words] = field(default_factory=list)
+    refused: list[Words] = field(default_factory=list)
     why: str = ""
     """Why a client should not connect again by itself, empty where it may."""
 
@@ -79,6 +80,7 @@ class Sessions:
         if not server.ticket or (not server.in_step and server.fault is None):
             return
         session = Session(server.user, read, server.place or 0)
+        session.refused = [words for each in server.refused if (words := _words(each)) is not None]
         if before is not None and before.session is not None:
             session.not_accepted = before.not_accepted
             session.in_doubt = before.in_doubt
@@ -167,6 +169,8 @@ class Resumption:
         if not self.not_accepted:
             if words in self._accepted:
                 self._observe(frame, f"sent again {_told(words)}, which its replay had shown")
+            elif words in self.lost[1].refused:
+                self._observe(frame, f"sent again {_told(words)}, which was refused")
             return self._stop()
         if words != self.not_accepted.pop(0):
             self._observe(frame, f"sent {_told(words)} in front of what was not accepted")

@@ -52,6 +52,7 @@ MOST_ASKED_BYTES = 64 << 20
 """Requests without a reply that are held; behind more, replies are not judged."""
 ACK_LENGTH = 20
 MOST_NAMES = 20_000
+MOST_REFUSED = 100
 MESSAGE_WORD, ACK_WORD = 0x01020000, 0x01040000
 """Version, type and reserved of a Message, and of an Ack."""
 SHORT_OF_LEAVING = frozenset({1, 2})
@@ -91,6 +92,10 @@ class ServerSide:
         self.over: str = ""
         """Why nothing may follow, empty while something may."""
         self.over_at: int | None = None
+        self.fault_told = ""
+        """Its first fault, in words."""
+        self.refused: deque[Frame] = deque(maxlen=MOST_REFUSED)
+        """The latest requests that were refused."""
         self.fault_time: float | None = None
         """When its first fault passed, or its last frame: from then on a client only closes."""
         self.last_code: int | None = None
@@ -290,7 +295,7 @@ class ServerSide:
     def _client_fault(self, frame: Frame) -> None:
         if self.fault is None:
             self.fault = frame.number
-            self.fault_time = frame.at
+            self.fault_time, self.fault_told = frame.at, told(frame)
 
     def _unreadable(self, frame: Frame, fault: Fault) -> None:
         self._client_fault(frame)
@@ -550,6 +555,7 @@ class ServerSide:
         return None
 
     def _refused(self, frame: Frame, reply: Error, request: Event, head: Frame) -> None:
+        self.refused.append(head)
         if reply.code not in CODES:
             self.find("EP-8.1-1", frame, "a code of the table in 8.1", f"code {reply.code}")
             return
