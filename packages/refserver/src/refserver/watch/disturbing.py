@@ -88,9 +88,9 @@ INSERTED = {
 """The type and the body of what can be inserted. The length of a large frame is one more than what
 a client accepts, and that of the longest is accepted. An unnumbered frame and an end have seq 0.
 The same Ping has the seq of the frame beside it, an echo that of the client's latest Ping, twins
-have one seq, the next has the seq of the next entry. A padded Ping has a body. Of a stub with the length 11, and of what is begun and too
-long, only the beginning is sent, and of nothing a length of 0. An end has the code of
-TIMEOUT, `end-N` has code N."""
+have one seq, the next has the seq of the next entry. A padded Ping has a body. Of a stub with the
+length 11, and of what is begun and too long, only the beginning is sent, and of nothing a length
+of 0. An end has the code of TIMEOUT, `end-N` has code N."""
 BEGINNINGS = {"nothing": 4, "stub": 4, "begun": 16}
 """Bytes that are sent of what is only begun."""
 PINGS = 1_100
