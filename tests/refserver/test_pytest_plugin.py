@@ -7,7 +7,9 @@ import subprocess
 import sys
 
 import pytest
+from tests.support.server import launched
 
+from refserver import launcher
 from refserver.launcher import RunningServer
 
 pytest_plugins = ["pytester"]
@@ -33,6 +35,12 @@ def talk(address, *requests):
         raise end.error
     return seen
 """
+
+
+@pytest.fixture
+def warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The servers of the plugin start warm. The other tests show how they start by themselves."""
+    monkeypatch.setattr(launcher, "launched", launched)
 
 
 def has_ipv6() -> bool:
@@ -61,6 +69,7 @@ def test_it(refserver):
     result.assert_outcomes(passed=1)
 
 
+@pytest.mark.usefixtures("warm")
 def test_each_test_has_a_room_of_its_own(pytester: pytest.Pytester) -> None:
     result = run(
         pytester,
@@ -75,6 +84,7 @@ def test_it(refserver, n):
     result.assert_outcomes(passed=2)
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_marker_gives_the_server_options(pytester: pytest.Pytester) -> None:
     result = run(
         pytester,
@@ -89,6 +99,7 @@ def test_it(refserver):
     result.assert_outcomes(passed=1)
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_marker_takes_settings_by_name_and_the_closest_one_holds(
     pytester: pytest.Pytester,
 ) -> None:
@@ -147,6 +158,7 @@ def test_it(refserver):
     result.assert_outcomes(passed=1)
 
 
+@pytest.mark.usefixtures("warm")
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
 def test_a_server_on_another_address_is_reached_there(pytester: pytest.Pytester) -> None:
     result = run(
@@ -162,6 +174,7 @@ def test_it(refserver):
     result.assert_outcomes(passed=1)
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_session_has_one_server_and_a_test_a_fresh_one(pytester: pytest.Pytester) -> None:
     result = run(
         pytester,
@@ -178,6 +191,7 @@ def test_it(refserver, refserver_session, position):
     result.assert_outcomes(passed=2)
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_factory_makes_servers_for_fixtures_of_any_scope(pytester: pytest.Pytester) -> None:
     result = run(
         pytester,
@@ -200,6 +214,7 @@ def test_one_can_be_stopped(two):
     result.assert_outcomes(passed=3)
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_server_that_runs_already_is_used_and_not_stopped(
     pytester: pytest.Pytester, refserver: RunningServer
 ) -> None:
@@ -250,6 +265,7 @@ def test_no_server_outlives_its_test_run(pytester: pytest.Pytester, end: str) ->
     assert done.returncode != 0
 
 
+@pytest.mark.usefixtures("warm")
 def test_the_server_can_be_stopped_in_good_order(pytester: pytest.Pytester) -> None:
     result = run(
         pytester,
@@ -264,6 +280,7 @@ def test_it(refserver):
     result.assert_outcomes(passed=1)
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_server_that_does_not_start_is_an_error_with_its_reason(
     pytester: pytest.Pytester,
 ) -> None:

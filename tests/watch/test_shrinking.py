@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-import socket
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.raw import frame, short
+from tests.support.server import launched
 from tests.watch.test_commands import recording
 
 from refserver.cli import main
@@ -184,12 +185,29 @@ SERVE = shlex.join([sys.executable, "-m", "refserver", "serve", "{port}", "--qui
 MUTANT = f"{SERVE} --mutant ack-without-position"
 
 
+@contextmanager
+def served(command: Iterable[str]) -> Iterator[int]:
+    """In place of `shrink_command.started`: a server of the same options, which starts warm."""
+    start = shlex.split(SERVE)
+    words = list(command)
+    assert words[: len(start)] == start
+    with launched("--quiet", *words[len(start) :]) as server:
+        yield server.port
+
+
+@pytest.fixture
+def warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that needs many servers starts them warm. The others show that any command is run."""
+    monkeypatch.setattr(shrink_command, "started", served)
+
+
 @pytest.fixture
 def long(tmp_path: Path) -> Path:
     return recording(tmp_path / "talk.jsonl", [*talk(1, "one", "two"), *talk(2)])
 
 
 @pytest.mark.unmeasured
+@pytest.mark.usefixtures("warm")
 def test_a_recording_becomes_a_login_and_a_message_for_a_server_that_acks_wrongly(
     long: Path,
 ) -> None:
@@ -232,38 +250,28 @@ def test_what_comes_too_seldom_does_not_count(long: Path, monkeypatch: pytest.Mo
     assert "x: 1 connection, 0 frames, 0 bytes; nothing more" in once.output
 
 
+@pytest.mark.usefixtures("warm")
 def test_at_the_limit_the_best_so_far_is_there(long: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = count(step=10)
     monkeypatch.setattr("time.monotonic", lambda: float(next(ticks)))
-    monkeypatch.setattr(shrink_command, "_await", lambda process, port: awaited(port))
     done = run(long, "--while", MUTANT, "--limit", "60")
 
     assert "after 60 s, more of it may be left out" in done.output
     assert long.with_name("talk.short.jsonl").exists()
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_limit_that_is_over_at_once_leaves_the_whole_recording(
     long: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first tries count in full: a server that starts slowly is not a limit that is over."""
     ticks = count(step=10)
     monkeypatch.setattr("time.monotonic", lambda: float(next(ticks)))
-    monkeypatch.setattr(shrink_command, "_await", lambda process, port: awaited(port))
     done = run(long, "--while", MUTANT, "--limit", "1")
 
     assert done.exit_code == 0, done.output
     assert "after 1 s, more of it may be left out (2 tries)" in done.output
     assert long.with_name("talk.short.jsonl").exists()
-
-
-def awaited(port: int) -> None:
-    """Wait until a port accepts connections; the test's time limit ends what never does."""
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        except OSError:
-            pass
 
 
 @pytest.mark.parametrize(
