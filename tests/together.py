@@ -1,7 +1,7 @@
 """Many small cases as one test, which names each case that fails.
 
-pytest itself needs 2 to 3 ms of processor time for each test when four processes run them. Most
-cases need less. docs/decisions/0013-the-test-loop.md says which cases are together.
+pytest itself needs 1.2 to 2 ms of processor time for each test that is run side by side. Most cases
+need less. docs/decisions/0013-the-test-loop.md says which cases are together.
 
 Rule: nothing here imports the packages, so that the codec's tests run where the
 server is absent.
