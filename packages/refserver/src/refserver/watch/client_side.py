@@ -41,7 +41,10 @@ MOST_PINGS = 20_000
 
 
 class ClientSide:
-    """What the client may send now, and what it has sent."""
+    """What the client may send now, and what it has sent.
+
+    It has more than fifteen attributes: each is one thing that it has sent, or has certainly read.
+    """
 
     def __init__(self, opened: Opened, notes: Notes, server: ServerSide) -> None:
         self.connection = opened.connection
