@@ -32,7 +32,7 @@ from tests.support.raw import (
     short,
     welcomed,
 )
-from tests.support.server import Running, running
+from tests.support.server import Running, running, when
 from tests.support.stopped import hosting
 
 from refserver.client.status import fetch
@@ -253,7 +253,7 @@ def test_all_who_log_in_at_once_are_served_though_half_of_them_reset(
             gone = 0
             while gone < count:
                 gone += ann.frame().type == LEFT
-        while any(fetch(int(metrics))["connections"].values()):
-            pass  # the author's own end is on its way
+        # The author's own end is on its way.
+        when(lambda: not any(fetch(int(metrics))["connections"].values()))
 
         assert fetch(int(metrics))["logins"][""] == count + 1

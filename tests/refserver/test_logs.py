@@ -240,8 +240,7 @@ def test_a_quiet_server_writes_what_goes_wrong_and_nothing_else(tmp_path: Path) 
     with running(tmp_path, "--quiet", "--tokens", str(tokens), failing=["reload"]) as server:
         tokens.unlink()
         server.process.send_signal(signal.SIGHUP)
-        while " ERROR reload " not in server.log:
-            assert server.process.poll() is None
+        server.until_logged(" ERROR reload ")
         server.stop()
 
     assert " INFO " not in server.log  # that it stops is one

@@ -290,8 +290,7 @@ def test_the_figures_are_still_there_while_the_server_drains(tmp_path: Path) -> 
         port = server.metrics
         with member(server.port, "ann"):
             server.process.terminate()
-            while " stopping " not in server.log:
-                assert server.process.poll() is None
+            server.until_logged(" stopping ")
 
             assert fetch(port)["errors"] == {"SHUTTING_DOWN": 1}
             assert ask(port, b"GET /healthz HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 503")

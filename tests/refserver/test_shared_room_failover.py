@@ -30,7 +30,7 @@ from tests.support.raw import (
     message,
 )
 from tests.support.redis import RedisServer, needs_redis, redis_server
-from tests.support.server import Running
+from tests.support.server import Running, when
 
 redis = pytest.importorskip("redis")
 pytestmark = needs_redis
@@ -82,8 +82,7 @@ def replicated(folder: Path) -> Iterator[Pair]:
         replica = stack.enter_context(redis_server(folder / "replica", *durable, *of))
         pair = Pair(first, replica, link, ways)
         with redis.Redis(port=first.port) as asks:
-            while not asks.info("replication")["connected_slaves"]:
-                pass
+            when(lambda: asks.info("replication")["connected_slaves"])
         yield pair
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -34,7 +36,7 @@ from tests.support.raw import (
     said,
 )
 from tests.support.redis import RedisServer, needs_redis, redis_server
-from tests.support.server import Running
+from tests.support.server import GLANCE, Running, when
 
 from refserver.client.status import fetch
 
@@ -191,8 +193,7 @@ def test_what_an_engine_refuses_is_asked_again_until_it_does_it(
         asks.execute_command(*done.split())
         try:
             ann.send(message(b"meanwhile", 3))
-            while told not in here.log:
-                assert here.process.poll() is None
+            here.until_logged(re.escape(told))
         finally:
             redis.Redis(port=engine.port).execute_command(*undone.split())
         ann.until(ACK)
@@ -219,14 +220,12 @@ def test_an_engine_that_is_still_loading_its_data_is_asked_again_until_it_has_th
         ann.until(ACK)
         asks.mset({f"other {each}": Random(each).randbytes(2_000) for each in range(500)})
         asks.bgrewriteaof()  # what is in its file as data, Redis loads key by key
-        while asks.info("persistence")["aof_rewrite_in_progress"]:
-            pass
+        when(lambda: not asks.info("persistence")["aof_rewrite_in_progress"])
         engine.kill()
         engine.launch(*SLOWLY)
         ann.send(message(b"meanwhile", 3))
         for server in (here, there):
-            while "loading the dataset" not in server.log:
-                assert server.process.poll() is None
+            server.until_logged("loading the dataset")
         redis.Redis(port=engine.port).config_set("key-load-delay", 0)
         ann.until(ACK)
 
@@ -333,6 +332,7 @@ def test_an_engine_that_is_away_for_long_acknowledges_nothing_and_costs_nobodys_
         for server in servers:
             while fetch(server.metrics)["engine_away_seconds"][""] < seconds:
                 assert server.memory < max(memory) + (8 << 20)
+                time.sleep(GLANCE)
         if is_killed:
             engine.start()
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from tests.refserver.clients import REFSERVER
 from tests.refserver.sharing import QUICK, behind, sharing
 from tests.support.raw import ACK, PONG, Bystander, Client, member, message, ping
 from tests.support.redis import RedisServer, needs_redis, redis_server
-from tests.support.server import Running
+from tests.support.server import Running, when
 
 from refserver.client.status import Samples, fetch
 from refserver.server.metrics import SHARED_METRICS
@@ -28,17 +27,20 @@ METRICS = ("--metrics", "0")
 
 def until(server: Running, **wanted: float) -> Samples:
     """The figures, when these are at least so much."""
-    while True:
+
+    def look() -> Samples | None:
         found = fetch(server.metrics)
-        if all(found[name][""] >= least for name, least in wanted.items()):
-            return found
+        has_come = all(found[name][""] >= least for name, least in wanted.items())
+        return found if has_come else None
+
+    found = when(look)
+    assert found is not None
+    return found
 
 
 def logged(server: Running, pattern: str) -> str:
     """What the log says at this place, when it says it; the first time."""
-    while not (found := re.search(pattern, server.log)):
-        assert server.process.poll() is None
-    return found[1]
+    return server.until_logged(pattern)[1]
 
 
 def identity(server: Running) -> str:
@@ -121,8 +123,7 @@ def test_while_the_engine_is_away_the_figures_say_for_how_long_and_what_waits(
             logged(here, "(engine away=)")
         ann.until(ACK, 11)
         assert float(logged(here, r"engine back_after=([0-9.]+)")) >= 1
-        while fetch(here.metrics)["engine_away_seconds"][""]:
-            pass
+        when(lambda: not fetch(here.metrics)["engine_away_seconds"][""])
 
 
 def test_a_server_that_stood_still_too_long_and_those_who_did_not_say_so(

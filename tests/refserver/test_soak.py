@@ -23,7 +23,7 @@ from tests.support.raw import (
     message,
     welcomed,
 )
-from tests.support.server import Running, running
+from tests.support.server import Running, running, when
 
 from refserver.client.status import fetch
 from refserver.session.tickets import KEPT_BY_GUESTS
@@ -102,10 +102,9 @@ def test_nothing_is_left_of_many_rounds_and_memory_stays_what_it_was(
                 play(server, bob, number)
                 memory.append(server.memory)
 
-        while any(fetch(int(metrics))["connections"].values()):
-            pass  # the last ends are on their way
-        while server.descriptors != idle:
-            pass  # so is the end of what was asked last
+        # The last ends are on their way, and then the end of what was asked last.
+        when(lambda: not any(fetch(int(metrics))["connections"].values()))
+        when(lambda: server.descriptors == idle)
         grown = memory[-1] - memory[rounds // 3]
         print(f"{rounds} rounds: {memory[-1] / MIB:.1f} MiB, {grown / MIB:.2f} more in the last")
         assert rounds == 3 or grown <= MOST

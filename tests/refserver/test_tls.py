@@ -242,8 +242,7 @@ def reload(server: Running, good: bool = True) -> None:
     """Send SIGHUP and wait for the line that says it was done."""
     before = server.log.count(" reload ")
     server.process.send_signal(signal.SIGHUP)
-    while server.log.count(" reload ") == before:
-        assert server.process.poll() is None
+    server.until_logged(rf"(?s)(?:.* reload ){{{before + 1}}}")
     assert ("ERROR reload" in server.log) is not good
 
 

@@ -11,18 +11,23 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from tests.support.warm import started
 
 from refserver import launcher
 from refserver.launcher import NotStarted
 
+T = TypeVar("T")
 launched = partial(launcher.launched, start=started)
 """A server of its own for a test: `refserver.launcher.launched`, warm where that is possible."""
+GLANCE = 0.02
+"""Seconds between two looks: one who looks all the time takes the processor from the server."""
 EXIT_TIMEOUT = 600.0
 """Seconds until a process that does not end fails its test."""
 RECORD = re.compile(
@@ -34,6 +39,13 @@ UNHANDLED = re.compile(
     r"\binternal\b|Traceback|Exception ignored|never (retrieved|awaited)|Warning:"
 )
 """What Python, asyncio and the server itself write of an error that nobody handled."""
+
+
+def when(look: Callable[[], T]) -> T:
+    """What this gives, once it is true; the time limit of the test ends what never is."""
+    while not (found := look()):
+        time.sleep(GLANCE)
+    return found
 
 
 class Running:
@@ -51,6 +63,19 @@ class Running:
     @property
     def log(self) -> str:
         return self._log.read_text(encoding="ascii")
+
+    def until_logged(self, pattern: str) -> re.Match[str]:
+        """What it has logged, once this is there; fails if the server ends without it."""
+
+        def look() -> re.Match[str] | None:
+            has_ended = self.process.poll() is not None
+            found = re.search(pattern, self.log)
+            assert found or not has_ended, f"it ended without {pattern!r}"
+            return found
+
+        found = when(look)
+        assert found is not None
+        return found
 
     @property
     def records(self) -> list[str]:
