@@ -92,8 +92,9 @@ def proxy_command(
 
     The proxy can disturb the streams. SIDE is the sender of a stream: client or server. FRAMES is
     a type of frames, or any: Ack is every Ack, Ack:3 the third one of a connection, Ack*3 the
-    first three, Ack%0.1 one in ten by chance, client.Ping only the Pings of clients. The judge
-    takes into account what each side really received.
+    first three, Ack%0.1 one in ten by chance, client.Ping only the Pings of clients, Application
+    every application event, Resumed a Welcome to a client that resumes. The judge takes into
+    account what each side really received.
 
     \b
     Examples:
