@@ -76,6 +76,9 @@ class Clients:
         self.origin = f"http://localhost:{files}"
         self._browser = browser
 
+    def close_pages(self) -> None:
+        self._browser.close_pages()
+
     def open(self, server: int, user: str) -> Page:
         """client.html, when it is online as this user."""
         query = urlencode({"server": f"ws://localhost:{server}/", "user": user})
@@ -104,7 +107,10 @@ def served(browser: Clients, folder: Path, *options: str) -> Iterator[tuple[int,
     """A server for the browser's pages: its port, and that for WebSocket."""
     words = ["--ws", "0", "--ws-origins", browser.origin, *options]
     with running(folder, *words) as server:
-        yield server.port, server.ws_port
+        try:
+            yield server.port, server.ws_port
+        finally:
+            browser.close_pages()
 
 
 @in_a_browser

@@ -132,6 +132,7 @@ class Browser:
     def __init__(self, port: int, open_while_it_runs: ExitStack) -> None:
         self._devtools = f"127.0.0.1:{port}"
         self._stack = open_while_it_runs
+        self._targets: list[str] = []
         with urlopen(f"http://{self._devtools}/json/version", timeout=PATIENCE) as said:
             self._ws = self._connected(json.load(said)["webSocketDebuggerUrl"])
 
@@ -140,13 +141,25 @@ class Browser:
 
         return self._stack.enter_context(client.connect(url, max_size=None))
 
-    def open(self, url: str) -> Page:
-        """A page at this address, as soon as it is there."""
-        asked = {"url": url}
-        self._ws.send(json.dumps({"id": 1, "method": "Target.createTarget", "params": asked}))
+    def _call(self, method: str, **parameters: Any) -> Any:
+        self._ws.send(json.dumps({"id": 1, "method": method, "params": parameters}))
         while "result" not in (reply := json.loads(self._ws.recv(timeout=PATIENCE))):
             pass
-        target = reply["result"]["targetId"]
+        return reply["result"]
+
+    def close_pages(self) -> None:
+        """Close what was opened.
+
+        A page whose server has ended would go on asking its port, which another test may get.
+        """
+        for target in self._targets:
+            self._call("Target.closeTarget", targetId=target)
+        self._targets.clear()
+
+    def open(self, url: str) -> Page:
+        """A page at this address, as soon as it is there."""
+        target = self._call("Target.createTarget", url=url)["targetId"]
+        self._targets.append(target)
         page = Page(self._connected(f"ws://{self._devtools}/devtools/page/{target}"))
         while not page.is_loaded:
             threading.Event().wait(0.05)

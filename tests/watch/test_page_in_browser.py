@@ -34,6 +34,12 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield chromium
 
 
+@pytest.fixture(autouse=True)
+def pages_are_closed(browser: Browser) -> Iterator[None]:
+    yield
+    browser.close_pages()
+
+
 @pytest.fixture
 def live() -> Iterator[Shown]:
     with shown(enter=False, rules=["drop Ack:3"]) as live:
