@@ -7,16 +7,18 @@ import os
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from random import Random
 
 import pytest
 import trustme
 
 from refserver.watch.conversation import Bytes, Ended, How, Item, Missing, Opened, Side
+from refserver.watch.disturbing import Disturber, Rule, parsed
 from refserver.watch.feed import MOST, Feed, items_fed
 from refserver.watch.proxy import BUFFER, HIGH_WATER, Proxy
 
@@ -28,7 +30,8 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 class Between:
     """A proxy in front of a server of the test's own."""
 
-    port: int
+    proxy: Proxy
+    port: int = 0
     told: list[Item] = field(default_factory=list)
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
@@ -61,20 +64,23 @@ async def between(
     tls: ssl.SSLContext | None = None,
     tls_to: ssl.SSLContext | None = None,
     most: int = 1_000,
+    rules: Sequence[Rule] = (),
 ) -> AsyncIterator[Between]:
     server = await asyncio.start_server(
         serve, "localhost", 0, family=socket.AF_INET, ssl=server_tls
     )
     ticks = count()
-    found = Between(0)
+    told: list[Item] = []
     proxy = Proxy(
         ("localhost", server.sockets[0].getsockname()[1]),
-        found.told.append,
+        told.append,
         lambda: float(next(ticks)),
         tls=tls,
         tls_to=tls_to,
         most=most,
+        disturb=lambda number: Disturber(rules, Random(number)) if rules else None,
     )
+    found = Between(proxy, told=told)
     found.port = await proxy.start("127.0.0.1", 0)
     try:
         yield found
@@ -113,6 +119,35 @@ def test_bytes_pass_both_ways_and_an_end_passes_while_the_other_way_goes_on() ->
             ends = [(each.side, each.how) for each in it.told if isinstance(each, Ended)]
             assert ends == [(CLIENT, How.FIN), (SERVER, How.FIN)]
             assert [item.at for item in it.told] == sorted(item.at for item in it.told)
+
+    asyncio.run(run())
+
+
+async def goodbye(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A server that ends its stream first."""
+    writer.write(b"END")
+    writer.write_eof()
+    await reader.read()
+    writer.close()
+
+
+@pytest.mark.parametrize("rules", [(), (parsed("latency", "0"),), (parsed("latency", "0.01"),)])
+@pytest.mark.parametrize("serve", [echo, goodbye])
+@pytest.mark.parametrize("half_closes", [True, False])
+def test_a_connection_that_both_have_ended_is_closed(
+    serve: Serve, half_closes: bool, rules: Sequence[Rule]
+) -> None:
+    """Each has two descriptors; a proxy that kept them had none left after some hundreds."""
+
+    async def run() -> None:
+        async with between(serve, rules=rules) as it:
+            for _ in range(3):
+                reader, writer = await it.connect()
+                if half_closes:
+                    writer.write_eof()
+                    assert await reader.read() == b"END"
+                writer.close()
+            await it.until(lambda: it.proxy.connections == 3 and not it.proxy.open)
 
     asyncio.run(run())
 

@@ -91,10 +91,15 @@ class Proxy:
 
     def _protocol(self) -> asyncio.BaseProtocol:
         """For a client that comes. asyncio prints a traceback for each that has no descriptor."""
-        if len(self._open) < self.most:
+        if self.open < self.most:
             return _Pair(self).client
         self.refused += 1
         return _TooMuch()
+
+    @property
+    def open(self) -> int:
+        """Connections that are open."""
+        return len(self._open)
 
     def refuse(self) -> None:
         """Listen no more; the connections that are open go on."""
@@ -222,6 +227,8 @@ class _End(asyncio.BufferedProtocol):
         self.side = side
         self.transport: asyncio.Transport | None = None
         self.is_gone = False
+        self._is_over = self._is_shut = False
+        """Its peer has ended its stream; ours to it was ended."""
         self._has_ended = False
         self._paused: set[str] = set()
         self._due: deque[Action] = deque()
@@ -261,18 +268,32 @@ class _End(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         self.ended(How.FIN)
+        self._is_over = True
         pair = self.pair
+        other = pair.other(self)
         if pair.disturber is not None:
             self._perform([*pair.disturber.eof(self.side), Action(0.0, FIN)])
-            return self.transport is not None and self.transport.can_write_eof()
-        other = pair.other(self).transport
-        if other is None:
+        elif other.transport is None:
             return False
-        if other.can_write_eof():
-            _write_eof(other)
-            return self.transport is not None and self.transport.can_write_eof()
-        other.close()
-        return False
+        elif other.transport.can_write_eof():
+            other.shut()
+        else:
+            other.transport.close()
+            return False
+        # asyncio closes no connection of which both streams have ended.
+        return not self._is_shut and self.transport is not None and self.transport.can_write_eof()
+
+    def shut(self) -> None:
+        """End our stream to its peer; that is the end of the connection if its own has ended."""
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return
+        self._is_shut = True
+        if self._is_over:
+            transport.close()
+        else:
+            with suppress(OSError):  # the peer has broken it, and says so when it is read
+                transport.write_eof()
 
     def ended(self, how: How) -> None:
         """Tell that this side's stream has ended; once."""
@@ -312,6 +333,8 @@ class _End(asyncio.BufferedProtocol):
         if exc is not None:
             self._stop()
             other.reset()
+        elif self._is_over and self._is_shut:
+            pass  # the other one ends in the same way
         elif self.pair.disturber is not None:
             self._perform([Action(0.0, CLOSE)])
         elif other.transport is not None and not other.is_gone:
@@ -387,8 +410,7 @@ class _End(asyncio.BufferedProtocol):
         if other.transport is None or other.is_gone:
             return
         if end.how in ("fin", "half-close") and other.transport.can_write_eof():
-            if not other.transport.is_closing():
-                _write_eof(other.transport)
+            other.shut()
             return
         other.transport.close()
         if end.how == "close" and self.transport is not None:
@@ -413,12 +435,6 @@ class _End(asyncio.BufferedProtocol):
         if sock is not None and sock.fileno() >= 0:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
-
-
-def _write_eof(transport: asyncio.Transport) -> None:
-    """End the stream; a connection that the peer has broken meanwhile says so when it is read."""
-    with suppress(OSError):
-        transport.write_eof()
 
 
 def _spelled(address: object) -> str:
