@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import resource
 import signal
 import socket
 import subprocess
@@ -134,6 +136,24 @@ def test_signals_and_the_number_of_a_process_that_has_ended(start: Start) -> Non
         assert server.stdout.read() == ""
         os.kill(server.pid, 0)  # it stays until somebody has waited
     assert server.returncode == -signal.SIGKILL
+
+
+@pytest.mark.skipif(not warm.POSSIBLE, reason="Linux tells the limits of a process")
+def test_the_limit_of_descriptors(start: Start) -> None:
+    """Of this moment, not of when the first process started warm."""
+    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (usual - 1, most))
+    try:
+        with start(TETHERED, stdin=PIPE, stdout=PIPE, text=True) as server:
+            assert server.stdin is not None
+            assert server.stdout is not None
+            assert server.stdout.readline().startswith("listening on ")
+            limits = Path(f"/proc/{server.pid}/limits").read_text()
+            server.stdin.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (usual, most))
+
+    assert re.search(rf"Max open files +{usual - 1} ", limits)
 
 
 def test_communicate_and_a_group_of_its_own(start: Start, nowhere: str) -> None:

@@ -13,6 +13,7 @@ import importlib
 import io
 import json
 import os
+import resource
 import runpy
 import socket
 import sys
@@ -77,6 +78,7 @@ def become(request: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["folder"])
+    resource.setrlimit(resource.RLIMIT_NOFILE, request["descriptors"])
     assert isinstance(sys.stdout, io.TextIOWrapper)
     sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())
     module = request["module"]
