@@ -63,7 +63,8 @@ def _members(value: Any) -> Iterator[str]:
 
 def _arguments(value: Callable[..., Any]) -> Iterator[str]:
     function = value.__init__ if inspect.isclass(value) else value
-    if inspect.isfunction(function):
+    # What an Enum takes differs between versions of Python.
+    if inspect.isfunction(function) and function.__module__ != "enum":
         for name in inspect.signature(function).parameters:
             if name != "self" and not name.startswith("_"):
                 yield name
