@@ -54,7 +54,13 @@ class Pair:
     def copied(self) -> None:
         """Returns when the replica has all that was written."""
         with redis.Redis(port=self.first.port) as asks:
-            assert asks.wait(1, 30_000) == 1
+            asks.set("copied", 1)  # WAIT waits for what its own connection has written
+            assert asks.wait(1, 600_000) == 1
+
+    def is_left(self) -> None:
+        """Returns when the first Redis has done all that the servers asked on ways that are cut."""
+        with redis.Redis(port=self.first.port) as asks:
+            when(lambda: len(asks.client_list(_type="normal")) == 1)
 
     def promote(self) -> None:
         """The replica is a Redis of its own from now on."""
@@ -114,6 +120,7 @@ def test_a_failover_to_a_replica_that_has_everything_is_a_pause(tmp_path: Path) 
         try:
             for way in pair.ways:
                 way.cut()
+            pair.is_left()
             pair.copied()
             pair.first.kill()
             pair.promote()
