@@ -99,7 +99,7 @@ AGAIN = "behind its resume the client "
 WRONG = {
     "said again": (
         [*back(), ACCEPTED, PONG, TWO, *BYE],
-        AGAIN + "sent again Message (3 bytes), which its replay had shown",
+        AGAIN + "sent again Message (3 bytes), which its replay had shown (EP-6.5-3)",
     ),
     "not said again": (
         [*back(), NOT_ACCEPTED, PONG, *BYE],
@@ -107,11 +107,12 @@ WRONG = {
     ),
     "something else first": (
         [*back(), NOT_ACCEPTED, PONG, (CLIENT, message("other", 3)), *BYE],
-        AGAIN + "sent Message (5 bytes) in front of what was not accepted",
+        AGAIN + "sent Message (5 bytes); "
+        "Message (3 bytes) was not accepted, and was due first (EP-6.5-16)",
     ),
     "in front of the marker's Pong": (
         [*back(), TWO, NOT_ACCEPTED, PONG, *BYE],
-        AGAIN + "sent Message (3 bytes) in front of the Pong of its marker",
+        AGAIN + "sent Message (3 bytes) before the Pong of its marker (EP-6.5-6)",
     ),
     "another name": (
         [
@@ -184,7 +185,7 @@ def test_a_resume_in_front_of_what_was_certainly_read_is_observed() -> None:
     first = [*FIRST, (SERVER, frame(6, 7)), (CLIENT, frame(7, 7))]
 
     assert seen(first, [*back(2), (SERVER, fact("ann", b"one") + ACCEPTED[1]), PONG, *BYE]) == [
-        "the client resumes 1 positions in front of what it has read"
+        "the client resumes 1 position before what it has read (EP-6.5-4)"
     ]
 
 

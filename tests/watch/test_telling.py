@@ -55,12 +55,16 @@ def test_a_timeline_tells_gaps_ends_and_what_a_proxy_did() -> None:
 def test_of_what_is_told_often_the_summary_has_the_number() -> None:
     many = Bytes(1.0, 1, CLIENT, frame(2, 4, short("ann") + b"again") * 9)
     unknown = Bytes(2.0, 1, CLIENT, frame(0x0B, 20) * 2)
+    judge = judged([*wrong_talk(), many, unknown])
+    for connection in (2, 1, 3, 4, 5, 6, 7):
+        judge.notes.observe(connection, 3.0, "the client rests")
 
-    lines = list(summary_lines(judged([*wrong_talk(), many, unknown])))
+    lines = list(summary_lines(judge))
 
-    assert lines[:2] == [
+    assert lines[:3] == [
         "EP-3.3-2  7 more like it, by the client",
-        "observed: the client sent unknown type 0x0B (2 times, first on connection 1)",
+        "observed: the client rests (7 times, on connections 2, 1, 3, 4, 5 and 2 more)",
+        "observed: the client sent unknown type 0x0B (2 times, on connection 1)",
     ]
 
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ET
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..characters import escape
@@ -29,6 +28,7 @@ __all__ = ["FORMAT", "as_junit", "finding_lines", "judgement", "summary_lines"]
 
 FORMAT = "event-protocol-judgement/1"
 SHOWN = 30
+SHOWN_CONNECTIONS = 5
 """Kinds of observations in the summary."""
 SEEN = ("connection", "session", "room", "times")
 """Where the judge looks."""
@@ -95,11 +95,11 @@ def summary_lines(judge: Judge) -> Iterator[str]:
     notes = judge.notes
     for (statement, side), count in sorted(notes.more.items()):
         yield f"{statement}  {count} more like it, by the {side}"
-    observations = Counter(seen.what for seen in notes.observations)
-    first = {seen.what: seen.connection for seen in reversed(notes.observations)}
-    for what, count in observations.most_common(SHOWN):
-        times = f"{count} times, first on" if count > 1 else "on"
-        yield f"observed: {escape(what)} ({times} connection {first[what]})"
+    observations: dict[str, list[int]] = {}
+    for each in notes.observations:
+        observations.setdefault(each.what, []).append(each.connection)
+    for what in sorted(observations, key=lambda what: -len(observations[what]))[:SHOWN]:
+        yield f"observed: {escape(what)} ({_on(observations[what])})"
     where = visibility()
     can = [number for number in where if where[number] in SEEN]
     exercised = coverage(notes)
@@ -119,6 +119,16 @@ def summary_lines(judge: Judge) -> Iterator[str]:
         if unused := [what for what, happened in _situations(notes) if not happened]:
             yield f"what did not happen: {', '.join(unused)}"
         yield "only what happened was judged: `proxy --provoke`, `peer` and `check` do the rest"
+
+
+def _on(connections: Sequence[int]) -> str:
+    """How often something was observed, and where."""
+    different = list(dict.fromkeys(connections))
+    times = f"{len(connections)} times, " if len(connections) > 1 else ""
+    noun = "connection" if len(different) == 1 else "connections"
+    shown = ", ".join(str(each) for each in different[:SHOWN_CONNECTIONS])
+    more = len(different) - SHOWN_CONNECTIONS
+    return f"{times}on {noun} {shown}" + (f" and {more} more" if more > 0 else "")
 
 
 def _situations(notes: Notes) -> Iterator[tuple[str, bool]]:

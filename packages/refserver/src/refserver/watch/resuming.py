@@ -122,12 +122,9 @@ class Sessions:
                 connection, frame.at, "the client resumes with a name that it did not get"
             )
         if login.position < session.read:
-            notes.observe(
-                connection,
-                frame.at,
-                f"the client resumes {session.read - login.position} positions in front of what it "
-                "has read",
-            )
+            before = counted(session.read - login.position, "position")
+            what = f"the client resumes {before} before what it has read (EP-6.5-4)"
+            notes.observe(connection, frame.at, what)
         elif login.position > session.told:
             notes.observe(
                 connection, frame.at, "the client resumes from a position that it was never told"
@@ -164,16 +161,23 @@ class Resumption:
             return True
         if self._in_replay:
             if self.in_doubt or self.not_accepted:
-                self._observe(frame, f"sent {_told(words)} in front of the Pong of its marker")
+                self._observe(
+                    frame, f"sent {_told(words)} before the Pong of its marker (EP-6.5-6)"
+                )
             return self._stop()
         if not self.not_accepted:
             if words in self._accepted:
-                self._observe(frame, f"sent again {_told(words)}, which its replay had shown")
+                what = f"sent again {_told(words)}, which its replay had shown (EP-6.5-3)"
+                self._observe(frame, what)
             elif words in self.lost[1].refused:
                 self._observe(frame, f"sent again {_told(words)}, which was refused")
             return self._stop()
-        if words != self.not_accepted.pop(0):
-            self._observe(frame, f"sent {_told(words)} in front of what was not accepted")
+        due = self.not_accepted.pop(0)
+        if words != due:
+            what = (
+                f"sent {_told(words)}; {_told(due)} was not accepted, and was due first (EP-6.5-16)"
+            )
+            self._observe(frame, what)
             return self._stop()
         self._skip_long()
         return True

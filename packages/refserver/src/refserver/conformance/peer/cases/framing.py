@@ -87,7 +87,7 @@ def good_before_bad(t: Peer) -> None:
     "uses nothing after a faulty frame",
     "EP-4.2-12",
     "EP-8.3-5",
-    cause="a faulty frame is skipped, and the next one read",
+    cause="a faulty frame is accepted, or skipped, and the next one read",
 )
 def bad_before_good(t: Peer) -> None:
     t.welcome()
