@@ -7,7 +7,7 @@ server is absent.
 Hypothesis looks at should take a quarter of an hour; HYPOTHESIS_PROFILE names one of them. No
 profile has a deadline: a clock would judge the machine, not the code.
 
-Tests run in two processes for each processor, because about half of a test's time is waiting.
+Tests run in three processes for each processor, because most of a test's time is waiting.
 `-n 0` runs all of them in this process; a single test does so by itself.
 """
 
@@ -98,4 +98,4 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     single_tests = bool(config.args) and all("::" in argument for argument in config.args)
     affinity = getattr(os, "sched_getaffinity", None)  # which macOS and Windows lack
     processors = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return 0 if single_tests else 2 * processors
+    return 0 if single_tests else 3 * processors
