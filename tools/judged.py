@@ -22,6 +22,8 @@ from refserver.mutants import MUTANTS
 
 RECORD = ROOT / "tests/watch/judged.json"
 PAGE = ROOT / "docs/watching-matrix.md"
+OBSERVING = ROOT / "packages/refserver/src/refserver/watch/resuming.py"
+"""What this module names is observed, and never a finding."""
 CASES_TRIED = 8
 """Cases of one mutant or fault whose traffic is judged, until something is found."""
 
@@ -218,13 +220,14 @@ def _lines(record: Record) -> Iterator[str]:
     yield from provoked.lines(UNSEEN["faults"])
     yield "## Statements"
     yield ""
-    yield "Where a breach of each statement can be seen, and whether the judge looks for it."
+    yield "Where a breach of each statement can be seen, and whether the judge looks for it. What"
+    yield "looks like a breach is only observed where nobody who watches can be certain."
     yield ""
     yield "| statement | can be seen | looked for |"
     yield "|---|---|---|"
-    names = looked_for()
+    names = dict.fromkeys(named_in(OBSERVING), "observed") | dict.fromkeys(looked_for(), "yes")
     for number, visible in visibility().items():
-        yield f"| {number} | {VISIBLE[visible]} | {'yes' if number in names else ''} |"
+        yield f"| {number} | {VISIBLE[visible]} | {names.get(number, '')} |"
 
 
 def _found(
@@ -250,10 +253,14 @@ def _found(
 
 def looked_for() -> set[str]:
     """The statements that the judge's modules name."""
+    return named_in(*(path for path in sorted(OBSERVING.parent.glob("*.py")) if path != OBSERVING))
+
+
+def named_in(*modules: Path) -> set[str]:
+    """The statements that these modules name."""
     from tools.requirements import REFERENCE
 
-    folder = ROOT / "packages/refserver/src/refserver/watch"
-    source = "".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py")))
+    source = "".join(path.read_text(encoding="utf-8") for path in modules)
     return set(REFERENCE.findall(source)) & set(statements())
 
 
