@@ -30,8 +30,9 @@ MOST_OF_NODE = 64 << 20
 
 
 def growth(command: list[str]) -> int:
-    """Bytes that this client holds at most, beyond what it held when it was logged in.
+    """Bytes that this client holds at most, beyond the most that it held until it was logged in.
 
+    What it holds at a moment says less: the system takes pages of files away, and brings them back.
     `{port}` in the command becomes the port.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -49,9 +50,9 @@ def growth(command: list[str]) -> int:
                 with listener.accept()[0] as conn:
                     conn.settimeout(PATIENCE)
                     _log_in(conn)
-                    before = _memory(client.pid, "VmRSS")
+                    before = _most_memory(client.pid)
                     _flood(conn, client.pid)
-                    return _memory(client.pid, "VmHWM") - before
+                    return _most_memory(client.pid) - before
             finally:
                 client.kill()
 
@@ -97,6 +98,6 @@ def _processor_time(pid: int) -> int:
     return sum(int(each.read_text().split()[0]) for each in tasks)
 
 
-def _memory(pid: int, name: str) -> int:
+def _most_memory(pid: int) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
-    return int(re.findall(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)[0]) * 1024
+    return int(re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[0]) * 1024
