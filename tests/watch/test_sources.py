@@ -96,8 +96,8 @@ def said(items: list[Item]) -> list[tuple[Side, bytes]]:
         (SECOND, "line 1: not a recording: its format is not event-protocol-recording/1"),
         (FIRST + b"{\n" + SECOND, "line 2: not JSON"),
         (recorded().decode().encode("utf-16"), "neither a recording nor a capture (pcap, pcapng)"),
-        (gzip.compress(recorded()), "compressed by gzip; decompress it first"),
-        (gzip.compress(captured()), "compressed by gzip; decompress it first"),
+        (gzip.compress(recorded(), mtime=0), "compressed by gzip; decompress it first"),
+        (gzip.compress(captured(), mtime=0), "compressed by gzip; decompress it first"),
         (captured()[:10], "a pcap that ends in its header"),
         *(
             (FIRST + line + b"\n", "line 2: a value is wrong")
