@@ -17,6 +17,7 @@ from tests.support.raw import (
     MESSAGE,
     PONG,
     UNAVAILABLE,
+    UNSUPPORTED_VERSION,
     USER_TAKEN,
     WELCOME,
     ErrorReply,
@@ -388,7 +389,18 @@ def test_a_login_that_is_answered_when_its_client_is_gone_leaves_nobody_behind()
     assert types(here.connect().enter("ann")) == [WELCOME]
 
 
-def test_a_logout_that_comes_behind_a_resume_elsewhere_is_not_acknowledged() -> None:
+@pytest.mark.parametrize(
+    ("sent", "error"),
+    [
+        (logout(2), USER_TAKEN),
+        (message(b"late", 2) + logout(3), USER_TAKEN),
+        (bytes.fromhex("0000000c") + bytes(12), UNSUPPORTED_VERSION),
+    ],
+    ids=["logout", "message and logout", "bad frame"],
+)
+def test_who_leaves_behind_a_resume_elsewhere_is_told_so_and_nothing_else_happens(
+    sent: bytes, error: int
+) -> None:
     engine = Engine()
     here, there = Server(engine), Server(engine)
     ann = here.connect()
@@ -396,10 +408,11 @@ def test_a_logout_that_comes_behind_a_resume_elsewhere_is_not_acknowledged() -> 
     again = there.connect()
     again.enter("ann", ticket, position=1)
 
-    ann.ask(logout(2))
+    ann.ask(sent)
     here.pump()
 
-    assert ann.sync() == []
+    (last,) = ann.sync()
+    assert error_of(last) == ErrorReply(0, error)
     assert ann.session.outbox.finished
     there.pump()
     assert types(again.sync()) == []

@@ -19,7 +19,7 @@ from ..session import names
 from ..session.log import Log
 from ..session.outbox import REPLY_CHARGE, Reply
 from ..session.room import LoginRefused, Membership, refuse_kept
-from ..session.sequencer import Submitter
+from ..session.sequencer import Last, Submitter
 from ..session.tickets import KEPT
 from .calls import Answer, Enter, Leave, Mark, Resume, Retire, Say, ticket_digest
 from .node import Node, Settings
@@ -76,7 +76,7 @@ class ClusterSequencer:
         self._host = host
         self._names: dict[Submitter, str] = {}
         self._clients: dict[str, Submitter] = {}
-        self._leaving: set[Submitter] = set()
+        self._leaving: dict[Submitter, Last] = {}
         self._runs: Counter[Submitter] = Counter()  # without a place
         self._owners: OrderedDict[str, str] = OrderedDict()  # of tickets that were good here
         self.members: dict[str, Membership[Submitter]] = {}
@@ -163,12 +163,12 @@ class ClusterSequencer:
         self.node.submit(Resume(name, digest, user, login.position), placed)
         self._host.has_asked()
 
-    def leave(self, client: Submitter, reason: LeftReason, last: Callable[[int], bytes]) -> None:
+    def leave(self, client: Submitter, reason: LeftReason, last: Last) -> None:
         name = self._names.get(client)
         if name is None:  # it was let go, and its `Left` comes next
             client.left(self.log.end, last(0))
             return
-        self._leaving.add(client)
+        self._leaving[client] = last
         if self.stopping:
             self.node.submit(Mark(), lambda answer: self._let_go(client, self.log.end, last(0)))
         else:
@@ -179,7 +179,7 @@ class ClusterSequencer:
         if self.away:
             client.left(self.log.end, last(0))
 
-    def _gone(self, client: Submitter, answer: Answer, last: Callable[[int], bytes]) -> None:
+    def _gone(self, client: Submitter, answer: Answer, last: Last) -> None:
         if answer.code is None:
             before = answer.number - self.presence
             self._let_go(client, before, last(answer.number if self.presence else 0))
@@ -246,11 +246,11 @@ class ClusterSequencer:
         if client is not None:
             del self._names[client]
             self.members.pop(connection, None)
-            if not asked and client in self._leaving:
-                self._let_go(client, self.log.end, b"")
+            last = self._leaving.pop(client, None)
+            if not asked and last is not None:
+                self._let_go(client, self.log.end, last(None))
             elif not asked:
                 client.superseded()
-            self._leaving.discard(client)
         if self.presence:
             left = Left(user=user, reason=LeftReason(reason), seq=self.log.end + 1)
             self.log.append(encode(left))

@@ -21,7 +21,12 @@ from .log import Log
 from .outbox import Outbox, Reply
 from .room import LoginRefused, Membership, Room
 
-__all__ = ["LocalSequencer", "Sequencer", "Shared", "Submitter"]
+__all__ = ["Last", "LocalSequencer", "Sequencer", "Shared", "Submitter"]
+
+Last = Callable[[int | None], bytes]
+"""Makes the last frame of a client that leaves, from the position of its `Left`, or from 0 if there
+is none. Its argument is None if the session was continued elsewhere first: then the client's
+Logout has no effect."""
 
 
 class Submitter(Protocol):
@@ -115,9 +120,8 @@ class Sequencer(Protocol):
         """Continue a session. The answer is `welcome`, or LoginRefused is raised or reported."""
         ...
 
-    def leave(self, client: Submitter, reason: LeftReason, last: Callable[[int], bytes]) -> None:
-        """The member leaves. The answer is `left`; `last` makes the last frame from the position of
-        its `Left`, or from 0."""
+    def leave(self, client: Submitter, reason: LeftReason, last: Last) -> None:
+        """The member leaves. The answer is `left`, with the frame that `last` makes."""
         ...
 
     def shut(self) -> None:
@@ -165,7 +169,7 @@ class LocalSequencer:
         client.welcome(login, member, login.position)
         self.room.resume(member, client)
 
-    def leave(self, client: Submitter, reason: LeftReason, last: Callable[[int], bytes]) -> None:
+    def leave(self, client: Submitter, reason: LeftReason, last: Last) -> None:
         assert client.member is not None
         before = self.log.end
         position = self.room.leave(client.member, reason)

@@ -39,7 +39,7 @@ from .deadlines import NEVER, Deadlines, Due
 from .outbox import Outbox, Reply
 from .ratelimit import TokenBucket
 from .room import LoginRefused, Membership
-from .sequencer import Sequencer, Submitter
+from .sequencer import Last, Sequencer, Submitter
 from .state import State
 
 __all__ = ["HELD", "HELD_BEFORE_LOGIN", "REJECT_DELAY", "Session"]
@@ -55,6 +55,9 @@ HELD_BEFORE_LOGIN = 1_024
 
 REJECT_DELAY = 0.1
 """Seconds until UNAUTHORIZED is sent: ten guesses a second and connection at most. EP-6.3-4."""
+
+ELSEWHERE = "the session goes on elsewhere"
+"""The text of the Error that ends a connection after a takeover."""
 
 UNAUTHENTICATED, LOGIN_DELAYED, REJECTED = (
     State.UNAUTHENTICATED,
@@ -340,7 +343,13 @@ class Session:
     def logout(self, logout: Logout) -> None:
         """The member leaves; the Ack is its last frame, before its own `Left`."""
         self.state = DRAINING
-        self._leave(LeftReason.LEFT, lambda position: self.answer(logout, Ack(position=position)))
+
+        def last(position: int | None) -> bytes:
+            if position is None:
+                return self._overtaken()
+            return self.answer(logout, Ack(position=position))
+
+        self._leave(LeftReason.LEFT, last)
 
     def answer(self, request: Request, event: Event) -> bytes:
         """Make the frame that answers this request. `reply` or the sequencer queues it."""
@@ -408,7 +417,16 @@ class Session:
 
     def superseded(self) -> None:
         """Another connection continues the session. Its own `Left` is the next entry."""
-        self.goodbye(ErrorCode.USER_TAKEN, "the session goes on elsewhere")
+        self.goodbye(ErrorCode.USER_TAKEN, ELSEWHERE)
+
+    def _overtaken(self) -> bytes:
+        """Make the last frame of a client whose Logout came after a takeover in the room's order.
+
+        The Logout has no effect. EP-6.4-10, EP-6.4-12."""
+        self.state = SUPERSEDED
+        self._count_error(ErrorCode.USER_TAKEN)
+        self.conn.goodbye(ErrorCode.USER_TAKEN, ELSEWHERE)
+        return self.conn.data_to_send()
 
     def desert(self) -> None:
         """End the connection without a word: nobody knows what became of what it asked."""
@@ -438,7 +456,7 @@ class Session:
         self.conn = ServerConnection()
         self.outbox.clear()
 
-    def _leave(self, reason: LeftReason, last: Callable[[int], bytes]) -> None:
+    def _leave(self, reason: LeftReason, last: Last) -> None:
         assert self.member is not None
         user, peer = self.member.user, self.peer.address
         self.context.log_event("left", user=user, reason=reason.name.lower(), peer=peer)
