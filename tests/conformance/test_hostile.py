@@ -21,7 +21,7 @@ from refserver.conformance.segmentation import Segmentation
 from refserver.conformance.suite import NotReached, Unsupported
 
 TIMEOUT = 0.05
-PATIENT = {"keepalive", "slow consumers", "shutdown"}
+PATIENT = {"keepalive", "clocks", "slow consumers", "shutdown"}
 """Sections that wait for a clock, move many MiB, or end the server."""
 OVER_TCP = [case for case in SERVER_CASES if "websocket" not in case.capabilities]
 QUICK = [case for case in OVER_TCP if case.section not in PATIENT]

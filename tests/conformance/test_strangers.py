@@ -1,6 +1,6 @@
 """Each case holds while strangers talk, come and go in the room.
 
-The cases of keepalive are in test_check.py, where all of them wait at the same time.
+The cases that wait for a clock are in test_check.py, where all of them wait at the same time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from random import Random
 
 import pytest
 from tests.conformance.serving import DECLARED, Served, serving
-from tests.conformance.strangers import strangers
+from tests.conformance.strangers import VISIT, strangers
+from tests.support.raw import Bystander
 
 from refserver.conformance import raw
 from refserver.conformance.attempt import Attempt, Setting
@@ -23,7 +24,12 @@ from refserver.conformance.segmentation import Segmentation
 
 pytestmark = pytest.mark.once
 
-CASES = [case.id for case in SERVER_CASES if case.section not in ("keepalive", "shutdown")]
+CASES = [
+    case.id
+    for case in SERVER_CASES
+    if case.section != "shutdown" and DECLARED.issuperset(case.capabilities)
+]
+"""Those that a server needs no option for."""
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +38,18 @@ def busy() -> Iterator[Served]:
         yield server
 
 
+def test_strangers_of_every_kind_of_fact_are_heard_all_the_time(busy: Served) -> None:
+    with Bystander(busy.port, "eve") as eve:
+        kinds = {eve.frame().type for _ in range(3 * VISIT)}
+
+    assert kinds == {raw.JOINED, raw.MESSAGE, raw.LEFT, *range(0x80, 0x89)}
+
+
 @pytest.mark.parametrize("id", CASES)
 def test_a_case_passes_in_a_busy_room(busy: Served, id: str) -> None:
     (result,) = busy.run(id)
 
-    assert not result.verdict.bad, (result.reason, result.actual)
+    assert result.verdict is Verdict.PASSED, (result.reason, result.actual)
 
 
 def test_a_server_that_stops_in_the_midst_of_talk_stops_in_good_order() -> None:
