@@ -7,14 +7,21 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 
 from tests.support.raw import DEADLINE
 
-from eventcodec import ApplicationEvent, ClientConnection, Event, Login, Logout, Message
+from eventcodec import (
+    ApplicationEvent,
+    ClientConnection,
+    ConnectionEnded,
+    Event,
+    Login,
+    Logout,
+    Message,
+)
 
 PAUSE = 0.003
 """Seconds between two things that a stranger says: often enough for every wait of a case."""
@@ -36,7 +43,8 @@ def stay(port: int, visit: int, inside: threading.Event, stop: threading.Event) 
                 if not (data := sock.recv(1 << 16)):
                     return  # the server is full or stops
                 conn.receive_data(data)
-                deque(conn.events(), maxlen=0)
+                if any(isinstance(each, ConnectionEnded) for each in list(conn.events())):
+                    return
             inside.set()
             stop.wait(PAUSE)
 
