@@ -265,10 +265,14 @@ class Shell:
         return stream
 
     def run(self, words: str, stream: Stream) -> None:
-        """Run this now, or after what runs."""
+        """Run this now, or after what runs. Raises Late if the shell has ended."""
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{{ {words}\n}} </dev/null >'{stream.path}' 2>&1\n".encode())
-        self._process.stdin.flush()
+        line = f"{{ {words}\n}} </dev/null >'{stream.path}' 2>&1\n"
+        try:
+            self._process.stdin.write(line.encode())
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise Late from None
 
     def tell(self, value: str) -> int:
         """The value of this expression, when all before it has been done. Raises Late."""
