@@ -110,7 +110,7 @@ def summary_lines(judge: Judge) -> Iterator[str]:
         + (f", {counted(judge.unjudged, 'byte')} not judged" if judge.unjudged else "")
     )
     yield (
-        f"{seen} statements were exercised, {len(can) - seen} were not, "
+        f"{counted(seen, 'statement')} exercised, {len(can) - seen} not exercised, "
         f"{len(where) - len(can)} cannot be seen"
     )
     found = len(notes.findings) + sum(notes.more.values())
