@@ -43,6 +43,7 @@ from refserver.server.config import Config
 from refserver.session.context import Context, Peer
 from refserver.session.log import Log
 from refserver.session.session import Session
+from refserver.session.state import State
 
 NUMBERS = itertools.count(1)
 
@@ -416,6 +417,45 @@ def test_who_leaves_behind_a_resume_elsewhere_is_told_so_and_nothing_else_happen
     assert ann.session.outbox.finished
     there.pump()
     assert types(again.sync()) == []
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_logout_whose_client_is_gone_is_answered_to_nobody(elsewhere: bool) -> None:
+    engine = Engine()
+    here, there = Server(engine), Server(engine)
+    ann = here.connect()
+    ticket = welcomed(ann.enter("ann")[0]).ticket
+    if elsewhere:
+        there.connect().enter("ann", ticket, position=1)
+
+    ann.ask(logout(2))
+    ann.session.lost()
+    here.pump()
+
+    assert ann.session.state is State.CLOSED
+    assert ann.sync() == []
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_logout_while_the_server_stops_is_answered_once(elsewhere: bool) -> None:
+    engine = Engine()
+    here, there = Server(engine), Server(engine)
+    ann, bob = here.connect(), there.connect()
+    ticket = welcomed(ann.enter("ann")[0]).ticket
+    bob.enter("bob")
+    here.pump()
+    ann.sync()
+    if elsewhere:
+        there.connect().enter("ann", ticket, position=1)
+
+    here.sequencer.shut()
+    ann.ask(logout(2))
+    here.pump()
+    here.sequencer.retire()
+    here.pump()
+
+    (last,) = ann.sync()
+    assert (last.type, last.seq) == ((ERROR, 0) if elsewhere else (ACK, 2))
 
 
 def test_nobody_who_has_left_says_anything() -> None:

@@ -170,7 +170,7 @@ class ClusterSequencer:
             return
         self._leaving[client] = last
         if self.stopping:
-            self.node.submit(Mark(), lambda answer: self._let_go(client, self.log.end, last(0)))
+            self.node.submit(Mark(), lambda answer: self._let_go(client, self.log.end, last, 0))
         else:
             self.node.submit(
                 Leave(name, int(reason)), lambda answer: self._gone(client, answer, last)
@@ -182,12 +182,13 @@ class ClusterSequencer:
     def _gone(self, client: Submitter, answer: Answer, last: Last) -> None:
         if answer.code is None:
             before = answer.number - self.presence
-            self._let_go(client, before, last(answer.number if self.presence else 0))
+            self._let_go(client, before, last, answer.number if self.presence else 0)
 
-    def _let_go(self, client: Submitter, before: int, last: bytes) -> None:
-        """A leaving client has its last frame; what comes later is not for it."""
-        client.left(before, last)
-        client.wake()
+    def _let_go(self, client: Submitter, before: int, last: Last, position: int | None) -> None:
+        """A leaving client gets its last frame, if it has not got it and is still there."""
+        if not client.outbox.closed:
+            client.left(before, last(position))
+            client.wake()
 
     def _turn_away(self, client: Submitter) -> bool:
         """Whether no Login can be answered now: then the connection ends."""
@@ -248,7 +249,7 @@ class ClusterSequencer:
             self.members.pop(connection, None)
             last = self._leaving.pop(client, None)
             if not asked and last is not None:
-                self._let_go(client, self.log.end, last(None))
+                self._let_go(client, self.log.end, last, None)
             elif not asked:
                 client.superseded()
         if self.presence:

@@ -455,6 +455,7 @@ class Session:
         self.state = State.CLOSED
         self.conn = ServerConnection()
         self.outbox.clear()
+        self.outbox.close()
 
     def _leave(self, reason: LeftReason, last: Last) -> None:
         assert self.member is not None
