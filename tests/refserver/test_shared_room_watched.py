@@ -12,7 +12,18 @@ from pathlib import Path
 import pytest
 from tests.refserver.clients import REFSERVER
 from tests.refserver.sharing import QUICK, behind, sharing
-from tests.support.raw import ACK, PONG, Bystander, Client, member, message, ping
+from tests.support.raw import (
+    ACK,
+    JOINED,
+    PONG,
+    Bystander,
+    Client,
+    logout,
+    member,
+    message,
+    ping,
+    short,
+)
 from tests.support.redis import RedisServer, needs_redis, redis_server
 from tests.support.server import Running, when
 
@@ -124,6 +135,30 @@ def test_while_the_engine_is_away_the_figures_say_for_how_long_and_what_waits(
         ann.until(ACK, 11)
         assert float(logged(here, r"engine back_after=([0-9.]+)")) >= 1
         when(lambda: not fetch(here.metrics)["engine_away_seconds"][""])
+
+
+def test_a_logout_whose_connection_is_lost_while_the_engine_is_away_takes_its_place(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "redis").mkdir()
+    with (
+        redis_server(tmp_path / "redis") as engine,
+        sharing(tmp_path, "gone", [engine.port], *METRICS) as (here,),
+        Bystander(here.port, "eve") as eve,
+    ):
+        alone = here.descriptors
+        ann = Client(here.port)
+        ann.join("ann")
+        assert [each.type for each in eve.facts()] == [JOINED]
+        with standing(engine.process.pid):
+            received = fetch(here.metrics)["events_received"][""]
+            ann.send(logout(2))
+            until(here, events_received=received + 1)
+            ann.reset()
+            when(lambda: here.descriptors <= alone)
+
+        assert eve.until_left("ann")[-1].body == short("ann") + b"\0"
+        assert eve.facts() == []
 
 
 def test_a_server_that_stood_still_too_long_and_those_who_did_not_say_so(
