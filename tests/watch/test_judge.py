@@ -55,7 +55,7 @@ BOUNDS = (
     (room, "KEPT", 2),
     (room, "ABOUT_ONE", 2),
     (server_side, "MOST_NAMES", 2),
-    (client_side, "MOST_PINGS", 2),
+    (client_side, "MOST_PINGS", 0),
     (cutting, "SOUGHT", 100),
 )
 """What limits the memory of a judge, and a value that is soon reached."""
