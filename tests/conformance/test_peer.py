@@ -179,8 +179,8 @@ def test_the_last_line_needs_no_line_end() -> None:
 def test_what_it_started_ends_with_it() -> None:
     process = Process(
         python(
-            "import subprocess, sys\n"
-            "child = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)\n"
+            "import subprocess\n"
+            "child = subprocess.Popen(['sleep', '600'])\n"
             "print(child.pid, flush=True)\n"
             "child.wait()\n"
         )
@@ -384,7 +384,7 @@ def test_the_doctor_looks_at_the_contract_and_not_at_the_protocol(fault: str, st
 def test_no_client_is_left_behind(tmp_path: Path) -> None:
     born = tmp_path / "pid"
     note = f"import os, pathlib; pathlib.Path({str(born)!r}).write_text(str(os.getpid())); "
-    silent = python(note + CONNECTED + "sock.recv(9); input()")
+    silent = python(note + CONNECTED + "import time; time.sleep(1200)")  # longer than a test may
 
     run("PEER-LOGIN-01", *WHOLE, "--timeout", "0.3", "--", *silent)
 
