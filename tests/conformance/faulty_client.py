@@ -1,7 +1,7 @@
 """A client with faults that can be switched on: `python faulty_client.py HOST PORT [FAULT]`.
 
 Rule: written from docs/protocol.md and docs/conformance-clients.md with the standard
-library alone; each fault breaks one rule at one place, and `FAULTS` says which.
+library alone; each fault breaks one rule at one place, where its name stands.
 
 It runs in a thread of the tests, thousands of times.
 """
