@@ -118,12 +118,21 @@ def test_only_the_page_itself_can_do_something(
     assert page.asked == []
 
 
-@pytest.mark.parametrize("path", ["/", "/page.js", "/page.css", "/changes", "/nothing-here"])
-def test_every_answer_forbids_what_a_browser_would_otherwise_do(page: Shown, path: str) -> None:
-    headers = page.get(path)[2].headers
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [
+        *(("GET", path, 200) for path in ("/", "/page.js", "/page.css", "/changes")),
+        *(("GET", path, 404) for path in ("/nothing-here", "/changes/", "/frame/999")),
+        *(("POST", "/", 405), ("GET", "/send", 405), ("POST", "/send", 403)),
+    ],
+)
+def test_every_answer_forbids_what_a_browser_would_otherwise_do(
+    page: Shown, method: str, path: str, code: int
+) -> None:
+    answered, _, response = page.request(method, path, None, {})
 
-    if path == "/nothing-here":
-        return
+    headers = response.headers
+    assert answered == code
     policy = headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy and "http" not in policy

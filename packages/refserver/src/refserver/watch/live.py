@@ -25,6 +25,7 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -110,8 +111,10 @@ class Live:
                 Route("/send", self._guarded(self._send), methods=["POST"]),
                 Route("/close", self._guarded(self._close), methods=["POST"]),
             ],
+            exception_handlers={HTTPException: _refused},
             lifespan=self._lifespan,
         )
+        self.app.router.redirect_slashes = False
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -282,6 +285,13 @@ class Live:
             return JSONResponse({"error": "no such connection"}, 400)
         self.hand.close(asked["connection"])
         return JSONResponse({})
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """The answer where nothing is, or where something is asked for in another way."""
+    assert isinstance(error, HTTPException)
+    headers = {**HEADERS, **(error.headers or {})}
+    return PlainTextResponse(f"{error.detail}\n", error.status_code, headers)
 
 
 def _same(said: str, known: str) -> bool:
