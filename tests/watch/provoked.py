@@ -49,7 +49,9 @@ class EndOfRun(BaseException):
 class Seen:
     """What the output of the proxy says about the client of one run."""
 
-    def __init__(self, notes: Notes) -> None:
+    def __init__(self, notes: Notes, crash: Exception | None) -> None:
+        self.crash = crash
+        """What ended the program of the client, where it did not end by itself."""
         self.statements = sorted(
             {each.statement for each in notes.findings if each.side is Side.CLIENT}
         )
@@ -231,13 +233,17 @@ class Run:
 
     def seen(self) -> Seen:
         """Run the client, and see."""
-        with suppress(EndOfRun, Exception):  # a program that crashes has ended too
-            faulty_client.play("", 0, self._fault, io.BytesIO(), self._wait, self._client)
+        crash: Exception | None = None
+        with suppress(EndOfRun):
+            try:
+                faulty_client.play("", 0, self._fault, io.BytesIO(), self._wait, self._client)
+            except Exception as error:  # a program that crashes has ended too
+                crash = error
         self._items = 0
         if self._connection is not None:
             self._connection.close()
         self._judge.close()
-        return Seen(self.notes)
+        return Seen(self.notes, crash)
 
     def _client(self, *arguments: Any) -> faulty_client.Client:
         client = _Client(*arguments)

@@ -98,6 +98,7 @@ def test_a_right_client_is_not_accused_and_shows_nothing() -> None:
         shows = seen("", provocation)
 
         assert (shows.statements, shows.accused, shows.observations) == ([], [], []), provocation
+        assert shows.crash is None, provocation
 
 
 @pytest.mark.once
