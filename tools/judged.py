@@ -48,7 +48,7 @@ UNSEEN: Mapping[str, Mapping[str, str]] = {
         {
             "what is missing may still come: nobody who only watches can call it missing": """
                 departures-told-together limit-not-announced refused-login-raises-the-limit
-                never-asks whole-frames-only pong-is-silence waits-for-the-slowest
+                never-asks output-renews whole-frames-only pong-is-silence waits-for-the-slowest
                 reading-not-resumed end-not-noticed header-judged-late length-judged-late
                 one-frame-a-read
                 seq-zero-in-pong pong-body-ignored one-at-a-time resumed-reads-its-replay-only
@@ -78,6 +78,7 @@ UNSEEN: Mapping[str, Mapping[str, str]] = {
                 name-kept timeout-keeps-the-name refused-resume-ends second-login-takes-over
                 resume-takes-the-name taken-before-whose-ticket taken-before-position
                 past-connection-speaks future-position-accepted next-position-accepted""",
+            "how much a server holds does not show": "reads-without-limit",
             "what was chosen at random, and how a server is set, does not show": """
                 tickets-counted chosen-names-counted presence-not-hidden""",
             "the judge reads frames, and nothing of the WebSocket around them": """
