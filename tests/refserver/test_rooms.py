@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.refserver.clients import member
 from tests.refserver.conftest import Authority
-from tests.refserver.cutting import cutter, said_by
+from tests.refserver.cutting import Cutter, cutter, said_by
 from tests.support.ports import unused_port
 from tests.support.server import Running, running
 
@@ -45,8 +45,8 @@ from refserver.client import (
 )
 from refserver.client.exceptions import check_credential
 
-CUTS = [20 + 17 * n % 400 for n in range(300)]
-LINES = ["one", "two", "two", "three", "", "grüße"] * 50
+CUTS = [20 + 17 * n % 150 for n in range(300)]
+LINES = ["one", "two", "two", "three", "", "grüße"] * 250
 
 
 @pytest.fixture(autouse=True)
@@ -77,10 +77,14 @@ def test_an_asyncio_client_says_everything_once_through_three_hundred_cuts(
             return [(await future).position for future in futures]
 
     with member(server.port, a_name()) as bob:
-        with cutter(server, CUTS, upstream=upstream, silent=False) as port:
-            positions = asyncio.run(main(port))
+        proxy = Cutter(server.port, CUTS, upstream=upstream, silent=False)
+        try:
+            positions = asyncio.run(main(proxy.port))
+        finally:
+            proxy.close()
         assert said_by(bob, user) == LINES
 
+    assert proxy.cut == len(CUTS)
     assert positions == sorted(set(positions))
 
 
@@ -90,14 +94,16 @@ def test_a_blocking_client_says_everything_once_through_three_hundred_cuts(
 ) -> None:
     user = a_name()
     with member(server.port, a_name()) as bob:
-        with (
-            cutter(server, CUTS, upstream=upstream, silent=False) as port,
-            blocking.connect("127.0.0.1", port, user=user, listen=False) as room,
-        ):
-            numbers = [room.put(line) for line in LINES]
-            positions = [room.outcome(number).position for number in numbers]
+        proxy = Cutter(server.port, CUTS, upstream=upstream, silent=False)
+        try:
+            with blocking.connect("127.0.0.1", proxy.port, user=user, listen=False) as room:
+                numbers = [room.put(line) for line in LINES]
+                positions = [room.outcome(number).position for number in numbers]
+        finally:
+            proxy.close()
         assert said_by(bob, user) == LINES
 
+    assert proxy.cut == len(CUTS)
     assert positions == sorted(set(positions))
 
 
