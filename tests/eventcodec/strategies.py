@@ -8,8 +8,10 @@ from __future__ import annotations
 import construct
 from hypothesis import strategies as st
 from tests.eventcodec.declared import CODEC
+from tests.eventcodec.mutations import mutate
 
 from eventcodec import Event, encode
+from eventcodec.limits import HEADER_SIZE
 from eventcodec.strategies import WORDS, Words, events
 
 VALUES: Words = {
@@ -30,3 +32,15 @@ EVENTS = of()
 
 FRAMES = EVENTS.map(encode)
 """Every frame that can be."""
+
+
+def bodies(kind: type[Event]) -> st.SearchStrategy[bytes]:
+    """Bodies of this class, whole and with something wrong in them, and any bytes.
+
+    Of bytes by chance alone, nearly none are the body of a class that has fields.
+    """
+    whole = of(kind).map(encode)
+    wrong = st.builds(mutate, whole, st.randoms(use_true_random=False))
+    return st.one_of(
+        st.binary(max_size=60), st.one_of(whole, wrong).map(lambda frame: frame[HEADER_SIZE:])
+    )

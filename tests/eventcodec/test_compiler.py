@@ -15,7 +15,7 @@ from tests.eventcodec.cases import CASES
 from tests.eventcodec.declared import CODEC, DECLARED, Drawn
 from tests.eventcodec.differential import by_construct
 from tests.eventcodec.mutations import NOT_UTF8, mutate
-from tests.eventcodec.strategies import VALUES, of
+from tests.eventcodec.strategies import VALUES, bodies, of
 from tests.eventcodec.streams import read
 from tests.together import together
 
@@ -100,10 +100,11 @@ def test_construct_writes_and_reads_the_same_bytes(kind: type[Event], data: st.D
 
 
 @EACH_CLASS
-@given(body=st.binary(max_size=60), before=st.binary(max_size=5), behind=st.binary(max_size=5))
+@given(data=st.data(), before=st.binary(max_size=5), behind=st.binary(max_size=5))
 def test_construct_accepts_and_refuses_the_same_bodies(
-    kind: type[Event], body: bytes, before: bytes, behind: bytes
+    kind: type[Event], data: st.DataObject, before: bytes, behind: bytes
 ) -> None:
+    body = data.draw(bodies(kind))
     expected = by_construct(kind, body)
 
     try:
