@@ -320,7 +320,7 @@ def test_the_secret_of_an_application_is_hidden_where_its_class_does_not_fit_too
 
 
 @pytest.mark.proves("EP-12-6")
-@given(st.binary(max_size=60))
+@given(st.one_of(st.binary(max_size=60), st.text().map(lambda said: b"\0" + said.encode())))
 def test_what_a_peer_says_reaches_a_terminal_as_ascii_only(body: bytes) -> None:
     head = b"\1\2\0\0" + (7).to_bytes(8, "big")
     frame = (12 + len(body)).to_bytes(4, "big") + head + body
