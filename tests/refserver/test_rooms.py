@@ -440,20 +440,24 @@ def test_a_credential_goes_out_over_tls_or_to_loopback_only(
 
 
 @pytest.mark.proves("EP-6.3-1")
-def test_a_client_keeps_a_credential_that_may_not_go_out(
-    server: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_client_keeps_a_credential_that_may_not_go_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(credential: bytes, address: str, *, is_tls: bool) -> None:
         raise PlaintextError
 
     monkeypatch.setattr(aio, "check_credential", never)
     monkeypatch.setattr(blocking, "check_credential", never)
 
-    async def main() -> None:
-        async with connect("127.0.0.1", server.port, credential=b"sesame"):
+    async def enter(port: int) -> None:
+        async with connect("127.0.0.1", port, credential=b"sesame"):
             pass
 
-    with pytest.raises(PlaintextError):
-        asyncio.run(main())
-    with pytest.raises(PlaintextError), blocking.connect("127.0.0.1", server.port):
-        pass
+    def enter_blocking(port: int) -> None:
+        with blocking.connect("127.0.0.1", port, credential=b"sesame"):
+            pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        for enters in (lambda port: asyncio.run(enter(port)), enter_blocking):
+            with pytest.raises(PlaintextError):
+                enters(listener.getsockname()[1])
+            with listener.accept()[0] as peer:
+                assert peer.recv(65_536) == b""
