@@ -173,7 +173,9 @@ def commands_of(text: str) -> list[Command]:
 def missing(text: str) -> list[str]:
     """The tools that a page needs and that this machine lacks."""
     run = [command.line for command in commands_of(text)]
-    needed = [tool for tool in TOOLS if any(line.startswith(f"{tool} ") for line in run)]
+    needed = [
+        tool for tool in TOOLS if any(re.search(rf"(^|[|&;] *){tool} ", line) for line in run)
+    ]
     return [tool for tool in needed if not shutil.which(tool)]
 
 

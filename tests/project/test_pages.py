@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from itertools import chain, groupby
@@ -86,6 +87,16 @@ def test_a_page_that_is_wrong_is_found(block: str, wrong: str, tmp_path: Path) -
     (told, *_) = pages.run_page(f"# A page\n\n```console\n{block}```\n", tmp_path)
 
     assert wrong in told
+
+
+@pytest.mark.once
+def test_a_tool_that_this_machine_lacks_is_missed_behind_another_command_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda tool: None)
+
+    page = "# A page\n\n```console\n$ echo > nothing.c && cc nothing.c\n$ # cc\n```\n"
+    assert pages.missing(page) == ["cc"]
 
 
 @pytest.mark.once

@@ -131,6 +131,7 @@ def test_a_key_log_needs_a_capture_and_a_port(capture: tuple[Path, Path, int]) -
         assert "a key log is for a capture, and needs the server's port" in done.output
 
 
+@needs_tshark
 @pytest.mark.parametrize("text", ["", "\n", "# keys\n", "CLIENT_RANDOM\n"])
 def test_a_key_log_without_a_key_is_named(
     capture: tuple[Path, Path, int], tmp_path: Path, text: str
