@@ -28,8 +28,9 @@ __all__ = ["FORMAT", "as_junit", "finding_lines", "judgement", "summary_lines"]
 
 FORMAT = "event-protocol-judgement/1"
 SHOWN = 30
-SHOWN_CONNECTIONS = 5
 """Kinds of observations in the summary."""
+SHOWN_CONNECTIONS = 5
+"""Connections that the summary names for each of them."""
 SEEN = ("connection", "session", "room", "times")
 """Where the judge looks."""
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
