@@ -81,6 +81,64 @@ def test_a_file_starts_warm_with_its_arguments(tmp_path: Path) -> None:
     assert isinstance(process, warm.Warm)
 
 
+ENDS = {
+    "nothing": "print('done')",
+    "a number": "sys.exit(300)",
+    "a text": "sys.exit('sorry')",
+    "an error": "raise ValueError('wrong')",
+    "an interrupt": "raise KeyboardInterrupt",
+    "a thread that goes on": """
+def go_on():
+    threading.main_thread().join()
+    print("behind the end of the main thread")
+atexit.register(print, "last")
+threading.Thread(target=go_on).start()
+""",
+    "a function at exit": "atexit.register(print, 'last'); print('first')",
+    "an error at exit": "atexit.register(int, 'x')",
+    "an error in a finalizer": "C = type('C', (), {'__del__': lambda self: 1 / 0}); C().me = C()",
+    "an error in a cycle": """
+class C:
+    def __del__(self): 1 / 0
+def main():
+    one = C()
+    one.me = one
+    sys.exit(main_code)
+main_code = 3
+main()
+""",
+    "a coroutine that nobody awaits": """
+async def late(): pass
+def main():
+    kept = [late()]
+    kept.append(kept)
+main()
+""",
+    "a stdout that takes nothing": "print('x'); os.close(1)",
+    "no stdout": "print('x'); sys.stdout.close(); sys.stdout = None",
+}
+"""How a program can end."""
+
+
+@pytest.mark.parametrize("way", ENDS)
+def test_it_ends_as_a_process_of_its_own(way: str, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(f"import atexit, os, sys, threading\n{ENDS[way]}")
+    command = [sys.executable, str(program)]
+
+    warm_one = ran(command, input="line\n", capture_output=True, text=True)
+
+    by_itself = subprocess.run(command, input="line\n", capture_output=True, text=True)
+    assert (warm_one.returncode, warm_one.stdout) == (by_itself.returncode, by_itself.stdout)
+    assert reason(warm_one.stderr) == reason(by_itself.stderr)
+
+
+def reason(complaint: str) -> str:
+    """What Python says last, without the place: other frames stand above those of the program."""
+    named = re.findall(r"\w+(?:Error|Warning): (?!Enable tracemalloc).*", complaint)
+    return [*complaint.splitlines(), *named][-1] if complaint else ""
+
+
 def test_arguments_streams_and_the_exit_code(start: Start) -> None:
     with start([SCRIPT, "docs", "nothing"], stdout=PIPE, stderr=PIPE, text=True) as process:
         assert process.stdout is not None

@@ -8,6 +8,7 @@ a process does.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import io
@@ -17,6 +18,7 @@ import resource
 import runpy
 import socket
 import sys
+import threading
 from contextlib import suppress
 from typing import Any
 
@@ -89,10 +91,36 @@ def become(request: dict[str, Any]) -> None:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
+def end(code: int) -> None:
+    """End as Python ends, but free nothing that was loaded before the fork.
+
+    To free it, a process would first copy all its pages: 24 of the 30 ms of a short command.
+    Returns if stdout or stderr does not take what is left. Python then has an end of its own.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    gc.collect()  # Python complains of what nobody has closed or awaited.
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None and not stream.closed:
+                stream.flush()
+    except OSError:
+        return
+    os._exit(code & 0xFF)
+
+
 if __name__ == "__main__":
     for name in LOADED:
         importlib.import_module(name)
     gc.freeze()
     request = asked(socket.socket(fileno=int(sys.argv[1])))
     if request is not None:
-        become(request)
+        code = 0
+        try:
+            become(request)
+        except SystemExit as how:
+            if not isinstance(how.code, int | None):
+                raise
+            code = how.code or 0
+        end(code)
+        sys.exit(code)
