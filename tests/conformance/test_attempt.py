@@ -19,7 +19,7 @@ from refserver.conformance.model import Direction
 from refserver.conformance.segmentation import Segmentation
 from refserver.conformance.suite import CaseFailed
 
-MUCH = raw.ping(1) * (1 << 20)
+MUCH = raw.message(1, b"x" * 65_000) * 256
 """More than the sockets of a connection hold."""
 
 

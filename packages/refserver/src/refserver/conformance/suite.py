@@ -157,6 +157,8 @@ def select(
 
 
 def _matches(asked: str, id: str) -> bool:
+    if "*" not in asked:
+        return asked.upper() == id
     pattern = ".*".join(map(re.escape, asked.upper().split("*")))
     return re.fullmatch(pattern, id) is not None
 

@@ -57,7 +57,10 @@ class Transcript:
         before = len(begun.data)
         shown = begun.data + data[:KEPT]
         for secret in self._secrets:
-            shown = shown.replace(secret, b"*" * len(secret))
+            if secret in shown:
+                shown = shown.replace(secret, b"*" * len(secret))
+        if before:
+            begun = Begun(shown[:before], begun.size)
         self.steps.append(
             Step(
                 at=self.now,
@@ -66,7 +69,7 @@ class Transcript:
                 data=shown[before:],
                 size=len(data),
                 note=note,
-                begun=Begun(shown[:before], begun.size),
+                begun=begun,
             )
         )
         if len(self.steps) > 2 * (FIRST + LAST):

@@ -197,14 +197,16 @@ class Wire:
 
     def _take_frames(self) -> None:
         start = 0
+        size = len(self._buffer)
         failure = ""
-        while len(self._buffer) - start >= 4:
+        while size - start >= 4:
             length = int.from_bytes(self._buffer[start : start + 4], "big")
             failure = self._error_in(length)
-            if failure or len(self._buffer) - start < 4 + length:
+            end = start + 4 + length
+            if failure or end > size:
                 break
-            self._take(Frame(bytes(self._buffer[start : start + 4 + length])))
-            start += 4 + length
+            self._take(Frame(bytes(self._buffer[start:end])))
+            start = end
         del self._buffer[:start]
         if failure:
             self._give_up(failure)
@@ -228,13 +230,14 @@ class Wire:
     def _take(self, frame: Frame) -> None:
         self._count += 1
         if self.recording:
-            self._hide_ticket(frame)
+            if frame.type == raw.WELCOME:
+                self._hide_ticket(frame)
             self.transcript.step(self.who, Direction.RECEIVED, frame.raw)
         self._frames.append(frame)
 
     def _hide_ticket(self, frame: Frame) -> None:
         ticket = frame.number("ticket")
-        if frame.type == raw.WELCOME and ticket > 0:
+        if ticket > 0:
             self.transcript.hide(ticket.to_bytes(8, "big"))
 
     @property
