@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 
 from eventcodec import ErrorCode
 
-from ..cluster.calls import EngineError
 from ..session.context import Context, Peer
 from ..session.room import Room
 from ..session.sequencer import LocalSequencer, Sequencer, Shared, Submitter
 from ..session.session import Session
+from . import shared
 from .admission import Admission
 from .auth import AllowAll, Auth
 from .client_timers import ClientTimers
-from .config import Config, ConfigError, networks
+from .config import Config, networks
 from .connection import BUFFER, BUFFER_BEFORE_LOGIN, Connection
 from .descriptors import descriptors, most_connections, most_lingering
 from .handshakes import Handshakes
@@ -33,7 +33,6 @@ from .metrics import ServerCounters
 from .proxy_protocol import Headers
 from .reloading import Reloading
 from .scheduler import FEWEST_FRAMES
-from .shared import engine_client
 from .tls import Tls, common_name
 from .turn import Turns
 
@@ -64,7 +63,7 @@ class Server:
         self.engine: EngineClient | None = None
         self.sequencer: Sequencer
         if config.log:
-            self.engine = engine_client(
+            self.engine = shared.engine_client(
                 config, lambda log: self.turns.follow(log), lambda: self.turns.need()
             )
             self.sequencer = self.engine.sequencer
@@ -105,10 +104,7 @@ class Server:
     async def connect(self) -> None:
         """Come into the shared room, where there is one. Raises ConfigError."""
         if self.engine is not None:
-            try:
-                await self.engine.start()
-            except EngineError as error:
-                raise ConfigError(f"--log: {error}") from None
+            await shared.connect(self.engine)
 
     async def disconnect(self) -> None:
         """Leave the shared room, when the last connection is gone."""

@@ -2,8 +2,8 @@
 
 Rule: only this module of `server` knows what sharing a room needs.
 
-Settings must be alike, and Redis asks for credentials. `redis` is imported here and below, and only
-where it is used.
+Settings must be alike, and Redis asks for credentials. `cluster` and `redis` are imported only
+where a room is shared.
 
 Layer: above `files`, below `server`.
 """
@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ..cluster.node import Settings
 from ..session.log import Log
 from .config import Config, ConfigError
 from .files import read
@@ -24,8 +23,9 @@ from .metrics import Values
 
 if TYPE_CHECKING:
     from ..cluster.engine_client import EngineClient
+    from ..cluster.node import Settings
 
-__all__ = ["engine_client", "metrics"]
+__all__ = ["connect", "engine_client", "metrics"]
 
 LEASE = 1.5
 """The lease of a node is --log-timeout times this number. So a node has told its members that the
@@ -58,6 +58,16 @@ def engine_client(
     )
 
 
+async def connect(engine: EngineClient) -> None:
+    """Come into the shared room. Raises ConfigError."""
+    from ..cluster.calls import EngineError
+
+    try:
+        await engine.start()
+    except EngineError as error:
+        raise ConfigError(f"--log: {error}") from None
+
+
 def metrics(engine: EngineClient) -> Values:
     """The current value of each of `metrics.SHARED_METRICS`."""
     node, counters = engine.node, engine.counters
@@ -87,6 +97,8 @@ def settings(config: Config) -> Settings:
         "log-timeout": config.log_timeout,
         "unicode": unicodedata.unidata_version,
     }
+    from ..cluster.node import Settings
+
     return Settings(
         config=" ".join(f"{name}={value}" for name, value in alike.items()),
         presence=config.presence,
