@@ -23,7 +23,7 @@ from tools.pages import ROOT
 from refserver.conformance.annotate import Begun
 from refserver.conformance.attempt import Attempt, Setting
 from refserver.conformance.cases import SERVER_CASES
-from refserver.conformance.commands import signalled
+from refserver.conformance.check_command import signalled
 from refserver.conformance.examples import is_noted
 from refserver.conformance.model import Case, Direction, Step
 from refserver.conformance.peer.cases import CLIENT_CASES

@@ -15,7 +15,7 @@ from typing import Any
 
 from tools.pages import ROOT, Blocks, redrawn, table
 
-from refserver.cli import option_names
+from refserver.serve_command import option_names
 from refserver.server.admission import USER_LIMITS
 from refserver.server.config import Config
 from refserver.server.metrics import METRICS, SHARED_METRICS, Metric

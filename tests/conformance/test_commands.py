@@ -20,24 +20,18 @@ from tests.refserver.conftest import Authority
 from tests.support.ports import unused_port
 from tests.support.server import running
 
+from refserver.cli import main
 from refserver.conformance import check
 from refserver.conformance.cases import SERVER_CASES
-from refserver.conformance.commands import check_command, register
+from refserver.conformance.check_command import check_command
 from refserver.conformance.model import Verdict
 from refserver.conformance.options import Aside, repeated
 from refserver.conformance.peer.commands import peer_command
 from refserver.conformance.reports import machine
 from refserver.conformance.suite import CaseFailed, Outcome
 from refserver.exit_codes import Exit
-from refserver.server.auth import new_token
+from refserver.server.token_file import new_token
 
-
-@click.group()
-def group() -> None:
-    """A command line."""
-
-
-register(group)
 WHOLE = ("--segmentation", "whole", "--seed", "7")
 PATIENT = ("--timeout", "20")
 
@@ -54,7 +48,7 @@ def server() -> Iterator[Served]:
 
 
 def run(*words: str) -> Result:
-    return CliRunner().invoke(group, words)
+    return CliRunner().invoke(main, words)
 
 
 def run_check(server: Served, *words: str) -> Result:
@@ -456,7 +450,7 @@ def test_an_id_a_statement_or_a_code_is_explained(what: str, said: str | None) -
 def test_a_shell_completes_what_the_kit_knows(line: str, completed: str) -> None:
     *words, begun = line.split()
 
-    found = ShellComplete(group, {}, "kit", "_KIT").get_completions(words, begun)
+    found = ShellComplete(main, {}, "kit", "_KIT").get_completions(words, begun)
 
     assert completed in [each.value for each in found]
     assert all(each.value.upper().startswith(begun.upper()) for each in found)

@@ -27,11 +27,12 @@ from tests.support.warm import ran
 
 from refserver.cli import main
 from refserver.conformance.cases import SERVER_CASES
-from refserver.conformance.commands import stopping
+from refserver.conformance.check_command import stopping
 from refserver.conformance.model import Verdict
 from refserver.exit_codes import Exit
-from refserver.server.auth import AllowAll, new_token
+from refserver.server.auth import AllowAll
 from refserver.server.config import Config
+from refserver.server.token_file import new_token
 
 STOPS = [case.id for case in SERVER_CASES if case.section == "shutdown"]
 GUARDED = [case.id for case in SERVER_CASES if "credentials" in case.capabilities]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import logging
-import subprocess
-import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -180,16 +178,3 @@ def test_a_shell_completes_the_name_of_a_mutant() -> None:
 
     names = [name for name in MUTANTS if name.startswith("stop-")]
     assert [each.value for each in found] == names != []
-
-
-def test_without_the_option_nothing_of_the_mutants_is_loaded() -> None:
-    script = (
-        "import sys, refserver.cli, refserver.server.process; "
-        "print('refserver.mutants' in sys.modules)"
-    )
-
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-
-    assert done.stdout.strip() == "False"

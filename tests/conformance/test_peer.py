@@ -12,14 +12,13 @@ import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-import click
 import pytest
 import xmlschema
 from click.testing import CliRunner, Result
 from tests.conformance import faulty_client
 
+from refserver.cli import main
 from refserver.conformance import raw
-from refserver.conformance.commands import register
 from refserver.conformance.peer import doctor, script
 from refserver.conformance.peer.cases import CLIENT_CASES
 from refserver.conformance.peer.lines import differs, line_of, parsed
@@ -35,16 +34,8 @@ PATIENT = ("--timeout", "20.0")
 """Where what is awaited comes: it costs nothing there."""
 
 
-@click.group()
-def group() -> None:
-    """A command line."""
-
-
-register(group)
-
-
 def run(*words: str) -> Result:
-    return CliRunner().invoke(group, ["peer", *PATIENT, *words])
+    return CliRunner().invoke(main, ["peer", *PATIENT, *words])
 
 
 def python(program: str) -> list[str]:
@@ -311,7 +302,7 @@ def test_a_command_that_does_not_even_connect_says_why(program: str, actual: str
 
 
 def test_a_case_is_explained_like_those_for_servers() -> None:
-    done = CliRunner().invoke(group, ["explain", "peer-resume-05"])
+    done = CliRunner().invoke(main, ["explain", "peer-resume-05"])
 
     assert done.exit_code == 0
     assert "EP-6.4-16" in done.stdout

@@ -19,7 +19,7 @@ from tests.support.server import launched
 from refserver.cli import main
 from refserver.conformance.cases import SERVER_CASES
 from refserver.conformance.check import DECLARED_BY
-from refserver.conformance.commands import Where
+from refserver.conformance.check_command import Where
 from refserver.exit_codes import Exit
 from refserver.readiness import READ
 

@@ -20,9 +20,9 @@ from refserver.server.auth import (
     Proof,
     Tokens,
     authenticator_of,
-    new_token,
 )
 from refserver.server.config import Config, ConfigError
+from refserver.server.token_file import new_token
 
 
 def line(token: str, user: str) -> str:

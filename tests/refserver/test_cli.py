@@ -14,7 +14,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from tests.refserver.clients import REFSERVER, client, member, refused
 from tests.refserver.conftest import Authority
@@ -22,9 +24,10 @@ from tests.support.server import running
 from tests.support.warm import ran
 
 import refserver.server.process
-from refserver.cli import main, option_names
+from refserver.cli import COMMANDS, main
 from refserver.exit_codes import Exit
 from refserver.mutants import MUTANTS
+from refserver.serve_command import option_names
 from refserver.server.auth import Tokens
 from refserver.server.config import Config
 from refserver.server.logs import LOG
@@ -429,19 +432,26 @@ def test_token_refuses_a_name_that_nobody_may_have(user: str) -> None:
     assert done.stderr.startswith("refserver: the name ")
 
 
-@pytest.mark.measured_processes
-def test_a_server_starts_without_the_kit_and_its_libraries() -> None:
-    script = (
-        "import sys; from refserver.cli import main; import refserver.server.process\n"
-        "main.main(['serve', '--help'], standalone_mode=False)\n"
-        "print(sorted({'jinja2', 'rich', 'refserver.conformance'} & sys.modules.keys()))"
-    )
+def test_each_command_is_listed_with_the_first_line_of_its_help() -> None:
+    lines = {name: place.load().get_short_help_str(limit=1_000) for name, place in COMMANDS.items()}
 
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
+    assert {name: place.line for name, place in COMMANDS.items()} == lines
+    assert [*COMMANDS] == sorted(COMMANDS)
+    assert {name: place.load().name for name, place in COMMANDS.items()} == {
+        name: name for name in COMMANDS
+    }
 
-    assert done.stdout.splitlines()[-1] == "[]"
+
+def test_commands_are_listed_and_completed_as_click_does_when_it_has_loaded_them() -> None:
+    loaded = click.Group("refserver", {name: place.load() for name, place in COMMANDS.items()})
+    listed = CliRunner().invoke(loaded, ["--help"]).output.partition("Commands:\n")[2]
+
+    def completed(group: click.Group) -> list[tuple[str, str | None]]:
+        found = ShellComplete(group, {}, "refserver", "_COMPLETE").get_completions([], "s")
+        return [(each.value, each.help) for each in found]
+
+    assert listed.rstrip() in invoke("--help").output
+    assert completed(main) == completed(loaded) != []
 
 
 def test_a_server_with_settings_from_the_environment(tmp_path: Path) -> None:

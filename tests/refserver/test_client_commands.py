@@ -56,7 +56,7 @@ from refserver.client.bench import KEPT, Figures
 from refserver.client.bench import _lines as bench_lines
 from refserver.client.blocking import Room
 from refserver.client.shell import Watching
-from refserver.server.auth import new_token
+from refserver.server.token_file import new_token
 
 
 def invoke(*words: str, **environment: str) -> Any:

@@ -22,13 +22,10 @@ import threading
 from contextlib import suppress
 from typing import Any
 
-LOADED = (
-    "refserver.cli",
-    "refserver.server.process",
-    "refserver.conformance.commands",
-    "refserver.watch.commands",
-)
-"""What the commands import."""
+from refserver.cli import COMMANDS
+
+LOADED = ("refserver.client.aio", "refserver.server.process")
+"""What the commands and the examples import later than at their start."""
 STREAMS = 3
 MOST = 1 << 20
 """Bytes of a request: more than the system lets pass."""
@@ -110,6 +107,8 @@ def end(code: int) -> None:
 
 
 if __name__ == "__main__":
+    for place in COMMANDS.values():
+        place.load()
     for name in LOADED:
         importlib.import_module(name)
     gc.freeze()

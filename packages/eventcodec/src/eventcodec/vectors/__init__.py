@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
+from pkgutil import get_data
 from typing import Any
 
 __all__ = ["Change", "Hidden", "Invalid", "Prefixes", "Valid", "Vectors", "load"]
@@ -120,7 +120,9 @@ def load() -> Vectors:
 
 
 def _read(name: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(files(__name__).joinpath(name).read_text("ascii"))
+    data = get_data(__name__, name)
+    assert data is not None, "the file is installed beside this one"
+    document: dict[str, Any] = json.loads(data)
     return document
 
 

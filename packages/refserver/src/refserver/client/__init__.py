@@ -10,8 +10,12 @@
 `refserver.client.blocking` is the same without asyncio.
 """
 
-from .aio import Room, connect
+from typing import TYPE_CHECKING, Any
+
 from .exceptions import BacklogError, NotSaidError, PausedError, PlaintextError
+
+if TYPE_CHECKING:
+    from .aio import Room, connect
 
 __all__ = [
     "BacklogError",
@@ -21,3 +25,12 @@ __all__ = [
     "Room",
     "connect",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`Room` and `connect`: asyncio is imported for these two only, not for the commands."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import aio
+
+    return getattr(aio, name)

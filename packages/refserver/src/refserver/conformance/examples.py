@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from importlib.resources import files
+from pkgutil import get_data
 from typing import Any
 
 from .model import Direction, Step
@@ -37,8 +37,9 @@ def example(id: str) -> tuple[Step, ...]:
 
 @cache
 def _examples() -> dict[str, list[dict[str, Any]]]:
-    text = files("refserver.conformance").joinpath("examples.json").read_text(encoding="utf-8")
-    found: dict[str, list[dict[str, Any]]] = json.loads(text)
+    data = get_data(__name__, "examples.json")
+    assert data is not None, "the file is installed beside this one"
+    found: dict[str, list[dict[str, Any]]] = json.loads(data)
     return found
 
 

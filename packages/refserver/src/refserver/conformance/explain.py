@@ -1,9 +1,9 @@
-"""What is behind a case's id, a statement's number or an error's code.
+"""`refserver explain`: what is behind a case's id, a statement's number or an error's code.
 
 Rule: nothing is said here that does not stand in the specification, the catalogue, its
 examples or eventcodec.
 
-Layer: above `cases` and `examples`, below `commands`.
+Layer: above `cases` and `examples`, beside the other commands.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 
+import click
+
 from eventcodec import ErrorCode, vectors
 
-from ..arguments import near
+from ..arguments import completing, near
 from ..wording import counted
 from .annotate import Piece, annotate
 from .cases import SERVER_CASES
 from .check import DECLARED_BY
+from .complaints import complaints
 from .examples import example
 from .model import Case, Direction, Step
 from .peer import run as client
@@ -28,7 +31,7 @@ from .raw import error
 from .statements import statements
 from .suite import UsageError
 
-__all__ = ["explain", "explained"]
+__all__ = ["explain", "explain_command", "explained"]
 
 SHOWN = 8
 """Bytes of a field in one line."""
@@ -141,3 +144,19 @@ def _error(code: ErrorCode) -> Iterator[str]:
     for case in CASES.values():
         if code.name in case.title:
             yield f"  case   {case.id}: {case.title}"
+
+
+@click.command("explain")
+@click.argument("what", metavar="CASE|EP-…|CODE", shell_complete=completing(explained))
+def explain_command(what: str) -> None:
+    """Show the rule of a case, a statement or an error code, and the usual causes.
+
+    \b
+    Examples:
+      refserver explain FRAME-07
+      refserver explain EP-4.2-1
+      refserver explain 13
+    """
+    with complaints():
+        for line in explain(what):
+            click.echo(line)

@@ -10,8 +10,7 @@ from __future__ import annotations
 import functools
 import secrets
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,12 +21,13 @@ from click.core import ParameterSource
 from ..arguments import Number, Whole, completing
 from ..exit_codes import TEST_COMMANDS, Exit, in_one_line
 from ..output import Console
-from .interrupts import held, interruptible
+from .complaints import leave
+from .interrupts import held
 from .model import Case, Level, Report, Result
 from .reports import badge, html, junit, machine, markdown
 from .reports import console as on_console
 from .segmentation import Segmentation
-from .suite import INTERRUPTED, NotReached, Plan, UsageError, exit_code, listed_cases, select
+from .suite import INTERRUPTED, Plan, UsageError, exit_code, listed_cases, select
 
 __all__ = [
     "EXISTING",
@@ -35,9 +35,7 @@ __all__ = [
     "Aside",
     "Asked",
     "aside",
-    "complaints",
     "ids_argument",
-    "leave",
     "list_cases",
     "repeated",
     "report_options",
@@ -53,26 +51,6 @@ Option = Callable[[Command], Command]
 
 EXIT_CODES = in_one_line(TEST_COMMANDS)
 """For the end of a command's help."""
-
-
-@contextmanager
-def complaints() -> Iterator[None]:
-    """Turn what makes no sense, or cannot be reached, into one line and its exit code.
-
-    A signal that ends the command is a KeyboardInterrupt in here.
-    """
-    try:
-        with interruptible():
-            yield
-    except UsageError as error:
-        raise click.UsageError(str(error)) from None
-    except NotReached as error:
-        leave(Exit.UNREACHABLE, str(error))
-
-
-def leave(code: Exit, reason: str) -> NoReturn:
-    click.echo(f"refserver: {reason}", err=True)
-    sys.exit(code)
 
 
 class Aside(click.Option):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
+from pkgutil import get_data
 from types import MappingProxyType
 
 __all__ = ["VISIBLE", "statements", "visibility"]
@@ -48,6 +48,7 @@ def statements() -> Mapping[str, str]:
 
 
 def _shipped() -> dict[str, dict[str, str]]:
-    text = files("refserver.conformance").joinpath("statements.json").read_text(encoding="utf-8")
-    shipped: dict[str, dict[str, str]] = json.loads(text)
+    data = get_data(__name__, "statements.json")
+    assert data is not None, "the file is installed beside this one"
+    shipped: dict[str, dict[str, str]] = json.loads(data)
     return shipped

@@ -19,10 +19,7 @@ from .timeline import Row
 if TYPE_CHECKING:
     from jinja2 import Template
 
-__all__ = ["MOST_ROWS", "as_html"]
-
-MOST_ROWS = 5_000
-"""Lines of the timeline that are shown: the first ones."""
+__all__ = ["as_html"]
 
 
 def as_html(said: dict[str, Any], rows: Sequence[Row], left_out: int) -> str:

@@ -8,14 +8,11 @@ Layer: above `judge`, below the commands.
 
 from __future__ import annotations
 
-import json
-import re
-import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..characters import escape
-from ..conformance.statements import VISIBLE, statements, visibility
+from ..conformance.statements import statements, visibility
 from ..version import VERSION
 from ..wording import counted
 from .causes import usual_cause
@@ -24,7 +21,7 @@ from .coverage import coverage
 from .findings import Finding, Notes
 from .judge import Judge
 
-__all__ = ["FORMAT", "as_junit", "finding_lines", "judgement", "summary_lines"]
+__all__ = ["FORMAT", "finding_lines", "judgement", "summary_lines"]
 
 FORMAT = "event-protocol-judgement/1"
 SHOWN = 30
@@ -33,7 +30,6 @@ SHOWN_CONNECTIONS = 5
 """Connections that the summary names for each of them."""
 SEEN = ("connection", "session", "room", "times")
 """Where the judge looks."""
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def judgement(judge: Judge, sources: list[str], did: list[Did] | None = None) -> dict[str, Any]:
@@ -146,52 +142,3 @@ def _situations(notes: Notes) -> Iterator[tuple[str, bool]]:
     yield "it resumes a session", notes.exercised["EP-6.4-2"] > 0
     yield "others speak", good[server, 0x02] > 0
     yield "a request is refused", good[server, 0x05] > 0
-
-
-def as_junit(said: dict[str, Any]) -> bytes:
-    """The same as JUnit XML: a test for each statement that was exercised or broken."""
-    broken: dict[str, list[dict[str, Any]]] = {}
-    for finding in said["findings"]:
-        broken.setdefault(finding["statement"], []).append(finding)
-    tests = [
-        number
-        for number, about in said["coverage"].items()
-        if about["exercised"] or number in broken
-    ]
-    root = ET.Element("testsuites")
-    suite = ET.SubElement(
-        root,
-        "testsuite",
-        id="0",
-        package="watch",
-        name=_text(", ".join(said["sources"])),
-        tests=str(len(tests)),
-        failures=str(len(broken)),
-        errors="0",
-        skipped="0",
-        time="0.000",
-        timestamp="1970-01-01T00:00:00",
-        hostname="localhost",
-    )
-    ET.SubElement(suite, "properties")
-    for number in tests:
-        visible = VISIBLE[said["coverage"][number]["visible"]]
-        case = ET.SubElement(
-            suite, "testcase", classname=f"watch.{visible}", name=number, time="0.000"
-        )
-        if number in broken:
-            first = broken[number][0]
-            failure = ET.SubElement(
-                case, "failure", message=_text(first["requirement"]), type="finding"
-            )
-            failure.text = _text("\n".join(json.dumps(each) for each in broken[number]))
-    ET.SubElement(suite, "system-out").text = counted(said["frames"], "frame")
-    ET.SubElement(suite, "system-err")
-    ET.indent(root)
-    text: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
-    return text
-
-
-def _text(text: str) -> str:
-    """Text that XML can hold."""
-    return _NOT_XML.sub(lambda found: ascii(found[0])[1:-1], text)

@@ -21,15 +21,16 @@ from ..exit_codes import Exit
 from .capture import CaptureWriter
 from .conversation import Did, Item
 from .findings import Finding
-from .html import MOST_ROWS, as_html
 from .judge import Judge
-from .judgement import as_junit, finding_lines, judgement, summary_lines
+from .judgement import finding_lines, judgement, summary_lines
 from .recording import Recorder, created, new_mask
 from .sources import SourceError
 from .timeline import Row, Timeline
 
 __all__ = ["Files", "Reports", "complaints", "print_finding", "told"]
 
+MOST_ROWS = 5_000
+"""Lines of the timeline that the page shows: the first ones."""
 MOST_DID = 10_000
 """Disturbances that a report lists."""
 
@@ -100,8 +101,12 @@ class Reports:
             if files.as_json is not None:
                 Path(files.as_json).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
             if files.as_junit is not None:
+                from .junit import as_junit
+
                 Path(files.as_junit).write_bytes(as_junit(said))
             if files.as_html is not None:
+                from .html import as_html
+
                 page = as_html(said, self._rows, self._left_out)
                 Path(files.as_html).write_text(page, encoding="utf-8", errors="backslashreplace")
 

@@ -16,7 +16,6 @@ import click
 from .capture import CaptureError, is_capture, read_capture
 from .conversation import CutShort, Item
 from .recording import RecordingError, read_recording
-from .tls_capture import read_tls_capture
 
 __all__ = ["SourceError", "items_of"]
 
@@ -45,6 +44,8 @@ def items_of(path: Path, *, port: int | None = None, keylog: Path | None = None)
             if keylog is not None:
                 if not is_capture(head) or port is None:
                     raise CaptureError("a key log is for a capture, and needs the server's port")
+                from .tls_capture import read_tls_capture
+
                 yield from read_tls_capture(path, keylog, port)
                 return
             if is_capture(head):

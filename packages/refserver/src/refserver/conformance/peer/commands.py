@@ -16,12 +16,12 @@ import click
 
 from ...exit_codes import Exit
 from ..attempt import Setting
+from ..complaints import complaints
 from ..model import Report, Verdict
 from ..options import (
     EXIT_CODES,
     Asked,
     aside,
-    complaints,
     ids_argument,
     list_cases,
     suite_options,

@@ -19,7 +19,7 @@ from .phrases import DIFFERS, differing, outcome, step_said
 
 __all__ = ["rendered", "write"]
 
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _SKIPPED = (Verdict.UNSUPPORTED, Verdict.EXPECTED_FAILURE, Verdict.KNOWN_FLAKY)
 
 

@@ -1,9 +1,9 @@
-"""`refserver send`, and the other client commands: a client for the shell.
+"""`refserver send`: it says messages in a room, or sends any bytes.
 
 Rule: results are lines on stdout, everything else is on stderr. Bytes of a peer are escaped before
 they reach a terminal (EP-12-6).
 
-Layer: below `cli`, above the other commands.
+Layer: below `cli`, beside the other commands.
 """
 
 from __future__ import annotations
@@ -42,15 +42,12 @@ from eventcodec.limits import MAX_FRAME_CEILING, SENDER_ALLOWANCE
 
 from ..characters import escape
 from ..readiness import source
-from .bench import bench
 from .blocking import Room
 from .network import CommandError, connect, trusting, why
 from .options import EXIT_CODES, Target, connecting, retrying, tell_json
-from .ping import ping
 from .shell import Watching, enter, in_room, say
-from .tail import tail
 
-__all__ = ["register"]
+__all__ = ["send"]
 
 STDIN = "-"
 CHUNK = 1 << 16
@@ -371,9 +368,3 @@ def send(
     if +sending.failed:
         told = ", ".join(f"{number} {fate.value}" for fate, number in (+sending.failed).items())
         raise CommandError(told)
-
-
-def register(group: click.Group) -> None:
-    """Put the client commands into a command line."""
-    for command in (send, tail, ping, bench):
-        group.add_command(command)

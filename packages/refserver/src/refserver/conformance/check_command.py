@@ -1,8 +1,8 @@
-"""The commands of the kit: check, peer, report, explain.
+"""`refserver check`: test a server.
 
 Rule: results go to stdout, complaints to stderr, and the exit code never lies.
 
-Layer: the top of the kit; refserver's command line takes them in by `register`.
+Layer: the top of the kit, beside its other commands.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,43 +22,27 @@ from ssl import SSLContext
 
 import click
 
-from ..arguments import Whole, completing, spelled
+from ..arguments import Whole, spelled
 from ..arguments import address as an_address
 from ..client.network import trusting
-from ..exit_codes import Exit
-from ..output import Console
 from . import raw
 from .attempt import Setting
 from .cases import SERVER_CASES
 from .check import CAPABILITIES, Greeting, ServerDriver, check, probe, resolve
-from .explain import explain, explained
-from .model import Report, Run
+from .complaints import complaints
 from .names import Identity
 from .options import (
     EXISTING,
     EXIT_CODES,
     Asked,
-    complaints,
     ids_argument,
-    leave,
     list_cases,
-    report_options,
     suite_options,
-    write_reports,
 )
-from .peer.commands import peer_command
-from .reports import console as on_console
-from .reports import machine
 from .streams import Wrap, over_tls
-from .suite import UsageError, exit_code
+from .suite import UsageError
 
-__all__ = ["register"]
-
-
-def register(group: click.Group) -> None:
-    """Put the kit's commands into a group."""
-    for command in (check_command, peer_command, report_group, explain_command):
-        group.add_command(command)
+__all__ = ["check_command"]
 
 
 @click.command("check", epilog=EXIT_CODES)
@@ -326,61 +309,3 @@ def run_to_stop(words: list[str]) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     return f"the stop command ended with code {done.returncode}" if done.returncode else ""
-
-
-@click.group("report", no_args_is_help=False)
-def report_group() -> None:
-    """Work with JSON reports."""
-
-
-@report_group.command("merge")
-@click.argument("reports", nargs=-1, required=True, type=EXISTING, metavar="REPORT.json...")
-@report_options
-@click.option("-v", "--verbose", is_flag=True, help="Print passed cases too.")
-def merge_command(reports: tuple[Path, ...], verbose: bool, **files: Path | None) -> None:
-    """Merge several reports into one, with the implementations side by side.
-
-    \b
-    Example:
-      refserver report merge mine.json reference.json --html both.html
-    """
-    merged: Report | None = None
-    for path in reports:
-        try:
-            report = machine.read(path)
-        except ValueError as error:
-            leave(Exit.USAGE, f"{path}: {error}")
-        merged = report if merged is None else merged.merged(report)
-    assert merged is not None, "click asks for one at least"
-    merged = numbered(merged)
-    write_reports(merged, **files)
-    on_console.show(Console(), merged, verbose=verbose)
-    sys.exit(exit_code(merged.results))
-
-
-def numbered(report: Report) -> Report:
-    """The same report; of several runs with one name the second and later have a number."""
-    names: Counter[str] = Counter()
-    runs: list[Run] = []
-    for run in report.runs:
-        names[run.implementation] += 1
-        number = names[run.implementation]
-        name = run.implementation + (f" ({number})" if number > 1 else "")
-        runs.append(dataclasses.replace(run, implementation=name))
-    return dataclasses.replace(report, runs=tuple(runs))
-
-
-@click.command("explain")
-@click.argument("what", metavar="CASE|EP-…|CODE", shell_complete=completing(explained))
-def explain_command(what: str) -> None:
-    """Show the rule of a case, a statement or an error code, and the usual causes.
-
-    \b
-    Examples:
-      refserver explain FRAME-07
-      refserver explain EP-4.2-1
-      refserver explain 13
-    """
-    with complaints():
-        for line in explain(what):
-            click.echo(line)
