@@ -16,6 +16,8 @@ __all__ = ["HEADER", "LEAST", "Cutter", "Frame"]
 HEADER = struct.Struct(">IBBHQ")
 WORDS = struct.Struct(">IIQ")
 """The same header, with version, type and reserved as one number."""
+VERSION = 1
+"""The byte behind a length."""
 LEAST = 12
 """The least `length`."""
 KEPT = (16 << 20) + 512
@@ -154,13 +156,17 @@ class Cutter:
     def _found(self) -> bool:
         """Whether a frame begins somewhere in what came behind a gap; the rest is dropped."""
         buffer = self._buffer
-        for start in range(max(0, len(buffer) - 16 * CHAINED + 1)):
-            if buffer[start + 4] == 1 and self._is_chain(start):
+        stop = max(0, len(buffer) - 16 * CHAINED + 5)
+        at = buffer.find(VERSION, 4, stop)
+        while at > 0:
+            start = at - 4
+            if self._is_chain(start):
                 self.unjudged += start
                 self._offset += start
                 del buffer[:start]
                 self.lost = False
                 return True
+            at = buffer.find(VERSION, at + 1, stop)
         if len(buffer) > SOUGHT:
             dropped = len(buffer) - SOUGHT // 2
             self.unjudged += dropped
