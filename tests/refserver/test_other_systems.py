@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 WITHOUT = str(ROOT / "tests/support/without.py")
 CLIENT = [sys.executable, str(ROOT / "docs/clients/client.py"), "{host}", "{port}"]
 ANSWER = [sys.executable, "-m", "eventcodec", "vectors", "answer"]
+ENOUGH = ["PEER-FACT-01", "PEER-FACT-02", "PEER-RESUME-02"]
+"""A client ends as it should, finds a fault, and connects again; all cases start it alike."""
 SYSTEMS = ["macos", "windows"]
 
 pytestmark = pytest.mark.once
@@ -67,7 +69,7 @@ def test_what_is_taken_away_is_missed(tmp_path: Path) -> None:
         ["refserver", "explain", "VER-02"],
         ["refserver", "token", "ann"],
         ["refserver", "peer", "--doctor", "--", *CLIENT],
-        ["refserver", "peer", "PEER-FACT-*", "PEER-RESUME-02", "--can", "resume", "--", *CLIENT],
+        ["refserver", "peer", *ENOUGH, "--can", "resume", "--", *CLIENT],
     ],
     ids=lambda command: "-".join(word for word in command[:3] if word[0] != "-"),
 )
@@ -129,7 +131,8 @@ def test_the_server_runs_without_what_only_linux_has(tmp_path: Path) -> None:
     # The command that runs the server gets its command line: python, its options, the module.
     under = ["sh", "-c", f'python=$1; shift 2; exec "$python" {WITHOUT} macos "$@"', "sh"]
     with launched("--quiet", under=under) as server:
-        done = run("macos", "refserver", "check", f":{server.port}", "LOGIN-*", "SLOW-*")
+        slow = ["SLOW-01", "SLOW-02", "SLOW-03"]  # the server waits for a member that does not read
+        done = run("macos", "refserver", "check", f":{server.port}", "LOGIN-*", *slow)
 
         assert done.returncode == 0, done.stdout + done.stderr
         assert server.stop() == 0
