@@ -9,6 +9,7 @@ thousandth, where clocks do not.
 from __future__ import annotations
 
 import gc
+import json
 import os
 import re
 import subprocess
@@ -19,7 +20,16 @@ from pathlib import Path
 
 from benchmarks.codec import handwritten
 
-from eventcodec import ClientConnection, Decoder, Login, Message, Welcome, encode
+import eventcodec
+from eventcodec import (
+    IMPLEMENTATION,
+    ClientConnection,
+    Decoder,
+    Login,
+    Message,
+    Welcome,
+    encode,
+)
 from eventcodec.limits import MAX_FRAME_CEILING
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,7 +133,7 @@ def main(wanted: Collection[str]) -> None:
         if pid == 0:
             work()
             os._exit(0)
-        print(pid, name, flush=True)
+        print(pid, IMPLEMENTATION, name, flush=True)
     while True:
         try:
             os.wait()
@@ -131,29 +141,37 @@ def main(wanted: Collection[str]) -> None:
             return
 
 
-def count(*wanted: str, pure: bool = True) -> Mapping[str, int]:
-    """Instructions for these pieces of work, in Python alone or as eventcodec is installed."""
+BOTH = """
+import json, os, sys
+import construct  # under valgrind its import takes as long as all of eventcodec's
+is_pure = os.fork() == 0
+os.environ["EVENTCODEC_PURE"] = str(int(is_pure))
+from tests.eventcodec.instructions import main
+main(json.loads(sys.argv[1 if is_pure else 2]))
+"""
+
+
+def count(*, pure: Collection[str], native: Collection[str]) -> Mapping[str, Mapping[str, int]]:
+    """Instructions for these pieces of work, by `IMPLEMENTATION`; `native` as it is installed."""
     command = [
         "valgrind",
         "--tool=cachegrind",
         "--cache-sim=no",
         "--cachegrind-out-file=/dev/null",
-        sys.executable,
-        "-m",
-        "tests.eventcodec.instructions",
-        *wanted,
+        *(sys.executable, "-S", "-c", BOTH, json.dumps([*pure]), json.dumps([*native])),
     ]
     # Nothing else of our environment: coverage would count itself.
     environment = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "0"}
-    environment["EVENTCODEC_PURE"] = "1" if pure else "0"
+    path = [str(Path(eventcodec.__file__).parents[1]), *sys.path]
+    environment["PYTHONPATH"] = os.pathsep.join(path)
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
     collected = dict(re.findall(r"^==(\d+)== I +refs: +([\d,]+)$", done.stderr, re.MULTILINE))
-    names = dict(re.findall(r"^(\d+) (.+)$", done.stdout, re.MULTILINE))
-    counts = {name: int(collected[pid].replace(",", "")) for pid, name in names.items()}
-    return {name: counted - counts["nothing"] for name, counted in counts.items()}
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+    counts: dict[str, dict[str, int]] = {}
+    for pid, kind, name in re.findall(r"^(\d+) (\S+) (.+)$", done.stdout, re.MULTILINE):
+        counts.setdefault(kind, {})[name] = int(collected[pid].replace(",", ""))
+    return {
+        kind: {name: counted - each["nothing"] for name, counted in each.items()}
+        for kind, each in counts.items()
+    }
