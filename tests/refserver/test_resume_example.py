@@ -38,7 +38,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Without a heartbeat: a listener reads when all was said, however long that takes."""
-    with running(tmp_path_factory.mktemp("server"), "--heartbeat", "0", dev=True) as server:
+    with running(tmp_path_factory.mktemp("server"), "--heartbeat", "0") as server:
         yield server
 
 
