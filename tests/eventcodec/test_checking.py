@@ -24,10 +24,9 @@ from eventcodec.checking import (
     Outcome,
     Report,
     check,
-    printable,
-    table,
 )
 from eventcodec.exchange import Case, cases
+from eventcodec.terminal import printable, table
 
 READER = (sys.executable, str(Path(__file__).with_name("plain_reader.py")))
 ALL = list(cases(vectors.load()))

@@ -564,14 +564,21 @@ def test_decode_writes_each_event_when_its_last_byte_is_in() -> None:
     assert process.returncode == 0
 
 
-def test_nothing_is_imported_that_is_not_needed() -> None:
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("eventcodec", {"argparse", "json", "random", "subprocess", "tempfile"}),
+        ("eventcodec.commands", {"random", "subprocess", "tempfile"}),
+    ],
+)
+def test_nothing_is_imported_that_is_not_needed(module: str, absent: set[str]) -> None:
     """The command line costs those nothing who only import the package.
 
     construct itself imports subprocess on Python 3.14: its debugger brings asyncio there.
     """
     code = (
-        "import sys, construct; before = {*sys.modules}; import eventcodec; "
-        "print([m for m in ('argparse', 'subprocess') if m in {*sys.modules} - before])"
+        f"import sys, construct; before = {{*sys.modules}}; import {module}; "
+        f"print(sorted({absent!r} & ({{*sys.modules}} - before)))"
     )
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)

@@ -23,8 +23,9 @@ from typing import IO
 from .dissect import dissect
 from .errors import counted
 from .exchange import Case, complaint
+from .terminal import printable, table
 
-__all__ = ["INTERRUPTED", "Outcome", "Report", "check", "printable", "table"]
+__all__ = ["INTERRUPTED", "Outcome", "Report", "check"]
 
 GLANCE = 0.1
 """Seconds between two looks at how much a program has said."""
@@ -44,27 +45,6 @@ NO_CONNECTION = (
     "hint: a decoder alone takes what only one end of a connection, in its state, must refuse;",
     "leave --receiver out, or have the program bring a connection into the state: see --help",
 )
-
-
-def printable(text: str) -> str:
-    """As ASCII with every control character escaped; what is printable stays as it is.
-
-    >>> printable("zoë\\x1b[31m")
-    'zo\\\\xeb\\\\x1b[31m'
-    """
-    text = text.replace("…", "...")
-    return text.encode("unicode_escape").decode("ascii").replace("\\\\", "\\")
-
-
-def table(rows: Sequence[Sequence[object]]) -> Iterator[str]:
-    """Columns as wide as their widest cell; numbers to the right."""
-    widths = [max(len(str(cell)) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [
-            f"{cell:>{width}}" if isinstance(cell, int) else f"{cell:<{width}}"
-            for cell, width in zip(row, widths, strict=True)
-        ]
-        yield "  ".join(cells).rstrip()
 
 
 @dataclass(frozen=True, slots=True)

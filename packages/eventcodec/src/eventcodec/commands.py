@@ -18,13 +18,11 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from fnmatch import fnmatchcase
 from importlib import import_module
-from importlib.resources import files
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from typing import Any
 
-from . import checking, describe, exchange, jsonlines, selftest, vectors
-from .checking import printable, table
+from . import describe, exchange, jsonlines, vectors
 from .codec import encode
 from .decoder import ConnectionEnded, Decoder
 from .dissect import HEADER_PARTS, dissect
@@ -32,6 +30,7 @@ from .errors import ErrorCode, LocalProtocolError
 from .events import APPLICATION_TYPES, STANDARD_EVENTS, ApplicationEvent, Event, Unknown
 from .limits import DEFAULT_MAX_FRAME, LIMITS, frame_limit
 from .speedups import IMPLEMENTATION
+from .terminal import printable, table
 from .vectors import Invalid, Prefixes, Valid
 from .version import VERSION
 
@@ -241,6 +240,8 @@ def _about(vector: Valid | Invalid | Prefixes) -> str:
 
 
 def _export(args: argparse.Namespace) -> int:
+    from importlib.resources import files  # it brings tempfile
+
     folder = Path(args.folder)
     for source in sorted(files(vectors).iterdir(), key=lambda each: each.name):
         if source.name.endswith((".json", ".md")):
@@ -263,6 +264,8 @@ def _answer(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
+    from . import checking  # the other commands run no program
+
     receivers = {"codec", *args.receiver}
     every = exchange.cases(vectors.load(), receivers=receivers, encoding=args.encode)
     cases = [case for case in every if fnmatchcase(case.id, args.only)]
@@ -283,6 +286,8 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _selftest(args: argparse.Namespace) -> int:
+    from . import selftest
+
     passed = True
     for result in selftest.run(args.seed):
         passed &= result.passed

@@ -22,6 +22,7 @@ from .errors import ConnectionLostError, EventCodecError, LocalProtocolError, Re
 from .events import Event
 from .framing import HEADER, LENGTH, validate_header, validate_length
 from .limits import DEFAULT_MAX_FRAME, HEADER_SIZE, LENGTH_SIZE, MIN_LENGTH, frame_limit
+from .value import Value
 
 __all__ = ["ConnectionEnded", "Decoder", "Receiver", "Stream"]
 
@@ -34,8 +35,8 @@ _header = HEADER.unpack_from
 E = TypeVar("E")
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionEnded:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class ConnectionEnded(Value):
     """The last event; no other event follows it.
 
     `error` is None for a clean end. Otherwise its class says which side caused the end:

@@ -17,6 +17,7 @@ from .codec import encode
 from .errors import ErrorCode
 from .events import ApplicationEvent, Error, Event, Left, Message
 from .limits import HEADER_SIZE, LENGTH_SIZE
+from .value import Value
 
 __all__ = ["Fate", "Ledger", "Outcome", "Request"]
 
@@ -38,8 +39,8 @@ class Fate(Enum):
     """It was sent. Whether the server accepted it cannot be found out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Outcome(Value):
     """The final result of one request. Only an UNKNOWN request can be sent again, and then has
     another outcome.
 
@@ -54,8 +55,8 @@ class Outcome:
     error: Error | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Request(Value):
     """A request with its number. `said` is its type and the bytes of its body after `sender`."""
 
     number: int

@@ -14,6 +14,7 @@ from enum import Enum
 
 from .errors import ErrorCode, EventCodecError
 from .events import Welcome
+from .value import Value
 
 __all__ = [
     "LAST_ERRORS",
@@ -128,8 +129,8 @@ session tries again if the name can still be its own: at a resume, and after a L
 reply."""
 
 
-@dataclass(frozen=True, slots=True)
-class Online:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Online(Value):
     """The server accepted the Login on a new connection."""
 
     welcome: Welcome
@@ -138,16 +139,16 @@ class Online:
     """True after a resume: the missed entries follow, then `CaughtUp`. False for a new session."""
 
 
-@dataclass(frozen=True, slots=True)
-class CaughtUp:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class CaughtUp(Value):
     """A resumed session has read the missed entries, and sends requests again."""
 
     position: int
     """The position in the log."""
 
 
-@dataclass(frozen=True, slots=True)
-class Offline:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Offline(Value):
     """The connection was lost, or could not be made. The session tries again."""
 
     error: Exception | None
@@ -156,8 +157,8 @@ class Offline:
     """The time of the next attempt, on the clock of the caller."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Gap(Value):
     """The server no longer has the entries after `position`. This session cannot read them.
 
     The requests in doubt are UNKNOWN. Their outcomes follow, then `Paused`.
@@ -167,8 +168,8 @@ class Gap:
     """The last position that was read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Paused:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Paused(Value):
     """The session does nothing until `go_on` or `close`."""
 
     reason: Pause
@@ -176,8 +177,8 @@ class Paused:
     """The error that ended the connection, or None."""
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Closed(Value):
     """The session has ended. No event follows."""
 
     is_clean: bool

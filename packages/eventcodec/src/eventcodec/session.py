@@ -9,7 +9,6 @@ Layer: above `lifecycle` and `connection`; clients that survive their connection
 
 from __future__ import annotations
 
-import random as _random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -118,8 +117,8 @@ class ClientSession:
     `user` is the requested name; empty means any name. After `heartbeat` seconds without a byte the
     session sends a Ping; after twice as many it gives the connection up. None takes the value of
     the Welcome, and 0 waits for ever. `max_buffered` limits the bytes of requests without an
-    outcome. `random` returns a number from 0 to below 1. EP-6.5-5 to EP-6.5-18, EP-9.3-1 to
-    EP-9.3-4.
+    outcome. `random` returns a number from 0 to below 1; None takes `random.random`. EP-6.5-5 to
+    EP-6.5-18, EP-9.3-1 to EP-9.3-4.
 
     It has more than twenty methods and fifteen attributes: each step of `lifecycle` has a method,
     and all use the state of one session.
@@ -139,11 +138,15 @@ class ClientSession:
         codec: Codec = STANDARD,
         heartbeat: float | None = None,
         max_buffered: int = MAX_BUFFERED,
-        random: Callable[[], float] = _random.random,
+        random: Callable[[], float] | None = None,
     ) -> None:
         self._codec = codec
         self._heartbeat = heartbeat
         self._max_buffered = max_buffered
+        if random is None:
+            import random as standard  # a program without a session does without
+
+            random = standard.random
         self._random = random
         self._state = SessionState.WAITING
         self._ledger = Ledger()

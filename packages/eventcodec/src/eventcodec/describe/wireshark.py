@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from importlib.resources import files
+from pkgutil import get_data
 
 from .layout import Field, Layout, Protocol
 
@@ -37,7 +37,9 @@ SHOWN = {("Error", "code"): "refused", ("Login", "user"): "name", ("Welcome", "u
 
 def wireshark(protocol: Protocol) -> str:
     """The dissector, whole: reassembles frames, links replies to requests, names statements."""
-    program = files("eventcodec.describe").joinpath("dissector.lua").read_text("utf-8")
+    data = get_data(__name__, "dissector.lua")
+    assert data is not None, "the file is installed beside this one"
+    program = data.decode()
     return program.replace("--[[ TABLES ]]\n", "".join(_tables(protocol)))
 
 
