@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import html
 import json
 import re
-import shutil
-import subprocess
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from string import Template
@@ -16,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.conformance.samples import a_case, a_report, a_result
+from tests.support.browser import BROWSER, Browser, browsing
 
 from refserver.conformance.model import Level, Result, Verdict
 from refserver.conformance.reports import html as page
@@ -23,7 +21,6 @@ from refserver.conformance.segmentation import Segmentation
 
 pytestmark = pytest.mark.once
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 CASES = [
     a_case(f"FRAME-{n:02}", section=section, level=level)
     for n, (section, level) in enumerate(
@@ -151,29 +148,30 @@ addEventListener("load", () => {
 </script></body>"""
 
 
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    pytest.importorskip("websockets", reason="the extra ws is not installed")
+    with browsing(tmp_path_factory.mktemp("profile")) as chromium:
+        yield chromium
+
+
 def looked_at(
-    folder: Path, address: str = "", *, width: int = 1280, scheme: str = "light"
+    browser: Browser,
+    folder: Path,
+    address: str = "",
+    *,
+    width: int = 1280,
+    scheme: str = "light",
 ) -> dict[str, Any]:
     """What the page says of itself in a frame of a browser."""
-    assert BROWSER is not None
     report, frame = folder / "report.html", folder / "frame.html"
     report.write_text(page.rendered(REPORT).replace("</body>", PROBE))
     source = report.as_uri() + address
     frame.write_text(FRAME.substitute(page=source, width=width, scheme=scheme))
-    command = [
-        BROWSER,
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        f"--user-data-dir={folder / 'profile'}",
-        "--window-size=1400,900",
-        "--virtual-time-budget=5000",
-        "--dump-dom",
-        frame.as_uri(),
-    ]
-    ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
-    (told,) = re.findall("<pre>(.*)</pre>", ran.stdout, re.DOTALL)
-    found: dict[str, Any] = json.loads(html.unescape(told))
+    outer = browser.open(frame.as_uri())
+    outer.until("document.querySelector('pre').textContent")
+    found: dict[str, Any] = json.loads(*outer.texts("pre"))
+    browser.close_pages()
     return found
 
 
@@ -185,14 +183,14 @@ in_a_browser = pytest.mark.skipif(BROWSER is None, reason="no browser here")
 
 
 @pytest.fixture(scope="module")
-def desktop(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return looked_at(tmp_path_factory.mktemp("desktop"))
+def desktop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return looked_at(browser, tmp_path_factory.mktemp("desktop"))
 
 
 @in_a_browser
 @pytest.mark.parametrize("width", [390, 800, 1280], ids=["phone", "tablet", "desktop"])
-def test_a_link_opens_its_case_below_the_bar(tmp_path: Path, width: int) -> None:
-    told = looked_at(tmp_path, "#frame-07", width=width)
+def test_a_link_opens_its_case_below_the_bar(browser: Browser, tmp_path: Path, width: int) -> None:
+    told = looked_at(browser, tmp_path, "#frame-07", width=width)
 
     assert told["width"] == width
     assert told["fits"], "the page is wider than the window"
@@ -237,8 +235,8 @@ def test_a_count_shows_as_many_cases_of_its_run(desktop: dict[str, Any]) -> None
 
 
 @in_a_browser
-def test_filters_come_from_the_address(tmp_path: Path) -> None:
-    told = looked_at(tmp_path, "?verdict=failed&run=1")
+def test_filters_come_from_the_address(browser: Browser, tmp_path: Path) -> None:
+    told = looked_at(browser, tmp_path, "?verdict=failed&run=1")
 
     assert told["start"]["said"] == f"1 of {len(CASES)} cases"
     assert told["start"]["seen"] == 1
@@ -251,8 +249,8 @@ def test_bytes_unfold_into_a_table_of_their_fields(desktop: dict[str, Any]) -> N
 
 @in_a_browser
 def test_the_page_follows_the_browser_into_the_dark(
-    desktop: dict[str, Any], tmp_path: Path
+    browser: Browser, desktop: dict[str, Any], tmp_path: Path
 ) -> None:
-    dark = looked_at(tmp_path, scheme="dark")
+    dark = looked_at(browser, tmp_path, scheme="dark")
 
     assert (desktop["colour"], dark["colour"]) == ("rgb(251, 251, 250)", "rgb(22, 24, 27)")
