@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,11 +43,12 @@ from refserver.conformance.peer.run import CAPABILITIES, LOOPBACK, ClientDriver
 from refserver.conformance.segmentation import Segmentation
 from refserver.conformance.streams import Wrap
 from refserver.conformance.suite import Plan, run_suite
-from refserver.readiness import source
+from refserver.readiness import READ, ready, source
 
 pytestmark = pytest.mark.once
 
 FOLDER = Path(__file__).parents[2] / "docs" / "clients"
+WARM = Path(__file__).with_name("warm.mjs")
 BUILD = 600.0
 TIMEOUT = 120.0
 """Seconds until what must come is missed; where it comes they cost nothing."""
@@ -102,18 +106,54 @@ def every_case_passes(client: list[str], segmentation: Segmentation) -> None:
     passes_every_case([*client, "{host}", "{port}"], segmentation)
 
 
-class WarmProcess(Process):
-    """A client's command; a client in Python has eventcodec loaded when it starts."""
+class WarmPython(Process):
+    """A client in Python: it has eventcodec loaded when it starts."""
 
     def __init__(self, words: Sequence[str]) -> None:
-        if words[0] != sys.executable:
-            super().__init__(words)
-            return
         pipe = subprocess.PIPE
         client: Any = started(words, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
         self._popen = client
         assert self._popen.stdout is not None and self._popen.stderr is not None
         Program.__init__(self, source(self._popen.stdout), source(self._popen.stderr))
+
+
+class WarmScript(Program):
+    """A client in JavaScript: a worker in a node that runs. Its stderr is that node's."""
+
+    def __init__(self, port: int, script: str, words: Sequence[str]) -> None:
+        node = ("127.0.0.1", port)
+        out: Any = socket.create_connection(node, timeout=TIMEOUT)
+        self._told = socket.create_connection(node, timeout=TIMEOUT)
+        asked = {"out": out.getsockname()[1], "script": script, "words": words}
+        self._told.sendall(json.dumps(asked).encode())
+        self._code: int | None = None
+        super().__init__(source(out))
+
+    def _ended(self, deadline: float) -> int | None:
+        wait = max(0.0, deadline - time.monotonic())
+        if self._code is None and ready({self._told.fileno(): READ}, wait):
+            self._code = int(self._told.recv(20))
+        return self._code
+
+    def end(self) -> None:
+        self._told.close()
+        self._out.close()
+
+
+@contextmanager
+def warm(command: Sequence[str]) -> Iterator[Callable[[Sequence[str]], Program]]:
+    """How a client starts that is run by an interpreter; every other starts by its command."""
+    match command:
+        case [sys.executable, *_]:
+            yield WarmPython
+        case [node, script, *_] if script.endswith(".mjs"):
+            pipe = subprocess.PIPE
+            with subprocess.Popen([node, WARM], stdin=pipe, stdout=pipe) as process:
+                assert process.stdout is not None
+                port = int(process.stdout.readline())
+                yield lambda words: WarmScript(port, script, words[2:])
+        case _:
+            yield Process
 
 
 def passes_every_case(
@@ -124,14 +164,14 @@ def passes_every_case(
     declared = DECLARED if wrap is None else DECLARED | {"websocket"}
     cases = [case for case in CLIENT_CASES if declared.issuperset(case.capabilities)]
     setting = Setting(address=LOOPBACK, timeout=TIMEOUT, capabilities=declared, wrap=wrap)
-    driver = ClientDriver(command, setting, seed=7, start=WarmProcess)
 
     def results_of(case: Case) -> list[Result]:
         plan = Plan(cases=[case], segmentations=[segmentation], capabilities=declared)
         return run_suite(plan, driver)
 
     # A client waits before it connects again: others are asked meanwhile.
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with warm(command) as start, ThreadPoolExecutor(AT_ONCE) as pool:
+        driver = ClientDriver(command, setting, seed=7, start=start)
         results = [result for each in pool.map(results_of, cases) for result in each]
 
     others = [each for each in results if each.verdict is not Verdict.PASSED]
