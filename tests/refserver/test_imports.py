@@ -10,10 +10,11 @@ import pytest
 EVENTCODEC = frozenset({"construct", "eventcodec"})
 NETWORK = frozenset({"asyncio", "ssl", "websockets"})
 SERVER = frozenset({"refserver.server.server", "refserver.session.session"})
-KIT = frozenset({"jinja2", "refserver.conformance.cases", "rich"})
+CASES = frozenset({"refserver.conformance.cases"})
+REPORTS = frozenset({"http.client", "jinja2", "rich", "xml.etree.ElementTree"})
 WATCH = frozenset({"refserver.watch"})
 OTHERS = frozenset({"redis", "refserver.cluster", "refserver.mutants"})
-ALL = EVENTCODEC | NETWORK | SERVER | KIT | WATCH | OTHERS
+ALL = EVENTCODEC | NETWORK | SERVER | CASES | REPORTS | WATCH | OTHERS
 
 ABSENT = {
     "--version": ALL | {"dataclasses", "socket"},
@@ -24,8 +25,8 @@ ABSENT = {
     "watch --help": ALL - EVENTCODEC - WATCH | {"socket", "subprocess"},
     "proxy --help": ALL - EVENTCODEC - NETWORK - WATCH | {"websockets"},
     "send --help": ALL - EVENTCODEC - {"ssl"},
-    "explain 13": ALL - EVENTCODEC - KIT - {"ssl"} | {"jinja2", "rich"},
-    "check --list": ALL - EVENTCODEC - KIT - {"ssl"} | {"jinja2"},
+    "explain 13": ALL - EVENTCODEC - CASES - {"ssl"},
+    "check --list": ALL - EVENTCODEC - CASES - {"ssl"},
     "serve --tokens does/not/exist": ALL - EVENTCODEC - NETWORK - SERVER | {"websockets"},
 }
 """What is not imported by a command. `serve` fails when it has imported all that a server needs."""
@@ -33,8 +34,10 @@ ABSENT = {
 ABSENT_BESIDE = {
     "refserver.client.blocking": ALL - EVENTCODEC - {"ssl"} | {"click"},
     "refserver.client.aio": ALL - EVENTCODEC - NETWORK | {"click", "websockets"},
+    "refserver.conformance.reports.badge": ALL - EVENTCODEC,
+    "refserver.conformance.reports.console": ALL - EVENTCODEC - REPORTS | {"rich.progress"},
     "refserver.launcher": ALL | {"click"},
-    "refserver.watch.watcher": ALL - EVENTCODEC - WATCH | {"xml.etree.ElementTree"},
+    "refserver.watch.watcher": ALL - EVENTCODEC - WATCH,
 }
 """What is not imported by a module."""
 

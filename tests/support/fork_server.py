@@ -24,7 +24,15 @@ from typing import Any
 
 from refserver.cli import COMMANDS
 
-LOADED = ("refserver.client.aio", "refserver.server.process")
+LOADED = (
+    "refserver.client.aio",
+    "refserver.conformance.reports.badge",
+    "refserver.conformance.reports.console",
+    "refserver.conformance.reports.html",
+    "refserver.conformance.reports.junit",
+    "refserver.conformance.reports.markdown",
+    "refserver.server.process",
+)
 """What the commands and the examples import later than at their start."""
 STREAMS = 3
 MOST = 1 << 20

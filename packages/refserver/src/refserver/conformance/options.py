@@ -20,12 +20,9 @@ from click.core import ParameterSource
 
 from ..arguments import Number, Whole, completing
 from ..exit_codes import TEST_COMMANDS, Exit, in_one_line
-from ..output import Console
 from .complaints import leave
 from .interrupts import held
 from .model import Case, Level, Report, Result
-from .reports import badge, html, junit, machine, markdown
-from .reports import console as on_console
 from .segmentation import Segmentation
 from .suite import INTERRUPTED, Plan, UsageError, exit_code, listed_cases, select
 
@@ -94,6 +91,10 @@ def report_options(command: Command) -> Command:
 
 
 def write_reports(report: Report, **files: Path | None) -> None:
+    if not any(files.values()):
+        return
+    from .reports import badge, html, junit, machine, markdown
+
     writers = {
         "json": machine,
         "junit": junit,
@@ -173,6 +174,9 @@ class Asked:
         advice: Callable[[Report], str] = lambda report: "",
     ) -> NoReturn:
         """Run the test, tell and write what came of it, and leave with its exit code."""
+        from ..output import Console
+        from .reports import console as on_console
+
         console = Console()
         with on_console.progress(console, len(list(plan))) as show:
             report = test(show)

@@ -7,8 +7,9 @@ Layer: among the reports.
 
 from __future__ import annotations
 
+from functools import partial
+from html import escape as escape_html
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 from ...wording import counted
 from ..model import Report, Verdict
@@ -20,6 +21,7 @@ LABEL = "Event Protocol 1"
 GREEN, YELLOW, RED, GREY = "#2e7d32", "#b7791f", "#c62828", "#616161"
 CHARACTER, MARGIN, HEIGHT = 6.6, 7, 20
 """Pixels; `textLength` fits the text into its field, whatever font the reader has."""
+escape = partial(escape_html, quote=False)  # xml.sax.saxutils has it too, and imports urllib
 
 
 def write(report: Report, path: Path) -> None:

@@ -10,17 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from ...wording import counted
 from ..annotate import annotate
 from ..model import Direction, Report, Result, Run, Step, Verdict
 from .phrases import DIFFERS, ascii_only, blocked, counts, differing, outcome, some, step_said
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 __all__ = ["COLOURS", "Show", "progress", "show"]
 
@@ -60,6 +62,8 @@ def progress(console: Console, total: int) -> Iterator[Callable[[Result], None]]
     if not console.is_terminal:
         yield lambda result: None
         return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[case]}"))
     with Progress(*columns, console=console, transient=True) as bar:
         yield Show(bar, total)
