@@ -5,6 +5,8 @@ Rule: `eventcodec.strategies` draws; here stands what `declared` has and no user
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import construct
 from hypothesis import strategies as st
 from tests.eventcodec.declared import CODEC
@@ -24,6 +26,12 @@ VALUES: Words = {
 
 def of(*classes: type[Event]) -> st.SearchStrategy[Event]:
     """Any event of these classes, or of all there are, under any number."""
+    return _of(classes)
+
+
+# Strategies are kept: Hypothesis examines each one before it first draws from it.
+@lru_cache(64)
+def _of(classes: tuple[type[Event], ...]) -> st.SearchStrategy[Event]:
     return events(*classes, codec=CODEC, words=VALUES)
 
 
@@ -39,7 +47,12 @@ def bodies(kind: type[Event]) -> st.SearchStrategy[bytes]:
 
     Of bytes by chance alone, nearly none are the body of a class that has fields.
     """
-    whole = of(kind).map(encode)
+    return _bodies((kind,))
+
+
+@lru_cache(64)
+def _bodies(classes: tuple[type[Event]]) -> st.SearchStrategy[bytes]:
+    whole = of(*classes).map(encode)
     wrong = st.builds(mutate, whole, st.randoms(use_true_random=False))
     return st.one_of(
         st.binary(max_size=60), st.one_of(whole, wrong).map(lambda frame: frame[HEADER_SIZE:])

@@ -19,6 +19,12 @@ def results() -> tuple[Result, ...]:
     return tuple(run())
 
 
+@pytest.fixture
+def few_mutants(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of them finds what is broken everywhere."""
+    monkeypatch.setattr(selftest, "MUTANTS", selftest.MUTANTS // 10)
+
+
 def failures_of(name: str) -> list[str]:
     """What one check finds; the names are those of the table up to the comma."""
     [check] = [check for long_name, check in selftest.CHECKS if long_name.startswith(f"{name},")]
@@ -55,6 +61,7 @@ def test_a_check_without_a_case_has_failed() -> None:
     assert Result("one", 1, ()).passed
 
 
+@pytest.mark.usefixtures("few_mutants")
 def test_a_compiled_function_that_takes_too_much_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def careless(data: bytes, start: int, stop: int, seq: int) -> Ack:
         return Ack(seq=seq, position=int.from_bytes(data[start : start + 8], "big"))
@@ -65,6 +72,7 @@ def test_a_compiled_function_that_takes_too_much_is_found(monkeypatch: pytest.Mo
     assert failures_of("mutated bodies")
 
 
+@pytest.mark.usefixtures("few_mutants")
 def test_a_compiled_function_that_writes_something_else_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -97,10 +105,10 @@ def test_a_word_of_the_wire_that_is_not_in_the_sample_would_be_missed() -> None:
     assert unused == {"Rest"}  # the general application event has it
 
 
-@pytest.mark.parametrize("options", [["-OO"], ["-bb", "-X", "dev", "-W", "error"]])
 @pytest.mark.unmeasured
-def test_it_says_the_same_however_python_is_started(options: list[str]) -> None:
-    """With -OO, Python does all that it does with -O, and leaves out the docstrings."""
+def test_it_says_the_same_however_python_is_started() -> None:
+    """Without asserts and docstrings, and with all of Python's own checks at once."""
+    options = ("-OO", "-bb", "-X", "dev", "-W", "error")
     command = [sys.executable, *options, "-m", "eventcodec", "selftest"]
 
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)

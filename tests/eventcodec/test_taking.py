@@ -2,8 +2,8 @@
 
 Rule: receivers, ends of their streams and ways of taking events are three tables. Every combination
 is tried with the stream cut at each byte of its end. What comes before the ends is the same for all
-of them: it is cut at each byte for one, and at every seventh for the others. After each event the
-position of the receiver is the one of this event.
+of them: it is cut at each byte for one, and at every thirty-first for the others. After each event
+the position of the receiver is the one of this event.
 """
 
 from __future__ import annotations
@@ -402,7 +402,7 @@ def test_each_event_is_returned_once_however_it_is_taken(
 ) -> None:
     setting, ending = SETTINGS[name], ENDINGS[name][end]
 
-    for chunks in cuts(setting.stream, 1 if end == FIRST[name] else 7, ending.data):
+    for chunks in cuts(setting.stream, 1 if end == FIRST[name] else 31, ending.data):
         taker = taking(setting, ending)
         for chunk in [*chunks, END_OF_STREAM]:
             feed(taker.receiver, chunk)
@@ -421,7 +421,7 @@ def test_what_came_while_nobody_looked_is_given_later(
 ) -> None:
     setting, ending = SETTINGS[name], ENDINGS[name][end]
 
-    for chunks in cuts(setting.stream + ending.data, 11):
+    for chunks in cuts(setting.stream + ending.data, 31):
         taker = taking(setting, ending)
         for chunk in [*chunks, END_OF_STREAM]:
             feed(taker.receiver, chunk)
@@ -471,7 +471,7 @@ def test_a_session_returns_each_event_once_and_then_its_end(
         for event in SETTINGS["client"].events
     ]
 
-    for chunks in cuts(stream, 11):
+    for chunks in cuts(stream, 31):
         *events, last = read_session(chunks, way)
 
         assert events == expected
@@ -500,7 +500,7 @@ def test_data_may_come_while_a_handler_waits(name: str, end: str) -> None:
     """Each piece starts a task, and the tasks take turns with the pieces that come."""
     setting, ending = SETTINGS[name], ENDINGS[name][end]
 
-    for chunks in cuts(setting.stream + ending.data, 11):
+    for chunks in cuts(setting.stream + ending.data, 31):
         taker = taking(setting, ending)
         tasks = []
         for chunk in [*chunks, END_OF_STREAM]:
