@@ -64,7 +64,7 @@ def guarded(folder: Path) -> Iterator[tuple[Running, str]]:
     made = {user: new_token(user) for user in USERS}
     tokens = folder / "tokens"
     tokens.write_text("".join(f"{line}\n" for _, line in made.values()))
-    with running(folder, "--tokens", str(tokens), dev=True) as server:
+    with running(folder, "--tokens", str(tokens)) as server:
         yield server, " ".join(f"{user}:{secret}" for user, (secret, _) in made.items())
 
 
@@ -110,7 +110,7 @@ def terminating(pid: int) -> str:
 @pytest.mark.once
 @pytest.mark.parametrize("option", ["--pid", "--stop-command"])
 def test_a_server_that_may_be_stopped_is_stopped_at_last(option: str, tmp_path: Path) -> None:
-    with running(tmp_path, dev=True) as server:
+    with running(tmp_path) as server:
         how = str(server.pid) if option == "--pid" else terminating(server.pid)
 
         checked = Checked(server, tmp_path, "STOP-*", "FRAME-01", option, how)
@@ -123,7 +123,7 @@ def test_a_server_that_may_be_stopped_is_stopped_at_last(option: str, tmp_path: 
 
 @pytest.mark.once
 def test_the_one_shutdown_is_evidence_of_each_case_about_it(tmp_path: Path) -> None:
-    with running(tmp_path, dev=True) as server:
+    with running(tmp_path) as server:
         checked = Checked(server, tmp_path, "STOP-*", "--pid", str(server.pid))
 
     results = json.loads(checked.report)["runs"][0]["results"]
@@ -133,7 +133,7 @@ def test_the_one_shutdown_is_evidence_of_each_case_about_it(tmp_path: Path) -> N
 
 @pytest.mark.once
 def test_a_stop_command_that_stops_nothing_fails(tmp_path: Path) -> None:
-    with running(tmp_path, dev=True) as server:
+    with running(tmp_path) as server:
         checked = Checked(server, tmp_path, "STOP-01", "--stop-command", "true", "--timeout", "0.3")
 
     assert checked.done.returncode == Exit.FAILED
@@ -142,7 +142,7 @@ def test_a_stop_command_that_stops_nothing_fails(tmp_path: Path) -> None:
 
 @pytest.mark.once
 def test_a_stop_command_that_fails_is_no_fault_of_the_server(tmp_path: Path) -> None:
-    with running(tmp_path, dev=True) as server:
+    with running(tmp_path) as server:
         checked = Checked(server, tmp_path, "STOP-01", "--stop-command", "false")
 
     assert checked.verdicts == {"STOP-01": "inconclusive"}
@@ -172,7 +172,7 @@ def test_a_stop_command_that_is_no_program_is_a_usage_error(command: str) -> Non
 
 @pytest.mark.once
 def test_without_the_options_their_cases_are_unsupported(tmp_path: Path) -> None:
-    with running(tmp_path, dev=True) as server:
+    with running(tmp_path) as server:
         checked = Checked(server, tmp_path, "LOGIN-24", "STOP-01")
 
     assert checked.done.returncode == Exit.NO_CASE_RAN

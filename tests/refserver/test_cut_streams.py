@@ -84,16 +84,6 @@ def facts_behind(bob: Bystander, cut: int) -> list[tuple[int, bytes]]:
 
 
 @pytest.fixture(scope="module")
-def checked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A server in Python's and asyncio's debug modes; no word of it may be unexpected.
-
-    It pings nobody: between two tests nobody reads.
-    """
-    with running(tmp_path_factory.mktemp("checked"), "--heartbeat", "0", dev=True) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def bob(checked: Running) -> Iterator[Bystander]:
     with Bystander(checked.port, "bob") as bystander:
         yield bystander

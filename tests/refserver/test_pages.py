@@ -79,8 +79,8 @@ def test_the_folder_has_the_pages() -> None:
     assert Path(run("--folder").stdout.strip()) == DOCS
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-@pytest.mark.unmeasured
 def test_a_terminal_shows_every_page(page: Path) -> None:
     shown = pages.formatted(pages.text_of(page))
 

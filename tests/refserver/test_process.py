@@ -135,11 +135,11 @@ def test_several_clients_read_the_same_room(server: Running) -> None:
 
 
 @pytest.mark.proves("EP-7.2-3", "EP-5.4-8")
-def test_strangers_that_vanish_reset_or_send_noise_disturb_nobody(server: Running) -> None:
-    with Bystander(server.port, "bob") as bob:
+def test_strangers_that_vanish_reset_or_send_noise_disturb_nobody(checked: Running) -> None:
+    with Bystander(checked.port, "bob") as bob:
         for data in (b"", b"\0", HTTP, os.urandom(4_096), login("x")[:-1], bytes(100_000)):
             for leave in (Client.reset, lambda client: client.sock.close()):
-                client = Client(server.port)
+                client = Client(checked.port)
                 client.send(data)
                 leave(client)
         assert bob.facts() == []
@@ -154,7 +154,7 @@ FORGING = ["a\nb", "\x1b[31m", "a\0", "a\u202eb", "a\u2028b", "\ufeffa", "e\u030
 @pytest.mark.proves("EP-12-6", "EP-6.2-6")
 def test_a_name_that_could_forge_a_log_is_refused_and_logged_in_one_line(tmp_path: Path) -> None:
     """On a server of its own: of the refusals of one second, few are logged."""
-    with running(tmp_path, dev=True) as server:
+    with running(tmp_path) as server:
         for name in FORGING:
             with Client(server.port) as stranger:
                 stranger.send(login(name))
@@ -188,9 +188,9 @@ def test_a_ticket_from_before_a_restart_is_like_one_that_never_was(tmp_path: Pat
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
         folder.mkdir()
-    with running(folders[0], dev=True) as first, Client(first.port) as ann:
+    with running(folders[0]) as first, Client(first.port) as ann:
         ticket = ann.join("ann").ticket
-    with running(folders[1], dev=True) as second, Client(second.port) as again:
+    with running(folders[1]) as second, Client(second.port) as again:
         again.send(login("ann", ticket=ticket, position=1), login("ann", ticket=1, position=1))
 
         old, unknown = again.frames(2)
@@ -202,19 +202,19 @@ def test_a_ticket_from_before_a_restart_is_like_one_that_never_was(tmp_path: Pat
 @pytest.mark.proves("EP-7.2-3", "EP-4.2-13", "EP-2.1-6")
 @pytest.mark.parametrize("ends", ["end", "reset"])
 def test_a_session_that_is_cut_anywhere_changes_nothing_for_others(
-    server: Running, ends: str
+    checked: Running, ends: str
 ) -> None:
     session = login("ann") + message("hi", 2) + frame(APPLICATION, 3, b"\0x") + logout(4)
-    with Bystander(server.port, "bob") as bob:
+    with Bystander(checked.port, "bob") as bob:
         for size in range(len(session)):
-            with Client(server.port) as ann:
+            with Client(checked.port) as ann:
                 ann.send(session[:size])
                 if ends == "end":
                     ann.end()
                     ann.rest()
                 else:
                     ann.reset()
-        with Client(server.port) as last:
+        with Client(checked.port) as last:
             last.join("last")
         facts = bob.until_left("last")
 

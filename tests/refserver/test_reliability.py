@@ -279,7 +279,7 @@ def test_all_are_served_that_come_at_once_and_nothing_is_left_when_they_reset(
 ) -> None:
     limits = ("--connections", "4000", "--unauthenticated", "4000")
     with (
-        running(tmp_path, *QUIET, *limits, dev=True) as server,
+        running(tmp_path, *QUIET, *limits) as server,
         Bystander(server.port, "bob") as bob,
     ):
         idle = server.descriptors
@@ -406,7 +406,7 @@ def test_a_slow_reader_gets_every_byte_of_what_was_due_at_a_stop(tmp_path: Path,
 @pytest.mark.measured_processes
 def test_where_too_many_are_closing_already_the_next_is_closed_at_once(tmp_path: Path) -> None:
     with (
-        running(tmp_path, *QUIET, "--connections", "1", "--closing", "1", dev=True) as server,
+        running(tmp_path, *QUIET, "--connections", "1", "--closing", "1") as server,
         Bystander(server.port, "bob") as bob,
         Client(server.port) as told,
         Client(server.port) as cut_off,

@@ -45,8 +45,9 @@ from refserver.client import (
 )
 from refserver.client.exceptions import check_credential
 
-CUTS = [20 + 17 * n % 150 for n in range(300)]
-LINES = ["one", "two", "two", "three", "", "grüße"] * 250
+CUTS = [20 + 17 * n % 150 for n in range(150)]
+"""Each number of bytes from 20 to 169 once."""
+LINES = ["one", "two", "two", "three", "", "grüße"] * 125
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +67,7 @@ def a_name() -> str:
 
 
 @pytest.mark.parametrize("upstream", [True, False], ids=["to the server", "from the server"])
-def test_an_asyncio_client_says_everything_once_through_three_hundred_cuts(
+def test_an_asyncio_client_says_everything_once_through_a_hundred_and_fifty_cuts(
     server: Running, upstream: bool
 ) -> None:
     user = a_name()
@@ -89,7 +90,7 @@ def test_an_asyncio_client_says_everything_once_through_three_hundred_cuts(
 
 
 @pytest.mark.parametrize("upstream", [True, False], ids=["to the server", "from the server"])
-def test_a_blocking_client_says_everything_once_through_three_hundred_cuts(
+def test_a_blocking_client_says_everything_once_through_a_hundred_and_fifty_cuts(
     server: Running, upstream: bool
 ) -> None:
     user = a_name()
