@@ -35,6 +35,7 @@ SOURCES = (
     "server_page",
     "exit_code_tables",
     "requirements",
+    "causes",
     "matrix",
     "judged",
     "pictures",

@@ -84,3 +84,13 @@ def test_a_shell_that_completes_the_first_word_imports_no_command() -> None:
 @pytest.mark.parametrize("module", ABSENT_BESIDE)
 def test_a_module_imports_only_what_it_needs(module: str) -> None:
     assert unneeded(ABSENT_BESIDE[module], f"import {module}") == set()
+
+
+def test_a_judge_that_names_a_cause_loads_no_case() -> None:
+    code = (
+        "from refserver.watch.causes import usual_cause; "
+        "from refserver.watch.conversation import Side; "
+        "assert usual_cause('EP-3.3-2', Side.CLIENT)"
+    )
+
+    assert unneeded(ALL - EVENTCODEC - WATCH, code) == set()

@@ -1,14 +1,16 @@
 """What usually breaks a statement, for a person who looks for it.
 
-Rule: the kit's cases name the usual cause of a failure; here are only the causes of what no case
-of the kit asks for.
+Rule: the kit's cases name the usual cause of a failure, and `python -m tools` copies it to
+`causes.json`. Here are only the causes of what no case of the kit asks for.
 
-Layer: beside `findings`, above the kit's cases.
+Layer: beside `findings`.
 """
 
 from __future__ import annotations
 
+import json
 from functools import cache
+from pkgutil import get_data
 
 from .conversation import Side
 
@@ -39,19 +41,18 @@ OTHERS = {
 }
 
 
-@cache
 def usual_cause(statement: str, side: Side) -> str:
     """In a few words; empty where nobody knows.
 
     >>> usual_cause("EP-3.3-2", Side.CLIENT)
     'the client writes its own name as the sender'
     """
-    if (side, statement) in OTHERS:
-        return OTHERS[side, statement]
-    from ..conformance.cases import SERVER_CASES  # they take longer to load than the judge
-    from ..conformance.peer.cases import CLIENT_CASES
+    return OTHERS.get((side, statement)) or _of_cases()[side].get(statement, "")
 
-    cases = CLIENT_CASES if side is Side.CLIENT else SERVER_CASES
-    about = [case for case in cases if statement in case.proves]
-    # A case that proves little is the one that is about it.
-    return min(about, key=lambda case: len(case.proves)).cause if about else ""
+
+@cache
+def _of_cases() -> dict[str, dict[str, str]]:
+    data = get_data(__name__, "causes.json")
+    assert data is not None, "the file is installed beside this one"
+    causes: dict[str, dict[str, str]] = json.loads(data)
+    return causes
