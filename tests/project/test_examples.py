@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.support import unread
+from tests.support.warm import ran
 
 from eventcodec import (
     ClientConnection,
@@ -33,6 +34,11 @@ CHATS = ["asyncio_client.py", "selectors_client.py"]
 def command(example: str, *arguments: str) -> list[str]:
     # Not with -X dev: asyncio then complains of a machine that is busy.
     return [sys.executable, "-W", "error", str(EXAMPLES / example), *arguments]
+
+
+def warm(example: str, *arguments: str) -> list[str]:
+    """The same, where it need not be shown that an example imports all that it needs."""
+    return [sys.executable, str(EXAMPLES / example), *arguments]
 
 
 class Client:
@@ -103,12 +109,11 @@ def test_an_example_reads_a_file_or_refuses_it_in_one_line(
 ) -> None:
     (tmp_path / "lines").write_text("hello\n")
     with (tmp_path / "lines").open() as lines:
-        done = subprocess.run(
-            command(example, "ann", "localhost", str(port)),
+        done = ran(
+            warm(example, "ann", "localhost", str(port)),
             stdin=lines,
             capture_output=True,
             text=True,
-            timeout=600,
         )
 
     if example == "asyncio_client.py":
@@ -157,7 +162,7 @@ def test_an_example_holds_little_for_a_server_that_pings_and_does_not_read(examp
 
 @pytest.mark.parametrize("example", [*CLIENTS, "resume.py"])
 def test_an_example_without_a_user_says_how_it_is_used(example: str) -> None:
-    done = subprocess.run(command(example), input="", capture_output=True, text=True, timeout=600)
+    done = ran(warm(example), input="", capture_output=True, text=True)
 
     assert done.returncode == 1
     assert done.stderr.splitlines() == [f"usage: {EXAMPLES / example} USER [HOST PORT]"]
@@ -169,9 +174,7 @@ def test_an_example_without_a_server_fails_in_one_line(example: str) -> None:
         bound.bind(("127.0.0.1", 0))
         address = [str(part) for part in bound.getsockname()]
 
-        done = subprocess.run(
-            command(example, "ann", *address), input="", capture_output=True, text=True, timeout=600
-        )
+        done = ran(warm(example, "ann", *address), input="", capture_output=True, text=True)
 
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1

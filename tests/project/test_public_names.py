@@ -107,6 +107,7 @@ SAID = [
 """Something that each example prints, in order."""
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("number", range(len(SAID)))
 def test_each_example_of_the_api_page_runs(number: int, tmp_path: Path, port: int) -> None:
     assert len(EXAMPLES) == len(SAID)

@@ -19,6 +19,7 @@ pytest.importorskip("starlette", reason="the extra page is not installed")
 pytest.importorskip("uvicorn", reason="the extra page is not installed")
 
 from tests.support.server import launched
+from tests.support.warm import started
 from tests.watch.showing import Fed, Shown
 
 pytestmark = pytest.mark.measured_processes
@@ -27,10 +28,10 @@ REFSERVER = [sys.executable, "-m", "refserver"]
 
 
 @contextmanager
-def started(*words: str) -> Iterator[tuple[int, Shown, subprocess.Popen[str]]]:
+def paged(*words: str) -> Iterator[tuple[int, Shown, subprocess.Popen[str]]]:
     """A command with a page: the port of its first line, and the page that its link opens."""
     command = [*REFSERVER, *words, "--page", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with started(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             first = process.stdout.readline().split()
@@ -54,7 +55,7 @@ def shown_when(page: Shown, holds: str) -> None:
 def test_a_proxy_shows_what_passes_and_is_disturbed_from_the_page() -> None:
     with (
         launched("--quiet") as server,
-        started("proxy", "127.0.0.1:0", "--to", f"127.0.0.1:{server.port}") as (port, page, _),
+        paged("proxy", "127.0.0.1:0", "--to", f"127.0.0.1:{server.port}") as (port, page, _),
     ):
         with Client(port) as ann:
             ann.send(login("ann"), frame(MESSAGE, 2, short("ann") + b"hello"))
@@ -74,7 +75,7 @@ def test_a_proxy_shows_what_passes_and_is_disturbed_from_the_page() -> None:
 
 def test_a_watched_server_shows_its_members_and_ends_with_its_page(tmp_path: Path) -> None:
     record = str(tmp_path / "talk.jsonl")
-    with started("serve", "0", "--quiet", "--watch", "--record", record) as (port, page, process):
+    with paged("serve", "0", "--quiet", "--watch", "--record", record) as (port, page, process):
         with Client(port) as ann:
             ann.send(login("ann"), message("hello", 2))
             ann.until(ACK)
@@ -93,7 +94,7 @@ def test_over_tls_a_frame_by_hand_arrives_too(tmp_path: Path) -> None:
     issued = trustme.CA().issue_cert("localhost")
     issued.private_key_and_cert_chain_pem.write_to_path(certificate)
     options = ("--tls-cert", str(certificate))
-    with started("serve", "0", "--quiet", "--watch", *options) as (_, page, _):
+    with paged("serve", "0", "--quiet", "--watch", *options) as (_, page, _):
         code, told = page.post("/send", {"event": "Login", "user": "zoe"})
         assert code == 200, told
         shown_when(page, "Welcome seq 1 (user 'zoe'")
