@@ -16,6 +16,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 from collections.abc import Generator
 from contextlib import nullcontext
 
@@ -23,6 +24,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.measuring import MEASURED_PROCESSES, UNMEASURED, keep, only_here, unmeasured
+from tests.once import alone
 
 for name, examples in {"fast": 50, "ci": 100, "deep": 2_000}.items():
     settings.register_profile(
@@ -36,6 +38,9 @@ for name, examples in {"fast": 50, "ci": 100, "deep": 2_000}.items():
 default = "ci" if os.environ.get("CI") else "fast"
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", default))
 
+PROCESS = "PYTEST_XDIST_WORKER"
+"""What names the process, if there are several."""
+FIRST = "gw0"
 TASTE = ("FORCE_COLOR", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES")
 """What changes the colours and the width of what programs print."""
 
@@ -56,11 +61,34 @@ def pytest_sessionstart() -> None:
         os.environ.pop(name, None)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Each process imports the same, so one of them measures it."""
+    holds_always()  # The collector does not find what is frozen, and Hypothesis would warn.
+    with nullcontext() if os.environ.get(PROCESS, FIRST) == FIRST else unmeasured():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, object, object]:
+    """One process compiles what a module of tests imports, and the others find it compiled."""
+    compiles = isinstance(collector, pytest.Module) and not sys.dont_write_bytecode
+    with alone(collector.path) if compiles else nullcontext():
+        return (yield)
+
+
 def pytest_collection_finish() -> None:
     """All tests are known: from here on, garbage is collected."""
-    holds_always()  # The collector does not find what is frozen, and Hypothesis would warn.
     gc.freeze()
     gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """The process that distributes the tests runs none."""
+    distributes = session.config.pluginmanager.has_plugin("dsession")
+    with unmeasured() if distributes else nullcontext():
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
