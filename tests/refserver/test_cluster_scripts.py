@@ -78,14 +78,21 @@ class Both:
         """The stream, the names and the tickets are the same."""
         state = self.model.state
         assert state is not None
-        stream = {engine.read_id(id): fields for id, fields in self.redis.xrange(self.keys[1])}
-        assert stream == state.stream
-        assert self.redis.hgetall(self.keys[4]) == state.connections
-        assert self.redis.hgetall(self.keys[5]) == state.names
-        assert set(self.redis.hgetall(self.keys[6])) == set(state.tickets)
-        assert self.redis.zrange(self.keys[8], 0, -1) == list(state.released)
-        assert self.redis.zcard(self.keys[9]) == len(state.released)
-        assert set(self.redis.zrange(self.keys[7], 0, -1)) == set(state.connections)
+        with self.redis.pipeline(transaction=False) as asked:
+            asked.xrange(self.keys[1])
+            for key in self.keys[4:7]:
+                asked.hgetall(key)
+            for key in self.keys[7:9]:
+                asked.zrange(key, 0, -1)
+            asked.zcard(self.keys[9])
+            stream, connections, names, tickets, members, released, count = asked.execute()
+        assert {engine.read_id(id): fields for id, fields in stream} == state.stream
+        assert connections == state.connections
+        assert names == state.names
+        assert set(tickets) == set(state.tickets)
+        assert set(members) == set(state.connections)
+        assert released == list(state.released)
+        assert count == len(state.released)
 
 
 SCRIPTS = ("open", "turn")
