@@ -295,22 +295,28 @@ def test_only_the_digest_tells_a_history_from_another_that_is_as_long(
     assert status == b"LOST"
 
 
-def run(server: RedisServer, rooms: int, steps: int) -> None:
+def run(server: RedisServer, rooms: range, steps: int) -> None:
     seen: set[bytes] = set()
-    for seed in range(rooms):
+    for seed in rooms:
         try:
             seen |= live(server, seed, steps)
         except AssertionError as failure:
             failure.add_note(f"room {seed}")
             raise
-    assert {b"OK", b"EPOCH", b"FENCED", b"LOST", b"RECOVERING", b"OTHER"} <= seen
+    every = {b"OK", b"EPOCH", b"FENCED", b"LOST", b"RECOVERING", b"OTHER"}
+    assert every <= seen or 0 not in rooms, "the first rooms have every answer, also a rare one"
 
 
+@pytest.mark.parametrize(
+    "rooms", [range(10), pytest.param(range(10, 30), marks=pytest.mark.once)], ids=str
+)
 @pytest.mark.unmeasured
-def test_the_scripts_answer_as_the_model_of_the_engine_does(server: RedisServer) -> None:
-    run(server, 30, 80)
+def test_the_scripts_answer_as_the_model_of_the_engine_does(
+    server: RedisServer, rooms: range
+) -> None:
+    run(server, rooms, 80)
 
 
 @pytest.mark.slow
 def test_the_scripts_answer_as_the_model_does_in_a_thousand_rooms(server: RedisServer) -> None:
-    run(server, 1_000, 120)
+    run(server, range(1_000), 120)
