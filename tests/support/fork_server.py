@@ -26,6 +26,7 @@ from refserver.cli import COMMANDS
 
 LOADED = (
     "refserver.client.aio",
+    "refserver.cluster.engine_client",
     "refserver.conformance.reports.badge",
     "refserver.conformance.reports.console",
     "refserver.conformance.reports.html",
@@ -33,7 +34,8 @@ LOADED = (
     "refserver.conformance.reports.markdown",
     "refserver.server.process",
 )
-"""What the commands and the examples import later than at their start."""
+"""What the commands and the examples import later than at their start; what needs an extra may be
+missing."""
 STREAMS = 3
 MOST = 1 << 20
 """Bytes of a request: more than the system lets pass."""
@@ -118,7 +120,8 @@ if __name__ == "__main__":
     for place in COMMANDS.values():
         place.load()
     for name in LOADED:
-        importlib.import_module(name)
+        with suppress(ImportError):
+            importlib.import_module(name)
     gc.freeze()
     request = asked(socket.socket(fileno=int(sys.argv[1])))
     if request is not None:
