@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
 import pytest
+from tests.conformance.test_foreign_clients import command_of
 from tests.eventcodec import test_describe
 from tests.eventcodec.captures import CLIENT, SERVER, Segment
 from tests.eventcodec.test_describe import Tshark
@@ -20,7 +18,6 @@ from tests.support.server import running
 from eventcodec import Message
 from refserver.client.blocking import connect
 
-RUST = Path(__file__).resolve().parents[2] / "docs/clients/client.rs"
 ORDERS = ["say hello", "ping", "event 128 00ff", "say ☺", "logout"]
 LONGEST_CUT = 7
 tshark = test_describe.tshark
@@ -67,26 +64,15 @@ class Proxy:
         self._listener.close()
 
 
-@contextmanager
-def rust_client(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    compiler = shutil.which("rustc")
-    if compiler is None:
-        pytest.skip("rustc is not installed")
-    program = folder / "client"
-    build = [compiler, "--edition", "2021", "-O", "-o", str(program), str(RUST)]
-    if subprocess.run(build, capture_output=True).returncode:
-        pytest.skip("this rustc cannot build")
-    with subprocess.Popen(
-        [str(program), "localhost", str(port)], stdout=subprocess.DEVNULL
-    ) as process:
-        yield process
-
-
 @pytest.mark.once
-def test_requests_and_replies_of_a_chat_in_rust_are_linked(tshark: Tshark, tmp_path: Path) -> None:
+def test_requests_and_replies_of_a_chat_in_rust_are_linked(
+    tshark: Tshark, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    command = command_of("rust", tmp_path_factory)
     with running(tmp_path) as server, connect("localhost", server.port, user="kit") as kit:
         proxy = Proxy(server.port)
-        with rust_client(tmp_path, proxy.port) as client:
+        command += ["localhost", str(proxy.port)]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as client:
             while "ann" not in str(next(kit)):
                 pass
             for order in ORDERS:

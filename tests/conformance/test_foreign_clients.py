@@ -73,23 +73,27 @@ LANGUAGES = {
 }
 
 
-@pytest.fixture(params=LANGUAGES, scope="module")
-def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def command_of(name: str, factory: pytest.TempPathFactory) -> list[str]:
     """The words that start the client of a language whose tool is here, built if it has to be."""
-    language = LANGUAGES[request.param]
+    language = LANGUAGES[name]
     tool = shutil.which(language.tool)
     if tool is None:
         pytest.skip(f"{language.tool} is not installed")
     source = str(FOLDER / language.file)
     if not language.build:
         return [tool, source]
-    command = [tool, *language.build, "-o"]
+    build = [tool, *language.build, "-o"]
     program = once(
-        tmp_path_factory,
-        f"client-{request.param}",
-        lambda path: subprocess.run([*command, path, source], check=True, timeout=BUILD),
+        factory,
+        f"client-{name}",
+        lambda path: subprocess.run([*build, path, source], check=True, timeout=BUILD),
     )
     return [str(program)]
+
+
+@pytest.fixture(params=LANGUAGES, scope="module")
+def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    return command_of(request.param, tmp_path_factory)
 
 
 def test_every_case_passes(client: list[str]) -> None:
