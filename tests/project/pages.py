@@ -83,16 +83,16 @@ SHORTER = {
         " -- python client.py {host} {port}"
     ),
     "refserver peer 'PEER-SAY-0*' -- python wrong.py {host} {port}": (
-        "refserver peer PEER-SAY-02 -- python wrong.py {host} {port}"
+        "refserver peer PEER-SAY-02 --segmentation random -- python wrong.py {host} {port}"
     ),
     "refserver peer 'PEER-FRAME-*' -- python theirs.py {host} {port}": (
-        "refserver peer PEER-FRAME-01 -- python theirs.py {host} {port}"
+        "refserver peer PEER-FRAME-01 --segmentation random -- python theirs.py {host} {port}"
     ),
     "refserver bench localhost:3000 --members 50 --duration 2": (
         "refserver bench localhost:3000 --members 5 --duration 0.1"
     ),
     "refserver peer -- python client.py {host} {port}": (
-        "refserver peer PEER-SAY-01 -- python client.py {host} {port}"
+        "refserver peer PEER-SAY-01 --segmentation random -- python client.py {host} {port}"
     ),
 }
 """What takes long, and what is enough here: other tests run every case, and shrink to the end."""

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WITHOUT = str(ROOT / "tests/support/without.py")
 CLIENT = [sys.executable, str(ROOT / "docs/clients/client.py"), "{host}", "{port}"]
 ANSWER = [sys.executable, "-m", "eventcodec", "vectors", "answer"]
-ENOUGH = ["PEER-FACT-01", "PEER-FACT-02", "PEER-RESUME-02"]
+ENOUGH = ["PEER-FACT-01", "PEER-FACT-02", "PEER-RESUME-02", "--segmentation", "random"]
 """A client ends as it should, finds a fault, and connects again; all cases start it alike."""
 SYSTEMS = ["macos", "windows"]
 
