@@ -10,20 +10,13 @@ import warnings
 
 import pytest
 from tests.support.raw import frame, short
-from tests.support.server import launched
 
-from refserver import launcher
 from refserver.client import connect
 from refserver.pytest_plugin import Disturb
 from refserver.watch.beside import beside
 from refserver.watch.conversation import Side
 
-
-@pytest.fixture(autouse=True)
-def warm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The servers of the plugin for pytest start warm."""
-    monkeypatch.setattr(launcher, "launched", launched)
-
+pytestmark = pytest.mark.usefixtures("warm_plugin")
 
 LOGIN = frame(1, 1, short("ann") + bytes(18))
 MESSAGE = frame(2, 2, b"\0hello")

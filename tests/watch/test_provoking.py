@@ -188,6 +188,7 @@ SAMPLE = (
 
 
 @pytest.mark.once
+@pytest.mark.usefixtures("warm_plugin")
 @pytest.mark.parametrize("fault", SAMPLE)
 def test_a_real_proxy_finds_the_same(
     fault: str, refserver: RunningServer, faulty_server: Disturb
@@ -202,6 +203,7 @@ def test_a_real_proxy_finds_the_same(
 
 
 @pytest.mark.once
+@pytest.mark.usefixtures("warm_plugin")
 @pytest.mark.parametrize("fault", SAMPLE[:3])
 def test_behind_a_real_proxy_a_right_client_is_not_accused(
     fault: str, refserver: RunningServer, faulty_server: Disturb
