@@ -11,19 +11,12 @@ import resource
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 import trustme
 from tests.support.redis import RedisServer, redis_server
 from tests.support.server import Running, running
 from tests.support.stopped import StoppedLoop
-
-ORIGIN = 0
-"""Callers that a loop in debug mode remembers of each callback, to name them where it fails.
-
-asyncio's usual 10 took half of the time of these tests. What fails has a traceback of its own.
-"""
 
 
 class Authority:
@@ -93,10 +86,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     wanted = inspect.signature(pyfuncitem.obj).parameters
     arguments = {name: pyfuncitem.funcargs[name] for name in wanted}
-    with (
-        patch("asyncio.constants.DEBUG_STACK_DEPTH", ORIGIN),
-        asyncio.Runner(debug=True, loop_factory=StoppedLoop) as runner,
-    ):
+    with asyncio.Runner(debug=True, loop_factory=StoppedLoop) as runner:
         loop = runner.get_loop()
         assert isinstance(loop, StoppedLoop)
         runner.run(pyfuncitem.obj(**arguments))

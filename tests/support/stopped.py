@@ -53,6 +53,13 @@ class StoppedLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.now
 
+    def get_debug(self) -> bool:
+        """Whether callbacks and futures remember all who called, which took half of the time.
+
+        The loop itself does not ask: it makes all the checks of its debug mode.
+        """
+        return False
+
 
 class HostedClient:
     """A client of the server in the same loop; it reads only when it is asked to."""
