@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["MEASURED_PROCESSES", "UNMEASURED", "keep", "only_here", "unmeasured"]
+import pytest
+
+__all__ = ["MEASURED_PROCESSES", "UNMEASURED", "first_measured", "keep", "only_here", "unmeasured"]
 
 UNMEASURED = {"hypothesis", "unmeasured"}
 """The markers of tests that reach with many inputs what others reach with one. Hypothesis gives the
@@ -23,6 +25,12 @@ process of pytest. No other process is measured: it would take twice as long to 
 
 FOR_PROCESSES = {"COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"}
 """What has a new process measured. It depends on the version of coverage which of them is set."""
+
+
+def first_measured(values: Iterable[object]) -> list[object]:
+    """These as the parameters of a test: the first is measured, and the others repeat it."""
+    first, *others = values
+    return [first, *(pytest.param(value, marks=pytest.mark.unmeasured) for value in others)]
 
 
 @contextmanager

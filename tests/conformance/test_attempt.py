@@ -155,6 +155,7 @@ FLOODS = {
 }
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
 @pytest.mark.parametrize("way", [Connection.login, Connection.sync, lambda conn: conn.send(MUCH)])
 def test_no_flood_keeps_the_kit(

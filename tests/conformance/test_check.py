@@ -10,6 +10,7 @@ import pytest
 from tests.conformance.mutating import IDENTITIES, Passwords, serving_here
 from tests.conformance.serving import DECLARED, Served, serving
 from tests.conformance.strangers import strangers
+from tests.measuring import first_measured
 
 from refserver.conformance.cases import SERVER_CASES
 from refserver.conformance.model import Result, Verdict
@@ -50,7 +51,7 @@ def supported(can: frozenset[str]) -> set[str]:
     return {case.id for case in cases} & set(IDS)
 
 
-@pytest.mark.parametrize("segmentation", Segmentation)
+@pytest.mark.parametrize("segmentation", first_measured(Segmentation))
 def test_every_case_passes_in_every_segmentation(
     server: Served, segmentation: Segmentation
 ) -> None:
@@ -60,6 +61,7 @@ def test_every_case_passes_in_every_segmentation(
     assert passed(results) == supported(DECLARED)
 
 
+@pytest.mark.unmeasured
 def test_one_who_does_not_read_costs_nobody_anything(server: Served) -> None:
     results = server.run("SLOW-*", can=DECLARED | {"evicts"})
 
@@ -67,7 +69,7 @@ def test_one_who_does_not_read_costs_nobody_anything(server: Served) -> None:
     assert {result.verdict for result in results} == {Verdict.PASSED}
 
 
-@pytest.mark.parametrize("room", [nullcontext, strangers], ids=["empty", "busy"])
+@pytest.mark.parametrize("room", first_measured([nullcontext, strangers]), ids=["empty", "busy"])
 def test_silence_is_noticed_and_ended(
     room: Callable[[int], AbstractContextManager[None]],
 ) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from tests.conformance import faulty_client
 from tests.conformance.threaded import InThread
+from tests.measuring import first_measured
 from tools import matrix
 
 from refserver.conformance.attempt import Setting
@@ -70,7 +71,7 @@ def failing(fault: str, cases: Iterable[Case]) -> set[str]:
     return {each.case for each in results(fault, cases) if each.verdict is Verdict.FAILED}
 
 
-@pytest.mark.parametrize("segmentation", Segmentation)
+@pytest.mark.parametrize("segmentation", first_measured(Segmentation))
 def test_without_a_fault_every_case_passes(segmentation: Segmentation) -> None:
     run = results("", CLIENT_CASES, segmentation)
 

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from pathlib import Path
 
+import pytest
 from tests.support.stopped import Host, hosting
 
 from refserver.server.auth import SLICE, Tokens
@@ -28,6 +29,7 @@ async def turns_until_let_in(host: Host, credential: bytes) -> int:
     return turns
 
 
+@pytest.mark.unmeasured
 async def test_fifty_thousand_tokens_are_read_between_turns_and_others_are_served(
     tmp_path: Path,
 ) -> None:

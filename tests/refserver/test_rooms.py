@@ -66,6 +66,7 @@ def a_name() -> str:
 # ---------------------------------------------------------------- exactly once
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("upstream", [True, False], ids=["to the server", "from the server"])
 def test_an_asyncio_client_says_everything_once_through_a_hundred_and_fifty_cuts(
     server: Running, upstream: bool
@@ -89,6 +90,7 @@ def test_an_asyncio_client_says_everything_once_through_a_hundred_and_fifty_cuts
     assert positions == sorted(set(positions))
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("upstream", [True, False], ids=["to the server", "from the server"])
 def test_a_blocking_client_says_everything_once_through_a_hundred_and_fifty_cuts(
     server: Running, upstream: bool
