@@ -16,9 +16,11 @@ WATCH = frozenset({"refserver.watch"})
 OTHERS = frozenset({"redis", "refserver.cluster", "refserver.mutants"})
 ALL = EVENTCODEC | NETWORK | SERVER | CASES | REPORTS | WATCH | OTHERS
 
+MARK = "imported:"
+
 ABSENT = {
-    "--version": ALL | {"dataclasses", "socket"},
-    "--help": ALL | {"dataclasses", "socket"},
+    "--version": ALL | {"socket"},
+    "--help": ALL | {"socket"},
     "docs --folder": ALL | {"socket"},
     "token ann": ALL - EVENTCODEC | {"socket"},
     "judge --help": ALL - EVENTCODEC - WATCH | {"subprocess"},
@@ -46,12 +48,13 @@ def imported(code: str, *arguments: str, beside: str) -> set[str]:
     """All modules that this code imports, in a process of its own; what `beside` imports is not
     counted.
     """
+    tell = f"print({MARK!r}, *set(sys.modules) - before, file=sys.stderr)"
     program = (
-        f"import sys, {beside}; before = set(sys.modules)\n"
-        f"try:\n    {code}\nfinally:\n    print(*set(sys.modules) - before, file=sys.stderr)"
+        f"import sys, {beside}; before = set(sys.modules)\ntry:\n    {code}\nfinally:\n    {tell}"
     )
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True)
-    return set(done.stderr.decode().splitlines()[-1].split())
+    (line,) = (line for line in done.stderr.decode().splitlines() if line.startswith(MARK))
+    return set(line.split())
 
 
 def unneeded(absent: frozenset[str], code: str, *arguments: str) -> set[str]:
