@@ -5,11 +5,9 @@
 import net from "node:net";
 import { Worker } from "node:worker_threads";
 
-const links = new Map();
+const links = new Map(); // the latest of each port of a tester
 const server = net.createServer((link) => {
-  const port = link.remotePort;
-  links.set(port, link);
-  link.on("close", () => links.delete(port));
+  links.set(link.remotePort, link);
   link.on("error", () => {}); // the tester has gone
   link.once("data", (asked) => {
     const { out, script, words } = JSON.parse(asked);
