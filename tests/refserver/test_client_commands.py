@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -824,24 +824,26 @@ def test_a_lost_connection_is_resumed_without_a_gap_and_said(server: Running) ->
 @pytest.mark.measured_processes
 def test_history_that_is_gone_is_said_and_it_goes_on(tmp_path: Path) -> None:
     port = unused_port()
-    with running(tmp_path, "--port", str(port)) as first:
-        command = [str(REFSERVER), "tail", f"127.0.0.1:{port}", "--as", "bob", "--retry"]
-        command += ["--only", "joined", "-n", "1"]
-        with started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as tail:
-            with member(first.port, "ann") as ann:
-                while not (isinstance(event := ann.next(), Joined) and event.user == "bob"):
-                    pass
-                first.stop()
-            with running(tmp_path, "--port", str(port)) as second:
-                assert tail.stderr is not None
-                said: list[str] = []
-                while not any("are lost" in line for line in said):
-                    said.append(tail.stderr.readline())
-                    assert said[-1], said
-                while tail.poll() is None:  # until one of them comes behind its fresh login
-                    with member(second.port, "carol") as carol:
-                        carol.ask(Logout())
-                out, _ = tail.communicate()
+    command = [str(REFSERVER), "tail", f"127.0.0.1:{port}", "--as", "bob", "--retry"]
+    command += ["--only", "joined", "-n", "1"]
+    with ExitStack() as stack:
+        with running(tmp_path, "--port", str(port)) as first, member(first.port, "ann") as ann:
+            tail = stack.enter_context(
+                started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            )
+            while not isinstance(ann.next(), Joined):
+                pass
+            first.stop()
+        with running(tmp_path, "--port", str(port)) as second:
+            assert tail.stderr is not None
+            said: list[str] = []
+            while not any("are lost" in line for line in said):
+                said.append(tail.stderr.readline())
+                assert said[-1], said
+            while tail.poll() is None:  # until one of them comes behind its fresh login
+                with member(second.port, "carol") as carol:
+                    carol.ask(Logout())
+            out, _ = tail.communicate()
 
     assert out.endswith("carol joined\n")
     assert tail.returncode == 0
