@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import gc
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Generator
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -127,3 +129,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     affinity = getattr(os, "sched_getaffinity", None)  # which macOS and Windows lack
     processors = len(affinity(0)) if affinity else os.cpu_count() or 1
     return 0 if single_tests else 3 * processors
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs: list[Any]) -> None:
+    """Where Python is asked to refuse bytes as text, it refuses them in each process."""
+    if strict := "b" * sys.flags.bytes_warning:
+        for spec in specs:
+            spec.python = f"{shlex.quote(sys.executable)} -{strict}"
