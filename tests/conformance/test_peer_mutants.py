@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+import socket
 from collections.abc import Iterable
 from functools import partial
 from importlib import import_module
@@ -19,11 +20,12 @@ from tests.conformance.threaded import InThread
 from tests.measuring import first_measured
 from tools import matrix
 
-from refserver.conformance.attempt import Setting
+from refserver.conformance.attempt import CONNECTING, Setting
 from refserver.conformance.model import Case, Result, Verdict
 from refserver.conformance.peer.cases import CLIENT_CASES
 from refserver.conformance.peer.run import CAPABILITIES, LOOPBACK, ClientDriver
 from refserver.conformance.segmentation import Segmentation
+from refserver.conformance.streams import Stream, Wrap
 from refserver.conformance.suite import Plan, run_suite
 
 DECLARED = frozenset(CAPABILITIES)
@@ -45,12 +47,15 @@ def faults() -> list[pytest.ParameterSet]:
 
 
 def results(
-    fault: str, cases: Iterable[Case], segmentation: Segmentation = Segmentation.WHOLE
+    fault: str,
+    cases: Iterable[Case],
+    segmentation: Segmentation = Segmentation.WHOLE,
+    wrap: Wrap | None = None,
 ) -> list[Result]:
-    """What these cases say of the client with this fault."""
+    """What these cases say of the client with this fault; `wrap` makes its streams over TCP."""
     is_web = fault.startswith(faulty_client.OVER_WEBSOCKET)
     declared = DECLARED | {"websocket"} if is_web else DECLARED
-    wrap = import_module("refserver.conformance.websocket").accepted if is_web else None
+    wrap = import_module("refserver.conformance.websocket").accepted if is_web else wrap
     driver = ClientDriver(
         command=["{host}", "{port}", fault],
         setting=Setting(address=LOOPBACK, timeout=TIMEOUT, capabilities=declared, wrap=wrap),
@@ -86,6 +91,19 @@ def test_over_websocket_every_case_passes_that_it_can_carry() -> None:
 
     others = {each.case: each.actual for each in run if each.verdict is not Verdict.PASSED}
     assert others == {}
+
+
+def test_a_handshake_may_take_longer_than_what_must_come() -> None:
+    waits: list[float | None] = []
+
+    def noted(sock: socket.socket) -> Stream:
+        waits.append(sock.gettimeout())
+        return Stream(sock)
+
+    run = results("", [case for case in CLIENT_CASES if case.id == "PEER-SAY-01"], wrap=noted)
+
+    assert [each.verdict for each in run] == [Verdict.PASSED]
+    assert waits == [CONNECTING]
 
 
 @pytest.mark.once

@@ -15,7 +15,7 @@ from random import Random
 from ...readiness import READ, ready
 from .. import raw
 from ..annotate import named, summary
-from ..attempt import Attempt, Setting
+from ..attempt import CONNECTING, Attempt, Setting
 from ..connection import Connection
 from ..model import Direction
 from ..raw import Frame
@@ -126,7 +126,7 @@ class Script(Attempt):
 
     def _take_in(self, wrap: Wrap | None = None) -> None:
         sock, _ = self.listener.accept()
-        sock.settimeout(self.timeout)
+        sock.settimeout(max(self.timeout, CONNECTING))  # a handshake is part of it
         try:
             stream = (wrap or self.setting.wrap or Stream)(sock)
         except OSError as error:
