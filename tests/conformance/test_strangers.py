@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from random import Random
 
 import pytest
-from tests.conformance.serving import DECLARED, Served, serving
+from tests.conformance.serving import DECLARED, TIMEOUT, Served, serving
 from tests.conformance.strangers import VISIT, strangers
 from tests.support.raw import Bystander
 
@@ -89,7 +89,7 @@ def test_facts_of_strangers_between_late_replies_are_passed_over(
     (case,) = (case for case in SERVER_CASES if case.id == "SLOW-06")
 
     with interrupting(slow.MANY) as address:
-        setting = Setting(address=address, timeout=20.0, capabilities=DECLARED)
+        setting = Setting(address=address, timeout=TIMEOUT, capabilities=DECLARED)
         attempt = Attempt(setting, Segmentation.WHOLE, Random(7), "t")
         try:
             case.script(attempt)

@@ -272,7 +272,7 @@ HEARTBEAT = ("--heartbeat", "20")
 def checked(servers: list[Running], *words: str) -> str:
     """What the kit says of servers between which it spreads the members of each case."""
     addresses = [f"127.0.0.1:{server.port}" for server in servers]
-    command = [str(REFSERVER), "check", *addresses, "--timeout", "20", *words]
+    command = [str(REFSERVER), "check", *addresses, "--timeout", "300", *words]
     done = ran(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-500:]
     told: str = done.stdout
