@@ -1,6 +1,6 @@
-"""Something expensive that tests share, made once for each run of pytest.
+"""What several processes of a run would do alike: one does it, and the others wait for it.
 
-Windows has no fcntl; there, each process makes its own.
+Windows has no fcntl; there, each process does it by itself.
 
 Rule: nothing here imports the packages, so that the codec's tests run where the
 server is absent.
